@@ -1,0 +1,135 @@
+"""Make a release, or any artifact on the way to one: `python scripts/run.py recipe=tiny training.steps=50`.
+
+Arguments are Hydra overrides. `--multirun` runs every combination of comma-separated values, sharing what they can.
+This is the only file that knows Hydra; the library sees a plain mapping.
+"""
+
+import errno
+import itertools
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from train.artifact import read_json, replace_directory
+from train.config import ConfigError, UserError, build, did_you_mean
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+def compose(overrides: list[str]) -> dict[str, Any]:
+    """The configuration that `overrides` ask for, as a plain mapping; ConfigError in one line when they do not fit."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        try:
+            found = OmegaConf.to_container(hydra.compose("pipeline", overrides), resolve=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            text = " ".join(str(error).split("Config search path")[0].split())
+            wrong = re.match(r"Could not override '([^']+)'", text)
+            if wrong:
+                base = OmegaConf.to_container(hydra.compose("pipeline"), resolve=True)
+                text = f"{wrong[1]}: no such key{did_you_mean(wrong[1], list(_paths(base)))}"
+            raise ConfigError([text]) from None
+    return {**dict(found), "overrides": overrides}  # type: ignore[call-overload]
+
+
+def combinations(overrides: list[str]) -> list[list[str]]:
+    """Every combination of the values that `--multirun` overrides list."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        raise ConfigError([" ".join(str(error).split())]) from None
+    choices = [
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+        if o.is_sweep_override()
+        else [o.input_line or ""]
+        for o in parsed
+    ]
+    return [list(choice) for choice in itertools.product(*choices)]
+
+
+def main(arguments: list[str]) -> None:
+    sweep = "--multirun" in arguments
+    overrides = [argument for argument in arguments if argument != "--multirun"]
+    for choice in combinations(overrides) if sweep else [overrides]:
+        if sweep:
+            print("\n# " + " ".join(choice))
+        # Composed and built before anything heavy is imported: a wrong word is answered at once.
+        mapping = compose(choice)
+        from train import pipeline
+
+        config = build(pipeline.Run, mapping)
+        made = pipeline.run(config, say)
+        if config.until == "release":
+            deliver(made, config.machine.releases)
+        elif "evaluation" in made:
+            show_scores(made["evaluation"])
+
+
+def deliver(made: dict[str, Path], releases: Path) -> None:
+    """Verify the packed release, place a copy of it under `releases`, and say what it is."""
+    from train.release.openness import summary
+    from train.release.verify import verify
+
+    packed = made["release"] / "release"
+    resolved = read_json(packed / "code" / "config.json")
+    placed = releases / f"{resolved['name']}-{resolved['release']['version']}"
+    known = placed.is_dir() and (placed / "MANIFEST.json").is_file()
+    known = known and (placed / "MANIFEST.json").read_bytes() == (packed / "MANIFEST.json").read_bytes()
+    level = "quick" if known else "full"
+    say(f"verify     ...   {placed if known else packed}")
+    failures = [result for result in verify(placed if known else packed, level) if not result.ok]
+    if failures:
+        raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
+    say(f"verify     holds ({'quick: verified in full when it was placed' if known else 'every check'})")
+    if not known:
+        replace_directory(packed, placed)
+    print(f"\nrelease    {placed}\nidentity   {read_json(placed / 'MANIFEST.json')['identity']}")
+    show_scores(made["evaluation"])
+    print("\n".join(["", *summary(placed), ""]))
+    sample = read_json(made["evaluation"] / "samples.json")[0]
+    print(f"sample     {sample['prompt']}{sample['text']}\n")
+    print(f"next       make sample RELEASE={placed}\n           make verify RELEASE={placed}")
+
+
+def show_scores(evaluation: Path) -> None:
+    """One line a score, with its interval where it has one."""
+    print()
+    for name, score in read_json(evaluation / "scores.json").items():
+        interval = f"  [{score['low']:.4f}, {score['high']:.4f}]" if "low" in score else ""
+        print(f"{name:<24} {score['value']:.4f}{interval}  {score['unit']}")
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def explain(error: OSError) -> str:
+    """A failure of the system in one line, with what to do."""
+    where = error.filename or "output"
+    if error.errno == errno.ENOSPC:
+        free = shutil.disk_usage(Path(where).parent if Path(str(where)).parent.exists() else ".").free
+        return f"{where}: no space left on the disk ({free} bytes free); free some and run the same command again"
+    return f"{where}: {error.strerror or error}; nothing that was whole is lost, run the same command again"
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit("\n".join(f"error: {line}" for line in str(error).split("\n")))
+    except OSError as error:
+        sys.exit(f"error: {explain(error)}")
+    except KeyboardInterrupt:
+        print("\ninterrupted: run the same command again to go on from what was whole", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,167 @@
+"""Artifacts: canonical JSON, digests, whole-or-nothing writes, and a directory that is sealed by its manifest.
+
+An artifact is a directory. Every file in it is a *product* (whoever makes it again gets the same bytes) except
+those under `witness/`, which are true of one run only: times, speeds, logs, host. `manifest.json` lists the
+products and holds nothing that depends on the run, so it is itself the same bytes everywhere.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from train.config import UserError
+
+MANIFEST = "manifest.json"
+WITNESS = "witness"
+
+
+class DamageError(UserError):
+    """A sealed artifact no longer holds what its manifest says."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of `value` as JSON that digests are taken of: sorted keys, no spaces, UTF-8, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON of `value`, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[BinaryIO]:
+    """Open `path` for writing so that it appears complete or not at all: written aside, fsynced, renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The process id keeps two processes that make the same file out of each other's way.
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file or nothing."""
+    with whole(path) as file:
+        file.write(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON with sorted keys, whole or not at all."""
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; UserError names the file when it is missing or torn."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames inside `path` durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def inventory(directory: Path) -> dict[str, dict[str, Any]]:
+    """Every product below `directory`: relative POSIX path -> {sha256, bytes}. Links are refused."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        if name == MANIFEST or name.split("/")[0] == WITNESS or (path.is_dir() and not path.is_symlink()):
+            continue
+        if path.is_symlink() or not path.is_file():
+            raise UserError(f"{path}: only regular files may stand in an artifact")
+        found[name] = {"sha256": file_digest(path), "bytes": path.stat().st_size}
+    return found
+
+
+def seal(part: Path, final: Path, record: Mapping[str, Any]) -> None:
+    """Turn the finished directory `part` into the artifact `final`.
+
+    The manifest (`record` and the inventory of products) is written last and the rename is atomic: what stands
+    under its final name is whole.
+    """
+    for left in sorted(part.rglob(".*.tmp")):  # of processes that were killed in mid-write
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    write_json(part / MANIFEST, {**record, "products": inventory(part)})
+    part.rename(final)
+    sync_directory(final.parent)
+
+
+def manifest(artifact: Path) -> dict[str, Any]:
+    """The manifest of a sealed artifact."""
+    return read_json(artifact / MANIFEST)
+
+
+def product_digest(artifact: Path) -> str:
+    """The digest that later artifacts build on: over the paths and digests of the products, and nothing else."""
+    products = manifest(artifact)["products"]
+    return digest({name: entry["sha256"] for name, entry in products.items()})
+
+
+def check(artifact: Path) -> list[str]:
+    """Hash every product again; return what differs from the manifest, a line each."""
+    try:
+        expected = manifest(artifact)["products"]
+        found = inventory(artifact)
+    except (UserError, KeyError, TypeError) as error:
+        return [str(error)]
+    problems = [f"{name}: missing" for name in expected.keys() - found.keys()]
+    problems += [f"{name}: not in the manifest" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        if expected[name] != found[name]:
+            was, now = expected[name], found[name]
+            problems.append(f"{name}: expected {was['sha256'][:12]} ({was['bytes']} bytes), "
+                            f"found {now['sha256'][:12]} ({now['bytes']} bytes)")  # fmt: skip
+    return sorted(problems)
+
+
+def set_aside(artifact: Path) -> Path:
+    """Move a damaged artifact out of the way, keeping it for a look; returns where it is now."""
+    aside = artifact.with_name(f"{artifact.name}.damaged")
+    if aside.exists():
+        shutil.rmtree(aside)
+    artifact.rename(aside)
+    return aside
+
+
+def replace_directory(source: Path, destination: Path) -> None:
+    """Put a copy of `source` at `destination`, whole or not at all; what stood there is gone."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    aside = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
+    old = destination.with_name(f".{destination.name}.{os.getpid()}.old.tmp")
+    try:
+        shutil.copytree(source, aside)
+        if destination.exists():
+            destination.rename(old)
+        aside.rename(destination)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    sync_directory(destination.parent)

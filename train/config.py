@@ -1,0 +1,140 @@
+"""From a plain mapping to frozen dataclasses: every problem at once, each with its dotted path."""
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+class UserError(Exception):
+    """A failure that the person at the terminal can mend: what was found, what is allowed, what to do."""
+
+
+class ConfigError(UserError):
+    """All problems of one configuration, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def build(cls: type[T], mapping: object) -> T:
+    """Build the frozen dataclass `cls` from plain data, as read from YAML.
+
+    Fields may be bool, int, float, str, Path, Literal, `X | None`, `tuple[X, ...]`, `dict[str, X]`, other
+    dataclasses, and unions of dataclasses told apart by their Literal field `kind`. There are no defaults:
+    every key must be given. Invariants belong in `__post_init__` and raise ValueError.
+
+    Raises ConfigError, which names every unknown, missing and mistyped key and every broken invariant.
+    """
+    problems: list[str] = []
+    value = _value(cls, mapping, "", problems)
+    if problems:
+        raise ConfigError(problems)
+    return value
+
+
+def plain(value: Any) -> Any:
+    """The inverse of `build`: dataclasses become mappings, tuples lists, paths strings."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """A hint to append to an error about an unknown `word`; empty when nothing known is near."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _value(kind: Any, found: Any, path: str, problems: list[str]) -> Any:
+    def wrong(expected: str) -> None:
+        problems.append(f"{path or 'config'}: expected {expected}, got {found!r}")
+
+    origin, arguments = get_origin(kind), get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _dataclass(kind, found, path, problems)
+    if origin is Literal:
+        if found in arguments and type(found) in {type(a) for a in arguments}:
+            return found
+        wrong("one of " + ", ".join(repr(a) for a in arguments))
+        if isinstance(found, str):
+            problems[-1] += did_you_mean(found, [a for a in arguments if isinstance(a, str)])
+    elif origin in (Union, types.UnionType):
+        return _union(arguments, found, path, problems)
+    elif origin is tuple:
+        if isinstance(found, list | tuple):
+            return tuple(_value(arguments[0], item, f"{path}[{i}]", problems) for i, item in enumerate(found))
+        wrong("list")
+    elif origin is dict:
+        if isinstance(found, Mapping) and all(isinstance(key, str) for key in found):
+            return {key: _value(arguments[1], item, _join(path, key), problems) for key, item in found.items()}
+        wrong("mapping")
+    elif kind is Path:
+        if isinstance(found, str) and found:
+            return Path(found)
+        wrong("path")
+    elif kind is float:
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            if found == found and abs(found) != float("inf"):
+                return float(found)
+            wrong("finite float")
+        else:
+            wrong("float")
+    elif isinstance(found, kind) and not (kind is int and isinstance(found, bool)):
+        return found
+    else:
+        wrong(kind.__name__)
+    return None
+
+
+def _union(arguments: tuple[Any, ...], found: Any, path: str, problems: list[str]) -> Any:
+    if found is None and type(None) in arguments:
+        return None
+    kinds = [a for a in arguments if a is not type(None)]
+    if len(kinds) == 1:
+        return _value(kinds[0], found, path, problems)
+    by_name = {get_args(get_type_hints(kind)["kind"])[0]: kind for kind in kinds}
+    name = found.get("kind") if isinstance(found, Mapping) else None
+    if name in by_name:
+        return _value(by_name[name], found, path, problems)
+    allowed = ", ".join(repr(n) for n in by_name)
+    problems.append(f"{_join(path, 'kind')}: expected one of {allowed}, got {name!r}")
+    return None
+
+
+def _dataclass(cls: type, found: Any, path: str, problems: list[str]) -> Any:
+    if not isinstance(found, Mapping):
+        problems.append(f"{path or 'config'}: expected mapping, got {found!r}")
+        return None
+    fields = get_type_hints(cls)
+    before = len(problems)
+    for key in found:
+        if key not in fields:
+            hint = did_you_mean(str(key), [name for name in fields if name not in found])
+            problems.append(f"{path or 'config'}: unknown key '{key}'{hint}")
+    values = {}
+    for name, kind in fields.items():
+        if name in found:
+            values[name] = _value(kind, found[name], _join(path, name), problems)
+        else:
+            problems.append(f"{_join(path, name)}: missing")
+    if len(problems) > before:
+        return None
+    try:
+        return cls(**values)
+    except ValueError as error:
+        problems.append(f"{path or 'config'}: {error}")
+        return None
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

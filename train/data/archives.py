@@ -1,0 +1,150 @@
+"""Read source archives without unpacking them: regular members only, plain names only, bounded in every direction.
+
+What stands in an archive was written by somebody else. Nothing here touches the disk, and an archive that is
+not what a source distribution looks like is refused as a whole rather than read in part.
+"""
+
+import gzip
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+from train.config import UserError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large an archive may be. The ratio is of all bytes unpacked to the bytes of the archive."""
+
+    members: int
+    member_bytes: int
+    total_bytes: int
+    ratio: int
+    name_bytes: int
+
+
+LIMITS = Limits(members=20_000, member_bytes=2**26, total_bytes=2**29, ratio=100, name_bytes=400)
+
+
+def members(
+    archive: Path, name: str, *, wanted: Callable[[str], bool], limits: Limits = LIMITS
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, bytes) of each regular member of a .tar.gz or .zip whose path is `wanted`, in archive order.
+
+    `name` is the archive's file name; it tells the format. Paths are relative to the one folder that a source
+    distribution holds everything in.
+
+    Raises UserError when the archive is damaged, holds anything other than files and folders, a name that would
+    mean something to a file system, or more than `limits` allow.
+    """
+    read = {".tar.gz": _tar, ".zip": _zip}.get(".tar.gz" if name.endswith(".tar.gz") else Path(name).suffix)
+    if read is None:
+        raise UserError(f"{name}: expected a .tar.gz or .zip archive")
+    seen: set[str] = set()
+    roots: set[str] = set()
+    unpacked = 0
+    allowed = min(limits.total_bytes, limits.ratio * archive.stat().st_size)
+    try:
+        for count, (member, size, content) in enumerate(read(archive, name, allowed), start=1):
+            problem = name_problem(member, limits.name_bytes)
+            root, _, path = member.partition("/")
+            roots.add(root)
+            unpacked += size
+            if problem:
+                raise UserError(f"{name}: member {member!r} {problem}; the archive is refused")
+            if member in seen:
+                raise UserError(f"{name}: member {member!r} stands in it twice; the archive is refused")
+            if not path or len(roots) > 1:
+                raise UserError(f"{name}: expected all members in one folder, found {member!r}; the archive is refused")
+            if count > limits.members:
+                raise UserError(f"{name}: more than {limits.members} members; the archive is refused")
+            if size > limits.member_bytes:
+                raise UserError(f"{name}: member {member!r} has {size} bytes, allowed are {limits.member_bytes}")
+            if unpacked > allowed:
+                raise UserError(_too_much(name, allowed))
+            seen.add(member)
+            if wanted(path):
+                yield path, content()
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{name}: cannot be read as an archive ({type(error).__name__}: {error})") from None
+
+
+def name_problem(name: str, name_bytes: int) -> str | None:
+    """Why `name` cannot be a member's name, or None. Only plain relative POSIX paths are allowed."""
+    if not name.isprintable():  # control characters, undecodable bytes, invisible and bidirectional marks
+        return "has unprintable characters in its name"
+    if len(name.encode()) > name_bytes:
+        return f"has a name of more than {name_bytes} bytes"
+    if "\\" in name or re.match(r"[A-Za-z]:", name):
+        return "has a name that Windows would read as another path"
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        return "has a name that is absolute or leads out of its folder"
+    return None
+
+
+def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether a relative path is matched by some `include` glob and no `exclude` glob.
+
+    `*` and `?` stay within one folder; `**` crosses folders; `{a,b}` is not special. Upper and lower case differ.
+    """
+    return any(_glob(g).fullmatch(path) for g in include) and not any(_glob(g).fullmatch(path) for g in exclude)
+
+
+@cache
+def _glob(glob: str) -> re.Pattern[str]:
+    spelled = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
+    return re.compile("".join(spelled.get(part, re.escape(part)) for part in parts), re.DOTALL)
+
+
+class _Bounded:
+    """A readable stream that refuses to give more than `allowed` bytes, headers included."""
+
+    def __init__(self, stream: BinaryIO | gzip.GzipFile, name: str, allowed: int) -> None:
+        self.stream, self.name, self.allowed, self.left = stream, name, allowed, allowed
+
+    def read(self, size: int) -> bytes:
+        data = self.stream.read(min(size, self.left + 1))
+        self.left -= len(data)
+        if self.left < 0:
+            raise UserError(_too_much(self.name, self.allowed))
+        return data
+
+
+def _too_much(name: str, allowed: int) -> str:
+    return f"{name}: unpacks to more than {allowed} bytes; the archive is refused"
+
+
+Member = tuple[str, int, Callable[[], bytes]]  # name, size, content
+
+
+def _tar(archive: Path, name: str, allowed: int) -> Iterator[Member]:
+    # Read as a stream, so that even the headers pass through the bound. Padding and headers get their own share.
+    with gzip.open(archive) as packed:
+        bounded = _Bounded(packed, name, 2 * allowed + 2**20)
+        with tarfile.open(fileobj=bounded, mode="r|") as tar:  # type: ignore[call-overload]
+            for member in tar:
+                if member.isdir():
+                    continue
+                if not member.isreg() or member.issparse():
+                    raise UserError(f"{name}: member {member.name!r} is not a regular file; the archive is refused")
+                yield member.name, member.size, lambda member=member: tar.extractfile(member).read()
+
+
+def _zip(archive: Path, name: str, allowed: int) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as packed:
+        for member in packed.infolist():
+            if member.is_dir():
+                continue
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG) or member.flag_bits & 1:
+                raise UserError(f"{name}: member {member.filename!r} is not a regular file; the archive is refused")
+            # The size is what the directory of the archive claims; zipfile reads no more than that and checks it.
+            yield member.orig_filename, member.file_size, lambda member=member: packed.read(member)

@@ -1,0 +1,375 @@
+"""From markup to readable prose, with a light touch.
+
+The rule. Kept: paragraphs, lists, headings (their text), the text of notes and of most other directives, the
+signatures of described objects, the cells of tables, footnotes, and every code sample and literal block, indented
+by four spaces. Gone: names, options and arguments of directives, tables of contents, images and badges, comments,
+link targets, substitution definitions, raw HTML, the lines that underline headings and frame tables, and the marks
+of emphasis, roles and links, of which the text stays. What is code is never touched inside; inline code stands in
+single back-quotes. It is line by line and knows no document tree: odd markup comes through as it was written.
+"""
+
+import html
+import re
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+
+DEPTH = 30  # of nested directives; deeper ones stay as they are
+
+# Directives whose body goes with them.
+NOISE = set(
+    "toctree contents image index highlight raw include literalinclude autosummary automodule autoclass autofunction "
+    "automethod autoattribute autodata autoexception autoproperty currentmodule module py:module py:currentmodule "
+    "testsetup testcleanup graphviz digraph graph uml mermaid inheritance-diagram automodapi automodsumm tabularcolumns "
+    "default-role default-domain role meta sectionauthor moduleauthor codeauthor bibliography minigallery rst-class "
+    "cssclass class-name section-numbering sectnum header footer title highlightlang jupyter-kernel nbgallery "
+    "click:run programoutput autodoc_pydantic datatemplate:nodata plotly button-link button-ref".split()
+)
+# Directives whose body is code or a formula.
+CODE = set(
+    "code code-block sourcecode parsed-literal doctest testcode testoutput ipython ipython3 plot prompt console "
+    "math productionlist jupyter-execute click:example exec eval-rst-literal code-cell pyodide-python "
+    "graphviz-code tab-code".split()
+)
+# Directives whose argument is a signature or a name that the body describes.
+OBJECTS = re.compile(
+    r"(?:[a-z]+:)?(?:function|class|method|classmethod|staticmethod|attribute|property|data|exception|decorator|"
+    r"decoratormethod|option|setting|envvar|templatetag|templatefilter|fieldlookup|django-admin|django-admin-option|"
+    r"confval|describe|object|signal|reqmeta|event|directive|role|rst:directive|type|member|var|macro|struct|"
+    r"enum|enumerator|program|cmdoption)"
+)
+# Directives whose argument is text.
+TEXT = set(
+    "note warning tip hint important caution danger attention error admonition seealso topic sidebar rubric centered "
+    "todo deprecated versionadded versionchanged versionremoved figure-text epigraph pull-quote highlights compound "
+    "container-text tab dropdown card grid-item-card tab-item impl-detail snippet caution".split()
+)
+VERSION = {
+    "versionadded": "Added in version ",
+    "versionchanged": "Changed in version ",
+    "versionremoved": "Removed in version ",
+    "deprecated": "Deprecated since version ",
+}
+NUMBERED = {"pep": "PEP ", "rfc": "RFC ", "cve": "CVE-", "cwe": "CWE-"}
+
+DIRECTIVE = re.compile(r"\.\. +(?:\|[^|]+\| +)?([A-Za-z][\w:.+-]*?) ?::(?: +(.*))?$")
+SUBSTITUTION = re.compile(r"^\.\. +\|([^|\n]+)\| +(replace|unicode):: *(.*)$", re.MULTILINE)
+FOOTNOTE = re.compile(r"\.\. +(\[[^\]]+\] .*)$")
+OPTION = re.compile(r"\s*:[A-Za-z][\w -]*:(?:\s|$)")
+ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}$|([=~^\"'-])\2$")
+TABLE_BORDER = re.compile(r"(?:[+|][-=+| ]*[-=][-=+| ]*[+|]|=+(?: +=+)+|-+(?: +-+)+)$")
+LIST_ITEM = re.compile(r"(?:[-*+•]|\(?(?:\d+|#|[A-Za-z])[.)]) +")
+PARAMETER = re.compile(r"^(\s*):(?:param|parameter|arg|argument|key|keyword|type|var|ivar|cvar)\s+"
+                       r"(?:[^:`]*\s)?(\\?\*{0,2}\w+):(?=\s|$)", re.MULTILINE)  # fmt: skip
+FIELD = re.compile(r"^(\s*):([A-Za-z][\w /-]*)(?: [^:`\n]*)?:(?=\s|$)", re.MULTILINE)
+FILE_FIELD = re.compile(r":(?:orphan|nosearch|tocdepth|nocomments|hide-\w+|html_theme[\w.]*|template):.*$")
+
+RST_INLINE = re.compile(
+    r"``(?P<literal>(?:[^`]|`(?!`))+)``"
+    r"|:(?P<role>[A-Za-z][\w.+:-]{0,40}):`(?P<target>[^`]+)`"
+    r"|`(?P<link>[^`<]*?)\s*<(?P<url>[^`<>]*)>`_{0,2}"
+    r"|`(?P<text>[^`]+)`_{0,2}"
+    r"|\*\*(?P<strong>[^\s*](?:[^*]*[^\s*])?)\*\*"
+    r"|(?<![\w*/])\*(?P<emphasis>[^\s*](?:[^*]*[^\s*])?)\*(?![\w*])"
+    r"|\|(?P<substitution>[^\s|](?:[^|\n]*[^\s|])?)\|_{0,2}"
+    r"|\s?(?P<footnote>\[(?:\#[\w-]*|\*)\]_)"
+    r"|(?<=[A-Za-z0-9\]])(?P<reference>__?)(?=[\s.,;:!?)\]'\"]|\Z)"
+    r"|\\(?P<escaped>.|\n)",
+    re.DOTALL,
+)
+MD_INLINE = re.compile(
+    r"(?P<role>\{[a-z][\w:.-]*\})`(?P<target>[^`]+)`"
+    r"|(?P<ticks>`+)(?P<literal>.+?)(?P=ticks)(?!`)"
+    r"|\[!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])\](?:\([^)]*\)|\[[^\]]*\])"  # a badge
+    r"|!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])(?:\{[^}\n]*\})?"  # an image
+    r"|\[(?P<link>(?:[^\[\]]|\[[^\[\]]*\])+)\](?:\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)|\[[^\]]*\])(?:\{[^}\n]*\})?"
+    r"|<(?P<url>(?:https?|mailto):[^<>\s]+)>"
+    r"|(?P<tag></?[A-Za-z][^<>]*>)"
+    r"|\*\*(?P<strong>[^\s*](?:[^*]*[^\s*])?)\*\*"
+    r"|(?<![\w*/])\*(?P<emphasis>[^\s*](?:[^*]*[^\s*])?)\*(?![\w*])"
+    r"|(?<!\w)(?P<bars>__?)(?P<low>[^\s_](?:[^_]*[^\s_])?)(?P=bars)(?!\w)"
+    r"|\\(?P<escaped>[!-/:-@\[-`{-~])"
+    r"|(?P<entity>&\#?\w{1,10};)",
+    re.DOTALL,
+)
+
+
+def restructuredtext(text: str) -> str:
+    """`text` without its reStructuredText markup, by the rule above."""
+    replacements = {name: value for name, kind, value in SUBSTITUTION.findall(text) if kind == "replace"}
+    lines = [line.expandtabs(8).rstrip() for line in text.split("\n")]
+    return _tidy(_rst(lines, 0, lambda paragraph: _rst_inline(paragraph, replacements)))
+
+
+def markdown(text: str) -> str:
+    """`text` without its Markdown markup (CommonMark, MyST and the usual extensions), by the rule above."""
+    text = re.sub(r"\A---\n.*?\n(?:---|\.\.\.)\n", "", text, flags=re.DOTALL)
+    lines = [line.expandtabs(4).rstrip() for line in text.split("\n")]
+    return _tidy(_md(lines, 0))
+
+
+def _tidy(lines: Iterator[str]) -> str:
+    text = "\n".join(line.rstrip() for line in lines).strip("\n")
+    return re.sub(r"\n{3,}", "\n\n", text) + "\n" if text.strip() else ""
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _block(lines: list[str], start: int, indent: int) -> int:
+    """One past the last line from `start` on that is blank or indented deeper than `indent`."""
+    end = start
+    while end < len(lines) and (not lines[end] or _indent(lines[end]) > indent):
+        end += 1
+    while end > start and not lines[end - 1]:
+        end -= 1
+    return end
+
+
+def _dedent(lines: list[str]) -> list[str]:
+    margin = min((_indent(line) for line in lines if line), default=0)
+    return [line[margin:] for line in lines]
+
+
+def _verbatim(lines: list[str], margin: str = "    ") -> Iterator[str]:
+    yield ""
+    yield from (margin + line if line else "" for line in _dedent(lines))
+    yield ""
+
+
+def _rst(lines: list[str], depth: int, inline: Callable[[str], str]) -> Iterator[str]:
+    if depth > DEPTH:
+        yield from lines
+        return
+    paragraph: list[str] = []
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        at += 1
+        text = line.lstrip()
+        indent = len(line) - len(text)
+        if text.startswith(".. ") or text in ("..", "__") or text.startswith("__ "):
+            yield from _flush(paragraph, inline)
+            end = at if text == ".." and not "".join(lines[at : at + 1]) else _block(lines, at, indent)
+            body = lines[at:end]
+            at = end
+            yield from (" " * indent + line if line else "" for line in _explicit(text, body, depth, inline))
+        elif text.startswith(">>> "):
+            yield from _flush(paragraph, inline)
+            sample = [line, *takewhile(bool, lines[at:])]
+            at += len(sample) - 1
+            yield from _verbatim(sample)
+        elif text.endswith("::") and not FILE_FIELD.match(text):
+            opening = paragraph[0] if paragraph else line
+            yield from _flush([*paragraph, line[:-1] if len(text) > 2 and not text.endswith(" ::") else line[:-2]], inline)
+            paragraph.clear()
+            item = LIST_ITEM.match(opening.lstrip())
+            margin = min(_indent(opening) + (item.end() if item else 0), indent)
+            if item:
+                margin = max(margin, _indent(opening) + item.end() - 1)
+            end = _block(lines, at, margin)
+            if not "".join(lines[at : at + 1]):
+                yield from _verbatim(lines[at:end])
+                at = end
+        elif not text:
+            yield from _flush(paragraph, inline)
+            yield ""
+        elif TABLE_BORDER.match(text):
+            yield from _flush(paragraph, inline)
+        elif ADORNMENT.match(text):
+            yield from _flush(paragraph, inline)
+            yield ""
+        elif FILE_FIELD.match(text):
+            continue
+        elif text.startswith("| ") or text == "|":
+            yield from _flush(paragraph, inline)
+            yield inline(" " * indent + "  ".join(cell.strip() for cell in re.split(r"(?:^|\s)\|(?:\s|$)", text) if cell.strip()))
+        else:
+            paragraph.append(line)
+    yield from _flush(paragraph, inline)
+
+
+def _flush(paragraph: list[str], inline: Callable[[str], str]) -> Iterator[str]:
+    """Yield the paragraph so far, and empty it."""
+    if paragraph:
+        yield inline("\n".join(paragraph))
+        paragraph.clear()
+
+
+def _explicit(text: str, body: list[str], depth: int, inline: Callable[[str], str]) -> Iterator[str]:
+    """What stays of an explicit markup block: a directive, footnote, target, substitution or comment."""
+    if footnote := FOOTNOTE.match(text):
+        yield from _rst([footnote[1], *_dedent(body)], depth + 1, inline)
+    directive = DIRECTIVE.match(text)
+    if directive is None or text.startswith(".. |") or directive[1] in NOISE or directive[1].startswith("auto"):
+        return
+    name, argument = directive[1], directive[2] or ""
+    head = list(takewhile(bool, body)) if argument or (body and OPTION.match(body[0])) else []
+    rest = _dedent(body[len(head) :])
+    head = [line.strip() for line in head]
+    more = list(takewhile(lambda line: not OPTION.match(line), head))
+    options_end = next((i for i in range(len(more), len(head)) if not OPTION.match(head[i])), len(head))
+    if name in CODE:
+        # Without a blank line after the options the rest of the head is code, too.
+        start = options_end if not more else 0
+        sample = body[start:] if name != "math" else [argument, *body[start:]]
+        yield from _verbatim(sample)
+    elif OBJECTS.fullmatch(name):
+        yield from ["", argument, *("    " + line for line in more), ""]
+        yield from ("    " + line if line else "" for line in _rst(rest, depth + 1, inline))
+    elif name in TEXT:
+        yield ""
+        yield from _rst([VERSION.get(name, "") + argument, *more, *head[options_end:], *rest], depth + 1, inline)
+        yield ""
+    else:
+        yield ""
+        yield from _rst([*([] if argument else head[options_end:]), *rest], depth + 1, inline)
+        yield ""
+
+
+def _rst_inline(paragraph: str, replacements: dict[str, str]) -> str:
+    def shown(match: re.Match[str]) -> str:
+        kind = match.lastgroup
+        value = match[kind] if kind else ""
+        if kind == "literal":
+            return f"`{value}`"
+        if kind == "target":
+            return role(match["role"], value)
+        if kind == "url":
+            return match["link"] or value
+        if kind == "text":
+            return role("", value)
+        if kind == "substitution":
+            return replacements.get(value, value)
+        if kind in ("reference", "footnote"):
+            return ""
+        if kind == "escaped":
+            return value if not value.isspace() else ""
+        return value
+
+    paragraph = PARAMETER.sub(r"\1\2:", paragraph)
+    return RST_INLINE.sub(shown, FIELD.sub(r"\1\2:", paragraph))
+
+
+def role(name: str, target: str) -> str:
+    """What a reader sees of an interpreted text: its title if it has one, else its target's short name.
+
+    >>> role("class", "~foo.Bar")
+    'Bar'
+    """
+    titled = re.fullmatch(r"(.*?)\s*<[^<>]*>", target, re.DOTALL)
+    if titled and titled[1]:
+        return titled[1]
+    target = target.removeprefix("!")
+    if target.startswith("~"):
+        return target[1:].rpartition(".")[2] or target[1:]
+    if name in NUMBERED:
+        return NUMBERED[name] + target
+    if name == "doc":
+        return target.rpartition("/")[2]
+    return re.sub(r"^(?:\.|_[a-z]+\.)(?=\w)", "", target)
+
+
+def _md(lines: list[str], depth: int) -> Iterator[str]:
+    if depth > DEPTH:
+        yield from lines
+        return
+    paragraph: list[str] = []
+    in_list = False
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        at += 1
+        text = line.lstrip()
+        indent = len(line) - len(text)
+        if fence := re.match(r"(`{3,}|~{3,}|:{3,})\s*(.*)$", text):
+            yield from _flush(paragraph, _md_inline)
+            end = next((i for i in range(at, len(lines)) if _closes(lines[i].strip(), fence[1])), None)
+            if end is None or fence[1][0] == ":" and not fence[2].startswith("{"):
+                continue  # never closed, or a call of mkdocstrings
+            body = _dedent(lines[at:end])
+            at = end + 1
+            yield from (" " * indent + line if line else "" for line in _fenced(fence[1], fence[2], body, depth))
+        elif text.startswith("<!--"):
+            yield from _flush(paragraph, _md_inline)
+            while "-->" not in line and at < len(lines):
+                line = lines[at]
+                at += 1
+        elif not text:
+            yield from _flush(paragraph, _md_inline)
+            yield ""
+        elif indent >= 4 and not paragraph and not in_list:
+            yield line
+        elif re.match(r"\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?$", text) or re.match(r"(=+|([*_-])(?: *\2){2,})$", text):
+            yield from _flush(paragraph, _md_inline)  # a frame, a rule or an underline
+        elif heading := re.match(r"#{1,6}\s+(.*?)\s*#*\s*(?:\{[^}]*\})?$", text):
+            yield from _flush(paragraph, _md_inline)
+            yield from ["", _md_inline(heading[1]), ""]
+            in_list = False
+        elif re.match(r"\([\w.:-]+\)=$|% |\[[^\]]+\]:\s|///|\{[%:].*\}$|\[TOC\]", text):
+            yield from _flush(paragraph, _md_inline)  # a target, a comment, a link's definition, a block's frame
+        elif admonition := re.match(r"(?:!!!|\?\?\?\+?) *[\w -]+(?: +\"([^\"]*)\")?$", text):
+            yield from _flush(paragraph, _md_inline)
+            end = _block(lines, at, indent)
+            yield from ["", _md_inline(admonition[1] or ""), *_md(_dedent(lines[at:end]), depth + 1), ""]
+            at = end
+        elif text.startswith("|") and text.endswith("|"):
+            yield from _flush(paragraph, _md_inline)
+            yield _md_inline("  ".join(cell.strip() for cell in text.strip("|").split("|")))
+        else:
+            if LIST_ITEM.match(text):
+                yield from _flush(paragraph, _md_inline)
+                in_list = True
+            elif indent == 0 and not paragraph:
+                in_list = False
+            paragraph.append(re.sub(r"^(\s*)(?:> ?)+(?:\[![A-Z]+\])?", r"\1", line))
+    yield from _flush(paragraph, _md_inline)
+
+
+def _closes(line: str, fence: str) -> bool:
+    return line.startswith(fence) and not line.strip(fence[0])
+
+
+def _fenced(fence: str, info: str, body: list[str], depth: int) -> Iterator[str]:
+    """A fenced block is code unless it names a MyST directive in braces."""
+    directive = re.match(r"\{([\w:.+-]+)\}\s*(.*)$", info)
+    if directive is None:
+        yield from _verbatim(body)
+        return
+    name, argument = directive[1], directive[2]
+    options = sum(1 for _ in takewhile(lambda line: OPTION.match(line), body))
+    if body[:1] == ["---"]:
+        options = next((i + 1 for i, line in enumerate(body) if i and line == "---"), 0)
+    body = body[options:]
+    if name == "eval-rst":
+        yield from _rst(body, depth + 1, lambda paragraph: _rst_inline(paragraph, {}))
+    elif name in NOISE or name.startswith("auto"):
+        return
+    elif name in CODE:
+        yield from _verbatim(body)
+    elif OBJECTS.fullmatch(name):
+        yield from ["", argument, "", *("    " + line if line else "" for line in _md(body, depth + 1))]
+    else:
+        yield ""
+        if name in TEXT and argument:
+            yield _md_inline(VERSION.get(name, "") + argument)
+        yield from _md(body, depth + 1)
+        yield ""
+
+
+def _md_inline(paragraph: str) -> str:
+    def shown(match: re.Match[str]) -> str:
+        kind = match.lastgroup
+        if kind == "literal":
+            return f"`{match['literal'].strip()}`"
+        if kind == "target":
+            return role(match["role"].strip("{}"), match["target"])
+        if kind == "link":
+            return _md_inline(match["link"])
+        if kind == "entity":
+            return html.unescape(match["entity"]).replace("\xa0", " ")
+        if kind in ("url", "strong", "emphasis", "low", "escaped"):
+            return match[kind]
+        return ""
+
+    return MD_INLINE.sub(shown, paragraph)

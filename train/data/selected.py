@@ -1,0 +1,245 @@
+"""Stage 3: the documents we keep, and for each one we drop or change, why.
+
+Documents are dealt into parts by the hash of their text as it would be kept, so equal texts meet in one part and
+exact duplicates and the held-out split are decided there, whatever the order of the input and the number of workers.
+"""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from heapq import merge
+from pathlib import Path
+from typing import Any
+
+from train.artifact import WITNESS, read_json, write_json
+from train.config import UserError
+from train.data import rules
+from train.data.tables import LEDGER, SELECTED, read_rows, write_rows
+from train.world import World
+
+SPLITS = ("train", "held_out")
+
+
+@dataclass(frozen=True)
+class SelectedConfig:
+    """Thresholds by the names of their rules; `rules.py` says what each finds."""
+
+    parts: int  # fixed, so that any number of workers writes the same files; one part must fit in memory
+    held_out: float  # share of documents
+    licences: tuple[str, ...]  # SPDX
+    email_addresses: str  # what takes their place
+    secrets: str  # what takes their place
+    too_short: int  # characters
+    too_long: int  # characters
+    mostly_symbols: float  # share of characters
+    repeated_lines: float  # share of the text
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.parts <= 512:  # as many files are open at once
+            raise ValueError(f"parts: expected 1 to 512, got {self.parts}")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out: expected between 0 and 1, got {self.held_out}")
+        if not self.licences:
+            raise ValueError("licences: expected at least one SPDX identifier, got none")
+        if not 0 <= self.too_short <= self.too_long:
+            raise ValueError(f"too_short: expected 0 to too_long ({self.too_long}), got {self.too_short}")
+        for name in ("mostly_symbols", "repeated_lines"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+        for redactor in rules.REDACTORS:
+            mark = getattr(self, redactor.__name__)
+            if any(other(mark, "")[1] for other in rules.REDACTORS):
+                raise ValueError(f"{redactor.__name__}: the mark {mark!r} would itself be redacted")
+
+
+def select(config: SelectedConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+    """Write `documents/`, `ledger/` and `counts/` part by part, then their sum `counts.json`.
+
+    Raises UserError when a source's licence is not allowed, when nothing is kept, and when a split is empty.
+    """
+    paths = sorted((inputs["documents"] / "documents").glob("*.parquet"))
+    check_licences(config, paths)
+    dealt = out / WITNESS / f"dealt-{world.rank}"  # texts on their way to their part; not a product, gone at the end
+    shutil.rmtree(dealt, ignore_errors=True)
+    try:
+        mine = world.share(range(config.parts))
+        deal(config, world.track(read_rows(paths), "documents judged"), dealt, mine)
+        for part in mine:
+            write_part(config, dealt / name(part), out, part)
+    finally:
+        shutil.rmtree(dealt, ignore_errors=True)
+    counts = [out / "counts" / f"{name(part)}.json" for part in range(config.parts)]
+    # Whoever is last finds every part's counts; should two be last at once, they write the same bytes.
+    if all(path.is_file() for path in counts):
+        total = add(*map(read_json, counts))
+        check_counts(config, total)
+        write_json(out / "counts.json", total)
+
+
+def kept_documents(selected: Path, split: str) -> Iterator[dict[str, Any]]:
+    """The rows of a split (`train` or `held_out`) of the artifact `selected`, in the order of their ids."""
+    parts = sorted((selected / "documents").glob("*.parquet"))
+    rows = merge(*(read_rows([part]) for part in parts), key=lambda row: row["id"])
+    return (row for row in rows if row["split"] == split)
+
+
+def name(part: int) -> str:
+    """The stem of a part's files."""
+    return f"part-{part:04d}"
+
+
+def check_licences(config: SelectedConfig, paths: list[Path]) -> None:
+    """Refuse sources whose licence is not among `config.licences`."""
+    sources = sorted({(row["source"], row["licence"]) for row in read_rows(paths, ["source", "licence"])})
+    found = [(source, rules.licences(licence, config.licences)) for source, licence in sources]
+    problems = [f"{source}: licence {problem}" for source, problem in found if problem]
+    if problems:
+        advice = (
+            "add the licence to data.selected.licences if you accept its terms, or leave the source out of data.raw"
+        )
+        raise UserError("\n".join([*problems, advice]))
+
+
+def deal(config: SelectedConfig, rows: Iterator[dict[str, Any]], dealt: Path, parts: Sequence[int]) -> None:
+    """Judge every document and append it, with the verdict, to the file of its part."""
+    dealt.mkdir(parents=True)
+    with ExitStack() as stack:
+        files = {part: stack.enter_context((dealt / name(part)).open("w", encoding="utf-8")) for part in parts}
+        for row in rows:
+            judged = judge(config, row)
+            part = int(judged["id"][:8], 16) % config.parts
+            if part in files:
+                files[part].write(json.dumps(judged) + "\n")
+
+
+def judge(config: SelectedConfig, row: dict[str, Any]) -> dict[str, Any]:
+    """The document as it would be kept, and under `judgement` what the rules found.
+
+    `judgement` holds the `id` and `bytes` of the document as extracted, `redacted` (reason -> occurrences and the
+    bytes by which the text grew shorter), and `dropped` (the first reason and what the rule saw) or None.
+    """
+    text, redacted, dropped = row["text"], {}, None
+    for redactor in rules.REDACTORS:
+        before = len(text.encode())
+        text, found = redactor(text, getattr(config, redactor.__name__))
+        if found:
+            redacted[redactor.__name__] = {"occurrences": found, "bytes": before - len(text.encode())}
+    for predicate in rules.PREDICATES:
+        if saw := predicate(text, getattr(config, predicate.__name__)):
+            dropped = (predicate.__name__, saw)
+            break
+    judgement = {"id": row["id"], "bytes": len(row["text"].encode()), "redacted": redacted, "dropped": dropped}
+    return {**row, "text": text, "id": hashlib.sha256(text.encode()).hexdigest(), "judgement": judgement}
+
+
+def write_part(config: SelectedConfig, dealt: Path, out: Path, part: int) -> None:
+    """Settle one part: keep one of each text, assign splits, write rows, ledger and counts."""
+    with dealt.open(encoding="utf-8") as file:
+        rows = sorted(map(json.loads, file), key=lambda row: (row["id"], row["source"], row["path"]))
+    kept: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        judgement = row["judgement"]
+        if not judgement["dropped"]:
+            first = kept.setdefault(row["id"], row)
+            saw = rules.exact_duplicates(*(f"{each['path']} of {each['source']}" for each in (row, first)))
+            judgement["dropped"] = ("exact_duplicates", saw) if saw else None
+        row["split"] = split(config, row["id"])
+    documents = ({column: row[column] for column in SELECTED.names} for row in kept.values())
+    write_rows(out / "documents" / f"{name(part)}.parquet", documents, SELECTED)
+    write_rows(out / "ledger" / f"{name(part)}.parquet", (entry for row in rows for entry in entries(row)), LEDGER)
+    write_json(out / "counts" / f"{name(part)}.json", count(rows))
+
+
+def split(config: SelectedConfig, id: str) -> str:
+    """The split of a text: a hash of its hash, salted so that it has nothing to do with the part."""
+    draw = int(hashlib.sha256(f"held_out:{id}".encode()).hexdigest()[:16], 16)
+    return "held_out" if draw < config.held_out * 2**64 else "train"
+
+
+def entries(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The ledger's entries for one judged document: one if it is dropped, else one for each redaction."""
+    judgement = row["judgement"]
+    same = {column: row[column] for column in ("source", "path", "licence")}
+    same |= {"id": judgement["id"], "bytes": judgement["bytes"]}
+    if judgement["dropped"]:
+        reason, detail = judgement["dropped"]
+        yield {**same, "action": "dropped", "reason": reason, "detail": detail, "became": ""}
+    else:
+        for reason, found in judgement["redacted"].items():
+            detail = f"{found['occurrences']} replaced"
+            yield {**same, "action": "redacted", "reason": reason, "detail": detail, "became": row["id"]}
+
+
+def count(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Documents and bytes of a part: as extracted (`raw`, `dropped`), as kept, and what redaction took from those."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for predicate in (*rules.PREDICATES, rules.exact_duplicates):  # a rule that finds nothing counts 0
+        counts.update({("dropped", predicate.__name__, unit): 0 for unit in ("documents", "bytes")})
+    for redactor in rules.REDACTORS:
+        counts.update({("redacted", redactor.__name__, unit): 0 for unit in ("documents", "occurrences", "bytes")})
+    for row in rows:
+        judgement, size = row["judgement"], row["judgement"]["bytes"]
+        here = (("sources", row["source"]), ("licences", row["licence"]))
+        counts.update({(*place, "kept", unit): 0 for place in here for unit in ("documents", "bytes")})
+        places: list[tuple[tuple[str, ...], int]] = [(("raw",), size), *(((*place, "raw"), size) for place in here)]
+        if judgement["dropped"]:
+            places.append((("dropped", judgement["dropped"][0]), size))
+        else:
+            size = len(row["text"].encode())
+            places += [
+                (("kept",), size),
+                (("splits", row["split"]), size),
+                *(((*place, "kept"), size) for place in here),
+            ]
+            for reason, found in judgement["redacted"].items():
+                counts["redacted", reason, "occurrences"] += found["occurrences"]
+                places.append((("redacted", reason), found["bytes"]))
+        for place, size in places:
+            counts[(*place, "documents")] += 1
+            counts[(*place, "bytes")] += size
+    return nested(counts)
+
+
+def nested(counts: Mapping[tuple[str, ...], int]) -> dict[str, Any]:
+    """{("a", "b"): 1} as {"a": {"b": 1}}."""
+    tree: dict[str, Any] = {}
+    for path, number in counts.items():
+        branch = tree
+        for step in path[:-1]:
+            branch = branch.setdefault(step, {})
+        branch[path[-1]] = number
+    return tree
+
+
+def add(*trees: Mapping[str, Any]) -> dict[str, Any]:
+    """The sum of nested counts, leaf by leaf."""
+    total: dict[str, Any] = {}
+    for tree in trees:
+        for key, value in tree.items():
+            total[key] = add(total.get(key, {}), value) if isinstance(value, Mapping) else total.get(key, 0) + value
+    return total
+
+
+def check_counts(config: SelectedConfig, counts: Mapping[str, Any]) -> None:
+    """The chain closes: what came in is what we keep, what we drop and what redaction took. Neither split is empty."""
+    raw, kept, splits = (counts.get(key, {}) for key in ("raw", "kept", "splits"))
+    dropped, redacted = counts["dropped"], counts["redacted"]
+    for unit, away in (("documents", [dropped]), ("bytes", [dropped, redacted])):
+        gone = sum(entry[unit] for table in away for entry in table.values())
+        assert raw.get(unit, 0) == kept.get(unit, 0) + gone, f"{unit}: {counts}"
+        assert kept.get(unit, 0) == sum(entry[unit] for entry in splits.values()), f"{unit}: {counts}"
+    if not raw:
+        raise UserError("selected: there are no documents to select from; see data.raw and data.documents")
+    if not kept:
+        most = sorted(dropped, key=lambda reason: -dropped[reason]["documents"])[:3]
+        why = ", ".join(f"{reason} {dropped[reason]['documents']}" for reason in most if dropped[reason]["documents"])
+        raise UserError(f"selected: none of {raw['documents']} documents is kept ({why}); ease data.selected")
+    for missing in (split for split in SPLITS if split not in splits):
+        raise UserError(
+            f"selected: the split {missing} is empty: {kept['documents']} documents are kept and held_out is "
+            f"{config.held_out}; give more documents or change data.selected.held_out"
+        )

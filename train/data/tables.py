@@ -1,0 +1,81 @@
+"""Parquet tables of documents and ledgers: the only module that knows pyarrow."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from train.artifact import whole
+from train.config import UserError
+
+ROWS_AT_A_TIME = 1024
+
+DOCUMENT = pa.schema(
+    [
+        ("id", pa.string()),  # SHA-256 of the text's UTF-8 bytes
+        ("text", pa.string()),
+        ("source", pa.string()),  # purl
+        ("path", pa.string()),  # in the source
+        ("licence", pa.string()),  # SPDX expression
+        ("evidence", pa.string()),  # SHA-256 of the licence file in the source
+        ("attribution", pa.string()),
+        ("language", pa.string()),  # BCP 47 tag
+    ]
+)
+SELECTED = DOCUMENT.append(pa.field("split", pa.string()))  # "train" or "held_out"
+LEDGER = pa.schema(
+    [
+        ("id", pa.string()),  # of the document as extracted
+        ("source", pa.string()),
+        ("path", pa.string()),
+        ("licence", pa.string()),
+        ("action", pa.string()),  # "dropped" or "redacted"
+        ("reason", pa.string()),  # name of the rule
+        ("detail", pa.string()),  # what the rule saw
+        ("bytes", pa.int64()),  # of the document as extracted
+        ("became", pa.string()),  # id of the document as kept; empty when dropped
+    ]
+)
+RANGES = pa.schema(
+    [
+        ("id", pa.string()),  # of the document as kept
+        ("start", pa.int64()),  # first token in the split's array
+        ("end", pa.int64()),  # one past its last token, the end-of-text mark included
+        ("bytes", pa.int64()),  # of the document's text
+        ("source", pa.string()),
+        ("path", pa.string()),
+        ("licence", pa.string()),
+    ]
+)
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
+    """Write `rows` as one Parquet file, whole or not at all, holding only `ROWS_AT_A_TIME` of them in memory."""
+    with whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd", compression_level=9) as writer:
+        batch: list[dict[str, Any]] = []
+        for row in rows:
+            batch.append(row)
+            if len(batch) == ROWS_AT_A_TIME:
+                writer.write_table(pa.Table.from_pylist(batch, schema))
+                batch = []
+        if batch:
+            writer.write_table(pa.Table.from_pylist(batch, schema))
+
+
+def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of Parquet files, file by file in the given order.
+
+    Raises UserError naming the file when it is missing, not Parquet, or lacks one of `columns`.
+    """
+    for path in paths:
+        try:
+            with pq.ParquetFile(path) as file:
+                missing = set(columns or ()) - set(file.schema_arrow.names)
+                if missing:
+                    raise UserError(f"{path}: no column {sorted(missing)}; it has {file.schema_arrow.names}")
+                for batch in file.iter_batches(ROWS_AT_A_TIME, columns=columns and list(columns)):
+                    yield from batch.to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{path}: cannot be read as Parquet ({error})") from None

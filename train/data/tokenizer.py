@@ -1,0 +1,93 @@
+"""Stage 4: a byte-level BPE tokenizer, learnt from the training split. The only door to the `tokenizers` library."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from train.artifact import write_bytes, write_json
+from train.config import UserError
+from train.data.selected import kept_documents
+from train.world import World
+
+END_OF_TEXT = "<|endoftext|>"  # id 0; stands after every document
+SMALLEST = 1 + 256  # the mark and a token a byte
+
+# No token reaches across these pieces. In turn: a word with the space before it; an English ending such as 's; one
+# digit with the space before it; symbols with the space before them; white space that ends in line breaks; other
+# white space, whose last space is left to the piece that follows.
+PIECES = r" ?\p{L}[\p{L}\p{M}]*|'\p{L}{1,2}\b| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    vocabulary: int  # tokens, the end-of-text mark and the 256 bytes among them
+
+    def __post_init__(self) -> None:
+        if not SMALLEST <= self.vocabulary <= 2**24:
+            raise ValueError(f"vocabulary: expected {SMALLEST} to {2**24}, got {self.vocabulary}")
+
+
+def learn(config: TokenizerConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json`, as `transformers.AutoTokenizer` reads them.
+
+    The bytes depend on the multiset of texts alone: the library counts pieces first, gives the first ids to the sorted
+    alphabet (all bytes, always), and breaks ties between equally frequent pairs by their ids. Neither the order of
+    texts nor the number of threads enters. Raises UserError when the text is too small for the vocabulary.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PIECES), "isolated"), to_bytes])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocabulary,
+        min_frequency=2,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    texts = (row["text"] for row in kept_documents(inputs["selected"], "train"))
+    tokenizer.train_from_iterator(world.track(texts, "documents read"), trainer)
+    if (reached := tokenizer.get_vocab_size()) < config.vocabulary:
+        raise UserError(
+            f"tokenizer: the training text supports a vocabulary of {reached}, not of {config.vocabulary}; "
+            "lower tokenizer.vocabulary or give more text"
+        )
+    write_bytes(out / "tokenizer.json", tokenizer.to_str(pretty=True).encode() + b"\n")
+    described = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
+    write_json(out / "tokenizer_config.json", {**described, "clean_up_tokenization_spaces": False})
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A tokenizer that has been learnt: text to token ids and back, without loss for any text."""
+
+    vocabulary: int
+    end_of_text: int  # id of the mark
+    library: Any
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each text, without an end-of-text mark; a mark spelt out in a text is plain text."""
+        return [encoding.ids for encoding in self.library.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of token ids, marks spelt out; bytes that are not UTF-8 become U+FFFD."""
+        return self.library.decode(list(tokens), skip_special_tokens=False)
+
+
+def load(artifact: Path) -> Tokenizer:
+    """The tokenizer of a `tokenizer` artifact or of a release; UserError when its file is missing or damaged."""
+    import tokenizers
+
+    path = artifact / "tokenizer.json"
+    try:
+        library = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises Exception itself
+        raise UserError(f"{path}: cannot be read as a tokenizer ({error})") from None
+    end_of_text = library.token_to_id(END_OF_TEXT)
+    if end_of_text is None:
+        raise UserError(f"{path}: has no token {END_OF_TEXT}; expected a tokenizer that this pipeline made")
+    library.encode_special_tokens = True
+    return Tokenizer(library.get_vocab_size(), end_of_text, library)

@@ -1,0 +1,79 @@
+"""Stage 5: each split as one flat array of tokens, and for each document where in it its tokens lie."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from train.artifact import whole, write_json
+from train.config import UserError
+from train.data.selected import SPLITS, kept_documents, nested
+from train.data.tables import RANGES, write_rows
+from train.data.tokenizer import Tokenizer, load
+from train.world import World
+
+DOCUMENTS_AT_A_TIME = 256
+
+
+@dataclass(frozen=True)
+class TokensConfig:
+    """Nothing to choose: texts and tokenizer settle everything."""
+
+
+def encode(config: TokensConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+    """Write `<split>.npy` and `<split>_ranges.parquet` for each split, and `counts.json`.
+
+    An array holds the documents in the order of their ids, each followed by the end-of-text mark; its numbers are
+    16 bits wide where the vocabulary fits, else 32.
+    """
+    tokenizer = load(inputs["tokenizer"])
+    counts = {}
+    for split in SPLITS:
+        rows = world.track(kept_documents(inputs["selected"], split), f"{split} documents encoded")
+        counts[split] = encode_split(tokenizer, rows, out / f"{split}.npy", out / f"{split}_ranges.parquet")
+    write_json(out / "counts.json", counts)
+
+
+def read_tokens(artifact: Path, split: str) -> NDArray[np.unsignedinteger]:
+    """The (tokens,) array of a split, mapped into memory; UserError when it is missing or damaged."""
+    path = artifact / f"{split}.npy"
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read as an array of tokens ({error})") from None
+
+
+def encode_split(tokenizer: Tokenizer, rows: Iterator[dict[str, Any]], array: Path, ranges: Path) -> dict[str, Any]:
+    """Write the array and the ranges of one split, a few documents at a time; return its counts."""
+    dtype = np.dtype("<u2" if tokenizer.vocabulary <= 2**16 else "<u4")
+    counts: Counter[tuple[str, ...]] = Counter()
+
+    def ranges_written(file: BinaryIO) -> Iterator[dict[str, Any]]:
+        start = 0
+        while some := list(islice(rows, DOCUMENTS_AT_A_TIME)):
+            for row, tokens in zip(some, tokenizer.encode([row["text"] for row in some]), strict=True):
+                file.write(np.array([*tokens, tokenizer.end_of_text], dtype).tobytes())
+                end, size = start + len(tokens) + 1, len(row["text"].encode())
+                for place in ((), ("sources", row["source"]), ("licences", row["licence"])):
+                    for unit, number in (("documents", 1), ("bytes", size), ("tokens", end - start)):
+                        counts[(*place, unit)] += number
+                same = {column: row[column] for column in ("id", "source", "path", "licence")}
+                yield {**same, "start": start, "end": end, "bytes": size}
+                start = end
+
+    with whole(array) as file:
+        write_header(file, dtype, 0)
+        write_rows(ranges, ranges_written(file), RANGES)
+        file.seek(0)
+        write_header(file, dtype, counts[("tokens",)])
+    return {**nested(counts), "bytes_per_token": round(counts[("bytes",)] / counts[("tokens",)], 4)}
+
+
+def write_header(file: BinaryIO, dtype: np.dtype[Any], tokens: int) -> None:
+    """Write the head of an .npy file; its length is the same for any number, so it can be written again at the end."""
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype.str, "fortran_order": False, "shape": (tokens,)})

@@ -1,0 +1,273 @@
+"""The model, whole: a decoder-only transformer in the layout that Hugging Face calls Qwen3.
+
+RMSNorm before each block, rotary positions, grouped-query attention with normalised queries and keys, SwiGLU, no
+biases, optionally tied embeddings. Parameter names and `config.json` are those of `Qwen3ForCausalLM`, so a
+checkpoint is a release without conversion.
+
+Sources: Vaswani et al. 2017 (transformer), Zhang and Sennrich 2019 (RMSNorm), Su et al. 2021 (rotary positions),
+Ainslie et al. 2023 (grouped queries), Henry et al. 2020 (QK-norm), Shazeer 2020 (SwiGLU).
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape and initial state of the model; the vocabulary comes from the tokenizer."""
+
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    hidden: int  # inner width of the feed-forward block
+    context: int  # tokens
+    rope_theta: float
+    norm_epsilon: float
+    tied_embeddings: bool
+    init_std: float
+    zero_residual: bool  # projections back into the residual stream start at zero
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "width", "heads", "kv_heads", "head_width", "hidden", "context"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads ({self.heads}) must be a multiple of kv_heads ({self.kv_heads})")
+        if self.head_width % 2:
+            raise ValueError(f"head_width: rotary positions need an even number, got {self.head_width}")
+        if self.init_std <= 0 or self.norm_epsilon <= 0 or self.rope_theta <= 0:
+            raise ValueError("init_std, norm_epsilon and rope_theta must be above 0")
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon) * self.weight
+
+
+class Attention(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.head_width = config.head_width
+        queries, keys = config.heads * config.head_width, config.kv_heads * config.head_width
+        self.q_proj = nn.Linear(config.width, queries, bias=False)
+        self.k_proj = nn.Linear(config.width, keys, bias=False)
+        self.v_proj = nn.Linear(config.width, keys, bias=False)
+        self.o_proj = nn.Linear(queries, config.width, bias=False)
+        self.q_norm = RMSNorm(config.head_width, config.norm_epsilon)
+        self.k_norm = RMSNorm(config.head_width, config.norm_epsilon)
+        self.grouped = config.heads != config.kv_heads
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        batch, length, _ = x.shape
+        heads = (batch, length, -1, self.head_width)
+        q = _rotate(self.q_norm(self.q_proj(x).view(heads)).transpose(1, 2), cos, sin)
+        k = _rotate(self.k_norm(self.k_proj(x).view(heads)).transpose(1, 2), cos, sin)
+        v = self.v_proj(x).view(heads).transpose(1, 2)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.grouped)
+        return self.o_proj(y.transpose(1, 2).reshape(batch, length, -1))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.width, config.hidden, bias=False)
+        self.up_proj = nn.Linear(config.width, config.hidden, bias=False)
+        self.down_proj = nn.Linear(config.hidden, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Layer(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.self_attn = Attention(config)
+        self.mlp = FeedForward(config)
+        self.input_layernorm = RMSNorm(config.width, config.norm_epsilon)
+        self.post_attention_layernorm = RMSNorm(config.width, config.norm_epsilon)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Stack(nn.Module):
+    """What Qwen3 calls `model`: everything but the output head."""
+
+    def __init__(self, config: ModelConfig, vocabulary: int) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(vocabulary, config.width)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = RMSNorm(config.width, config.norm_epsilon)
+
+    def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        x = self.embed_tokens(tokens)
+        for layer in self.layers:
+            x = layer(x, cos, sin)
+        return self.norm(x)
+
+
+class CrossEntropy(torch.autograd.Function):
+    """Output head and cross entropy in one, some positions at a time, its gradients computed on the way.
+
+    The logits of all positions never stand in memory together: they would be the largest tensor of the step by far,
+    and writing and reading them costs as much time as the products themselves.
+    """
+
+    POSITIONS = 256
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+        """States [n, width], head [vocabulary, width], targets [n] of integers -> the sum of nats, a scalar."""
+        total = x.new_zeros(())
+        dx, dhead = torch.empty_like(x), torch.zeros_like(head)
+        for start in range(0, len(x), CrossEntropy.POSITIONS):
+            part = slice(start, start + CrossEntropy.POSITIONS)
+            p = x[part] @ head.T
+            p -= p.amax(1, keepdim=True)
+            target = targets[part, None]
+            total -= p.gather(1, target).sum()
+            p.exp_()
+            normaliser = p.sum(1, keepdim=True)
+            total += normaliser.log().sum()
+            p /= normaliser
+            p.scatter_add_(1, target, p.new_full((1, 1), -1.0).expand(len(p), 1))
+            torch.mm(p, head, out=dx[part])
+            dhead.addmm_(p.T, x[part])
+        ctx.save_for_backward(dx, dhead)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        dx, dhead = ctx.saved_tensors
+        return dx * grad, dhead * grad, None
+
+
+class Transformer(nn.Module):
+    """Tokens [batch, length] of integers -> logits [batch, length, vocabulary], at most `context` tokens long."""
+
+    def __init__(self, config: ModelConfig, vocabulary: int, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary = vocabulary
+        self.model = Stack(config, vocabulary)
+        self.lm_head = nn.Linear(config.width, vocabulary, bias=False)
+        if config.tied_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+        cos, sin = _rotations(config)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self._initialise(seed)
+
+    def _initialise(self, seed: int) -> None:
+        # numpy's normal numbers are the same bits on every processor; torch's float32 ones are not. Each tensor draws
+        # from a generator of its own, so adding a layer leaves the others' initial state alone.
+        for name, parameter in self.named_parameters():
+            if parameter.dim() < 2:
+                continue
+            generator = np.random.Generator(np.random.PCG64([seed, zlib.crc32(name.encode())]))
+            values = generator.standard_normal(tuple(parameter.shape)) * self.config.init_std
+            if self.config.zero_residual and name.endswith(("o_proj.weight", "down_proj.weight")):
+                values = np.zeros_like(values)
+            with torch.no_grad():
+                parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.lm_head(self.hidden(tokens))
+
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """The last hidden states [batch, length, width], before the output head."""
+        length = tokens.shape[1]
+        return self.model(tokens, self.cos[:length], self.sin[:length])
+
+    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Sum over all positions of the nats that `targets` [batch, length] cost after `tokens` [batch, length]."""
+        return CrossEntropy.apply(self.hidden(tokens).flatten(0, 1), self.lm_head.weight, targets.flatten())
+
+    def flops_per_token(self) -> int:
+        """Forward and backward: 6 a weight in a product, and attention's 12 x layers x width x context.
+
+        Source: Chowdhery et al. 2022 (PaLM), appendix B.
+        """
+        weights = sum(p.numel() for name, p in self.named_parameters() if p.dim() == 2 and "embed_tokens" not in name)
+        if self.config.tied_embeddings:
+            weights += self.model.embed_tokens.weight.numel()
+        inner = self.config.heads * self.config.head_width
+        return 6 * weights + 12 * self.config.layers * inner * self.config.context
+
+
+def weights_of(model: Transformer) -> dict[str, Tensor]:
+    """The weights as float32 tensors under their Hugging Face names, a tied head left out."""
+    return {name: parameter.detach().to("cpu", torch.float32) for name, parameter in model.named_parameters()}
+
+
+def load_weights(model: Transformer, weights: dict[str, Tensor]) -> None:
+    """Copy `weights` into `model`, whatever its precision.
+
+    Raises ValueError naming what is missing, unexpected, of another shape, or not finite.
+    """
+    expected = dict(model.named_parameters())
+    if expected.keys() != weights.keys():
+        raise ValueError(f"weights differ from the config in {sorted(expected.keys() ^ weights.keys())[:3]}")
+    for name, parameter in expected.items():
+        found = weights[name]
+        if found.shape != parameter.shape:
+            raise ValueError(f"{name}: shape {tuple(found.shape)}, the config says {tuple(parameter.shape)}")
+        if not bool(torch.isfinite(found).all()):
+            raise ValueError(f"{name}: holds values that are not finite")
+        with torch.no_grad():
+            parameter.copy_(found)
+
+
+def hugging_face_config(config: ModelConfig, vocabulary: int, end_of_text: int) -> dict[str, Any]:
+    """The contents of `config.json`, as `transformers` reads it."""
+    return {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "vocab_size": vocabulary,
+        "hidden_size": config.width,
+        "intermediate_size": config.hidden,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.kv_heads,
+        "head_dim": config.head_width,
+        "max_position_embeddings": config.context,
+        "rope_theta": config.rope_theta,
+        "rms_norm_eps": config.norm_epsilon,
+        "tie_word_embeddings": config.tied_embeddings,
+        "initializer_range": config.init_std,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "use_sliding_window": False,
+        "use_cache": True,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+        "torch_dtype": "float32",
+    }
+
+
+def _rotations(config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of every position's angles, [context, head_width], float64."""
+    half = torch.arange(0, config.head_width, 2, dtype=torch.float64) / config.head_width
+    angles = torch.outer(torch.arange(config.context, dtype=torch.float64), config.rope_theta**-half)
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-second, first), dim=-1) * sin

@@ -1,0 +1,245 @@
+"""The pipeline is a table: the artifact, the function that makes it, the artifacts it needs. There is no other order."""
+
+import ast
+import fcntl
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from train.artifact import (
+    WITNESS,
+    DamageError,
+    check,
+    digest,
+    file_digest,
+    manifest,
+    product_digest,
+    seal,
+    set_aside,
+    write_json,
+)
+from train.config import plain
+from train.data.documents import DocumentsConfig, extract
+from train.data.raw import RawConfig, fetch
+from train.data.selected import SelectedConfig, select
+from train.data.tokenizer import TokenizerConfig, learn
+from train.data.tokens import encode
+from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
+from train.model import ModelConfig
+from train.release.bundle import CollectConfig, ReleaseConfig, collect, source_tree
+from train.training.loop import FitConfig, TrainingConfig, fit
+from train.training.numerics import stack
+from train.world import Machine, World
+
+ROOT = Path(__file__).resolve().parents[1]
+Artifact = Literal["raw", "documents", "selected", "tokenizer", "tokens", "weights", "evaluation", "release"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    name: str  # also of its card, data_cards/<name>.md
+    raw: RawConfig
+    documents: DocumentsConfig
+    selected: SelectedConfig
+
+
+@dataclass(frozen=True)
+class Run:
+    """The whole configuration. What `machine`, `until` and `overrides` hold enters no key of what is trained."""
+
+    name: str
+    data: DataConfig
+    tokenizer: TokenizerConfig
+    model: ModelConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+    release: ReleaseConfig
+    machine: Machine
+    until: Artifact  # the last artifact to make
+    overrides: tuple[str, ...]  # as given on the command line
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: Artifact
+    make: Callable[[Any, Mapping[str, Path], Path, World], None]
+    config: Callable[[Run], Any]  # the stage's own part of the configuration: all of it that enters the key
+    needs: tuple[Artifact, ...]
+
+
+STAGES = (
+    Stage("raw", fetch, lambda run: run.data.raw, ()),
+    Stage("documents", extract, lambda run: run.data.documents, ("raw",)),
+    Stage("selected", select, lambda run: run.data.selected, ("documents",)),
+    Stage("tokenizer", learn, lambda run: run.tokenizer, ("selected",)),
+    Stage("tokens", encode, lambda run: None, ("selected", "tokenizer")),
+    Stage("weights", fit, lambda run: FitConfig(run.model, run.training), ("tokens", "tokenizer")),
+    Stage(
+        "evaluation",
+        measure,
+        lambda run: MeasureConfig(run.model, run.evaluation),
+        ("weights", "tokens", "tokenizer", "selected"),
+    ),
+    Stage(
+        "release",
+        collect,
+        lambda run: CollectConfig(run.release, resolved(run), what_overrides(run)),
+        ("raw", "documents", "selected", "tokenizer", "tokens", "weights", "evaluation"),
+    ),
+)
+
+
+def run(config: Run, say: Callable[[str], None] = print) -> dict[str, Path]:
+    """Make every artifact up to `config.until` that is not there yet; return where each one is.
+
+    Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
+    """
+    keys = stage_keys(config)
+    world = World(0, 1, config.machine)
+    config.machine.runs.mkdir(parents=True, exist_ok=True)
+    made: dict[str, Path] = {}
+    for stage in STAGES:
+        inputs = {name: made[name] for name in stage.needs}
+        made[stage.name] = _artifact(stage, config, keys[stage.name], inputs, world, say)
+        if stage.name == config.until:
+            break
+    return made
+
+
+def stage_keys(config: Run) -> dict[str, str]:
+    """The key of every artifact: known before anything runs."""
+    keys: dict[str, str] = {}
+    for stage in STAGES:
+        inputs = {name: keys[name] for name in stage.needs}
+        keys[stage.name] = key(stage.name, stage_config(stage, config), code(stage), inputs)
+    return keys
+
+
+def key(stage: str, config: Any, code: Mapping[str, str], inputs: Mapping[str, str]) -> str:
+    """SHA-256 of what decides an artifact's products: stage, its config, its code and the keys of its inputs."""
+    return digest({"stage": stage, "config": config, "code": digest(code), "inputs": inputs})
+
+
+def stage_config(stage: Stage, config: Run) -> Any:
+    """The plain config that enters the stage's key; outside `portable` the stack that trains is part of it."""
+    settings = plain(stage.config(config))
+    if stage.name == "weights" and config.training.numerics.contract != "portable":
+        settings["stack"] = stack(config.machine.threads or torch.get_num_threads(), config.machine.device)
+    return settings
+
+
+def resolved(config: Run) -> dict[str, Any]:
+    """The configuration as a release keeps it: complete, without what only says how to run."""
+    return {name: value for name, value in plain(config).items() if name not in ("machine", "until", "overrides")}
+
+
+def what_overrides(config: Run) -> tuple[str, ...]:
+    """The overrides that say what to make, not how."""
+    return tuple(text for text in config.overrides if not text.lstrip("+~").startswith(("machine", "until")))
+
+
+def code(stage: Stage) -> dict[str, str]:
+    """The files whose change makes the stage's artifact another one: path -> SHA-256.
+
+    For a release, the whole source tree, because it holds it; else what the stage's module can reach by imports.
+    """
+    if stage.name == "release":
+        return source_tree(ROOT)
+    module = sys.modules[stage.make.__module__].__file__
+    return {path.relative_to(ROOT).as_posix(): file_digest(path) for path in closure(Path(module or ""))}
+
+
+def closure(module: Path) -> list[Path]:
+    """`module` and every module of this library that it reaches by imports, at any depth, read from the source.
+
+    Packages' `__init__.py` hold nothing but docstrings and are left out.
+    """
+    found, queue = set(), [module.resolve()]
+    while queue:
+        path = queue.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            else:
+                continue
+            files = (ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in names if name.startswith("train."))
+            queue.extend(file for file in files if file.is_file())
+    return sorted(found)
+
+
+def _artifact(
+    stage: Stage, config: Run, key: str, inputs: Mapping[str, Path], world: World, say: Callable[[str], None]
+) -> Path:
+    final = world.machine.runs / f"{stage.name}-{key[:8]}"
+    with _turn(final, say):
+        if final.exists():
+            problems = check(final)
+            if problems:
+                aside = set_aside(final)
+                raise DamageError(
+                    f"{final} is damaged: {problems[0]}{f' (and {len(problems) - 1} more)' if problems[1:] else ''}. "
+                    f"It is now {aside}; run the same command again to make it anew"
+                )
+            say(f"{stage.name:<10} kept  {final}")
+            return final
+        say(f"{stage.name:<10} ...   {final}")
+        part, began = final.with_name(f"{final.name}.part"), time.time()
+        part.mkdir(exist_ok=True)
+        stage.make(stage.config(config), inputs, part, world)
+        seconds = time.time() - began
+        write_json(part / WITNESS / "run.json", {**environment(), "began": began, "seconds": seconds})
+        record = {
+            "stage": stage.name,
+            "key": key,
+            "config": stage_config(stage, config),
+            "code": code(stage),
+            "inputs": {
+                name: {"key": manifest(path)["key"], "products": product_digest(path)} for name, path in inputs.items()
+            },
+        }
+        seal(part, final, record)
+        say(f"{stage.name:<10} made  {final} in {seconds:.1f} s")
+        return final
+
+
+@contextmanager
+def _turn(final: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Let one process at a time make `final`: another would do the same work. The system frees a dead one's lock."""
+    with final.with_name(f".{final.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process that is making {final}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def environment() -> dict[str, Any]:
+    """What is true of this machine and this checkout: a witness, in no digest."""
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
+    return {
+        "commit": commit or None,
+        "uncommitted_changes": bool(changed.strip()),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "processors": os.cpu_count(),
+        "packages": {d.metadata["Name"]: d.version for d in distributions()},
+    }

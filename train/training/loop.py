@@ -1,0 +1,206 @@
+"""Training, straight on: batch, loss, gradient, update, log, checkpoint."""
+
+import math
+import resource
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from train.artifact import digest, product_digest, write_json
+from train.config import UserError, plain
+from train.data import tables
+from train.data.batches import batch_at, window_count, windows_at
+from train.data.tokenizer import load as load_tokenizer
+from train.model import ModelConfig, Transformer, load_weights, weights_of
+from train.training.checkpoint import WEIGHTS, Checkpoint, newest, restore, save, write_tensors
+from train.training.log import Log
+from train.training.numerics import NumericsConfig, stack
+from train.training.optimizer import Optimizer, OptimizerConfig, schedule
+from train.world import Machine, World
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    seed: int  # of the initial weights and the data order
+    steps: int
+    batch: int  # sequences of `model.context` tokens a step
+    checkpoint_every: int  # steps
+    evaluate_every: int  # steps
+    evaluate_batches: int  # from the held-out text, always the same
+    numerics: NumericsConfig
+    optimizer: OptimizerConfig
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "checkpoint_every", "evaluate_every", "evaluate_batches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed: expected at least 0, got {self.seed}")
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    model: ModelConfig
+    training: TrainingConfig
+
+
+def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+    """Train; `out` gets `model.safetensors`, `checkpoints/step-*/` and, as witnesses, the log and the stack.
+
+    Goes on from the newest whole checkpoint in `out`. Raises UserError when the batch cannot be cut into the machine's
+    micro-batches, when the text is smaller than a batch, and, before the update, when loss or gradient is not finite.
+    """
+    training, machine = config.training, world.machine
+    _check_machine(machine, training)
+    train, held_out = (_tokens(inputs["tokens"], split, config) for split in ("train", "held_out"))
+    vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
+    model = Transformer(config.model, vocabulary, training.seed).to(machine.device, training.numerics.compute)
+    optimizer = Optimizer(model, training.optimizer, training.numerics)
+    belongs_to = {"config": digest(plain(config)), "data": product_digest(inputs["tokens"])}
+
+    found, skipped = newest([*out.glob("checkpoints/step-*"), *out.glob("resume/step-*")], belongs_to)
+    start = 0
+    if found is not None:
+        load_weights(model, found.weights)
+        restore(optimizer.state, found.optimizer)
+        start = found.step
+    log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, plain(config))
+    for line in skipped:
+        log.note(f"passed over a checkpoint: {line}")
+    if start:
+        log.note(f"going on after step {start}")
+
+    def checkpoint(kind: str, step: int) -> None:
+        moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
+        save(out / kind / f"step-{step:06d}", Checkpoint(step, weights_of(model), moments), belongs_to)
+
+    with stop_requests() as stop:
+        for step in range(start, training.steps):
+            began = time.monotonic()
+            batch = batch_at(train, config.model.context, training.batch, training.seed, step)
+            loss = gradients(model, batch, machine.micro_batches)
+            norm = optimizer.gradient_norm()
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise UserError(_not_finite(step, loss, norm, config, inputs["tokens"], len(train)))
+            optimizer.step(step, training.steps, norm)
+            record = {
+                "step": step + 1,
+                "loss": loss,
+                "gradient_norm": norm,
+                "learning_rate": training.optimizer.learning_rate * schedule(training.optimizer, step, training.steps),
+                "tokens": (step + 1) * training.batch * config.model.context,
+                "tokens_per_second": training.batch * config.model.context / (time.monotonic() - began),
+            }
+            if (step + 1) % training.evaluate_every == 0 or step + 1 == training.steps:
+                record["held_out_loss"] = held_out_loss(model, held_out, config)
+            log.record(record)
+            if (step + 1) % training.checkpoint_every == 0 or step + 1 == training.steps:
+                checkpoint("checkpoints", step + 1)
+            elif stop:
+                checkpoint("resume", step + 1)
+            if stop:
+                log.close()
+                raise KeyboardInterrupt if stop[0] == signal.SIGINT else SystemExit(128 + stop[0])
+    log.close()
+    write_tensors(out / WEIGHTS, weights_of(model))
+    shutil.rmtree(out / "resume", ignore_errors=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    write_json(out / "witness" / "stack.json", {**stack(torch.get_num_threads(), machine.device), "peak_bytes": peak})
+
+
+def gradients(model: Transformer, batch: np.ndarray, micro_batches: int) -> float:
+    """Leave the gradient of the mean loss of `batch` [sequences, context + 1] in `model`; return that loss in nats.
+
+    Every slice is divided by the whole batch's tokens, so the number of slices does not enter the mathematics.
+    """
+    device = next(model.parameters()).device
+    tokens = torch.from_numpy(batch).to(device)
+    total = 0.0
+    for part in tokens.chunk(micro_batches):
+        loss = model.loss(part[:, :-1], part[:, 1:]) / (tokens.shape[0] * (tokens.shape[1] - 1))
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+@torch.no_grad()
+def held_out_loss(model: Transformer, tokens: np.ndarray, config: FitConfig) -> float:
+    """Mean nats a token over the first `evaluate_batches` batches of the held-out order."""
+    size = min(config.training.batch, window_count(len(tokens), config.model.context))
+    device = next(model.parameters()).device
+    total = 0.0
+    for step in range(config.training.evaluate_batches):
+        batch = torch.from_numpy(batch_at(tokens, config.model.context, size, 0, step)).to(device)
+        total += model.loss(batch[:, :-1], batch[:, 1:]).item() / (size * config.model.context)
+    return total / config.training.evaluate_batches
+
+
+@contextmanager
+def stop_requests() -> Iterator[list[int]]:
+    """A list that Ctrl-C and SIGTERM put their number into, so that a step is finished and saved before stopping.
+
+    A second Ctrl-C stops at once.
+    """
+    asked: list[int] = []
+
+    def ask(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _check_machine(machine: Machine, training: TrainingConfig) -> None:
+    if training.batch % machine.micro_batches:
+        raise UserError(
+            f"machine.micro_batches: {machine.micro_batches} does not divide training.batch ({training.batch})"
+        )
+    if machine.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("machine.device: 'cuda' is asked for, but torch finds no GPU; use machine.device=cpu")
+    if machine.threads is not None:
+        torch.set_num_threads(machine.threads)
+
+
+def _tokens(artifact: Path, split: str, config: FitConfig) -> np.ndarray:
+    tokens = np.load(artifact / f"{split}.npy", mmap_mode="r", allow_pickle=False)
+    windows = window_count(len(tokens), config.model.context)
+    needed = config.training.batch if split == "train" else 1
+    if windows < needed:
+        raise UserError(
+            f"the {split} text has {len(tokens)} tokens, {windows} windows of {config.model.context}; at least {needed}"
+            " are needed: use more text, a smaller model.context or a smaller training.batch"
+        )
+    return tokens
+
+
+def _not_finite(step: int, loss: float, norm: float, config: FitConfig, tokens: Path, count: int) -> str:
+    """The error for step `step`: what was found, and which documents the batch holds."""
+    context = config.model.context
+    windows = windows_at(window_count(count, context), config.training.batch, config.training.seed, step) * context
+    documents = [
+        row["id"][:12]
+        for row in tables.read_rows([tokens / "train_ranges.parquet"], ["id", "start", "end"])
+        if any(row["start"] <= w + context and w < row["end"] for w in windows)
+    ]
+    return (
+        f"step {step + 1}: loss {loss}, gradient norm {norm}; stopped before the update. The batch holds documents "
+        f"{', '.join(documents[:8])}{' ...' if len(documents) > 8 else ''}. The last checkpoint is whole; "
+        "try a smaller learning rate or a longer warm-up"
+    )

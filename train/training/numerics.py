@@ -1,0 +1,63 @@
+"""What a number may depend on: `portable` (nothing but the config) or `pinned` (the recorded stack as well).
+
+`portable` means: compute precisely, then round what is kept. Forward and backward run in float64, so machines disagree
+about a gradient by some 1e-15 of its size, whatever their thread count, vector width or split into micro-batches.
+Each gradient tensor, and each update computed from it, is then rounded to a grid 2^-bits of its own root mean square.
+The disagreement is a million million times finer than the grid, so it is rounded away before it can be kept.
+
+A value next to the middle between two grid points can still be rounded apart. Measured on the reference recipe between
+one and two threads, by `scripts/boundary.py`: CHANCE_TEXT
+
+The idea of rounding to a coarse grid so that sums no longer depend on their order is that of reproducible summation
+(Demmel and Nguyen 2013); training in higher precision and rounding what is kept is that of Srivastava et al. 2024
+(arXiv 2403.09603), who log the decisions near a boundary instead of making them rare.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class NumericsConfig:
+    contract: Literal["portable", "pinned"]
+    grid_bits: int  # the grid is this many powers of two finer than a tensor's root mean square
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.grid_bits <= 20:
+            raise ValueError(f"grid_bits: expected 4 to 20, got {self.grid_bits}")
+
+    @property
+    def compute(self) -> torch.dtype:
+        """The precision of forward, backward and the optimizer's quotients."""
+        return torch.float64 if self.contract == "portable" else torch.float32
+
+    def keep(self, x: Tensor) -> Tensor:
+        """What of a computed tensor may enter the state: float32, in `portable` rounded to its grid."""
+        return round_to_grid(x, self.grid_bits).float() if self.contract == "portable" else x
+
+
+def round_to_grid(x: Tensor, bits: int) -> Tensor:
+    """Round float64 `x` to multiples of 2^(floor(log2(rms(x))) - bits), ties to even; zeros stay as they are."""
+    rms = float(x.square().mean().sqrt())
+    if rms == 0.0:
+        return x
+    # frexp gives rms = m * 2^e with m in [1/2, 1): exact, where a logarithm would round. So are products with 2^n.
+    exponent = math.frexp(rms)[1] - 1 - bits
+    return torch.round(x * 2.0**-exponent) * 2.0**exponent
+
+
+def stack(threads: int, device: str) -> dict[str, Any]:
+    """What `pinned` bits depend on, as it joins the key of the weights."""
+    found = {
+        "torch": torch.__version__,
+        "threads": threads,
+        "device": device,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+    }
+    if device == "cuda":
+        found |= {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
+    return found

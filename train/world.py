@@ -1,0 +1,58 @@
+"""The world that a stage runs in: its share of the work, and how (never what) to compute."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How to run. Nothing here enters a key, and under `numerics: portable` nothing here changes a product."""
+
+    device: Literal["cpu", "cuda"]
+    threads: int | None  # None: as many as torch finds
+    micro_batches: int  # slices of the batch that go through the model one after another
+    cache: Path  # downloads, by digest
+    runs: Path
+    releases: Path
+    progress: Literal["auto", "plain", "none"]  # auto: a bar on a terminal, plain lines elsewhere
+    wandb: Literal["disabled", "offline", "online"]
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads: expected null or at least 1, got {self.threads}")
+        if self.micro_batches < 1:
+            raise ValueError(f"micro_batches: expected at least 1, got {self.micro_batches}")
+
+
+@dataclass(frozen=True)
+class World:
+    """Worker `rank` of `size`. Parts are fixed by config, so any `size` writes the same bytes."""
+
+    rank: int
+    size: int
+    machine: Machine
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """This worker's items: every `size`-th, starting at `rank`."""
+        return items[self.rank :: self.size]
+
+    def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+        """Yield `items`, showing how far they are: a bar on a terminal, a plain line every ten seconds elsewhere."""
+        if self.machine.progress == "auto" and sys.stderr.isatty():
+            yield from tqdm(items, desc=f"  {what}", total=total, leave=False)
+            return
+        total = total if total is not None else len(items) if isinstance(items, Sized) else None
+        shown = time.monotonic()
+        for done, item in enumerate(items):
+            if self.machine.progress != "none" and time.monotonic() - shown >= 10:
+                shown = time.monotonic()
+                print(f"  {what}: {done}{f' of {total}' if total else ''}", file=sys.stderr, flush=True)
+            yield item
