@@ -9,6 +9,7 @@ import itertools
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,23 @@ def compose(overrides: list[str]) -> dict[str, Any]:
 
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
-            found = OmegaConf.to_container(hydra.compose("pipeline", overrides), resolve=True)
+            found: Any = OmegaConf.to_container(hydra.compose("pipeline", overrides), resolve=True)
         except (HydraException, OmegaConfBaseException) as error:
             text = " ".join(str(error).split("Config search path")[0].split())
             wrong = re.match(r"Could not override '([^']+)'", text)
             if wrong:
-                base = OmegaConf.to_container(hydra.compose("pipeline"), resolve=True)
-                text = f"{wrong[1]}: no such key{did_you_mean(wrong[1], list(_paths(base)))}"
+                known = OmegaConf.to_container(hydra.compose("pipeline"), resolve=True)
+                text = f"{wrong[1]}: no such key{did_you_mean(wrong[1], list(dotted_paths(known)))}"
             raise ConfigError([text]) from None
-    return {**dict(found), "overrides": overrides}  # type: ignore[call-overload]
+    return {**found, "overrides": overrides}
+
+
+def dotted_paths(mapping: Any, prefix: str = "") -> Iterator[str]:
+    """The path of every key at any depth, for hints."""
+    for name, value in mapping.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from dotted_paths(value, f"{prefix}{name}.")
 
 
 def combinations(overrides: list[str]) -> list[list[str]]:

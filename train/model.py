@@ -159,6 +159,9 @@ class CrossEntropy(torch.autograd.Function):
 class Transformer(nn.Module):
     """Tokens [batch, length] of integers -> logits [batch, length, vocabulary], at most `context` tokens long."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, config: ModelConfig, vocabulary: int, seed: int = 0) -> None:
         super().__init__()
         self.config = config

@@ -109,7 +109,7 @@ def run(config: Run, say: Callable[[str], None] = print) -> dict[str, Path]:
     config.machine.runs.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
     for stage in STAGES:
-        inputs = {name: made[name] for name in stage.needs}
+        inputs: dict[str, Path] = {name: made[name] for name in stage.needs}
         made[stage.name] = _artifact(stage, config, keys[stage.name], inputs, world, say)
         if stage.name == config.until:
             break
@@ -120,7 +120,7 @@ def stage_keys(config: Run) -> dict[str, str]:
     """The key of every artifact: known before anything runs."""
     keys: dict[str, str] = {}
     for stage in STAGES:
-        inputs = {name: keys[name] for name in stage.needs}
+        inputs: dict[str, str] = {name: keys[name] for name in stage.needs}
         keys[stage.name] = key(stage.name, stage_config(stage, config), code(stage), inputs)
     return keys
 

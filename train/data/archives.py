@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -92,7 +92,7 @@ def name_problem(name: str, name_bytes: int) -> str | None:
 def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
     """Whether a relative path is matched by some `include` glob and no `exclude` glob.
 
-    `*` and `?` stay within one folder; `**` crosses folders; `{a,b}` is not special. Upper and lower case differ.
+    `*` and `?` stay within one folder; `**` crosses folders. Upper and lower case differ.
     """
     return any(_glob(g).fullmatch(path) for g in include) and not any(_glob(g).fullmatch(path) for g in exclude)
 
@@ -135,7 +135,12 @@ def _tar(archive: Path, name: str, allowed: int) -> Iterator[Member]:
                     continue
                 if not member.isreg() or member.issparse():
                     raise UserError(f"{name}: member {member.name!r} is not a regular file; the archive is refused")
-                yield member.name, member.size, lambda member=member: tar.extractfile(member).read()
+                yield member.name, member.size, partial(_content, tar, member)
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return file.read() if file else b""
 
 
 def _zip(archive: Path, name: str, allowed: int) -> Iterator[Member]:
@@ -147,4 +152,4 @@ def _zip(archive: Path, name: str, allowed: int) -> Iterator[Member]:
             if kind not in (0, stat.S_IFREG) or member.flag_bits & 1:
                 raise UserError(f"{name}: member {member.filename!r} is not a regular file; the archive is refused")
             # The size is what the directory of the archive claims; zipfile reads no more than that and checks it.
-            yield member.orig_filename, member.file_size, lambda member=member: packed.read(member)
+            yield member.orig_filename, member.file_size, partial(packed.read, member)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -13,7 +13,11 @@ from train.data import markup, tables
 from train.data.archives import matches, members
 from train.world import World
 
-READERS = {"restructuredtext": markup.restructuredtext, "markdown": markup.markdown, "plain": str}
+READERS: dict[str, Callable[[str], str]] = {
+    "restructuredtext": markup.restructuredtext,
+    "markdown": markup.markdown,
+    "plain": str,
+}
 
 
 @dataclass(frozen=True)

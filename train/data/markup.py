@@ -16,43 +16,34 @@ from itertools import takewhile
 DEPTH = 30  # of nested directives; deeper ones stay as they are
 
 # Directives whose body goes with them.
-NOISE = set(
-    "toctree contents image index highlight raw include literalinclude autosummary automodule autoclass autofunction "
-    "automethod autoattribute autodata autoexception autoproperty currentmodule module py:module py:currentmodule "
-    "testsetup testcleanup graphviz digraph graph uml mermaid inheritance-diagram automodapi automodsumm tabularcolumns "
-    "default-role default-domain role meta sectionauthor moduleauthor codeauthor bibliography minigallery rst-class "
-    "cssclass class-name section-numbering sectnum header footer title highlightlang jupyter-kernel nbgallery "
-    "click:run programoutput autodoc_pydantic datatemplate:nodata plotly button-link button-ref".split()
+NOISE = re.compile(
+    r"auto.*|bibliography|c:alias|click:run|codeauthor|contents|cpp:alias|cssclass|default-domain|default-role|digraph|"
+    r"footer|graph|graphviz|header|highlight|highlightlang|image|include|index|inheritance-diagram|literalinclude|"
+    r"mermaid|meta|minigallery|moduleauthor|program|(?:[a-z]+:)?(?:current)?module|raw|role|rst-class|sectionauthor|"
+    r"sectnum|tabularcolumns|testcleanup|testsetup|title|toctree|uml"
 )
 # Directives whose body is code or a formula.
-CODE = set(
-    "code code-block sourcecode parsed-literal doctest testcode testoutput ipython ipython3 plot prompt console "
-    "math productionlist jupyter-execute click:example exec eval-rst-literal code-cell pyodide-python "
-    "graphviz-code tab-code".split()
+CODE = re.compile(
+    r"click:example|code|code-block|code-cell|code-tab|console|doctest|ipython|jupyter-execute|math|parsed-literal|plot|"
+    r"productionlist|prompt|sourcecode|testcode|testoutput"
 )
-# Directives whose argument is a signature or a name that the body describes.
+# Directives whose argument is the signature or name of what the body describes.
 OBJECTS = re.compile(
-    r"(?:[a-z]+:)?(?:function|class|method|classmethod|staticmethod|attribute|property|data|exception|decorator|"
-    r"decoratormethod|option|setting|envvar|templatetag|templatefilter|fieldlookup|django-admin|django-admin-option|"
-    r"confval|describe|object|signal|reqmeta|event|directive|role|rst:directive|type|member|var|macro|struct|"
-    r"enum|enumerator|program|cmdoption)"
+    r"(?:[a-z]+:)?(?:attribute|class|classmethod|cmdoption|command|concept|confval|data|decorator|decoratormethod|"
+    r"describe|directive(?::option)?|django-admin|django-admin-option|enum|enumerator|envvar|event|exception|"
+    r"fieldlookup|fixture|function|globalvar|hook|interface|macro|member|method|object|option|property|reqmeta|role|"
+    r"setting|signal|stat|staticmethod|struct|templatefilter|templatetag|type|union|var)"
 )
 # Directives whose argument is text.
-TEXT = set(
-    "note warning tip hint important caution danger attention error admonition seealso topic sidebar rubric centered "
-    "todo deprecated versionadded versionchanged versionremoved figure-text epigraph pull-quote highlights compound "
-    "container-text tab dropdown card grid-item-card tab-item impl-detail snippet caution".split()
+TEXT = re.compile(
+    r"admonition|attention|caution|centered|danger|deprecated|dropdown|epigraph|error|hint|important|note|pull-quote|"
+    r"rubric|seealso|sidebar|snippet|tip|todo|topic|version-?(?:added|changed|deprecated|removed)|warning"
 )
-VERSION = {
-    "versionadded": "Added in version ",
-    "versionchanged": "Changed in version ",
-    "versionremoved": "Removed in version ",
-    "deprecated": "Deprecated since version ",
-}
+VERSION = {"added": "Added in version ", "changed": "Changed in version ", "removed": "Removed in version "}
 NUMBERED = {"pep": "PEP ", "rfc": "RFC ", "cve": "CVE-", "cwe": "CWE-"}
 
-DIRECTIVE = re.compile(r"\.\. +(?:\|[^|]+\| +)?([A-Za-z][\w:.+-]*?) ?::(?: +(.*))?$")
-SUBSTITUTION = re.compile(r"^\.\. +\|([^|\n]+)\| +(replace|unicode):: *(.*)$", re.MULTILINE)
+DIRECTIVE = re.compile(r"\.\. +([A-Za-z][\w:.+-]*?) ?::(?: +(.*))?$")
+REPLACEMENT = re.compile(r"^ *\.\. +\|([^|\n]+)\| +replace:: *(.*)$", re.MULTILINE)
 FOOTNOTE = re.compile(r"\.\. +(\[[^\]]+\] .*)$")
 OPTION = re.compile(r"\s*:[A-Za-z][\w -]*:(?:\s|$)")
 ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}$|([=~^\"'-])\2$")
@@ -66,7 +57,7 @@ FILE_FIELD = re.compile(r":(?:orphan|nosearch|tocdepth|nocomments|hide-\w+|html_
 RST_INLINE = re.compile(
     r"``(?P<literal>(?:[^`]|`(?!`))+)``"
     r"|:(?P<role>[A-Za-z][\w.+:-]{0,40}):`(?P<target>[^`]+)`"
-    r"|`(?P<link>[^`<]*?)\s*<(?P<url>[^`<>]*)>`_{0,2}"
+    r"|`(?P<link>[^`<]*)<(?P<url>[^`<>]*)>`_{0,2}"
     r"|`(?P<text>[^`]+)`_{0,2}"
     r"|\*\*(?P<strong>[^\s*](?:[^*]*[^\s*])?)\*\*"
     r"|(?<![\w*/])\*(?P<emphasis>[^\s*](?:[^*]*[^\s*])?)\*(?![\w*])"
@@ -76,12 +67,14 @@ RST_INLINE = re.compile(
     r"|\\(?P<escaped>.|\n)",
     re.DOTALL,
 )
+MD_FRAME = re.compile(r"\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?$|--$|=+$|([*_-])(?: *\1){2,}$")
 MD_INLINE = re.compile(
     r"(?P<role>\{[a-z][\w:.-]*\})`(?P<target>[^`]+)`"
     r"|(?P<ticks>`+)(?P<literal>.+?)(?P=ticks)(?!`)"
     r"|\[!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])\](?:\([^)]*\)|\[[^\]]*\])"  # a badge
-    r"|!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])(?:\{[^}\n]*\})?"  # an image
-    r"|\[(?P<link>(?:[^\[\]]|\[[^\[\]]*\])+)\](?:\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)|\[[^\]]*\])(?:\{[^}\n]*\})?"
+    r"|!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])(?:\{[^}\n]*\})?[ \t]*"  # an image
+    r"|\[(?P<link>(?:[^\[\]]|\[[^\[\]]*\])+)\]"
+    r"(?:\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)|\[[^\]]*\])(?:\{[^}\n]*\})?"
     r"|<(?P<url>(?:https?|mailto):[^<>\s]+)>"
     r"|(?P<tag></?[A-Za-z][^<>]*>)"
     r"|\*\*(?P<strong>[^\s*](?:[^*]*[^\s*])?)\*\*"
@@ -95,7 +88,7 @@ MD_INLINE = re.compile(
 
 def restructuredtext(text: str) -> str:
     """`text` without its reStructuredText markup, by the rule above."""
-    replacements = {name: value for name, kind, value in SUBSTITUTION.findall(text) if kind == "replace"}
+    replacements = {name: _rst_inline(value, {}) for name, value in REPLACEMENT.findall(text)}
     lines = [line.expandtabs(8).rstrip() for line in text.split("\n")]
     return _tidy(_rst(lines, 0, lambda paragraph: _rst_inline(paragraph, replacements)))
 
@@ -160,13 +153,11 @@ def _rst(lines: list[str], depth: int, inline: Callable[[str], str]) -> Iterator
             at += len(sample) - 1
             yield from _verbatim(sample)
         elif text.endswith("::") and not FILE_FIELD.match(text):
-            opening = paragraph[0] if paragraph else line
-            yield from _flush([*paragraph, line[:-1] if len(text) > 2 and not text.endswith(" ::") else line[:-2]], inline)
-            paragraph.clear()
-            item = LIST_ITEM.match(opening.lstrip())
-            margin = min(_indent(opening) + (item.end() if item else 0), indent)
-            if item:
-                margin = max(margin, _indent(opening) + item.end() - 1)
+            # A literal block is deeper than the text before it, which in a list item starts after the bullet.
+            item = None if paragraph else LIST_ITEM.match(text)
+            margin = indent + (item.end() if item else 0)
+            paragraph.append(line.removesuffix("::") + ("" if text == "::" or text.endswith(" ::") else ":"))
+            yield from _flush(paragraph, inline)
             end = _block(lines, at, margin)
             if not "".join(lines[at : at + 1]):
                 yield from _verbatim(lines[at:end])
@@ -183,7 +174,8 @@ def _rst(lines: list[str], depth: int, inline: Callable[[str], str]) -> Iterator
             continue
         elif text.startswith("| ") or text == "|":
             yield from _flush(paragraph, inline)
-            yield inline(" " * indent + "  ".join(cell.strip() for cell in re.split(r"(?:^|\s)\|(?:\s|$)", text) if cell.strip()))
+            cells = (cell.strip() for cell in re.split(r"(?:^|\s)\|(?:\s|$)", text))
+            yield inline(" " * indent + "  ".join(filter(None, cells)))
         else:
             paragraph.append(line)
     yield from _flush(paragraph, inline)
@@ -192,7 +184,7 @@ def _rst(lines: list[str], depth: int, inline: Callable[[str], str]) -> Iterator
 def _flush(paragraph: list[str], inline: Callable[[str], str]) -> Iterator[str]:
     """Yield the paragraph so far, and empty it."""
     if paragraph:
-        yield inline("\n".join(paragraph))
+        yield from inline("\n".join(paragraph)).split("\n")
         paragraph.clear()
 
 
@@ -201,30 +193,26 @@ def _explicit(text: str, body: list[str], depth: int, inline: Callable[[str], st
     if footnote := FOOTNOTE.match(text):
         yield from _rst([footnote[1], *_dedent(body)], depth + 1, inline)
     directive = DIRECTIVE.match(text)
-    if directive is None or text.startswith(".. |") or directive[1] in NOISE or directive[1].startswith("auto"):
+    if directive is None or NOISE.fullmatch(directive[1]):
         return
-    name, argument = directive[1], directive[2] or ""
-    head = list(takewhile(bool, body)) if argument or (body and OPTION.match(body[0])) else []
-    rest = _dedent(body[len(head) :])
-    head = [line.strip() for line in head]
-    more = list(takewhile(lambda line: not OPTION.match(line), head))
-    options_end = next((i for i in range(len(more), len(head)) if not OPTION.match(head[i])), len(head))
-    if name in CODE:
-        # Without a blank line after the options the rest of the head is code, too.
-        start = options_end if not more else 0
-        sample = body[start:] if name != "math" else [argument, *body[start:]]
-        yield from _verbatim(sample)
+    name, argument = directive[1].lower(), directive[2] or ""
+    head = len(list(takewhile(bool, body)))
+    body = _dedent([line for i, line in enumerate(body) if i >= head or not OPTION.match(line)])
+    if CODE.fullmatch(name):
+        yield from _verbatim([argument, *body] if name == "math" else body)
     elif OBJECTS.fullmatch(name):
-        yield from ["", argument, *("    " + line for line in more), ""]
-        yield from ("    " + line if line else "" for line in _rst(rest, depth + 1, inline))
-    elif name in TEXT:
-        yield ""
-        yield from _rst([VERSION.get(name, "") + argument, *more, *head[options_end:], *rest], depth + 1, inline)
-        yield ""
+        signature = list(takewhile(bool, body))
+        yield from ["", argument, *signature, *_rst(_dedent(body[len(signature) :]), depth + 1, inline), ""]
     else:
-        yield ""
-        yield from _rst([*([] if argument else head[options_end:]), *rest], depth + 1, inline)
-        yield ""
+        opening = [_opening(name) + argument] if TEXT.fullmatch(name) else []
+        yield from ["", *_rst(opening + body, depth + 1, inline), ""]
+
+
+def _opening(name: str) -> str:
+    """What introduces the argument of a directive about versions; empty for others."""
+    if name.startswith("version"):
+        return VERSION.get(name.removeprefix("version").removeprefix("-"), "Deprecated since version ")
+    return "Deprecated since version " if name == "deprecated" else ""
 
 
 def _rst_inline(paragraph: str, replacements: dict[str, str]) -> str:
@@ -236,7 +224,7 @@ def _rst_inline(paragraph: str, replacements: dict[str, str]) -> str:
         if kind == "target":
             return role(match["role"], value)
         if kind == "url":
-            return match["link"] or value
+            return match["link"].rstrip() or value
         if kind == "text":
             return role("", value)
         if kind == "substitution":
@@ -257,9 +245,9 @@ def role(name: str, target: str) -> str:
     >>> role("class", "~foo.Bar")
     'Bar'
     """
-    titled = re.fullmatch(r"(.*?)\s*<[^<>]*>", target, re.DOTALL)
-    if titled and titled[1]:
-        return titled[1]
+    title, opened, _ = target.partition("<")
+    if opened and title.strip() and target.endswith(">"):
+        return title.rstrip()
     target = target.removeprefix("!")
     if target.startswith("~"):
         return target[1:].rpartition(".")[2] or target[1:]
@@ -285,7 +273,7 @@ def _md(lines: list[str], depth: int) -> Iterator[str]:
         if fence := re.match(r"(`{3,}|~{3,}|:{3,})\s*(.*)$", text):
             yield from _flush(paragraph, _md_inline)
             end = next((i for i in range(at, len(lines)) if _closes(lines[i].strip(), fence[1])), None)
-            if end is None or fence[1][0] == ":" and not fence[2].startswith("{"):
+            if end is None or (fence[1][0] == ":" and not fence[2].startswith("{")):
                 continue  # never closed, or a call of mkdocstrings
             body = _dedent(lines[at:end])
             at = end + 1
@@ -300,7 +288,7 @@ def _md(lines: list[str], depth: int) -> Iterator[str]:
             yield ""
         elif indent >= 4 and not paragraph and not in_list:
             yield line
-        elif re.match(r"\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?$", text) or re.match(r"(=+|([*_-])(?: *\2){2,})$", text):
+        elif MD_FRAME.match(text):
             yield from _flush(paragraph, _md_inline)  # a frame, a rule or an underline
         elif heading := re.match(r"#{1,6}\s+(.*?)\s*#*\s*(?:\{[^}]*\})?$", text):
             yield from _flush(paragraph, _md_inline)
@@ -343,18 +331,15 @@ def _fenced(fence: str, info: str, body: list[str], depth: int) -> Iterator[str]
     body = body[options:]
     if name == "eval-rst":
         yield from _rst(body, depth + 1, lambda paragraph: _rst_inline(paragraph, {}))
-    elif name in NOISE or name.startswith("auto"):
+    elif NOISE.fullmatch(name):
         return
-    elif name in CODE:
+    elif CODE.fullmatch(name):
         yield from _verbatim(body)
     elif OBJECTS.fullmatch(name):
-        yield from ["", argument, "", *("    " + line if line else "" for line in _md(body, depth + 1))]
+        yield from ["", argument, "", *_md(body, depth + 1), ""]
     else:
-        yield ""
-        if name in TEXT and argument:
-            yield _md_inline(VERSION.get(name, "") + argument)
-        yield from _md(body, depth + 1)
-        yield ""
+        opening = [_opening(name) + argument, ""] if TEXT.fullmatch(name) else []
+        yield from ["", *_md(opening + body, depth + 1), ""]
 
 
 def _md_inline(paragraph: str) -> str:

@@ -38,6 +38,7 @@ from train.world import World
 ATTEMPTS = 5  # at one file, each going on where the last one stopped
 BACKOFF = 0.5  # seconds, doubled from attempt to attempt
 TIMEOUT = 30.0  # seconds without a byte, unless pip is set up with another
+CONNECT = 10.0  # seconds, at most, for a connection
 CHUNK = 2**16
 
 
@@ -261,11 +262,12 @@ def _is_whole(path: Path, source: PypiSource) -> bool:
 def _download(source: PypiSource, cache: Path) -> str:
     """Bring the file into the cache; return the index it came from, without credentials."""
     options = pip_options()
-    timeout = float(options.get("timeout", options.get("default-timeout", TIMEOUT)))
+    silence = float(options.get("timeout", options.get("default-timeout", TIMEOUT)))
+    timeout = (min(silence, CONNECT), silence)
     extra = options.get("extra-index-url", "").split()
     indexes = [url for url in [options.get("index-url", PYPI_SIMPLE_ENDPOINT), *extra] if url.startswith("http")]
     with requests.Session() as session:
-        retry = urllib3.Retry(ATTEMPTS, backoff_factor=BACKOFF, status_forcelist=(429, 500, 502, 503, 504))
+        retry = urllib3.Retry(2, backoff_factor=BACKOFF, status_forcelist=(429, 500, 502, 503, 504))
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=retry))
         session.verify = options.get("cert", True)
@@ -285,6 +287,7 @@ def _download(source: PypiSource, cache: Path) -> str:
     return _without_credentials(index)
 
 
+@cache
 def pip_options() -> dict[str, str]:
     """What pip is set up with on this machine, from its files and its environment; {} where there is no pip."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True)
@@ -297,7 +300,9 @@ def pip_options() -> dict[str, str]:
     return sections["global"] | sections["download"] | sections[":env:"]
 
 
-def _find(source: PypiSource, session: requests.Session, indexes: list[str], timeout: float) -> tuple[str, str]:
+def _find(
+    source: PypiSource, session: requests.Session, indexes: list[str], timeout: tuple[float, float]
+) -> tuple[str, str]:
     """The file's URL and the index that lists it."""
     name = PackageURL.from_string(source.purl).name
     found_project = False
@@ -319,7 +324,7 @@ def _find(source: PypiSource, session: requests.Session, indexes: list[str], tim
     )
 
 
-def _fill(part: Path, source: PypiSource, session: requests.Session, url: str, timeout: float) -> None:
+def _fill(part: Path, source: PypiSource, session: requests.Session, url: str, timeout: tuple[float, float]) -> None:
     """Bring `part` to its full size, going on from what is there; a stream that breaks is taken up again."""
     failure: Exception | None = None
     for attempt in range(ATTEMPTS):

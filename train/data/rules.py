@@ -52,26 +52,28 @@ def email_addresses(text: str, mark: str) -> tuple[str, int]:
     """E-mail addresses, replaced by a mark. Those at reserved example domains (RFC 2606) belong to nobody and stay."""
     if "@" not in text:
         return text, 0
-    return EMAIL.subn(mark, text)
+    return EMAIL.subn(lambda _: mark, text)
 
 
-# A dot or a letter must follow the at sign's host, so `user@host`, decorators and matrix products stay.
+# Beside example domains, `git@host` (a way to reach a repository) and `@person@host` (a page) stay.
 EMAIL = re.compile(
-    r"(?<![\w.+%-])[\w.+%-]{1,64}@"
-    r"(?!(?:[\w-]+\.)*(?:example(?:\.(?:com|net|org))?|test|invalid|localhost)(?![\w-]|\.\w))"
+    r"(?<![\w.+%@-])(?!git@)[A-Za-z0-9][\w.+%-]{0,63}@"
+    r"(?!(?i:(?:[\w-]+\.)*(?:example(?:\.(?:com|net|org))?|test|invalid|localhost))(?![\w-]|\.\w))"
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.)+[A-Za-z]{2,24}(?![\w@])"
 )
 
 
 def secrets(text: str, mark: str) -> tuple[str, int]:
     """Private keys and access tokens of well-known services, replaced by a mark; only forms hard to mistake."""
-    return SECRET.subn(mark, text) if SECRET_HINT.search(text) else (text, 0)
+    return SECRET.subn(lambda _: mark, text) if SECRET_HINT.search(text) else (text, 0)
 
 
 SECRET = re.compile(
     "|".join(
         (
-            r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[\s\S]{0,20000}?"
+            # Placeholders with `...` for a body stay. Nothing is tried twice, however a text is made.
+            r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+            r"(?>(?:(?!-----)[\s\S]){0,400}?[A-Za-z0-9+/]{40})(?:(?!-----)[\s\S]){0,20000}+"
             r"-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----",
             r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b",  # AWS access key id
             r"\bgh[pousr]_[A-Za-z0-9]{36,251}\b",  # GitHub

@@ -96,12 +96,13 @@ def check_licences(config: SelectedConfig, paths: list[Path]) -> None:
     """Refuse sources whose licence is not among `config.licences`."""
     sources = sorted({(row["source"], row["licence"]) for row in read_rows(paths, ["source", "licence"])})
     found = [(source, rules.licences(licence, config.licences)) for source, licence in sources]
-    problems = [f"{source}: licence {problem}" for source, problem in found if problem]
+    problems = [
+        f"{source}: licence {problem}; accept it in data.selected.licences, or leave the source out of data.raw"
+        for source, problem in found
+        if problem
+    ]
     if problems:
-        advice = (
-            "add the licence to data.selected.licences if you accept its terms, or leave the source out of data.raw"
-        )
-        raise UserError("\n".join([*problems, advice]))
+        raise UserError("\n".join(problems))
 
 
 def deal(config: SelectedConfig, rows: Iterator[dict[str, Any]], dealt: Path, parts: Sequence[int]) -> None:

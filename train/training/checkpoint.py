@@ -83,7 +83,7 @@ def load(directory: Path, belongs_to: dict[str, str] | None = None) -> Checkpoin
 
 def newest(directories: list[Path], belongs_to: dict[str, str]) -> tuple[Checkpoint | None, list[str]]:
     """The whole checkpoint with the most steps among `directories`, and a line for each one passed over."""
-    skipped = []
+    skipped: list[str] = []
     for directory in sorted(directories, key=lambda d: d.name, reverse=True):
         try:
             return load(directory, belongs_to), skipped

@@ -1,0 +1,36 @@
+# make release            everything: fetch, prepare, train, evaluate, pack, verify
+# make release RECIPE=tiny ARGS="training.steps=50"
+# make test               every test, the whole chain on recipe tiny among them
+PYTHON ?= python3
+RECIPE ?= reference
+RELEASE ?= releases/$(RECIPE)-0.1.0
+PROMPT ?= The
+ARGS ?=
+RUN := .venv/bin/python
+
+.PHONY: help setup release test check format verify sample clean
+help: ; @sed -n 's/^# //p' Makefile
+
+# A virtual environment from the lock, made once; made again when the lock changes.
+setup: .venv/complete
+.venv/complete: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; say which: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(RUN) -m pip install --quiet --requirement requirements.lock
+	@touch $@
+
+release: setup ; @$(RUN) scripts/run.py recipe=$(RECIPE) $(ARGS)
+verify: setup ; @$(RUN) scripts/verify.py $(RELEASE) $(ARGS)
+sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
+test: setup ; $(RUN) -m pytest $(ARGS)
+
+check: setup
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+format: setup
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+clean: ; rm -rf runs releases

@@ -1,0 +1,77 @@
+"""The commands themselves, run as a user runs them, offline and with everything they write below a temporary folder."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ["recipe=tiny", "training.steps=24", "training.checkpoint_every=8", "training.evaluate_every=12"]
+
+
+class Command:
+    """`scripts/run.py` with its output folders below `home`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def line(self, *overrides: str) -> list[str]:
+        folders = [f"machine.{name}={self.home / name}" for name in ("runs", "releases", "cache")]
+        return [str(ROOT / "scripts" / "run.py"), *SMALL, *folders, *overrides]
+
+    def start(self, *overrides: str, before: list[str] | None = None, env: dict[str, str] | None = None):
+        line = [sys.executable, *(before or []), *self.line(*overrides)]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(line, env={**os.environ, **(env or {})}, cwd=self.home, **streams)
+
+    def __call__(self, *overrides: str, status: int = 0, **options) -> str:
+        process = self.start(*overrides, **options)
+        try:
+            out, err = process.communicate(timeout=600)
+        finally:
+            process.kill()
+        assert process.returncode == status, f"exit {process.returncode}\n{out}\n{err}"
+        assert "Traceback" not in err
+        return out + err
+
+    def artifact(self, stage: str) -> Path:
+        (found,) = (path for path in (self.home / "runs").glob(f"{stage}-*") if path.suffix == "")
+        return found
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory) -> Path:
+    """A home in which everything up to the tokens is made."""
+    command = Command(tmp_path_factory.mktemp("prepared"))
+    command("until=tokens")
+    return command.home
+
+
+@pytest.fixture
+def command(prepared, tmp_path) -> Command:
+    """The command in a home of the test's own, with everything up to the tokens made."""
+    home = tmp_path / "home"
+    shutil.copytree(prepared, home)
+    return Command(home)
+
+
+@pytest.fixture(scope="session")
+def killing(tmp_path_factory) -> Path:
+    """A program that runs another and kills it, as by `kill -9`, when it is about to fsync for the n-th time."""
+    program = tmp_path_factory.mktemp("killing") / "killing.py"
+    program.write_text(
+        "import os, runpy, sys\n"
+        "left, sys.argv, real = int(sys.argv[1]), sys.argv[2:], os.fsync\n"
+        "def fsync(handle):\n"
+        "    global left\n"
+        "    left -= 1\n"
+        f"    os.kill(os.getpid(), {int(signal.SIGKILL)}) if left == 0 else real(handle)\n"
+        "os.fsync = fsync\n"
+        "sys.path.insert(0, os.path.dirname(sys.argv[0]))\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    return program

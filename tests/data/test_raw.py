@@ -1,0 +1,326 @@
+"""Sources arrive byte for byte or not at all: against a package index on this machine's own loopback."""
+
+import hashlib
+import json
+import os
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from train.artifact import digest, inventory
+from train.config import ConfigError, UserError, build
+from train.data import raw
+from train.data.raw import FilesSource, PypiSource, RawConfig, StoriesSource, fetch
+from train.world import World
+
+DATA = bytes(range(256)) * 1000
+SHA256 = hashlib.sha256(DATA).hexdigest()
+COMMON = {
+    "licence": "MIT", "licence_files": ("LICENSE",), "attribution": "Somebody", "language": "en",
+    "include": ("**",), "exclude": (),
+}  # fmt: skip
+
+
+class Index(ThreadingHTTPServer):
+    """A package index that holds `demo` 1.0, and misbehaves as told."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.data = DATA
+        self.options = {"index-url": self.url}
+        self.faults: list[str] = []  # one for each request of the file, the last one for all others
+        self.requests: list[tuple[str, str | None, str | None]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/simple/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Index
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.server.requests.append((self.path, self.headers["Range"], self.headers["Authorization"]))
+        if self.path == "/simple/demo/":
+            return self.answer(200, b'<a href="/files/demo-1.0.tar.gz">demo-1.0.tar.gz</a>', "text/html")
+        if self.path != "/files/demo-1.0.tar.gz":
+            return self.answer(404, b"")
+        faults = self.server.faults
+        fault = faults.pop(0) if len(faults) > 1 else faults[0] if faults else ""
+        data = self.server.data
+        if fault == "vanished":
+            return self.answer(404, b"")
+        if fault == "busy":
+            return self.answer(503, b"")
+        start = 0
+        if (wanted := self.headers["Range"]) and fault != "no ranges":
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            if start >= len(data):
+                return self.answer(416, b"")
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        if fault == "stall":
+            self.wfile.write(data[start : start + 1000])
+            time.sleep(1)
+        else:
+            self.wfile.write(data[start : start + 100_000] if fault == "truncate" else data[start:])
+
+    def answer(self, status: int, body: bytes, kind: str = "application/octet-stream") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def index(monkeypatch):
+    """The index, with pip set up to use it."""
+    server = Index()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(raw, "pip_options", lambda: server.options)
+    monkeypatch.setattr(raw, "BACKOFF", 0.001)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def pypi(**changes) -> PypiSource:
+    pinned = {"filename": "demo-1.0.tar.gz", "sha256": SHA256, "bytes": len(DATA)}
+    return PypiSource(kind="pypi", purl="pkg:pypi/demo@1.0", **{**COMMON, **pinned, **changes})
+
+
+def run(tmp_path: Path, *sources: PypiSource | FilesSource | StoriesSource, out: str = "out") -> Path:
+    machine = SimpleNamespace(cache=tmp_path / "cache", progress="none")
+    fetch(RawConfig(sources), {}, tmp_path / out, World(0, 1, machine))
+    return tmp_path / out
+
+
+def cached(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "cache").iterdir())
+
+
+def test_a_distribution_arrives_byte_for_byte_with_its_record(tmp_path, index):
+    out = run(tmp_path, pypi())
+    assert (out / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
+    [record] = json.loads((out / "sources.json").read_text())
+    assert record["files"] == [{"path": "demo-1.0.tar.gz", "sha256": SHA256, "bytes": len(DATA)}]
+    assert (record["slug"], record["purl"], record["licence"]) == ("pypi-demo-1.0", "pkg:pypi/demo@1.0", "MIT")
+    [witness] = json.loads((out / "witness" / "retrieved.json").read_text()).values()
+    assert witness["from"] == index.url
+    assert cached(tmp_path) == [SHA256]
+
+
+def test_a_second_run_needs_no_network(tmp_path, index):
+    first = run(tmp_path, pypi())
+    before = len(index.requests)
+    second = run(tmp_path, pypi(), out="again")
+    assert len(index.requests) == before
+    assert inventory(first) == inventory(second)
+
+
+def test_a_damaged_cache_is_mended(tmp_path, index):
+    run(tmp_path, pypi())
+    (tmp_path / "cache" / SHA256).write_bytes(DATA[:-1] + b"x")
+    assert (run(tmp_path, pypi()) / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
+
+
+def test_a_broken_download_goes_on_where_it_stopped(tmp_path, index):
+    index.faults = ["truncate", "truncate", ""]
+    run(tmp_path, pypi())
+    assert [wanted for path, wanted, _ in index.requests if "files" in path] == [None, "bytes=100000-", "bytes=200000-"]
+
+
+def test_what_an_interrupted_run_left_is_used(tmp_path, index):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / f"{SHA256}.part").write_bytes(DATA[:5000])
+    run(tmp_path, pypi())
+    assert index.requests[-1][1] == "bytes=5000-"
+
+
+def test_a_server_without_ranges_sends_it_all_again(tmp_path, index):
+    index.faults = ["truncate", "no ranges"]
+    run(tmp_path, pypi())
+    assert cached(tmp_path) == [SHA256]
+
+
+def test_a_busy_server_is_asked_again(tmp_path, index):
+    index.faults = ["busy", "busy", ""]
+    run(tmp_path, pypi())
+    assert cached(tmp_path) == [SHA256]
+
+
+def test_changed_bytes_are_named_and_deleted(tmp_path, index):
+    index.data = DATA[::-1]
+    with pytest.raises(UserError, match=f"expected sha256 {SHA256}, found {hashlib.sha256(DATA[::-1]).hexdigest()}"):
+        run(tmp_path, pypi())
+    assert cached(tmp_path) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_many_bytes_stop_the_download(tmp_path, index):
+    index.data = DATA * 20
+    with pytest.raises(UserError, match=f"larger than the {len(DATA)} bytes"):
+        run(tmp_path, pypi())
+    assert cached(tmp_path) == []
+
+
+def test_too_few_bytes_are_named(tmp_path, index):
+    index.data = DATA[:1000]
+    with pytest.raises(UserError, match=f"ends after 1000 of {len(DATA)} bytes; check `bytes`"):
+        run(tmp_path, pypi())
+
+
+def test_a_stall_times_out(tmp_path, index, monkeypatch):
+    index.options["timeout"] = "0.1"
+    monkeypatch.setattr(raw, "ATTEMPTS", 2)
+    index.faults = ["stall"]
+    started = time.monotonic()
+    with pytest.raises(UserError, match=r"demo-1\.0\.tar\.gz cannot be fetched .* goes on from what it has"):
+        run(tmp_path, pypi())
+    assert time.monotonic() - started < 4
+    assert cached(tmp_path) == [f"{SHA256}.part"]
+
+
+def test_a_vanished_file_an_unlisted_file_and_an_unknown_project(tmp_path, index):
+    index.faults = ["vanished"]
+    with pytest.raises(UserError, match=r"pkg:pypi/demo@1\.0: .*has vanished .* into the cache"):
+        run(tmp_path, pypi())
+    with pytest.raises(UserError, match=r"no longer lists demo-1\.0\.zip"):
+        run(tmp_path, pypi(filename="demo-1.0.zip"))
+    with pytest.raises(UserError, match=r"pkg:pypi/other@1\.0: the package index has no project 'other'"):
+        run(tmp_path, PypiSource(**{**vars(pypi()), "purl": "pkg:pypi/other@1.0", "filename": "other-1.0.zip"}))
+
+
+def test_no_network_is_one_clear_line(tmp_path, index, monkeypatch):
+    index.options["index-url"] = "http://someone:secret@127.0.0.1:9/simple/"
+    monkeypatch.setattr(raw, "ATTEMPTS", 1)
+    with pytest.raises(UserError, match=r"demo@1\.0: .*cannot be fetched .*check the network") as caught:
+        run(tmp_path, pypi())
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_extra_index_is_asked_too(tmp_path, index):
+    index.options["index-url"] = index.url.replace("simple", "empty")
+    index.options["extra-index-url"] = f"file:///nowhere {index.url}"
+    run(tmp_path, pypi())
+    assert cached(tmp_path) == [SHA256]
+
+
+def test_pips_settings_are_read(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "pip.conf").write_text(
+        "[global]\nindex-url = http://one/\ntimeout = 7\n[download]\nindex-url = http://two/\n[install]\nproxy = http://no\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_CERT", "/a/file.pem")
+    read = raw.pip_options.__wrapped__()
+    assert [read.get(name) for name in ("index-url", "timeout", "cert", "proxy")] == [
+        "http://two/",
+        "7",
+        "/a/file.pem",
+        None,
+    ]
+    monkeypatch.setenv("PIP_INDEX_URL", "http://three/")
+    assert raw.pip_options.__wrapped__()["index-url"] == "http://three/"
+
+
+def test_credentials_reach_the_index_and_no_record(tmp_path, index):
+    index.options["index-url"] = index.url.replace("//", "//someone:secret@")
+    out = run(tmp_path, pypi())
+    assert len(index.requests) == 2
+    assert all(authorization for _, _, authorization in index.requests)
+    assert not any(b"secret" in path.read_bytes() for path in out.rglob("*") if path.is_file())
+
+
+def test_a_cache_that_cannot_be_used(tmp_path, index):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UserError, match=r"cannot be used as the cache folder .*machine\.cache"):
+        run(tmp_path, pypi())
+
+
+def files(path: Path, sha256: str = "0" * 64, **changes) -> FilesSource:
+    return FilesSource(kind="files", purl="pkg:generic/mine@1", path=path, sha256=sha256, **{**COMMON, **changes})
+
+
+def test_files_are_pinned_by_one_digest_that_the_error_tells(tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "deep").mkdir(parents=True)
+    for name, text in {"LICENSE": "L", "deep/a.txt": "A", "b.bin": "B"}.items():
+        (folder / name).write_text(text)
+    expected = digest(
+        {name: hashlib.sha256(text).hexdigest() for name, text in [("LICENSE", b"L"), ("deep/a.txt", b"A")]}
+    )
+    with pytest.raises(UserError, match=f"found {expected} over 2 files"):
+        run(tmp_path, files(folder, include=("**/*.txt",)))
+    out = run(tmp_path, files(folder, expected, include=("**/*.txt",)))
+    assert sorted(inventory(out)) == ["generic-mine-1/LICENSE", "generic-mine-1/deep/a.txt", "sources.json"]
+    assert not any(str(tmp_path).encode() in path.read_bytes() for path in out.rglob("*") if path.is_file())
+
+
+def test_one_file_is_a_source_too(tmp_path):
+    (tmp_path / "a.txt").write_text("A")
+    (tmp_path / "LICENSE").write_text("L")
+    expected = digest({name: hashlib.sha256(text).hexdigest() for name, text in [("LICENSE", b"L"), ("a.txt", b"A")]})
+    out = run(tmp_path, files(tmp_path / "a.txt", expected))
+    assert sorted(inventory(out)) == ["generic-mine-1/LICENSE", "generic-mine-1/a.txt", "sources.json"]
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere/LICENSE cannot be read \(No such file"):
+        run(tmp_path, files(tmp_path / "nowhere" / "x"))
+    (tmp_path / "a.txt").write_text("A")
+    with pytest.raises(UserError, match="LICENSE cannot be read"):
+        run(tmp_path, files(tmp_path / "a.txt"))
+
+
+def test_stories_are_the_same_each_time_and_bring_the_repositorys_licence(tmp_path):
+    source = StoriesSource(kind="stories", purl="pkg:generic/stories@1", seed=5, count=3, **COMMON)
+    first, second = run(tmp_path, source), run(tmp_path, source, out="again")
+    assert inventory(first) == inventory(second)
+    lines = (first / "generic-stories-1" / "stories.jsonl").read_text().splitlines()
+    assert [sorted(json.loads(line)) for line in lines] == [["path", "text"]] * 3
+    assert (first / "generic-stories-1" / "LICENSE").read_bytes() == Path("LICENSE").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"purl": "pkg:pypi/Demo@1.0"}, "expected the canonical 'pkg:pypi/demo@1.0'"),
+        ({"purl": "demo"}, "purl:"),
+        ({"purl": "pkg:pypi/demo@2.0"}, "expected 'pkg:pypi/demo@1.0' for demo-1.0.tar.gz"),
+        ({"filename": "../demo-1.0.tar.gz"}, "demo-1.0.tar.gz"),
+        ({"filename": "demo-1.0.exe"}, "demo-1.0.exe"),
+        ({"sha256": "abc"}, "64 lower-case hexadecimal digits"),
+        ({"bytes": 0}, "at least 1"),
+        ({"licence": "My Licence"}, "licence: expected an SPDX expression"),
+        ({"licence": "mit or APACHE-2.0"}, "expected the spelling 'MIT OR Apache-2.0'"),
+        ({"licence_files": []}, "licence_files"),
+        ({"include": []}, "include"),
+    ],
+)
+def test_config_says_what_is_wrong_with_a_source(changes, problem):
+    good = {"kind": "pypi", "purl": "pkg:pypi/demo@1.0", "filename": "demo-1.0.tar.gz", "sha256": SHA256, "bytes": 1}
+    good |= {**COMMON, "licence_files": ["LICENSE"], "include": ["**"], "exclude": []}
+    assert build(RawConfig, {"sources": [good]}).sources[0].slug == "pypi-demo-1.0"
+    with pytest.raises(ConfigError) as caught:
+        build(RawConfig, {"sources": [good | changes]})
+    assert problem in str(caught.value)
+    with pytest.raises(ConfigError, match=r"'pypi-demo-1\.0' is listed twice"):
+        build(RawConfig, {"sources": [good, good]})
+    with pytest.raises(ConfigError, match="at least one"):
+        build(RawConfig, {"sources": []})

@@ -1,0 +1,111 @@
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from train.artifact import inventory
+from train.config import UserError
+from train.data.stories import stories
+from train.data.tables import SELECTED, read_rows, write_rows
+from train.data.tokenizer import TokenizerConfig, learn, load
+from train.data.tokens import TokensConfig, encode, read_tokens, write_header
+from train.world import Machine, World
+
+WORLD = World(0, 1, Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled"))
+TEXTS = [*(text for _, text in stories(2, 80)), "a <|endoftext|> in the text", "é 👩‍👧\n"]
+ROWS = [
+    {
+        **dict.fromkeys(SELECTED.names, "x"),
+        "id": hashlib.sha256(text.encode()).hexdigest(),
+        "text": text,
+        "source": f"pkg:generic/s@{number % 2}",
+        "path": f"{number}.txt",
+        "licence": "MIT" if number % 4 else "Apache-2.0",
+        "split": "train" if number % 5 else "held_out",
+    }
+    for number, text in enumerate(TEXTS)
+]
+
+
+def made(folder, parts=3):
+    """Tokenizer and tokens of ROWS, which lie in some parts."""
+    rows = sorted(ROWS, key=lambda row: row["id"])
+    for part in range(parts):
+        write_rows(folder / "selected" / "documents" / f"part-{part:04d}.parquet", rows[part::parts], SELECTED)
+    inputs = {"selected": folder / "selected", "tokenizer": folder / "tokenizer"}
+    learn(TokenizerConfig(500), inputs, folder / "tokenizer", WORLD)
+    encode(TokensConfig(), inputs, folder / "tokens", WORLD)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("tokens"))
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_ranges_cover_the_array_and_lead_back_to_the_text(folder, split):
+    tokens, tokenizer = read_tokens(folder / "tokens", split), load(folder / "tokenizer")
+    ranges = list(read_rows([folder / "tokens" / f"{split}_ranges.parquet"]))
+    rows = sorted((row for row in ROWS if row["split"] == split), key=lambda row: row["id"])
+    assert [entry["start"] for entry in ranges] == [0, *(entry["end"] for entry in ranges[:-1])]
+    assert ranges[-1]["end"] == len(tokens)
+    for entry, row in zip(ranges, rows, strict=True):
+        *document, end = tokens[entry["start"] : entry["end"]].tolist()
+        assert (tokenizer.decode(document), end) == (row["text"], 0)
+        assert 0 not in document
+        assert entry["bytes"] == len(row["text"].encode())
+        assert all(entry[key] == row[key] for key in ("id", "source", "path", "licence"))
+
+
+def test_counts_agree_with_arrays_and_texts(folder):
+    counts = json.loads((folder / "tokens" / "counts.json").read_text())
+    for split, count in counts.items():
+        rows = [row for row in ROWS if row["split"] == split]
+        assert count["documents"] == len(rows)
+        assert count["bytes"] == sum(len(row["text"].encode()) for row in rows)
+        assert count["tokens"] == len(read_tokens(folder / "tokens", split))
+        assert count["bytes_per_token"] == round(count["bytes"] / count["tokens"], 4)
+        for table in ("sources", "licences"):
+            for unit in ("documents", "bytes", "tokens"):
+                assert sum(entry[unit] for entry in count[table].values()) == count[unit]
+    assert set(counts) == {"train", "held_out"}
+
+
+def test_parts_do_not_change_tokens(folder, tmp_path):
+    again = made(tmp_path, parts=1)
+    assert inventory(again / "tokens") == inventory(folder / "tokens")
+
+
+def test_arrays_are_as_narrow_as_the_vocabulary_allows_and_hold_no_pickle(folder):
+    tokens = np.load(folder / "tokens" / "train.npy", allow_pickle=False)
+    assert (tokens.dtype.str, tokens.ndim) == ("<u2", 1)
+    assert sorted(inventory(folder / "tokens")) == [
+        "counts.json", "held_out.npy", "held_out_ranges.parquet", "train.npy", "train_ranges.parquet",
+    ]  # fmt: skip
+
+
+def test_the_header_is_as_long_for_any_number_of_tokens(tmp_path):
+    lengths = set()
+    for tokens in (0, 9, 10**6, 10**18):
+        with (tmp_path / "header").open("wb") as file:
+            write_header(file, np.dtype("<u4"), tokens)
+            lengths.add(file.tell())
+    assert len(lengths) == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY\x01\x00v\x00{", b"text"])
+def test_a_missing_or_damaged_array_is_one_clear_line(tmp_path, content):
+    if content is not None:
+        (tmp_path / "train.npy").write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read as an array of tokens"):
+        read_tokens(tmp_path, "train")
+
+
+def test_a_torn_array_is_refused(folder, tmp_path):
+    whole = (folder / "tokens" / "train.npy").read_bytes()
+    (tmp_path / "train.npy").write_bytes(whole[:-7])
+    with pytest.raises(UserError, match="cannot be read"):
+        read_tokens(tmp_path, "train")

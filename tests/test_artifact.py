@@ -1,0 +1,111 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from train import artifact
+from train.config import UserError
+
+
+def sealed(runs: Path, **files: bytes) -> Path:
+    part, final = runs / "thing-1.part", runs / "thing-1"
+    for name, data in files.items():
+        artifact.write_bytes(part / name.replace("__", "/"), data)
+    artifact.seal(part, final, {"stage": "thing", "key": "k"})
+    return final
+
+
+def test_canonical_json_is_one_spelling():
+    assert artifact.canonical_json({"b": [1, 2.5, None], "a": "é"}) == '{"a":"é","b":[1,2.5,null]}'.encode()
+    with pytest.raises(ValueError):
+        artifact.canonical_json(float("nan"))
+    # SHA-256 of the two bytes {}
+    assert artifact.digest({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+def test_seal_lists_products_and_leaves_witnesses_out(tmp_path):
+    found = sealed(tmp_path, a=b"1", deep__b=b"22", witness__log=b"now")
+    products = artifact.manifest(found)["products"]
+    assert {name: entry["bytes"] for name, entry in products.items()} == {"a": 1, "deep/b": 2}
+    assert not (tmp_path / "thing-1.part").exists()
+    assert artifact.check(found) == []
+
+
+def test_the_digest_of_products_depends_on_products_only(tmp_path):
+    one = sealed(tmp_path / "x", a=b"1", witness__log=b"now")
+    two = sealed(tmp_path / "elsewhere", a=b"1", witness__log=b"later")
+    three = sealed(tmp_path / "y", a=b"2")
+    assert artifact.product_digest(one) == artifact.product_digest(two) != artifact.product_digest(three)
+    assert (one / "manifest.json").read_bytes() == (two / "manifest.json").read_bytes()
+
+
+def test_an_artifact_can_be_moved(tmp_path):
+    moved = sealed(tmp_path / "x", a=b"1").rename(tmp_path / "moved")
+    assert artifact.check(moved) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (lambda d: (d / "a").write_bytes(b"2"), "a: expected"),
+        (lambda d: (d / "a").unlink(), "a: missing"),
+        (lambda d: (d / "c").write_bytes(b""), "c: not in the manifest"),
+        (lambda d: (d / "c").symlink_to("a"), "only regular files"),
+        (lambda d: (d / "manifest.json").write_text("{"), "cannot be read as JSON"),
+        (lambda d: (d / "manifest.json").write_text("[]"), "list indices"),
+    ],
+)
+def test_check_names_what_differs(tmp_path, damage, line):
+    found = sealed(tmp_path, a=b"1", b=b"2")
+    damage(found)
+    (problem,) = artifact.check(found)
+    assert line in problem
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+    artifact.write_bytes(tmp_path / "a", b"old")
+    with pytest.raises(RuntimeError), artifact.whole(tmp_path / "a") as file:
+        file.write(b"new, but only half of i")
+        raise RuntimeError
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_killed_write_leaves_what_was_there_and_seal_sweeps_its_remains(tmp_path):
+    part = tmp_path / "thing-1.part"
+    artifact.write_bytes(part / "a", b"old")
+    program = (
+        "import os, sys; from pathlib import Path; from train.artifact import whole\n"
+        "with whole(Path(sys.argv[1])) as file: file.write(b'half'); file.flush(); os.kill(os.getpid(), 9)"
+    )
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run([sys.executable, "-c", program, part / "a"], cwd=root, check=False)
+    assert done.returncode == -9
+    assert (part / "a").read_bytes() == b"old"
+    assert len(list(part.iterdir())) == 2
+    artifact.seal(part, tmp_path / "thing-1", {})
+    assert sorted(p.name for p in (tmp_path / "thing-1").iterdir()) == ["a", "manifest.json"]
+
+
+def test_read_json_names_the_file(tmp_path):
+    (tmp_path / "x.json").write_text('{"a": ')
+    with pytest.raises(UserError, match=r"x\.json: cannot be read as JSON"):
+        artifact.read_json(tmp_path / "x.json")
+
+
+def test_replace_directory_puts_a_whole_copy(tmp_path):
+    source = sealed(tmp_path / "s", a=b"1")
+    (tmp_path / "d" / "old").mkdir(parents=True)
+    artifact.replace_directory(source, tmp_path / "d")
+    assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["a", "manifest.json"]
+    assert json.loads((tmp_path / "d" / "manifest.json").read_text())["stage"] == "thing"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d", "s"]
+
+
+def test_set_aside_keeps_the_damaged_artifact(tmp_path):
+    found = sealed(tmp_path, a=b"1")
+    assert (artifact.set_aside(found) / "a").read_bytes() == b"1"
+    assert not found.exists()

@@ -1,0 +1,138 @@
+"""The trainer itself: the real command, in processes of its own."""
+
+import hashlib
+import json
+import os
+import signal
+import time
+
+import pytest
+
+STEPS = 24
+
+
+def digests(artifact):
+    """SHA-256 of every product of the weights: final weights, and weights, moments and state of every checkpoint."""
+    names = ["model.safetensors", *(p.relative_to(artifact).as_posix() for p in artifact.glob("checkpoints/*/*"))]
+    return {name: hashlib.sha256((artifact / name).read_bytes()).hexdigest() for name in names}
+
+
+def products(command):
+    return json.loads((command.artifact("weights") / "manifest.json").read_text())["products"]
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(prepared, tmp_path_factory):
+    import shutil
+
+    from conftest import Command
+
+    home = tmp_path_factory.mktemp("uninterrupted") / "home"
+    shutil.copytree(prepared, home)
+    command = Command(home)
+    command("until=weights", "machine.threads=1")
+    return products(command)
+
+
+def test_products_are_the_weights_and_every_checkpoint(uninterrupted):
+    steps = [f"checkpoints/step-{step:06d}/{name}" for step in (8, 16, 24)
+             for name in ("model.safetensors", "optimizer.safetensors", "state.json")]  # fmt: skip
+    assert sorted(uninterrupted) == sorted([*steps, "model.safetensors"])
+    last = uninterrupted["checkpoints/step-000024/model.safetensors"]
+    assert uninterrupted["model.safetensors"] == last
+
+
+@pytest.mark.parametrize(
+    ("threads", "capability", "micro_batches"),
+    [(2, None, 1), (3, "default", 2), (1, "avx2", 4), (2, "avx512", 1), (7, "default", 16)],
+)
+def test_portable_is_the_same_bytes_everywhere(command, uninterrupted, threads, capability, micro_batches):
+    env = {"ATEN_CPU_CAPABILITY": capability} if capability else {}
+    if capability == "avx512" and "avx512f" not in open("/proc/cpuinfo").read():
+        pytest.skip("this processor has no AVX-512")
+    settings = [f"machine.threads={threads}", f"machine.micro_batches={micro_batches}"]
+    command("until=weights", *settings, env={**env, "OMP_WAIT_POLICY": "passive"})
+    assert products(command) == uninterrupted
+    stack = json.loads((command.artifact("weights") / "witness" / "stack.json").read_text())
+    assert stack["threads"] == threads
+    assert capability in (None, stack["capability"].lower())
+
+
+@pytest.mark.parametrize("fsync", [1, 3, 6, 7, 8, 15, 21])
+def test_killed_in_mid_save_it_ends_with_the_same_bytes(command, uninterrupted, killing, fsync):
+    command("until=weights", "machine.threads=1", before=[str(killing), str(fsync)], status=-signal.SIGKILL)
+    (part,) = (command.home / "runs").glob("weights-*.part")
+    assert part.is_dir() and not part.with_suffix("").exists()
+    command("until=weights", "machine.threads=2")
+    assert products(command) == uninterrupted
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_asked_to_stop_it_saves_the_step_and_goes_on_from_there(command, uninterrupted, number, status):
+    process = command.start("until=weights", "machine.threads=1")
+    log = None
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        log = next((command.home / "runs").glob("weights-*.part/witness/log.jsonl"), None)
+        if log is not None and log.read_text().count("\n") >= 3:
+            break
+        time.sleep(0.01)
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
+    assert "Traceback" not in err
+    (saved,) = (command.home / "runs").glob("weights-*.part/*/step-*")
+    reached = int(saved.name.removeprefix("step-"))
+    assert 3 <= reached < STEPS
+    said = command("until=weights", "machine.threads=1")
+    assert f"going on after step {reached}" in said
+    assert products(command) == uninterrupted
+    steps = [json.loads(line)["step"] for line in (command.artifact("weights") / "witness" / "log.jsonl").open()]
+    assert steps == list(range(1, STEPS + 1))
+
+
+def test_a_damaged_checkpoint_is_passed_over(command, uninterrupted, killing):
+    command("until=weights", "machine.threads=1", before=[str(killing), "15"], status=-signal.SIGKILL)
+    (part,) = (command.home / "runs").glob("weights-*.part")
+    newest = sorted(part.glob("checkpoints/step-*"))[-1] / "optimizer.safetensors"
+    data = bytearray(newest.read_bytes())
+    data[100] ^= 1
+    newest.write_bytes(data)
+    said = command("until=weights", "machine.threads=1")
+    assert "passed over a checkpoint" in said and str(newest.name) in said
+    assert products(command) == uninterrupted
+
+
+def test_what_is_not_finite_stops_before_the_update_and_names_the_batch(command):
+    said = command("until=weights", "training.optimizer.learning_rate=1e30", status=1)
+    assert "stopped before the update" in said and "documents" in said
+    (part,) = (command.home / "runs").glob("weights-*.part")
+    assert not list(part.glob("model.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("machine.micro_batches=3", "machine.micro_batches: 3 does not divide training.batch (16)"),
+        ("training.batch=1000000", "windows of 64; at least 1000000 are needed"),
+        ("machine.device=cuda", "use machine.device=cpu"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_line(command, override, line):
+    said = command("until=weights", override, status=1)
+    assert [text for text in said.splitlines() if text.startswith("error: ")] == [
+        text for text in said.splitlines() if line in text
+    ]
+
+
+def test_pinned_weights_are_others_and_their_key_holds_the_stack(command, uninterrupted):
+    command("until=weights", "training.numerics.contract=pinned", "machine.threads=1")
+    found = json.loads((command.artifact("weights") / "manifest.json").read_text())
+    assert found["config"]["stack"]["threads"] == 1
+    assert found["products"]["model.safetensors"] != uninterrupted["model.safetensors"]
+
+
+def test_wandb_offline_gets_the_same_records_and_stays_a_witness(command, uninterrupted):
+    command("until=weights", "machine.wandb=offline")
+    assert products(command) == uninterrupted
+    assert list(command.artifact("weights").glob("witness/wandb/offline-run-*/*.wandb"))

@@ -1,0 +1,269 @@
+"""Stage 7: how well the model predicts text that it has not seen, beside what simpler means reach on the same text.
+
+How a document is predicted: alone, the end-of-text mark as first input, in windows of at most `context` tokens that do
+not overlap, so each token is predicted exactly once, at the price of little context at a window's start. (Overlapping
+windows would show the model in a better light at twice the cost.) The mark at the end is predicted too, and its bits
+count as part of what the text costs.
+
+All is computed in float64, which on unlike machines agrees to some 1e-15, and each document's bits are rounded to
+thousandths before anything is made of them: every score is a product.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from train.artifact import WITNESS, write_json
+from train.config import UserError
+from train.data import tokenizer as tokenizers
+from train.data.selected import kept_documents
+from train.data.tables import read_rows
+from train.data.tokenizer import Tokenizer
+from train.data.tokens import read_tokens
+from train.evaluation.sample import SamplesConfig, generate, uniform
+from train.evaluation.yardsticks import compressed, count_grams
+from train.model import ModelConfig, Transformer, load_weights
+from train.training.checkpoint import WEIGHTS, read_tensors
+from train.world import World
+
+POSITIONS = 256  # whose logits stand in memory together
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    batch: int  # windows that go through the model together
+    resamples: int  # of the documents, for the intervals
+    confidence: float  # of the intervals
+    seed: int  # of the resamples
+    samples: SamplesConfig
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("resamples", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence: expected between 0 and 1, got {self.confidence}")
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    model: ModelConfig
+    evaluation: EvaluationConfig
+
+
+def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+    """Write `documents.json`, `scores.json` and `samples.json`; as a witness the exact sizes in `compressed.json`.
+
+    Raises UserError when the weights are unreadable, do not fit the config, or predict what is not a number.
+    """
+    settings, machine = config.evaluation, world.machine
+    if machine.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("machine.device: 'cuda' is asked for, but torch finds no GPU; use machine.device=cpu")
+    if machine.threads is not None:
+        torch.set_num_threads(machine.threads)
+    tokenizer = tokenizers.load(inputs["tokenizer"])
+    model = load_model(inputs["weights"], config.model, tokenizer.vocabulary).to(machine.device)
+    tokens = read_tokens(inputs["tokens"], "held_out")
+    ranges = list(read_rows([inputs["tokens"] / "held_out_ranges.parquet"]))
+    documents = score_documents(
+        model, tokens, ranges, end_of_text=tokenizer.end_of_text, batch=settings.batch, world=world
+    )
+    held_out = [row["text"].encode() for row in kept_documents(inputs["selected"], "held_out")]
+    assert [len(text) for text in held_out] == [row["bytes"] for row in documents]
+    training = kept_documents(inputs["selected"], "train")
+    grams = count_grams(row["text"].encode() for row in world.track(training, "documents counted"))
+    sizes = compressed(world.track(held_out, "documents compressed"))
+    yardsticks = {
+        "byte_4gram": byte_model_score([grams.bits(text) for text in held_out], documents, settings),
+        **compressor_scores(sizes, documents),
+    }
+    write_json(out / "documents.json", documents)
+    write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **yardsticks})
+    write_json(out / "samples.json", samples(model, tokenizer, settings.samples))
+    write_json(out / WITNESS / "compressed.json", sizes)
+
+
+def load_model(
+    directory: Path, config: ModelConfig, vocabulary: int, dtype: torch.dtype = torch.float64
+) -> Transformer:
+    """The model whose weights lie in `directory`; UserError when they are unreadable or do not fit `config`."""
+    weights = read_tensors(directory / WEIGHTS)
+    try:
+        model = Transformer(config, vocabulary).to(dtype)
+        load_weights(model, weights)
+    except (ValueError, MemoryError) as error:
+        raise UserError(f"{directory / WEIGHTS}: does not fit the model's config ({error})") from None
+    return model.eval()
+
+
+def score_documents(
+    model: Transformer,
+    tokens: NDArray[np.unsignedinteger],
+    ranges: Sequence[Mapping[str, Any]],
+    *,
+    end_of_text: int,
+    batch: int,
+    world: World,
+) -> list[dict[str, Any]]:
+    """For each document of `ranges` (rows of tables.RANGES) its id, tokens, bytes, bits and tokens predicted right.
+
+    Bits are rounded to thousandths. A token is predicted right when no other has a higher logit.
+    """
+    nats, correct = predict(model, tokens, ranges, end_of_text=end_of_text, batch=batch, world=world)
+    return [
+        {
+            "id": row["id"],
+            "tokens": row["end"] - row["start"],
+            "bytes": row["bytes"],
+            "bits": round(float(nats[row["start"] : row["end"]].sum()) / math.log(2), 3),
+            "correct": int(correct[row["start"] : row["end"]].sum()),
+        }
+        for row in ranges
+    ]
+
+
+@torch.no_grad()
+def predict(
+    model: Transformer,
+    tokens: NDArray[np.unsignedinteger],
+    ranges: Sequence[Mapping[str, Any]],
+    *,
+    end_of_text: int,
+    batch: int,
+    world: World,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """What each of `tokens` [n] costs in nats, and whether it is the model's first choice; both [n]."""
+    context, head = model.config.context, model.lm_head.weight
+    # Every document ends with the mark, so the token before a document's first one is the mark already.
+    before = np.concatenate([[end_of_text], tokens[:-1]]).astype(np.int64)
+    windows = np.array(
+        [
+            (start, min(start + context, row["end"]))
+            for row in ranges
+            for start in range(row["start"], row["end"], context)
+        ]
+    )
+    # Longest first: the windows of a batch are about as long as its first, and little is padding.
+    windows = windows[np.argsort(windows[:, 0] - windows[:, 1], kind="stable")]
+    nats, correct = np.full(len(tokens), np.nan), np.zeros(len(tokens), bool)
+    for first in world.track(range(0, len(windows), batch), "batches measured"):
+        starts, ends = windows[first : first + batch].T[:, :, None]
+        index = starts + np.arange((ends - starts).max())  # (B, T)
+        real = index < ends
+        # Padding repeats a window's last token; as attention looks back only, it changes nothing before it.
+        inputs = torch.from_numpy(before[np.minimum(index, ends - 1)]).to(head.device)
+        states = model.hidden(inputs)[torch.from_numpy(real).to(head.device)]  # (N, D)
+        for part in range(0, len(states), POSITIONS):
+            place = index[real][part : part + POSITIONS]
+            logits = states[part : part + POSITIONS] @ head.T  # (n, V)
+            target = torch.from_numpy(tokens[place].astype(np.int64)).to(head.device)
+            logits -= logits.amax(1, keepdim=True)
+            chosen = logits.gather(1, target[:, None])[:, 0]
+            correct[place] = (chosen == 0).cpu().numpy()
+            nats[place] = (logits.exp_().sum(1).log() - chosen).cpu().numpy()
+    if not np.isfinite(nats).all():
+        raise UserError("the model's predictions are not finite: its weights are damaged, or training diverged")
+    return nats, correct
+
+
+def model_scores(documents: Sequence[Mapping[str, Any]], context: int, config: EvaluationConfig) -> dict[str, Any]:
+    """The model's scores, each a record of value, interval, what it counts and how it was got."""
+    bits, correct = column(documents, "bits", 1000), column(documents, "correct")
+    tokens, size = column(documents, "tokens"), column(documents, "bytes")
+    how = f"each document alone, in windows of {context} tokens that do not overlap, its end predicted too; float64"
+    per_byte = interval(bits, size, config, lambda ratio: round(ratio / 1000, 6))
+    perplexity = interval(bits, tokens, config, lambda ratio: round(2 ** min(ratio / 1000, 1000), 4))
+    accuracy = interval(correct, tokens, config, lambda ratio: round(ratio, 6))
+    return {
+        "bits_per_byte": score(per_byte, "bits per byte of UTF-8 text", how, documents),
+        "perplexity": score(perplexity, "per token", how, documents),
+        "next_token_accuracy": score(accuracy, "share of tokens", how, documents),
+    }
+
+
+def byte_model_score(
+    bits: Iterable[float], documents: Sequence[Mapping[str, Any]], config: EvaluationConfig
+) -> dict[str, Any]:
+    """The record of the byte 4-gram model, from the bits of each document."""
+    thousandths = np.array([round(1000 * each) for each in bits])
+    found = interval(thousandths, column(documents, "bytes"), config, lambda ratio: round(ratio / 1000, 6))
+    how = "byte 4-grams counted on the training text, Witten-Bell smoothing; each document alone, its end predicted too"
+    return score(found, "bits per byte of UTF-8 text", how, documents)
+
+
+def compressor_scores(sizes: Mapping[str, int], documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The records of the compressors, from `sizes` in bytes as `yardsticks.compressed` returns them.
+
+    Their makers keep the output of a setting the same but promise it to nobody. The values are therefore rounded so
+    coarsely that another version of a library, should it differ by some bytes, still gives the same products.
+    """
+    total = int(column(documents, "bytes").sum())
+    how = {
+        "xz_each_document": "xz -9, a file for each document",
+        "xz_whole_text": "xz -9, all documents as one stream",
+        "bz2_each_document": "bzip2 -9, a file for each document",
+        "bz2_whole_text": "bzip2 -9, all documents as one stream",
+    }
+    return {
+        name: score(
+            {"value": round(8 * size / total, 2)},
+            "bits per byte of UTF-8 text",
+            f"{how[name]}; rounded to hundredths, as the library's version may matter to some bytes",
+            documents,
+        )
+        for name, size in sizes.items()
+    }
+
+
+def score(found: Mapping[str, float], unit: str, method: str, documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The record of a score: its value (and interval), unit, method, and the text that it was taken on."""
+    counts = {name: int(column(documents, name).sum()) for name in ("tokens", "bytes")}
+    return {**found, "unit": unit, "method": method, "documents": len(documents), **counts}
+
+
+def interval(
+    numerators: Integers, denominators: Integers, config: EvaluationConfig, value: Callable[[float], float]
+) -> dict[str, float]:
+    """`value` of the ratio of sums over documents, and of its ratios' percentiles when documents are drawn anew.
+
+    The bootstrap over whole documents (Efron 1979), because tokens of one document are not independent.
+    """
+    source, count = np.random.PCG64(config.seed), len(numerators)
+    ratios = np.empty(config.resamples)
+    for resample in range(config.resamples):
+        drawn = (uniform(source, count) * count).astype(np.int64)
+        ratios[resample] = numerators[drawn].sum() / denominators[drawn].sum()
+    ratios.sort()
+    outside = int(config.resamples * (1 - config.confidence) / 2)  # on either side
+    return {
+        "value": value(float(numerators.sum() / denominators.sum())),
+        "low": value(float(ratios[outside])),
+        "high": value(float(ratios[-1 - outside])),
+        "confidence": config.confidence,
+    }
+
+
+def samples(model: Transformer, tokenizer: Tokenizer, config: SamplesConfig) -> list[dict[str, Any]]:
+    """What the model writes after each prompt, with the settings that give the same text again."""
+    settings = {"temperature": config.temperature, "top_k": config.top_k, "seed": config.seed}
+    written = []
+    for prompt in config.prompts:
+        start = tokenizer.encode([prompt])[0]
+        tokens = list(generate(model, start, count=config.tokens, end_of_text=tokenizer.end_of_text, **settings))
+        ended = len(tokens) < config.tokens
+        record = {"prompt": prompt, "text": tokenizer.decode(tokens), "tokens": len(tokens), "ended": ended}
+        written.append({**record, **settings})
+    return written
+
+
+def column(documents: Sequence[Mapping[str, Any]], name: str, times: int = 1) -> Integers:
+    """One number of every document, as integers: sums of these depend on no order."""
+    return np.array([round(times * row[name]) for row in documents], np.int64)

@@ -1,0 +1,93 @@
+"""Text from the model: the same settings and seed give the same text on any machine."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from train.config import UserError
+from train.data.tokenizer import Tokenizer
+from train.model import Transformer
+
+
+@dataclass(frozen=True)
+class SamplesConfig:
+    prompts: tuple[str, ...]  # "" is the beginning of a document
+    tokens: int  # at most, after each prompt
+    temperature: float  # 0: always the likeliest token
+    top_k: int | None  # draw among this many likeliest tokens; null: among all
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("tokens", 1), ("temperature", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k: expected null or at least 1, got {self.top_k}")
+        for prompt in self.prompts:
+            prompt.encode()  # raises what is a ValueError when a prompt is not Unicode text
+
+
+def generate(
+    model: Transformer,
+    tokens: Sequence[int],
+    *,
+    count: int,
+    temperature: float,
+    top_k: int | None,
+    seed: int,
+    end_of_text: int,
+) -> Iterator[int]:
+    """Yield at most `count` tokens that follow the beginning of a document `tokens`; end before the end-of-text mark.
+
+    The model sees the mark, then the document; once that is longer than its context, the last `context` tokens.
+    """
+    sequence, source = [end_of_text, *tokens], np.random.PCG64(seed)
+    for _ in range(count):
+        token = draw(next_logits(model, sequence), temperature, top_k, uniform(source, 1)[0])
+        if token == end_of_text:
+            return
+        yield token
+        sequence.append(token)
+
+
+@torch.no_grad()
+def next_logits(model: Transformer, sequence: Sequence[int]) -> NDArray[np.float64]:
+    """Logits [vocabulary] of the token after the last `context` tokens of `sequence`."""
+    weight = model.lm_head.weight
+    tokens = torch.tensor([sequence[-model.config.context :]], device=weight.device)
+    logits = (model.hidden(tokens)[0, -1] @ weight.T).double().cpu().numpy()
+    if not np.isfinite(logits).all():
+        raise UserError("the model's logits are not finite: its weights are damaged, or training diverged")
+    return logits
+
+
+def draw(logits: NDArray[np.float64], temperature: float, top_k: int | None, uniform: float) -> int:
+    """The token that the number `uniform` in [0, 1) picks from the distribution of `logits`, by its inverse."""
+    if temperature == 0:
+        return int(logits.argmax())
+    kept = np.argsort(-logits, kind="stable")[:top_k]
+    cumulative = np.exp((logits[kept] - logits[kept[0]]) / temperature).cumsum()
+    place = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    return int(kept[min(place, len(kept) - 1)])
+
+
+def uniform(source: np.random.PCG64, count: int) -> NDArray[np.float64]:
+    """Numbers in [0, 1) of 53 bits. numpy promises that raw bits stay the same in later versions; not so its draws."""
+    return (source.random_raw(count) >> np.uint64(11)) * 2.0**-53
+
+
+def pieces(tokenizer: Tokenizer, tokens: Iterable[int]) -> Iterator[str]:
+    """The text of `tokens` as it comes, a piece for each stretch of tokens that ends between two characters."""
+    waiting: list[int] = []
+    for token in tokens:
+        waiting.append(token)
+        text = tokenizer.decode(waiting)
+        # A character of four bytes may be four tokens; what stays incomplete after that is no character.
+        if not text.endswith("\ufffd") or len(waiting) >= 4:
+            yield text
+            waiting = []
+    if waiting:
+        yield tokenizer.decode(waiting)

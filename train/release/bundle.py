@@ -1,0 +1,337 @@
+"""Stage 8. Everything that was made, in one folder that is also a Hugging Face model repository.
+
+What the stages made is copied byte for byte (`PLACES`); what is written here is a function of the folder itself
+(`WRITTEN`), so that `verify` can write it again and compare.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from train.artifact import digest, file_digest, manifest, read_json, whole, write_bytes, write_json
+from train.config import UserError, build
+from train.data import tables, tokenizer
+from train.data.batches import batch_at
+from train.data.tokens import read_tokens
+from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
+from train.release import cards, licences, openness
+from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, read_tensors, restore, write_tensors
+from train.training.loop import TrainingConfig, gradients
+from train.training.optimizer import Optimizer
+from train.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+TOP_LEVEL = """
+    train configs data_cards scripts tests docs .ci Makefile pyproject.toml requirements.lock LICENSE README.md
+    CHANGELOG.md CITATION.cff .gitignore
+"""  # all that makes up the source code; folders and files
+ARTIFACTS = ("raw", "documents", "selected", "tokenizer", "tokens", "weights", "evaluation")
+
+# (artifact, its product, where it stands in the release); folders end in a slash. What is left out here can be made
+# again from what is in the release, except the sources' own archives, which stay where `data/sources.json` says.
+PLACES = (
+    ("raw", "sources.json", "data/sources.json"),
+    ("documents", "counts.json", "data/extracted.json"),
+    ("documents", "licences/", "data/licences/"),
+    ("selected", "documents/", "data/documents/"),
+    ("selected", "ledger/", "data/ledger/"),
+    ("selected", "counts.json", "data/counts.json"),
+    ("tokenizer", "", ""),
+    ("tokens", "counts.json", "data/tokens.json"),
+    ("tokens", "train_ranges.parquet", "data/ranges/train.parquet"),
+    ("tokens", "held_out_ranges.parquet", "data/ranges/held_out.parquet"),
+    ("weights", "", ""),
+    ("evaluation", "", "evaluation/"),
+)
+PROMPTS = ("The ", "In the beginning", "for example, ")
+LOGITS_KEPT = 5
+QUANTILES = {"least": 0.0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95, "most": 1.0}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What no machine can decide, said by somebody on a day."""
+
+    item: str  # id of a row of kind "statement" in openness.py
+    text: str
+    name: str
+    date: str
+
+
+@dataclass(frozen=True)
+class ReleaseConfig:
+    """What people say of the release; all else in it comes from records."""
+
+    version: str
+    title: str
+    description: str
+    licence: Literal["Apache-2.0"]  # of weights, code, cards and our own data
+    authors: tuple[str, ...]
+    contact: str
+    date: str  # of this version; chosen, not read from a clock
+    intended_use: str
+    limits: str
+    not_used: dict[str, str]  # id of a row of kind "declared" in openness.py -> the reason
+    statements: tuple[Statement, ...]
+
+    def __post_init__(self) -> None:
+        if not self.version or "/" in self.version or self.version.startswith("."):
+            raise ValueError(f"version: expected a word without slashes, such as '1.0.0', got {self.version!r}")
+        if not self.authors:
+            raise ValueError("authors: expected at least one")
+        for kind, given in (("declared", self.not_used), ("statement", [s.item for s in self.statements])):
+            known = [row.id for row in openness.ROWS if row.kind == kind]
+            for item in sorted(set(given) - set(known)):
+                raise ValueError(f"'{item}' is not among the {kind} items: {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    release: ReleaseConfig
+    resolved: dict[str, Any]  # the whole configuration but how to run, as plain data
+    overrides: tuple[str, ...]  # likewise
+
+
+def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+    """Write the release to `out/release`. Raises UserError when the data set has no card or a folder is not readable.
+
+    The same inputs give the same bytes, save `logs/` (witnesses of the runs) and the digests of these in
+    `MANIFEST.json`. `identity` there is the digest over all products.
+    """
+    release = out / "release"
+    shutil.rmtree(release, ignore_errors=True)
+    for artifact in ARTIFACTS:
+        for product in manifest(inputs[artifact])["products"]:
+            if place := placed(artifact, product):
+                _copy(inputs[artifact] / product, release / place)
+        _copy(inputs[artifact] / "manifest.json", release / "provenance" / f"{artifact}.json")
+        for path in regular_files(inputs[artifact] / "witness"):
+            if not path.startswith("wandb/"):  # a tracker's own files: of no use to a reader, and private
+                _copy(inputs[artifact] / "witness" / path, release / "logs" / artifact / path)
+    for path in source_tree(ROOT):
+        _copy(ROOT / path, release / "code" / path)
+    write_json(release / "code" / "config.json", config.resolved)
+    write_json(release / "code" / "overrides.json", list(config.overrides))
+    _copy(ROOT / "LICENSE", release / "LICENSE")
+    for path, text in licences.texts(release).items():
+        write_bytes(release / path, text)
+    step = next_step(release, inputs["tokens"])
+    if step is not None:
+        write_json(release / "checkpoints" / "next_step.json", step)
+    for path, written in WRITTEN.items():
+        write_bytes(release / path, written(release, paths_of(release)))
+    write_json(release / "MANIFEST.json", manifest_of(release))
+
+
+def placed(artifact: str, product: str) -> str | None:
+    """Where in a release a product of an artifact stands; None if it is left out."""
+    if ".." in product.split("/") or product.startswith("/"):
+        return None
+    for owner, origin, place in PLACES:
+        if owner == artifact and product == origin:
+            return place
+        if owner == artifact and origin[-1:] in ("", "/") and product.startswith(origin):
+            return place + product.removeprefix(origin)
+    return None
+
+
+def source_tree(root: Path) -> dict[str, str]:
+    """The source code below `root`: relative path -> SHA-256, without caches and what editors leave behind."""
+    names: list[str] = []
+    for top in TOP_LEVEL.split():
+        names += [top] if (root / top).is_file() else [f"{top}/{path}" for path in regular_files(root / top)]
+    left = re.compile(r"/\.|/__pycache__/|\.pyc$|\.swp$|~$")
+    return {name: file_digest(root / name) for name in sorted(names) if not left.search(name)}
+
+
+def regular_files(root: Path) -> list[str]:
+    """The regular files below `root`, as sorted relative paths; links are not followed and not listed."""
+    return sorted(
+        (Path(folder) / name).relative_to(root).as_posix()
+        for folder, _, names in os.walk(root)
+        for name in names
+        if not (Path(folder) / name).is_symlink() and (Path(folder) / name).is_file()
+    )
+
+
+def paths_of(release: Path) -> set[str]:
+    """Every path that a whole release holds beside its manifest: what is there, and what is written from that."""
+    return {*regular_files(release), *WRITTEN} - {"MANIFEST.json"}
+
+
+def manifest_of(release: Path) -> dict[str, Any]:
+    """`MANIFEST.json`: digest and size of every file, products and witnesses apart, and the identity."""
+    entries: dict[str, dict[str, Any]] = {"products": {}, "witnesses": {}}
+    for path in regular_files(release):
+        if path != "MANIFEST.json":
+            kind = "witnesses" if path.startswith(openness.WITNESSES) else "products"
+            size = (release / path).stat().st_size
+            entries[kind][path] = {"sha256": file_digest(release / path), "bytes": size}
+    return {"identity": digest({path: entry["sha256"] for path, entry in entries["products"].items()}), **entries}
+
+
+def _copy(origin: Path, target: Path) -> None:
+    with origin.open("rb") as read, whole(target) as write:
+        shutil.copyfileobj(read, write, 2**20)
+
+
+# What is written from the release's own files ------------------------------------------------------------------------
+
+
+def as_json(value: Any) -> bytes:
+    """`value` spelt as `write_json` spells it."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_json(Path(folder) / "value.json", value)
+        return (Path(folder) / "value.json").read_bytes()
+
+
+def config_json(release: Path) -> dict[str, Any]:
+    """`config.json`, as transformers reads it."""
+    words = tokenizer.load(release)
+    return hugging_face_config(model_config(release), words.vocabulary, words.end_of_text)
+
+
+def generation_config(release: Path) -> dict[str, Any]:
+    """`generation_config.json`: the mark that begins and ends a text."""
+    mark = tokenizer.load(release).end_of_text
+    return {"bos_token_id": mark, "eos_token_id": mark, "pad_token_id": mark}
+
+
+def model_config(release: Path) -> ModelConfig:
+    return build(ModelConfig, read_json(release / "code" / "config.json")["model"])
+
+
+def model_of(release: Path, dtype: torch.dtype = torch.float64) -> Transformer:
+    """The release's model on the CPU. Raises UserError when the weights do not fit the config."""
+    config, weights = model_config(release), read_tensors(release / WEIGHTS)
+    vocabulary = tokenizer.load(release).vocabulary
+    inner = config.width * (config.heads * config.head_width + 3 * config.hidden)
+    if config.layers * inner + vocabulary * config.width > sum(tensor.numel() for tensor in weights.values()):
+        raise UserError("the model that code/config.json describes is larger than model.safetensors")
+    model = Transformer(config, vocabulary).to(dtype)
+    try:
+        load_weights(model, weights)
+    except ValueError as error:
+        raise UserError(f"{WEIGHTS}: {error}") from None
+    return model.eval()
+
+
+@torch.no_grad()
+def logits(release: Path) -> list[dict[str, Any]]:
+    """`evaluation/logits.json`: for fixed prompts the likeliest next tokens and their logits, in float64, rounded."""
+    words, model = tokenizer.load(release), model_of(release)
+    found = []
+    for prompt in PROMPTS:
+        tokens = [words.end_of_text, *words.encode([prompt])[0]][-model.config.context :]
+        top = model(torch.tensor([tokens]))[0, -1].topk(LOGITS_KEPT)
+        best = [{"token": int(t), "logit": round(float(v), 4)} for t, v in zip(top.indices, top.values, strict=True)]
+        found.append({"prompt": prompt, "tokens": tokens, "next": best})
+    return found
+
+
+def facts(release: Path) -> dict[str, Any]:
+    """`provenance/facts.json`: what follows from config and data by arithmetic."""
+    config = read_json(release / "code" / "config.json")
+    model, training = model_of(release), config["training"]
+    seen = training["steps"] * training["batch"] * model.config.context
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "tokens_seen": seen,
+        "passes": round(seen / read_json(release / "data" / "tokens.json")["train"]["tokens"], 4),
+        "flops": seen * model.flops_per_token(),  # method: the docstring of `flops_per_token`
+    }
+
+
+def statistics(release: Path) -> dict[str, Any]:
+    """`data/statistics.json`: the kept documents, counted anew from the documents and their token ranges.
+
+    Documents, bytes of text in UTF-8 and tokens; in all, and by split, source, licence and language. A quantile is the
+    least length that this share of documents does not exceed.
+    """
+    ranges = {
+        row["id"]: row["end"] - row["start"]
+        for row in tables.read_rows(_parquet(release, "ranges"), ["id", "start", "end"])
+    }
+    total = {"documents": 0, "bytes": 0, "tokens": 0}
+    found: dict[str, Any] = {kind: {} for kind in ("splits", "sources", "licences", "languages")}
+    lengths: dict[str, list[int]] = {"bytes": [], "tokens": []}
+    for row in tables.read_rows(_parquet(release, "documents")):
+        if row["id"] not in ranges:
+            raise UserError(f"data/documents: document {row['id'][:12]} has no range of tokens")
+        here = {"documents": 1, "bytes": len(row["text"].encode()), "tokens": ranges[row["id"]]}
+        keys = zip(found, (row["split"], row["source"], row["licence"], row["language"]), strict=True)
+        for part in (total, *(found[kind].setdefault(name, dict.fromkeys(total, 0)) for kind, name in keys)):
+            for unit, number in here.items():
+                part[unit] += number
+        for unit, numbers in lengths.items():
+            numbers.append(here[unit])
+    return {**total, **found, "length": {unit: _quantiles(sorted(numbers)) for unit, numbers in lengths.items()}}
+
+
+def _quantiles(ordered: list[int]) -> dict[str, int]:
+    return {name: ordered[max(0, -int(-share * len(ordered) // 1) - 1)] for name, share in QUANTILES.items() if ordered}
+
+
+def _parquet(release: Path, table: str) -> list[Path]:
+    return sorted((release / "data" / table).glob("*.parquet"))
+
+
+def checkpoints_of(release: Path) -> list[Path]:
+    return sorted((release / "checkpoints").glob("step-*"))
+
+
+def next_step(release: Path, tokens: Path) -> dict[str, Any] | None:
+    """`checkpoints/next_step.json`: the digests that one more step after the first checkpoint leads to.
+
+    None when no checkpoint but the last was kept. `tokens` is the artifact of that name. Under `portable` the digests
+    are the same anywhere; otherwise they hold on the recorded stack.
+    """
+    config = read_json(release / "code" / "config.json")
+    training = build(TrainingConfig, config["training"])
+    found = load(checkpoints_of(release)[0])
+    if found.step >= training.steps:
+        return None
+    model = model_of(release, training.numerics.compute)
+    load_weights(model, found.weights)
+    optimizer = Optimizer(model, training.optimizer, training.numerics)
+    restore(optimizer.state, found.optimizer)
+    batch = batch_at(read_tokens(tokens, "train"), model.config.context, training.batch, training.seed, found.step)
+    gradients(model.train(), batch, training.batch)
+    optimizer.step(found.step, training.steps, optimizer.gradient_norm())
+    with tempfile.TemporaryDirectory() as folder:
+        write_tensors(Path(folder) / WEIGHTS, weights_of(model))
+        write_tensors(Path(folder) / OPTIMIZER, optimizer.state)
+        digests = {name: file_digest(Path(folder) / name) for name in (WEIGHTS, OPTIMIZER)}
+    return {"from_step": found.step, "to_step": found.step + 1, "files": digests}
+
+
+def _json(make: Callable[[Path], Any]) -> Callable[[Path, Collection[str]], bytes]:
+    return lambda release, paths: as_json(make(release))
+
+
+def _openness(release: Path, paths: Collection[str]) -> bytes:
+    others = [path for path in paths if path != "openness.json"]
+    return as_json(openness.openness_json(release, openness.product_digests(release, others)))
+
+
+# In the order in which they need each other.
+WRITTEN: dict[str, Callable[[Path, Collection[str]], bytes]] = {
+    "config.json": _json(config_json),
+    "generation_config.json": _json(generation_config),
+    "data/statistics.json": _json(statistics),
+    "evaluation/logits.json": _json(logits),
+    "provenance/facts.json": _json(facts),
+    "REUSE.toml": lambda release, paths: licences.reuse_toml(release),
+    "NOTICE": cards.notice,
+    "CITATION.cff": cards.citation,
+    "data/README.md": cards.data_card,
+    "README.md": cards.model_card,
+    "openness.json": _openness,
+}

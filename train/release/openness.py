@@ -1,0 +1,149 @@
+"""Openness is a table: what the Open Source AI Definition 1.0 asks for, the files that show it, the check that tests.
+
+Three classes are never mixed: *must* (the definition requires it), *should* (it says "might include") and, elsewhere,
+what goes beyond. What no machine can decide is a *statement*: shown with its name and date, never ticked.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from train.artifact import digest, file_digest, read_json
+
+WITNESSES = "logs/"  # what is true of one run only, and enters no digest of a product
+
+
+@dataclass(frozen=True)
+class Row:
+    id: str
+    item: str  # by its name in the definition's framework: D data, C code, P parameters
+    requirement: str
+    evidence: str  # files, and folders that end in a slash, between spaces
+    check: str | None  # of verify.py; None where no machine can decide
+    importance: Literal["must", "should"] = "must"
+    kind: Literal["machine", "declared", "statement"] = "machine"  # declared: may be "not used", with a reason
+
+
+CARD = "data/README.md data/sources.json"
+WEIGHTS = "model.safetensors config.json evaluation/logits.json"
+ROWS = (
+    Row("1", "D1a", "provenance of all training data", f"{CARD} data/licences/ data/ranges/", "provenance"),
+    Row("2", "D1b", "scope and characteristics of the data", "data/README.md data/statistics.json", "statistics"),
+    Row("3", "D1c, D1d", "how data was obtained and selected",
+        f"{CARD} data/extracted.json data/counts.json data/ledger/", "counts"),
+    Row("4", "D1e", "labelling of the data", "data/README.md", "labelling", kind="declared"),
+    Row("5", "D1f", "how data was processed and filtered",
+        "data/ledger/ data/tokens.json code/train/data/ code/config.json", "tokens"),
+    Row("6", "D2, D3", "list of public and of obtainable data, and where to get it",
+        f"{CARD} data/documents/", "source_kinds"),
+    Row("7", "D", "data information under OSI-approved terms", "REUSE.toml LICENSES/ NOTICE", "data_terms"),
+    Row("8", "C1 to C6", "complete source code, from data processing to inference", "code/", "components"),
+    Row("9", "C2", "training with its arguments and settings",
+        "code/config.json code/overrides.json provenance/weights.json", "settings"),
+    Row("10", "C4", "tokenizer and its training",
+        "tokenizer.json tokenizer_config.json provenance/tokenizer.json", "tokenizer"),
+    Row("11", "C3", "validation and testing", "evaluation/ provenance/evaluation.json", "scores"),
+    Row("12", "C", "code under an OSI-approved licence", "REUSE.toml LICENSE code/LICENSE", "code_terms"),
+    Row("13", "C4", "environment and supporting libraries", "code/requirements.lock logs/weights/", "environment"),
+    Row("14", "P1", "weights, which load and give the recorded logits", WEIGHTS, "weights"),
+    Row("15", "P2", "checkpoints of intermediate stages", "checkpoints/", "checkpoints", importance="should"),
+    Row("16", "P3", "state of the optimizer", "checkpoints/ checkpoints/next_step.json", "optimizer_state",
+        importance="should"),
+    Row("17", "P", "parameters under OSI-approved terms, with an explicit statement", "README.md LICENSE",
+        "parameter_terms"),
+    Row("18", "use", "no restriction of use", "REUSE.toml LICENSES/ data/licences/", "use_restrictions"),
+    Row("hyper-parameter search", "C4", "hyper-parameter search", "code/configs/", "components", kind="declared"),
+    Row("description", "D1", "the data is described well enough to build a substantially equivalent system",
+        "data/README.md", None, kind="statement"),
+    Row("licence claims", "D", "the sources' licences were read and their claims are believed true",
+        "NOTICE", None, kind="statement"),
+    Row("completeness", "D2, D3", "no other data was used in training", "data/sources.json", None, kind="statement"),
+)  # fmt: skip
+
+
+def table(release: Path, paths: Collection[str]) -> list[dict[str, Any]]:
+    """Each row with its status, given the `paths` that the release holds (or is about to)."""
+    config = read_json(release / "code" / "config.json")["release"]
+    said = {entry["item"]: entry for entry in config["statements"]}
+    rows = []
+    for row in ROWS:
+        missing = [name for name in row.evidence.split() if not files(name, paths)]
+        if missing:
+            status = f"absent: {', '.join(missing)}"
+        elif row.kind == "declared":
+            reason = config["not_used"].get(row.id)
+            status = f"not used: {reason}" if reason else "evidenced"
+        elif row.kind == "statement":
+            found = said.get(row.id)
+            status = f"stated by {found['name']} on {found['date']}: {found['text']}" if found else "absent: statement"
+        else:
+            status = "evidenced"
+        asked = {"id": row.id, "item": row.item, "requirement": row.requirement, "class": row.importance}
+        rows.append({**asked, "kind": row.kind, "check": row.check, "status": status})
+    return rows
+
+
+def files(name: str, paths: Iterable[str]) -> list[str]:
+    """Which of `paths` the evidence `name` means."""
+    return sorted(path for path in paths if path == name or (name.endswith("/") and path.startswith(name)))
+
+
+def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Whether every must item has what it needs, and how many of which class and kind do."""
+    counts: dict[str, Any] = {}
+    for importance in ("must", "should"):
+        mine = [row for row in rows if row["class"] == importance]
+        held = [row for row in mine if not row["status"].startswith("absent")]
+        stated = sum(row["kind"] == "statement" for row in held)
+        unused = sum(row["status"].startswith("not used") for row in held)
+        counts[importance] = {"items": len(mine), "held": len(held), "stated": stated, "not_used": unused}
+    return {"osaid_1_0": counts["must"]["items"] == counts["must"]["held"], **counts}
+
+
+def openness_json(release: Path, digests: Mapping[str, str]) -> Any:
+    """`openness.json`: the verdict, and each row with its evidence. A verdict is a claim; `verify` is its test.
+
+    `digests` maps each product to its SHA-256. Witnesses differ from run to run, so they are named without digest.
+    """
+    from train.release.licences import standing
+
+    rows = table(release, digests)
+    for row, asked in zip(rows, ROWS, strict=True):
+        row["evidence"] = [_evidence(name, digests) for name in asked.evidence.split()]
+    licences = read_json(release / "data" / "statistics.json")["licences"]
+    terms = {expression: {**counts, "standing": standing(expression)} for expression, counts in licences.items()}
+    return {"framework": "Open Source AI Definition 1.0", "verdict": verdict(rows), "rows": rows, "documents": terms}
+
+
+def _evidence(name: str, digests: Mapping[str, str]) -> dict[str, Any]:
+    if name.startswith(WITNESSES):
+        return {"path": name, "witness": True}
+    found = {path: digests[path] for path in files(name, digests)}
+    return {"path": name, "files": len(found), "sha256": digest(found) if name.endswith("/") else found.get(name)}
+
+
+def product_digests(release: Path, paths: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each path; of witnesses only that they are there."""
+    return {path: "" if path.startswith(WITNESSES) else file_digest(release / path) for path in paths}
+
+
+def summary(release: Path) -> list[str]:
+    """The verdict in a few lines, for the terminal."""
+    found = read_json(release / "openness.json")
+    must, should = found["verdict"]["must"], found["verdict"]["should"]
+    lines = [
+        f"openness   OSAID 1.0: {'complete' if found['verdict']['osaid_1_0'] else 'INCOMPLETE'}",
+        f"           must    {must['held']} of {must['items']}, of these {must['stated']} stated by people and "
+        f"{must['not_used']} declared not used",
+        f"           should  {should['held']} of {should['items']}",
+    ]
+    lines += [
+        f"           absent  {row['id']}: {row['requirement']}"
+        for row in found["rows"]
+        if row["status"][:6] == "absent"
+    ]
+    for expression, terms in sorted(found["documents"].items()):
+        if terms["standing"] != "OSI-approved":
+            lines.append(f"           {expression}: {terms['documents']} documents, {terms['standing']}")
+    return lines

@@ -1,0 +1,1 @@
+"""From tokens to weights: loop, optimizer, numerics, checkpoint, log."""
