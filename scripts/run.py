@@ -9,9 +9,9 @@ import itertools
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -95,7 +95,7 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
     placed = releases / f"{resolved['name']}-{resolved['release']['version']}"
     known = placed.is_dir() and (placed / "MANIFEST.json").is_file()
     known = known and (placed / "MANIFEST.json").read_bytes() == (packed / "MANIFEST.json").read_bytes()
-    level = "quick" if known else "full"
+    level: Literal["quick", "full"] = "quick" if known else "full"
     say(f"verify     ...   {placed if known else packed}")
     failures = [result for result in verify(placed if known else packed, level) if not result.ok]
     if failures:
@@ -132,9 +132,10 @@ def explain(error: OSError) -> str:
     return f"{where}: {error.strerror or error}; nothing that was whole is lost, run the same command again"
 
 
-if __name__ == "__main__":
+def guarded(command: Callable[[list[str]], None], arguments: list[str]) -> None:
+    """Run a command; whatever the person at the terminal can mend is a line on the error stream and a status."""
     try:
-        main(sys.argv[1:])
+        command(arguments)
     except UserError as error:
         sys.exit("\n".join(f"error: {line}" for line in str(error).split("\n")))
     except OSError as error:
@@ -142,3 +143,7 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         print("\ninterrupted: run the same command again to go on from what was whole", file=sys.stderr)
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])

@@ -57,9 +57,7 @@ def problems(mapping):
 
 def test_builds_nested_frozen_values_and_plain_is_the_inverse():
     tree = build(Tree, GOOD)
-    assert tree == Tree(
-        Leaf(3, 1.0, "linear", None), (Dog("dog", ("sit",)), Cat("cat", 9)), Path("a/b"), {"x": True}
-    )
+    assert tree == Tree(Leaf(3, 1.0, "linear", None), (Dog("dog", ("sit",)), Cat("cat", 9)), Path("a/b"), {"x": True})
     assert isinstance(tree.leaf.rate, float)
     assert build(Tree, plain(tree)) == tree
 

@@ -9,6 +9,7 @@ Ainslie et al. 2023 (grouped queries), Henry et al. 2020 (QK-norm), Shazeer 2020
 """
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from train.config import build
 
 
 @dataclass(frozen=True)
@@ -261,6 +264,33 @@ def hugging_face_config(config: ModelConfig, vocabulary: int, end_of_text: int) 
         "eos_token_id": end_of_text,
         "torch_dtype": "float32",
     }
+
+
+def config_from_hugging_face(found: Mapping[str, Any]) -> ModelConfig:
+    """The inverse of `hugging_face_config`; how weights were initialised is not in `config.json` and stays unsaid.
+
+    Raises ConfigError or ValueError naming what is missing, mistyped, or of another architecture.
+    """
+    names = {
+        "layers": "num_hidden_layers",
+        "width": "hidden_size",
+        "heads": "num_attention_heads",
+        "kv_heads": "num_key_value_heads",
+        "head_width": "head_dim",
+        "hidden": "intermediate_size",
+        "context": "max_position_embeddings",
+        "rope_theta": "rope_theta",
+        "norm_epsilon": "rms_norm_eps",
+        "tied_embeddings": "tie_word_embeddings",
+        "init_std": "initializer_range",
+    }
+    values = {ours: found[theirs] for ours, theirs in names.items() if theirs in found}
+    config = build(ModelConfig, {**values, "zero_residual": False})
+    ours = hugging_face_config(config, found.get("vocab_size", 0), found.get("eos_token_id", 0))
+    for name in sorted(ours.keys() & found.keys()):
+        if found[name] != ours[name]:
+            raise ValueError(f"{name} is {found[name]!r}; this model has {ours[name]!r}")
+    return config
 
 
 def _rotations(config: ModelConfig) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The pipeline is a table: the artifact, the function that makes it, the artifacts it needs. There is no other order."""
+"""The pipeline is a table: the artifact, the function that makes it, the artifacts it needs. Nothing else orders it."""
 
 import ast
 import fcntl

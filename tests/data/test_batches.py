@@ -22,7 +22,6 @@ def test_permutation_is_these_numbers_on_every_platform():
     assert permuted(np.arange(10, dtype=np.uint64), 10, 0, 0).tolist() == [0, 7, 2, 5, 9, 6, 3, 4, 1, 8]
 
 
-
 def test_neighbours_are_sent_apart():
     # A linear permutation would send all neighbours the same distance apart.
     found = permuted(np.arange(4096, dtype=np.uint64), 4096, 0, 0).astype(int)

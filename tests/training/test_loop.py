@@ -3,10 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
+from conftest import Command
 
 STEPS = 24
 
@@ -23,10 +26,6 @@ def products(command):
 
 @pytest.fixture(scope="session")
 def uninterrupted(prepared, tmp_path_factory):
-    import shutil
-
-    from conftest import Command
-
     home = tmp_path_factory.mktemp("uninterrupted") / "home"
     shutil.copytree(prepared, home)
     command = Command(home)
@@ -48,7 +47,7 @@ def test_products_are_the_weights_and_every_checkpoint(uninterrupted):
 )
 def test_portable_is_the_same_bytes_everywhere(command, uninterrupted, threads, capability, micro_batches):
     env = {"ATEN_CPU_CAPABILITY": capability} if capability else {}
-    if capability == "avx512" and "avx512f" not in open("/proc/cpuinfo").read():
+    if capability == "avx512" and "avx512f" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("this processor has no AVX-512")
     settings = [f"machine.threads={threads}", f"machine.micro_batches={micro_batches}"]
     command("until=weights", *settings, env={**env, "OMP_WAIT_POLICY": "passive"})

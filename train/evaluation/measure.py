@@ -77,7 +77,8 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
         model, tokens, ranges, end_of_text=tokenizer.end_of_text, batch=settings.batch, world=world
     )
     held_out = [row["text"].encode() for row in kept_documents(inputs["selected"], "held_out")]
-    assert [len(text) for text in held_out] == [row["bytes"] for row in documents]
+    if [len(text) for text in held_out] != [row["bytes"] for row in documents]:
+        raise UserError(f"{inputs['tokens']}: made of other documents than {inputs['selected']}; make the tokens again")
     training = kept_documents(inputs["selected"], "train")
     grams = count_grams(row["text"].encode() for row in world.track(training, "documents counted"))
     sizes = compressed(world.track(held_out, "documents compressed"))
@@ -96,11 +97,15 @@ def load_model(
 ) -> Transformer:
     """The model whose weights lie in `directory`; UserError when they are unreadable or do not fit `config`."""
     weights = read_tensors(directory / WEIGHTS)
+    least = config.layers * config.width * (config.heads * config.head_width + 3 * config.hidden)
     try:
+        # Before memory is asked for: a config may come from a stranger.
+        if least + vocabulary * config.width > sum(tensor.numel() for tensor in weights.values()):
+            raise ValueError("the config describes a larger model than the file holds")
         model = Transformer(config, vocabulary).to(dtype)
         load_weights(model, weights)
-    except (ValueError, MemoryError) as error:
-        raise UserError(f"{directory / WEIGHTS}: does not fit the model's config ({error})") from None
+    except ValueError as error:
+        raise UserError(f"{directory / WEIGHTS}: {error}") from None
     return model.eval()
 
 
@@ -153,7 +158,7 @@ def predict(
     )
     # Longest first: the windows of a batch are about as long as its first, and little is padding.
     windows = windows[np.argsort(windows[:, 0] - windows[:, 1], kind="stable")]
-    nats, correct = np.full(len(tokens), np.nan), np.zeros(len(tokens), bool)
+    nats, correct = np.zeros(len(tokens)), np.zeros(len(tokens), bool)
     for first in world.track(range(0, len(windows), batch), "batches measured"):
         starts, ends = windows[first : first + batch].T[:, :, None]
         index = starts + np.arange((ends - starts).max())  # (B, T)
@@ -202,8 +207,8 @@ def byte_model_score(
 def compressor_scores(sizes: Mapping[str, int], documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The records of the compressors, from `sizes` in bytes as `yardsticks.compressed` returns them.
 
-    Their makers keep the output of a setting the same but promise it to nobody. The values are therefore rounded so
-    coarsely that another version of a library, should it differ by some bytes, still gives the same products.
+    liblzma 5.4.1 and 5.8.2 were seen to give the same bytes, but nobody promises it. The values are therefore rounded
+    so coarsely that another version of a library, should it differ by some bytes, still gives the same products.
     """
     total = int(column(documents, "bytes").sum())
     how = {
@@ -253,7 +258,7 @@ def interval(
 
 def samples(model: Transformer, tokenizer: Tokenizer, config: SamplesConfig) -> list[dict[str, Any]]:
     """What the model writes after each prompt, with the settings that give the same text again."""
-    settings = {"temperature": config.temperature, "top_k": config.top_k, "seed": config.seed}
+    settings: dict[str, Any] = {"temperature": config.temperature, "top_k": config.top_k, "seed": config.seed}
     written = []
     for prompt in config.prompts:
         start = tokenizer.encode([prompt])[0]

@@ -76,7 +76,7 @@ def draw(logits: NDArray[np.float64], temperature: float, top_k: int | None, uni
 
 def uniform(source: np.random.PCG64, count: int) -> NDArray[np.float64]:
     """Numbers in [0, 1) of 53 bits. numpy promises that raw bits stay the same in later versions; not so its draws."""
-    return (source.random_raw(count) >> np.uint64(11)) * 2.0**-53
+    return (source.random_raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def pieces(tokenizer: Tokenizer, tokens: Iterable[int]) -> Iterator[str]:

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 ORDER = 4  # bytes: a code of 32 bits
 GRAMS_AT_A_TIME = 1 << 22
 
-Grams = NDArray[np.uint32]
+Grams = NDArray[np.uint32]  # bytes of an n-gram as one big-endian number
 Counts = NDArray[np.int64]
+BYTE = np.uint32(8)  # bits
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class ByteModel:
         p = np.full(len(codes), 1 / 256)
         for length, order in enumerate(self.orders, 1):
             grams = _suffix(codes, length)
-            total = _look_up(order.contexts, order.totals, grams >> 8)
-            kinds = _look_up(order.contexts, order.kinds, grams >> 8)
+            total = _look_up(order.contexts, order.totals, grams >> BYTE)
+            kinds = _look_up(order.contexts, order.kinds, grams >> BYTE)
             counted = _look_up(order.grams, order.counts, grams) + kinds * p
             p = np.divide(counted, total + kinds, out=p, where=total > 0)
         return p
@@ -78,18 +79,18 @@ def count_grams(texts: Iterable[bytes]) -> ByteModel:
     orders = []
     for length in range(1, ORDER + 1):
         grams, times = _tally(_suffix(codes, length), counts)
-        contexts, totals = _tally(grams >> 8, times)
-        _, kinds = _tally(grams >> 8, np.ones_like(times))
+        contexts, totals = _tally(grams >> BYTE, times)
+        _, kinds = _tally(grams >> BYTE, np.ones_like(times))
         orders.append(Order(grams, times, contexts, totals, kinds))
     return ByteModel(tuple(orders))
 
 
 def grams_of(text: bytes) -> Grams:
-    """The 4-gram that ends in each byte of `text` and in its end mark, as big-endian numbers [bytes + 1]."""
+    """The 4-gram that ends in each byte of `text` and in its end mark, [bytes + 1]."""
     padded = np.frombuffer(bytes(ORDER - 1) + text + b"\0", np.uint8).astype(np.uint32)
     codes = np.zeros(len(text) + 1, np.uint32)
     for place in range(ORDER):
-        codes = (codes << 8) | padded[place : place + len(codes)]
+        codes = (codes << BYTE) | padded[place : place + len(codes)]
     return codes
 
 

@@ -4,11 +4,11 @@ What the stages made is copied byte for byte (`PLACES`); what is written here is
 (`WRITTEN`), so that `verify` can write it again and compare.
 """
 
-import os
+import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import cards, licences, openness
+from train.release.openness import regular_files
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, read_tensors, restore, write_tensors
 from train.training.loop import TrainingConfig, gradients
 from train.training.optimizer import Optimizer
@@ -126,7 +127,7 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
     if step is not None:
         write_json(release / "checkpoints" / "next_step.json", step)
     for path, written in WRITTEN.items():
-        write_bytes(release / path, written(release, paths_of(release)))
+        write_bytes(release / path, written(release))
     write_json(release / "MANIFEST.json", manifest_of(release))
 
 
@@ -151,21 +152,6 @@ def source_tree(root: Path) -> dict[str, str]:
     return {name: file_digest(root / name) for name in sorted(names) if not left.search(name)}
 
 
-def regular_files(root: Path) -> list[str]:
-    """The regular files below `root`, as sorted relative paths; links are not followed and not listed."""
-    return sorted(
-        (Path(folder) / name).relative_to(root).as_posix()
-        for folder, _, names in os.walk(root)
-        for name in names
-        if not (Path(folder) / name).is_symlink() and (Path(folder) / name).is_file()
-    )
-
-
-def paths_of(release: Path) -> set[str]:
-    """Every path that a whole release holds beside its manifest: what is there, and what is written from that."""
-    return {*regular_files(release), *WRITTEN} - {"MANIFEST.json"}
-
-
 def manifest_of(release: Path) -> dict[str, Any]:
     """`MANIFEST.json`: digest and size of every file, products and witnesses apart, and the identity."""
     entries: dict[str, dict[str, Any]] = {"products": {}, "witnesses": {}}
@@ -186,10 +172,7 @@ def _copy(origin: Path, target: Path) -> None:
 
 
 def as_json(value: Any) -> bytes:
-    """`value` spelt as `write_json` spells it."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_json(Path(folder) / "value.json", value)
-        return (Path(folder) / "value.json").read_bytes()
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def config_json(release: Path) -> dict[str, Any]:
@@ -312,26 +295,21 @@ def next_step(release: Path, tokens: Path) -> dict[str, Any] | None:
     return {"from_step": found.step, "to_step": found.step + 1, "files": digests}
 
 
-def _json(make: Callable[[Path], Any]) -> Callable[[Path, Collection[str]], bytes]:
-    return lambda release, paths: as_json(make(release))
+def _json(make: Callable[[Path], Any]) -> Callable[[Path], bytes]:
+    return lambda release: as_json(make(release))
 
 
-def _openness(release: Path, paths: Collection[str]) -> bytes:
-    others = [path for path in paths if path != "openness.json"]
-    return as_json(openness.openness_json(release, openness.product_digests(release, others)))
-
-
-# In the order in which they need each other.
-WRITTEN: dict[str, Callable[[Path, Collection[str]], bytes]] = {
+# In the order in which they need each other: path -> what makes its bytes from the folder.
+WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "config.json": _json(config_json),
     "generation_config.json": _json(generation_config),
     "data/statistics.json": _json(statistics),
     "evaluation/logits.json": _json(logits),
     "provenance/facts.json": _json(facts),
-    "REUSE.toml": lambda release, paths: licences.reuse_toml(release),
+    "REUSE.toml": licences.reuse_toml,
     "NOTICE": cards.notice,
     "CITATION.cff": cards.citation,
     "data/README.md": cards.data_card,
     "README.md": cards.model_card,
-    "openness.json": _openness,
+    "openness.json": _json(openness.openness_json),
 }

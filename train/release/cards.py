@@ -4,7 +4,7 @@ Each function takes the release's folder and reads nothing else, so `verify` wri
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ def rows(head: Iterable[str], body: Iterable[Iterable[Any]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
+def command(release: Path) -> str:
+    """What made the release, as it was typed."""
+    return " ".join(["python scripts/run.py", *record(release, "code/overrides.json")])
+
+
 def front_matter(value: Mapping[str, Any]) -> str:
     return f"---\n{yaml(value)}---\n"
 
@@ -50,7 +55,7 @@ def yaml(value: Mapping[str, Any]) -> str:
     return "".join(f"{key}: {json.dumps(item, ensure_ascii=False)}\n" for key, item in value.items())
 
 
-def model_card(release: Path, paths: Collection[str]) -> bytes:
+def model_card(release: Path) -> bytes:
     """`README.md`: what the model is, how good, how made, and how to check each of these."""
     config = record(release, "code/config.json")
     about, model, training = config["release"], config["model"], config["training"]
@@ -58,7 +63,7 @@ def model_card(release: Path, paths: Collection[str]) -> bytes:
     tokens = record(release, "data/tokens.json", "/train/tokens")
     held_out = shown(record(release, "data/tokens.json", "/held_out/bytes"))
     languages = sorted(record(release, "data/statistics.json", "/languages"))
-    optimizer, numerics = training["optimizer"], training["numerics"]
+    numerics = training["numerics"]
     contract = {
         "portable": "portable: the same weights, bit for bit, on any machine. Computed in float64, kept in float32 "
         f"on a grid {numerics['grid_bits']} bits below each tensor's root mean square",
@@ -81,7 +86,7 @@ def model_card(release: Path, paths: Collection[str]) -> bytes:
         ("tokens seen, in steps", f"{shown(facts['tokens_seen'])}, {shown(training['steps'])}"),
         ("passes over the text", facts["passes"]),
         ("floating-point operations (counted, not measured)", f"{facts['flops']:.3g}"),
-        ("optimizer", f"{optimizer['name']}, learning rate {optimizer['learning_rate']:g} ({optimizer['schedule']})"),
+        ("optimizer", _optimizer(training["optimizer"])),
         ("seed", training["seed"]),
         ("numerics", contract),
     ]
@@ -93,12 +98,11 @@ def model_card(release: Path, paths: Collection[str]) -> bytes:
         f"Prompt `{json.dumps(sample['prompt'], ensure_ascii=False)}`:\n\n{_quoted(sample['prompt'] + sample['text'])}"
         for sample in record(release, "evaluation/samples.json")
     ]
-    table = openness.table(release, paths)
+    table = openness.table(release)
     verdict = openness.verdict(table)
     must = verdict["must"]
     claims = [f"* {row['requirement']}: {row['status']}" for row in table if row["kind"] != "machine"]
     name = f"{config['name']}-{about['version']}"
-    overrides = " ".join(record(release, "code/overrides.json"))
     return f"""{front_matter(head)}
 # {about["title"]} {about["version"]}
 
@@ -160,8 +164,11 @@ print(tokenizer.decode(model.generate(**prompt, max_new_tokens=50)[0]))
 
 ## How to make it again
 
-`python scripts/run.py {overrides}`, in a clone of `code/`, makes this release again. `MANIFEST.json` holds its
-`identity`: the digest over everything here but the logs, which are true of one run only.
+In a copy of `code/`, this makes the same release again:
+
+    {command(release)}
+
+`MANIFEST.json` holds its `identity`: the digest over everything here but the logs, which are true of one run only.
 
 ## How to cite it
 
@@ -170,7 +177,7 @@ Contact: {about["contact"]}.
 """.encode()
 
 
-def data_card(release: Path, paths: Collection[str]) -> bytes:
+def data_card(release: Path) -> bytes:
     """`data/README.md`: the card that people wrote, then what the records say."""
     config = record(release, "code/config.json")
     data, about = config["data"], config["release"]
@@ -178,7 +185,7 @@ def data_card(release: Path, paths: Collection[str]) -> bytes:
     counts, statistics = record(release, "data/counts.json"), record(release, "data/statistics.json")
     extracted = record(release, "data/extracted.json")
     try:
-        human = (release / "code" / "data_cards" / f"{data['name']}.md").read_text(encoding="utf-8").strip()
+        told, human = _parted((release / "code" / "data_cards" / f"{data['name']}.md").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = f"data_cards/{data['name']}.md: cannot be read ({error}); every data set needs a card"
         raise UserError(reason) from None
@@ -225,8 +232,12 @@ def data_card(release: Path, paths: Collection[str]) -> bytes:
         for stage in ("raw", "documents", "selected", "tokenizer", "tokens")
     )
     redacted = counts["redacted"].values()
-    training, overrides = config["training"], " ".join(record(release, "code/overrides.json"))
+    training = config["training"]
     return f"""{front_matter(head)}
+# {told.pop("title", data["name"])}
+
+{rows(told, [told.values()]) if told else ""}
+
 {human}
 
 # Records
@@ -266,19 +277,19 @@ Languages are those that the sources declare. Tokens count the mark at the end o
 
 {rows(("length of a document in", *next(iter(statistics["length"].values()))), lengths)}
 
-## Labelling
-
-{about["not_used"].get("4", "See above.")}
-
 ## How to make it again
 
-`python scripts/run.py {overrides} until=tokens` leads to these digests, over the products of each stage:
+In a copy of the code:
+
+    {command(release)} until=tokens
+
+That leads to these digests, over the products of each stage:
 
 {rows(("stage", "SHA-256"), made)}
 """.encode()
 
 
-def notice(release: Path, paths: Collection[str]) -> bytes:
+def notice(release: Path) -> bytes:
     """`NOTICE`: whose texts the release holds, and under which terms."""
     about = record(release, "code/config.json", "/release")
     extracted = record(release, "data/extracted.json")
@@ -292,7 +303,7 @@ def notice(release: Path, paths: Collection[str]) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-def citation(release: Path, paths: Collection[str]) -> bytes:
+def citation(release: Path) -> bytes:
     """`CITATION.cff`, version 1.2.0."""
     about = record(release, "code/config.json", "/release")
     entry = {
@@ -311,6 +322,21 @@ def citation(release: Path, paths: Collection[str]) -> bytes:
 
 def _interval(score: Mapping[str, Any]) -> str:
     return f"{shown(score['low'])} to {shown(score['high'])}" if "low" in score else ""
+
+
+def _optimizer(config: Mapping[str, Any]) -> str:
+    rest = f"AdamW at {config['learning_rate']:g}"
+    both = f"Muon at {config['matrix_learning_rate']:g} for hidden matrices, {rest} for all else"
+    return f"{both if config['name'] == 'muon' else rest}; {config['schedule'].replace('_', ' ')} schedule"
+
+
+def _parted(card: str) -> tuple[dict[str, str], str]:
+    """The front matter of a card that people wrote, as plain `key: value` lines, and its text."""
+    if not card.startswith("---\n"):
+        return {}, card.strip()
+    head, _, text = card[4:].partition("\n---\n")
+    lines = (line.partition(":") for line in head.split("\n"))
+    return {key.strip(): value.strip() for key, colon, value in lines if colon}, text.strip()
 
 
 def _quoted(text: str) -> str:

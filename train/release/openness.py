@@ -4,7 +4,8 @@ Three classes are never mixed: *must* (the definition requires it), *should* (it
 what goes beyond. What no machine can decide is a *statement*: shown with its name and date, never ticked.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -62,8 +63,9 @@ ROWS = (
 )  # fmt: skip
 
 
-def table(release: Path, paths: Collection[str]) -> list[dict[str, Any]]:
-    """Each row with its status, given the `paths` that the release holds (or is about to)."""
+def table(release: Path) -> list[dict[str, Any]]:
+    """Each row with its status, given the files that are there; README.md shows these rows and so counts as there."""
+    paths = [*regular_files(release), "README.md"]
     config = read_json(release / "code" / "config.json")["release"]
     said = {entry["item"]: entry for entry in config["statements"]}
     rows = []
@@ -101,31 +103,35 @@ def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"osaid_1_0": counts["must"]["items"] == counts["must"]["held"], **counts}
 
 
-def openness_json(release: Path, digests: Mapping[str, str]) -> Any:
-    """`openness.json`: the verdict, and each row with its evidence. A verdict is a claim; `verify` is its test.
-
-    `digests` maps each product to its SHA-256. Witnesses differ from run to run, so they are named without digest.
-    """
+def openness_json(release: Path) -> dict[str, Any]:
+    """`openness.json`: the verdict, and each row with its evidence. A verdict is a claim; `verify` is its test."""
     from train.release.licences import standing
 
-    rows = table(release, digests)
+    rows = table(release)
+    paths = [path for path in regular_files(release) if path not in ("openness.json", "MANIFEST.json")]
     for row, asked in zip(rows, ROWS, strict=True):
-        row["evidence"] = [_evidence(name, digests) for name in asked.evidence.split()]
+        row["evidence"] = [_evidence(release, name, files(name, paths)) for name in asked.evidence.split()]
     licences = read_json(release / "data" / "statistics.json")["licences"]
     terms = {expression: {**counts, "standing": standing(expression)} for expression, counts in licences.items()}
     return {"framework": "Open Source AI Definition 1.0", "verdict": verdict(rows), "rows": rows, "documents": terms}
 
 
-def _evidence(name: str, digests: Mapping[str, str]) -> dict[str, Any]:
+def _evidence(release: Path, name: str, found: list[str]) -> dict[str, Any]:
+    """The digest of a file, or over the paths and digests of a folder's files; witnesses differ from run to run."""
     if name.startswith(WITNESSES):
         return {"path": name, "witness": True}
-    found = {path: digests[path] for path in files(name, digests)}
-    return {"path": name, "files": len(found), "sha256": digest(found) if name.endswith("/") else found.get(name)}
+    digests = {path: file_digest(release / path) for path in found}
+    return {"path": name, "files": len(found), "sha256": digest(digests) if name.endswith("/") else digests.get(name)}
 
 
-def product_digests(release: Path, paths: Iterable[str]) -> dict[str, str]:
-    """The SHA-256 of each path; of witnesses only that they are there."""
-    return {path: "" if path.startswith(WITNESSES) else file_digest(release / path) for path in paths}
+def regular_files(root: Path) -> list[str]:
+    """The regular files below `root`, as sorted relative paths; links are not followed and not listed."""
+    return sorted(
+        (Path(folder) / name).relative_to(root).as_posix()
+        for folder, _, names in os.walk(root)
+        for name in names
+        if not (Path(folder) / name).is_symlink() and (Path(folder) / name).is_file()
+    )
 
 
 def summary(release: Path) -> list[str]:

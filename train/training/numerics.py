@@ -40,14 +40,17 @@ class NumericsConfig:
         return round_to_grid(x, self.grid_bits).float() if self.contract == "portable" else x
 
 
-def round_to_grid(x: Tensor, bits: int) -> Tensor:
-    """Round float64 `x` to multiples of 2^(floor(log2(rms(x))) - bits), ties to even; zeros stay as they are."""
+def grid(x: Tensor, bits: int) -> float:
+    """The distance of neighbouring grid points for `x`: 2^(floor(log2(rms(x))) - bits); 0 if all of `x` is zero."""
     rms = float(x.square().mean().sqrt())
-    if rms == 0.0:
-        return x
-    # frexp gives rms = m * 2^e with m in [1/2, 1): exact, where a logarithm would round. So are products with 2^n.
-    exponent = math.frexp(rms)[1] - 1 - bits
-    return torch.round(x * 2.0**-exponent) * 2.0**exponent
+    # frexp gives rms = m * 2^e with m in [1/2, 1): exact, where a logarithm would round.
+    return 2.0 ** (math.frexp(rms)[1] - 1 - bits) if rms else 0.0
+
+
+def round_to_grid(x: Tensor, bits: int) -> Tensor:
+    """Round float64 `x` to multiples of its grid, ties to even; products with powers of two are exact."""
+    distance = grid(x, bits)
+    return torch.round(x / distance) * distance if distance else x
 
 
 def stack(threads: int, device: str) -> dict[str, Any]:

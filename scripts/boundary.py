@@ -1,0 +1,79 @@
+"""How probable it is that one `portable` run meets a rounding boundary: measured, on the recipe itself.
+
+`python scripts/boundary.py [OVERRIDES]` makes everything up to the tokens, then trains two copies of the model side by
+side in unlike settings (one thread and one slice a batch; two threads and four slices). They are rounded to equal
+states after every step. Before they are, element i of a tensor differs by d_i where the grid is g apart; a boundary
+lies in between with probability |d_i| / g. The sum over all elements of all gradients and updates is the number of
+values to expect, a step, that the two settings round apart.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+from run import compose, guarded
+from torch import Tensor
+
+from train import pipeline
+from train.config import build
+from train.data import tokenizer
+from train.data.batches import batch_at
+from train.data.tokens import read_tokens
+from train.model import Transformer
+from train.training.loop import gradients
+from train.training.numerics import NumericsConfig, grid
+from train.training.optimizer import Optimizer
+
+STEPS = 40
+SETTINGS = ((1, 1), (2, 4))  # threads, slices of the batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen(NumericsConfig):
+    """Numerics that remember what they were asked to keep."""
+
+    values: list[Tensor]
+
+    def keep(self, x: Tensor) -> Tensor:
+        self.values.append(x)
+        return super().keep(x)
+
+
+def main(overrides: list[str]) -> None:
+    config = build(pipeline.Run, compose([*overrides, "until=tokens"]))
+    made = pipeline.run(config)
+    tokens = read_tokens(made["tokens"], "train")
+    vocabulary = tokenizer.load(made["tokenizer"]).vocabulary
+    training = config.training
+    models, optimizers = [], []
+    for _ in SETTINGS:
+        models.append(Transformer(config.model, vocabulary, training.seed).double())
+        seen = Seen("portable", training.numerics.grid_bits, [])
+        optimizers.append(Optimizer(models[-1], training.optimizer, seen))
+    expected, relative, apart = 0.0, 0.0, 0
+    for step in range(STEPS):
+        batch = batch_at(tokens, config.model.context, training.batch, training.seed, step)
+        for (threads, slices), model, optimizer in zip(SETTINGS, models, optimizers, strict=True):
+            torch.set_num_threads(threads)
+            gradients(model, batch, slices)
+            optimizer.step(step, training.steps, optimizer.gradient_norm())
+        one, other = (optimizer.numerics.values for optimizer in optimizers)
+        for a, b in zip(one, other, strict=True):
+            distance = grid(a, training.numerics.grid_bits)
+            if distance:
+                expected += float((a - b).abs().sum()) / distance
+                relative = max(relative, float((a - b).norm() / a.norm()))
+        apart += sum(not torch.equal(p, q) for p, q in zip(*(m.parameters() for m in models), strict=True))
+        one.clear(), other.clear()
+    run = expected / STEPS * training.steps
+    print(f"steps {STEPS}, tensors rounded apart {apart}, largest relative disagreement of a tensor {relative:.1e}")
+    print(
+        f"values to expect on unlike sides of a boundary: {expected / STEPS:.1e} a step, {run:.1e} in {training.steps}"
+    )
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])

@@ -1,0 +1,100 @@
+"""Let a release write: `python scripts/sample.py RELEASE --prompt "This tutorial" --tokens 200 --temperature 0.7`.
+
+The same release and settings give the same text. Exit status: 0 done, 1 bad input, 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from train.artifact import read_json
+from train.config import UserError, build
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other error here."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.exit(f"error: {message}; --help shows what is allowed")
+
+
+def arguments() -> argparse.Namespace:
+    parser = Parser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("release", type=Path, help="folder with config.json, model.safetensors and tokenizer.json")
+    parser.add_argument("--prompt", default="", help="what the text begins with (default: nothing)")
+    parser.add_argument("--tokens", type=int, default=200, help="at most so many (default: %(default)s)")
+    parser.add_argument("--temperature", type=float, default=0.7, help="0: the likeliest token (default: %(default)s)")
+    parser.add_argument("--top-k", type=int, default=50, help="draw among so many likeliest (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    # Only now, as they bring torch: a wrong argument is answered at once.
+    from train.data import tokenizer as tokenizers
+    from train.evaluation.measure import load_model
+    from train.evaluation.sample import SamplesConfig, generate, pieces
+    from train.model import config_from_hugging_face
+
+    settings = {name: getattr(given, name) for name in ("tokens", "temperature", "top_k", "seed")}
+    config = build(SamplesConfig, {"prompts": [given.prompt], **settings})
+    described = given.release / "config.json"
+    mapping = read_json(described)
+    try:
+        shape = config_from_hugging_face(dict(mapping))
+    except (UserError, TypeError, ValueError) as error:
+        raise UserError(f"{described}: {str(error).replace(chr(10), '; ')}; expected that of a release") from None
+    tokenizer = tokenizers.load(given.release)
+    model = load_model(given.release, shape, tokenizer.vocabulary)
+
+    written = 0
+
+    def counted(tokens: Iterator[int]) -> Iterator[int]:
+        nonlocal written
+        for token in tokens:
+            written += 1
+            yield token
+
+    tokens = generate(
+        model,
+        tokenizer.encode([given.prompt])[0],
+        count=config.tokens,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        seed=config.seed,
+        end_of_text=tokenizer.end_of_text,
+    )
+    began = time.monotonic()
+    show(given.prompt)
+    for piece in pieces(tokenizer, counted(tokens)):
+        show(piece)
+    speed = written / (time.monotonic() - began)
+    ended = "the end of the text" if written < config.tokens else "as many as asked for"
+    print(flush=True)
+    print(f"[{written} tokens, {ended}; {speed:.1f} tokens/s]", file=sys.stderr)
+
+
+def show(text: str) -> None:
+    """Print without what a terminal would obey: the text is a model's, and the model may be a stranger's."""
+    sys.stdout.write("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        main()
+    except BrokenPipeError:  # whoever read us has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        sys.exit(130)
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")

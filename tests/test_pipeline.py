@@ -1,0 +1,196 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, Command
+
+from train import pipeline
+from train.config import build
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_config(*overrides: str) -> pipeline.Run:
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from run import compose
+    finally:
+        sys.path.pop(0)
+    return build(pipeline.Run, compose([*SMALL, *overrides]))
+
+
+def changed(*overrides: str) -> list[str]:
+    """The artifacts whose key the overrides change."""
+    before, after = pipeline.stage_keys(run_config()), pipeline.stage_keys(run_config(*overrides))
+    return [name for name in before if before[name] != after[name]]
+
+
+AFTER_DATA = ["selected", "tokenizer", "tokens", "weights", "evaluation", "release"]
+
+
+@pytest.mark.parametrize(
+    ("override", "artifacts"),
+    [
+        ("machine.threads=3", []),
+        ("machine.runs=elsewhere", []),
+        ("until=tokens", []),
+        ("evaluation.seed=9", ["evaluation", "release"]),
+        ("training.steps=25", ["weights", "evaluation", "release"]),
+        ("tokenizer.vocabulary=300", AFTER_DATA[1:]),
+        ("data.selected.too_short=30", AFTER_DATA),
+    ],
+)
+def test_an_override_changes_the_keys_it_touches_and_no_other(override, artifacts):
+    assert changed(override) == artifacts
+
+
+def test_pinned_keys_hold_the_stack_and_portable_keys_do_not():
+    assert changed("training.numerics.contract=pinned") == ["weights", "evaluation", "release"]
+    one, two = (
+        pipeline.stage_keys(run_config("training.numerics.contract=pinned", f"machine.threads={n}")) for n in (1, 2)
+    )
+    assert one["weights"] != two["weights"] and one["tokens"] == two["tokens"]
+
+
+def test_stages_need_only_what_stands_above_them():
+    names = [stage.name for stage in pipeline.STAGES]
+    assert all(names.index(need) < i for i, stage in enumerate(pipeline.STAGES) for need in stage.needs)
+
+
+def test_the_closure_follows_imports_and_leaves_the_rest_out():
+    reached = {path.relative_to(ROOT).as_posix() for path in pipeline.closure(ROOT / "train/data/tokens.py")}
+    assert {"train/data/tokens.py", "train/data/tokenizer.py", "train/artifact.py", "train/world.py"} <= reached
+    assert not any(path.startswith(("train/training", "train/model", "train/release")) for path in reached)
+    trainer = {path.relative_to(ROOT).as_posix() for path in pipeline.closure(ROOT / "train/training/loop.py")}
+    assert {"train/training/optimizer.py", "train/model.py", "train/data/batches.py"} <= trainer
+    assert "train/evaluation/measure.py" not in trainer
+
+
+def test_made_once_then_kept_and_moved_with_its_folder(command):
+    said = command("until=tokens")
+    assert said.count(" kept ") == 5 and " made " not in said
+    (command.home / "runs").rename(command.home / "moved")
+    said = command("until=tokens", "machine.runs=moved")
+    assert said.count(" kept ") == 5 and " made " not in said
+
+
+def test_a_damaged_artifact_is_named_set_aside_and_made_anew(command):
+    tokens = command.artifact("tokens")
+    wanted = (tokens / "manifest.json").read_bytes()
+    data = bytearray((tokens / "train.npy").read_bytes())
+    data[-1] ^= 1
+    (tokens / "train.npy").write_bytes(data)
+    said = command("until=tokens", status=1)
+    assert f"{tokens} is damaged: train.npy: expected" in said
+    assert tokens.with_name(tokens.name + ".damaged").is_dir()
+    said = command("until=tokens")
+    assert said.count(" kept ") == 4 and said.count(" made ") == 1
+    assert (tokens / "manifest.json").read_bytes() == wanted
+
+
+def test_a_half_made_artifact_is_not_taken_for_a_whole_one(command, killing):
+    before = (command.artifact("selected") / "manifest.json").read_bytes()
+    for stage in ("selected", "tokenizer", "tokens"):
+        shutil.rmtree(command.artifact(stage))
+    command("until=selected", before=[str(killing), "3"], status=-9)
+    (part,) = (command.home / "runs").glob("selected-*.part")
+    assert not part.with_suffix("").exists()
+    command("until=selected")
+    assert (command.artifact("selected") / "manifest.json").read_bytes() == before
+
+
+def test_two_processes_at_once_do_no_harm(command):
+    tokens = command.artifact("tokens")
+    wanted = (tokens / "manifest.json").read_bytes()
+    shutil.rmtree(tokens)
+    both = [command.start("until=tokens") for _ in range(2)]
+    said = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert (tokens / "manifest.json").read_bytes() == wanted
+    assert sorted(out.count(" made ") for out, _ in said) == [0, 1]
+
+
+def test_manifests_hold_what_the_key_is_made_of(command):
+    for stage in pipeline.STAGES[:5]:
+        found = json.loads((command.artifact(stage.name) / "manifest.json").read_text())
+        inputs = {name: entry["key"] for name, entry in found["inputs"].items()}
+        assert found["key"] == pipeline.key(found["stage"], found["config"], found["code"], inputs)
+        assert command.artifact(stage.name).name == f"{stage.name}-{found['key'][:8]}"
+        text = (command.artifact(stage.name) / "manifest.json").read_text()
+        assert str(command.home) not in text and str(ROOT) not in text
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("training.stepz=5", "training.stepz: no such key; did you mean 'training.steps'?"),
+        ("recipe=tinny", "Could not find 'recipe/tinny'"),
+        ("training.steps=many", "training.steps: expected int, got 'many'"),
+        ("training.steps=", "training.steps: expected int, got ''"),
+        ("training.steps", "training.steps"),
+        ("data.selected.too_short=-1", "too_short"),
+        ("model.heads=3", "heads"),
+        ("tokenizer.vocabulary=100", "vocabulary"),
+        ("machine.threads=0", "threads"),
+        ("+training.extra=1", "training: unknown key 'extra'"),
+    ],
+)
+def test_a_wrong_override_is_one_line_and_status_1(command, override, line):
+    said = command(override, status=1).splitlines()
+    errors = [text for text in said if text.startswith("error: ")]
+    assert errors == said and line in errors[0]
+
+
+def test_an_output_folder_that_cannot_be_written_is_one_line(command):
+    (command.home / "flat").write_text("")
+    said = command("machine.runs=flat/runs", "until=raw", status=1)
+    assert said.startswith("error: flat/runs: ")
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs a small file system of its own")
+def test_a_full_disk_is_one_line_and_loses_nothing(command):
+    runs = command.home / "small"
+    runs.mkdir()
+    line = " ".join([sys.executable, *command.line("until=tokens", f"machine.runs={runs}")])
+    script = f"mount -t tmpfs -o size=6m none {runs} && {line}; code=$?; ls {runs}; exit $code"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, check=False)
+    if "mount" in done.stderr:
+        pytest.skip("may not mount here")
+    assert done.returncode == 1 and "no space left on the disk" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert any(name.startswith("raw-") and not name.endswith(".part") for name in done.stdout.splitlines())
+
+
+def test_interrupted_in_a_data_stage_it_ends_with_130_and_goes_on(command):
+    import signal
+    import time
+
+    wanted = (command.artifact("tokens") / "manifest.json").read_bytes()
+    shutil.rmtree(command.artifact("selected"))
+    shutil.rmtree(command.artifact("tokens"))
+    process = command.start("until=tokens")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list((command.home / "runs").glob("selected-*.part")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert "run the same command again" in err
+    command("until=tokens")
+    assert (command.artifact("tokens") / "manifest.json").read_bytes() == wanted
+
+
+def test_two_homes_two_thread_counts_one_identity(tmp_path):
+    """Two checkouts at different paths, with other thread counts, make the same release."""
+    identities = []
+    for name, threads in (("here", 1), ("some/where/else", 3)):
+        checkout = tmp_path / name / "checkout"
+        shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".venv", "runs", "releases", ".git", "*_cache"))
+        home = Command(tmp_path / name)
+        home.line = lambda *o, c=checkout: [str(c / "scripts/run.py"), *SMALL, "machine.cache=cache", *o]
+        said = home(f"machine.threads={threads}")
+        identities += [line.split()[1] for line in said.splitlines() if line.startswith("identity")]
+    assert len(identities) == 2 and identities[0] == identities[1]

@@ -1,0 +1,166 @@
+"""Facts about the repository itself: layers, doors, names, and that the README tells the truth."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted(ROOT.glob("train/**/*.py"))
+TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci"}
+
+# What each layer may import; imports point down only.
+GROUND = {"artifact", "config", "world"}
+LAYERS = {
+    "config": set(), "world": {"config"}, "artifact": {"config"}, "model": GROUND, "data": GROUND | {"data"},
+    "training": GROUND | {"data", "model", "training"},
+    "evaluation": GROUND | {"data", "model", "training", "evaluation"},
+    "release": GROUND | {"data", "model", "training", "evaluation", "release"},
+    "pipeline": GROUND | {"data", "model", "training", "evaluation", "release"},
+}  # fmt: skip
+DOORS = {"datasets", "tokenizers", "safetensors", "wandb", "pyarrow", "pypi_simple"}
+
+
+def imports(path: Path) -> list[str]:
+    """Every module that a file imports, at any depth of its code."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+def layer(name: str) -> str:
+    return name.split(".")[1]
+
+
+def upward(path: Path) -> list[str]:
+    """Imports of `path` that do not point down."""
+    own = path.relative_to(ROOT).with_suffix("").parts
+    return [
+        name
+        for name in imports(path)
+        if name.startswith("train.") and layer(name) not in LAYERS.get(own[1], set()) and own[1] != "__init__"
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_point_down(path):
+    assert upward(path) == []
+
+
+def test_the_layer_check_can_fail(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    wrong = tmp_path / "train" / "data" / "wrong.py"
+    wrong.parent.mkdir(parents=True)
+    wrong.write_text("from train.model import Transformer\nfrom train.data import tables\n")
+    assert upward(wrong) == ["train.model.Transformer"]
+
+
+def test_each_heavy_library_has_one_door():
+    doors = {
+        library: [
+            path.relative_to(ROOT).as_posix()
+            for path in MODULES
+            if any(name.split(".")[0] == library for name in imports(path))
+        ]
+        for library in DOORS
+    }
+    assert all(len(paths) <= 1 for paths in doors.values()), doors
+
+
+def test_only_run_knows_hydra():
+    knowing = [
+        path.name
+        for path in [*MODULES, *ROOT.glob("scripts/*.py")]
+        if any(name.split(".")[0] in ("hydra", "omegaconf") for name in imports(path))
+    ]
+    assert knowing == ["run.py"]
+
+
+def test_packages_hold_docstrings_only_because_keys_leave_them_out():
+    for path in ROOT.glob("train/**/__init__.py"):
+        body = ast.parse(path.read_bytes()).body
+        assert len(body) == 1 and ast.get_docstring(ast.parse(path.read_bytes())), path
+
+
+def test_no_script_is_named_like_a_module_it_would_hide():
+    import sys
+
+    names = {path.stem for path in ROOT.glob("scripts/*.py")}
+    assert not names & (set(sys.stdlib_module_names) | {"train"})
+
+
+def test_top_level_is_fixed():
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    private = {".git", ".venv", "runs", "releases"}
+    assert {f for f in folders - TOP - private if not f.endswith("_cache") and f != "__pycache__"} == set()
+
+
+def test_nothing_unsafe_and_no_index_host_is_named():
+    hosts = ["pypi" + ".org", "pythonhosted" + ".org"]
+    for path in [*MODULES, *ROOT.glob("scripts/*.py")]:
+        assert not {"pickle", "shelve", "marshal"} & set(imports(path)), path
+        calls = [n.func.id for n in ast.walk(ast.parse(path.read_bytes()))
+                 if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]  # fmt: skip
+        assert not {"eval", "exec"} & set(calls), path
+    documents = [path for path in ROOT.iterdir() if path.is_file()]
+    for path in [*MODULES, *documents, *ROOT.glob("configs/**/*.yaml"), *ROOT.glob("data_cards/*")]:
+        assert not any(host in path.read_text() for host in hosts), path
+
+
+def test_the_lock_pins_everything_that_the_project_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = project["dependencies"] + project["optional-dependencies"]["dev"]
+    locked = (ROOT / "requirements.lock").read_text().lower().replace("_", "-")
+    for requirement in asked:
+        name = re.split(r"[=><~]", requirement)[0].lower()
+        assert re.search(rf"^{re.escape(name)}==", locked, re.M), name
+
+
+def test_every_recipe_says_what_it_takes_and_how_to_run_it():
+    for path in (ROOT / "configs" / "recipe").glob("*.yaml"):
+        head = [line for line in path.read_text().split("\n\n")[0].splitlines() if line.startswith("#")]
+        text = "\n".join(head)
+        for word in ("hardware:", "time:", "memory:", "score:", "command:"):
+            assert word in text, f"{path.name}: {word}"
+        command = re.search(r"command: (.+)", text)[1]
+        assert command == ("make release" if path.stem == "reference" else f"make release RECIPE={path.stem}")
+
+
+README = (ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else ""
+
+
+def test_readme_commands_are_targets():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    used = set(re.findall(r"^make ([a-z]+)", README, re.M))
+    assert {"release", "test"} <= used <= targets
+
+
+def test_readme_shows_the_table_as_it_is():
+    from train.pipeline import STAGES
+
+    rows = re.findall(r"^\| `(\w+)` \| `([\w/.]+)` (\w+) \| ([^|]*) \|", README, re.M)
+    found = [(name, path, verb, needs.strip()) for name, path, verb, needs in rows]
+    wanted = [
+        (
+            s.name,
+            s.make.__module__.removeprefix("train.").replace(".", "/") + ".py",
+            s.make.__name__,
+            ", ".join(s.needs),
+        )
+        for s in STAGES
+    ]
+    assert found == wanted
+
+
+def test_readme_tree_names_files_that_exist_and_every_module():
+    named = set(re.findall(r"`((?:train|scripts|configs|tests)/[\w/.]+)`", README))
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+    modules = {p.relative_to(ROOT).as_posix() for p in MODULES if p.name != "__init__.py"}
+    assert modules <= named
