@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from run import compose, guarded
+from run import compose  # type: ignore[import-not-found]
 from torch import Tensor
 
 from train import pipeline
@@ -23,6 +23,7 @@ from train.data import tokenizer
 from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.model import Transformer
+from train.terminal import guarded
 from train.training.loop import gradients
 from train.training.numerics import NumericsConfig, grid
 from train.training.optimizer import Optimizer
@@ -48,11 +49,9 @@ def main(overrides: list[str]) -> None:
     tokens = read_tokens(made["tokens"], "train")
     vocabulary = tokenizer.load(made["tokenizer"]).vocabulary
     training = config.training
-    models, optimizers = [], []
-    for _ in SETTINGS:
-        models.append(Transformer(config.model, vocabulary, training.seed).double())
-        seen = Seen("portable", training.numerics.grid_bits, [])
-        optimizers.append(Optimizer(models[-1], training.optimizer, seen))
+    models = [Transformer(config.model, vocabulary, training.seed).double() for _ in SETTINGS]
+    seen = [Seen("portable", training.numerics.grid_bits, []) for _ in SETTINGS]
+    optimizers = [Optimizer(m, training.optimizer, n) for m, n in zip(models, seen, strict=True)]
     expected, relative, apart = 0.0, 0.0, 0
     for step in range(STEPS):
         batch = batch_at(tokens, config.model.context, training.batch, training.seed, step)
@@ -60,14 +59,14 @@ def main(overrides: list[str]) -> None:
             torch.set_num_threads(threads)
             gradients(model, batch, slices)
             optimizer.step(step, training.steps, optimizer.gradient_norm())
-        one, other = (optimizer.numerics.values for optimizer in optimizers)
-        for a, b in zip(one, other, strict=True):
+        for a, b in zip(*(numerics.values for numerics in seen), strict=True):
             distance = grid(a, training.numerics.grid_bits)
             if distance:
                 expected += float((a - b).abs().sum()) / distance
                 relative = max(relative, float((a - b).norm() / a.norm()))
         apart += sum(not torch.equal(p, q) for p, q in zip(*(m.parameters() for m in models), strict=True))
-        one.clear(), other.clear()
+        for numerics in seen:
+            numerics.values.clear()
     run = expected / STEPS * training.steps
     print(f"steps {STEPS}, tensors rounded apart {apart}, largest relative disagreement of a tensor {relative:.1e}")
     print(

@@ -4,12 +4,10 @@ Arguments are Hydra overrides. `--multirun` runs every combination of comma-sepa
 This is the only file that knows Hydra; the library sees a plain mapping.
 """
 
-import errno
 import itertools
 import re
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.artifact import read_json, replace_directory
 from train.config import ConfigError, UserError, build, did_you_mean
+from train.terminal import guarded
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -121,28 +120,6 @@ def show_scores(evaluation: Path) -> None:
 
 def say(line: str) -> None:
     print(line, flush=True)
-
-
-def explain(error: OSError) -> str:
-    """A failure of the system in one line, with what to do."""
-    where = error.filename or "output"
-    if error.errno == errno.ENOSPC:
-        free = shutil.disk_usage(Path(where).parent if Path(str(where)).parent.exists() else ".").free
-        return f"{where}: no space left on the disk ({free} bytes free); free some and run the same command again"
-    return f"{where}: {error.strerror or error}; nothing that was whole is lost, run the same command again"
-
-
-def guarded(command: Callable[[list[str]], None], arguments: list[str]) -> None:
-    """Run a command; whatever the person at the terminal can mend is a line on the error stream and a status."""
-    try:
-        command(arguments)
-    except UserError as error:
-        sys.exit("\n".join(f"error: {line}" for line in str(error).split("\n")))
-    except OSError as error:
-        sys.exit(f"error: {explain(error)}")
-    except KeyboardInterrupt:
-        print("\ninterrupted: run the same command again to go on from what was whole", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World
         folder = out / source.slug
         match source:
             case PypiSource():
-                retrieved[source.slug] = _place_distribution(source, folder, world.machine.cache)
+                retrieved[source.slug] = _place_distribution(source, folder, world.machine.cache.expanduser())
                 names = [source.filename]
             case FilesSource():
                 names = _place_files(source, folder)
