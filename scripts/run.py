@@ -111,11 +111,15 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
 
 
 def show_scores(evaluation: Path) -> None:
-    """One line a score, with its interval where it has one."""
+    """One line a score, with its interval where it has one; the yardsticks after the model's own."""
+    scores = read_json(evaluation / "scores.json")
+    own = ["bits_per_byte", "perplexity", "next_token_accuracy"]
     print()
-    for name, score in read_json(evaluation / "scores.json").items():
-        interval = f"  [{score['low']:.4f}, {score['high']:.4f}]" if "low" in score else ""
-        print(f"{name:<24} {score['value']:.4f}{interval}  {score['unit']}")
+    for name in [*own, *(name for name in scores if name not in own)]:
+        score = scores[name]
+        interval = f"[{score['low']:.4f}, {score['high']:.4f}]" if "low" in score else ""
+        title = name if name in own else f"yardstick {name}"
+        print(f"{title:<28} {score['value']:8.4f} {interval:<18} {score['unit']}")
 
 
 def say(line: str) -> None:

@@ -190,6 +190,8 @@ def data_card(release: Path) -> bytes:
         reason = f"data_cards/{data['name']}.md: cannot be read ({error}); every data set needs a card"
         raise UserError(reason) from None
     files = {"documents": ("kept", "documents/*.parquet"), "ledger": ("decisions", "ledger/*.parquet")}
+    if not any(entry["documents"] for kind in ("dropped", "redacted") for entry in counts[kind].values()):
+        del files["ledger"]  # `datasets` does not open a table without rows
     head = {
         "pretty_name": f"{data['name']}, the training text of {about['title']} {about['version']}",
         "license": [i.lower() for i in licences.identifiers(licences.of_documents(release))],

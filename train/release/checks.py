@@ -6,7 +6,6 @@ stays: `openness.ROWS` refers to it.
 
 import ast
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -520,9 +519,14 @@ def _written(release: Release, path: str) -> list[str]:
 
 
 def _made_again(release: Release, name: str, made: Path) -> list[str]:
-    """The products in the folder `made` are those that the manifest of the artifact `name` lists."""
-    (made / "manifest.json").write_text(json.dumps(release.provenance[name]))
-    return [f"{name} made again: {problem}" for problem in check(made)]
+    """The products in the folder `made` are those that the artifact's manifest lists and those that stand here."""
+    (made / "manifest.json").write_bytes(release.bytes(f"provenance/{name}.json"))
+    problems = [f"{name} made again: {problem}" for problem in check(made)]
+    for product in openness.regular_files(made):
+        place = bundle.placed(name, product)
+        if place in release.products and release.products[place] != file_digest(made / product):
+            problems.append(f"{place}: differs from what was made again")
+    return problems
 
 
 CHECKS = (

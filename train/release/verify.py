@@ -99,7 +99,8 @@ def completeness(root: Path) -> list[str]:
     """Everything that the definition requires has its evidence here."""
     needed = {name for row in openness.ROWS if row.importance == "must" for name in row.evidence.split()}
     needed |= {"openness.json", "generation_config.json", "CITATION.cff", "provenance/facts.json"}
-    return [f"{name}: missing" for name in sorted(needed) if not openness.files(name, _paths(root))]
+    paths = _paths(root)
+    return [f"{name}: missing" for name in sorted(needed) if not openness.files(name, paths)]
 
 
 def _paths(root: Path) -> list[str]:

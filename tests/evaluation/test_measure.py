@@ -1,0 +1,274 @@
+"""Scores: known logits to known bits, each token predicted once, the same bytes whatever the threads."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from train.config import UserError
+from train.data.tables import RANGES, SELECTED, read_rows, write_rows
+from train.data.tokenizer import TokenizerConfig, learn, load
+from train.data.tokens import encode, read_tokens
+from train.evaluation.measure import (
+    EvaluationConfig,
+    MeasureConfig,
+    compressor_scores,
+    interval,
+    load_model,
+    measure,
+    model_scores,
+    predict,
+    score_documents,
+)
+from train.evaluation.sample import SamplesConfig
+from train.model import ModelConfig, Transformer, weights_of
+from train.training.checkpoint import WEIGHTS, write_tensors
+from train.world import Machine, World
+
+TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
+SAMPLES = SamplesConfig(("the cat", ""), 10, 0.8, 20, 1)
+SETTINGS = EvaluationConfig(3, 200, 0.9, 5, SAMPLES)
+VOCABULARY = 270
+
+
+def world(threads=1):
+    return World(0, 1, Machine("cpu", threads, 1, Path(), Path(), Path(), "none", "disabled"))
+
+
+def ranges(lengths):
+    ends = np.cumsum(lengths)
+    return [
+        {"id": str(n), "start": int(end - length), "end": int(end), "bytes": int(3 * length)}
+        for n, (length, end) in enumerate(zip(lengths, ends, strict=True))
+    ]
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory):
+    """Every input of the stage, of sentences that this file makes up."""
+    home = tmp_path_factory.mktemp("artifacts")
+    generator = np.random.default_rng(0)
+    words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "été", "come", "over", "hills"]
+    rows = []
+    for n in range(40):
+        text = " ".join(generator.choice(words, 5 + n)) + "."
+        rows.append(
+            dict.fromkeys(SELECTED.names, "")
+            | {"id": f"{n:02d}", "text": text, "split": "train" if n % 4 else "held_out"}
+        )
+    inputs = {name: home / name for name in ("selected", "tokenizer", "tokens", "weights")}
+    write_rows(inputs["selected"] / "documents" / "part-0000.parquet", rows, SELECTED)
+    learn(TokenizerConfig(VOCABULARY), inputs, inputs["tokenizer"], world())
+    encode(None, inputs, inputs["tokens"], world())
+    write_tensors(inputs["weights"] / WEIGHTS, weights_of(Transformer(TINY, VOCABULARY, seed=1)))
+    return inputs
+
+
+@pytest.fixture
+def threads():
+    """Leave the number of threads as it was."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Transformer(TINY, 31, seed=1).double()
+
+
+def naive(model, document, end_of_text):
+    """Cost in nats and first choice of each token, a window at a time, straight from the logits."""
+    nats, correct, sequence = [], [], [end_of_text, *document]
+    for start in range(0, len(document), TINY.context):
+        window = sequence[start : start + TINY.context + 1]
+        logits = model(torch.tensor([window[:-1]]))[0]
+        nats += torch.nn.functional.cross_entropy(logits, torch.tensor(window[1:]), reduction="none").tolist()
+        correct += (logits.argmax(1) == torch.tensor(window[1:])).tolist()
+    return nats, correct
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 100])
+def test_each_token_is_predicted_once_as_a_naive_loop_does(model, batch):
+    lengths = [1, 8, 9, 3, 25, 16, 7]  # the context is 8
+    tokens = np.random.default_rng(0).integers(1, 31, sum(lengths)).astype(np.uint16)
+    rows = ranges(lengths)
+    tokens[[row["end"] - 1 for row in rows]] = 0
+    nats, correct = predict(model, tokens, rows, end_of_text=0, batch=batch, world=world())
+    with torch.no_grad():
+        expected = [naive(model, tokens[row["start"] : row["end"]].tolist(), 0) for row in rows]
+    assert nats == pytest.approx(np.concatenate([e[0] for e in expected]), abs=1e-12)
+    assert correct.tolist() == [c for e in expected for c in e[1]]
+
+
+def test_known_logits_give_known_bits():
+    model = Transformer(TINY, 32).double()
+    torch.nn.init.zeros_(model.model.embed_tokens.weight)  # all logits are 0: 32 tokens, 5 bits each
+    tokens, rows = np.array([7, 9, 0, 4, 0], np.uint16), ranges([3, 2])
+    documents = score_documents(model, tokens, rows, end_of_text=0, batch=4, world=world())
+    # Where all are equally likely none has a higher logit, so each counts as right.
+    assert documents == [
+        {"id": "0", "tokens": 3, "bytes": 9, "bits": 15.0, "correct": 3},
+        {"id": "1", "tokens": 2, "bytes": 6, "bits": 10.0, "correct": 2},
+    ]
+    scores = model_scores(documents, TINY.context, SETTINGS)
+    assert scores["bits_per_byte"]["value"] == round(25 / 15, 6)
+    assert scores["perplexity"]["value"] == 32.0
+    assert scores["next_token_accuracy"]["value"] == 1.0
+    assert {scores["perplexity"][name] for name in ("tokens", "bytes", "documents")} == {5, 15, 2}
+
+
+def test_a_context_is_never_more_than_the_window(model):
+    rows = ranges([20])
+    tokens = np.arange(1, 21, dtype=np.uint16)
+    before, _ = predict(model, tokens, rows, end_of_text=0, batch=4, world=world())
+    tokens[0] = 30  # an input of the first window alone
+    after, _ = predict(model, tokens, rows, end_of_text=0, batch=4, world=world())
+    assert not np.allclose(before[:8], after[:8])
+    assert before[8:] == pytest.approx(after[8:], abs=1e-12)
+
+
+def test_intervals_are_the_same_each_time_and_hold_the_value():
+    generator = np.random.default_rng(0)
+    bits, size = generator.integers(1000, 9000, 50), generator.integers(500, 3000, 50)
+    found = interval(bits, size, SETTINGS, lambda ratio: ratio)
+    assert found == interval(bits, size, SETTINGS, lambda ratio: ratio)
+    assert found["value"] == bits.sum() / size.sum()
+    assert found["low"] < found["value"] < found["high"]
+    wider = interval(bits, size, EvaluationConfig(3, 200, 0.99, 5, SAMPLES), lambda ratio: ratio)
+    assert wider["low"] < found["low"] and wider["high"] > found["high"]
+
+
+def test_the_interval_of_equal_documents_is_a_point():
+    found = interval(np.full(9, 30), np.full(9, 20), SETTINGS, lambda ratio: ratio)
+    assert found == {"value": 1.5, "low": 1.5, "high": 1.5, "confidence": 0.9}
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(1)
+    held = 0
+    for _ in range(100):
+        bits = np.round(1000 * generator.normal(2, 0.5, 40)).astype(np.int64)
+        found = interval(bits, np.full(40, 1000), SETTINGS, lambda ratio: ratio)
+        held += found["low"] <= 2 <= found["high"]
+    assert 80 <= held <= 97  # 90 expected
+
+
+def test_some_bytes_more_do_not_change_a_compressor_score():
+    documents = [{"tokens": 1, "bytes": 100_000}]
+    one, other = (compressor_scores({"xz_whole_text": size}, documents) for size in (25_010, 25_020))
+    assert one == other
+    assert one["xz_whole_text"]["value"] == 2.0
+    assert one != compressor_scores({"xz_whole_text": 25_500}, documents)
+
+
+def test_the_stage_writes_what_follows_from_its_records(artifacts, tmp_path, threads):
+    measure(MeasureConfig(TINY, SETTINGS), artifacts, tmp_path, world())
+    scores, documents, samples = (
+        json.loads((tmp_path / f"{name}.json").read_text()) for name in ("scores", "documents", "samples")
+    )
+    assert list(scores) == [
+        "bits_per_byte",
+        "byte_4gram",
+        "bz2_each_document",
+        "bz2_whole_text",
+        "next_token_accuracy",
+        "perplexity",
+        "xz_each_document",
+        "xz_whole_text",
+    ]
+    texts = [r["text"] for r in read_rows([artifacts["selected"] / "documents" / "part-0000.parquet"])][::4]
+    size, tokens = sum(len(t.encode()) for t in texts), len(read_tokens(artifacts["tokens"], "held_out"))
+    assert {(s["bytes"], s["tokens"], s["documents"]) for s in scores.values()} == {(size, tokens, 10)}
+    bits = sum(document["bits"] for document in documents)
+    assert scores["bits_per_byte"]["value"] == round(bits / size, 6)
+    assert scores["perplexity"]["value"] == pytest.approx(2 ** (bits / tokens), abs=1e-4)
+    assert scores["next_token_accuracy"]["value"] == round(sum(d["correct"] for d in documents) / tokens, 6)
+    assert 0 < scores["byte_4gram"]["low"] < scores["byte_4gram"]["value"] < scores["byte_4gram"]["high"] < 8
+    assert [sample["prompt"] for sample in samples] == ["the cat", ""]
+    assert all(0 <= sample["tokens"] <= 10 and sample["text"] for sample in samples)
+
+
+def test_the_number_of_threads_changes_no_product(artifacts, tmp_path, threads):
+    for count in (1, 2, 3):
+        measure(MeasureConfig(TINY, SETTINGS), artifacts, tmp_path / str(count), world(count))
+    for name in ("scores.json", "documents.json", "samples.json"):
+        assert len({(tmp_path / str(count) / name).read_bytes() for count in (1, 2, 3)}) == 1
+
+
+def test_how_many_windows_go_together_changes_no_score(artifacts, tmp_path, threads):
+    for batch in (1, 7):
+        settings = EvaluationConfig(batch, 200, 0.9, 5, SAMPLES)
+        measure(MeasureConfig(TINY, settings), artifacts, tmp_path / str(batch), world())
+    assert (tmp_path / "1" / "scores.json").read_bytes() == (tmp_path / "7" / "scores.json").read_bytes()
+
+
+def test_load_model_is_the_model_in_float64(artifacts):
+    model = load_model(artifacts["weights"], TINY, VOCABULARY)
+    expected = Transformer(TINY, VOCABULARY, seed=1)
+    for name, parameter in model.named_parameters():
+        assert parameter.dtype == torch.float64
+        assert torch.equal(parameter, dict(expected.named_parameters())[name].double())
+
+
+def damaged(change):
+    weights = weights_of(Transformer(TINY, VOCABULARY, seed=1))
+    change(weights)
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda w: w.pop("model.norm.weight"), "model.norm.weight"),
+        (lambda w: w.update({"model.norm.weight": torch.ones(13)}), "model.norm.weight: shape"),
+        (lambda w: w.update({"model.norm.weight": torch.full((12,), math.nan)}), "not finite"),
+        (lambda w: w.pop("model.embed_tokens.weight"), "larger model than the file holds"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(artifacts, tmp_path, change, says):
+    write_tensors(tmp_path / WEIGHTS, damaged(change))
+    with pytest.raises(UserError, match=says) as error:
+        measure(MeasureConfig(TINY, SETTINGS), {**artifacts, "weights": tmp_path}, tmp_path / "out", world())
+    assert str(tmp_path / WEIGHTS) in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_torn_weights_file_is_named(artifacts, tmp_path):
+    (tmp_path / WEIGHTS).write_bytes((artifacts["weights"] / WEIGHTS).read_bytes()[:-9])
+    with pytest.raises(UserError, match="cannot be read as safetensors"):
+        load_model(tmp_path, TINY, VOCABULARY)
+
+
+@pytest.mark.parametrize(("embedding", "norm"), [(3e38, 3e38), (1e10, 1e307)])  # far off, and beyond float64
+def test_predictions_beyond_measure_are_refused(artifacts, tmp_path, embedding, norm):
+    weights = {name: tensor.double() for name, tensor in weights_of(Transformer(TINY, VOCABULARY, seed=1)).items()}
+    weights["model.embed_tokens.weight"] *= embedding
+    weights["model.norm.weight"] *= norm
+    write_tensors(tmp_path / WEIGHTS, weights)
+    with pytest.raises(UserError, match="beyond measure"):
+        measure(MeasureConfig(TINY, SETTINGS), {**artifacts, "weights": tmp_path}, tmp_path / "out", world())
+    assert not (tmp_path / "out").exists()
+
+
+def test_tokens_of_other_documents_are_refused(artifacts, tmp_path):
+    rows = list(read_rows([artifacts["tokens"] / "held_out_ranges.parquet"]))
+    write_rows(tmp_path / "held_out_ranges.parquet", rows[:-1], RANGES)
+    tokens = read_tokens(artifacts["tokens"], "held_out")
+    np.save(tmp_path / "held_out.npy", tokens[: rows[-1]["start"]])
+    with pytest.raises(UserError, match="other documents"):
+        measure(MeasureConfig(TINY, SETTINGS), {**artifacts, "tokens": tmp_path}, tmp_path / "out", world())
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"resamples": 0}, {"confidence": 1.0}, {"seed": -1}])
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        EvaluationConfig(**{**vars(SETTINGS), **wrong})
+
+
+def test_the_tokenizer_of_these_tests_is_lossless(artifacts):
+    tokenizer = load(artifacts["tokenizer"])
+    assert tokenizer.decode(tokenizer.encode(["\u00e9t\u00e9 cat"])[0]) == "\u00e9t\u00e9 cat"

@@ -1,0 +1,38 @@
+"""A small release, made once by the real command; tests that alter one get a copy."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = """
+    recipe=tiny data.raw.sources.0.count=500 tokenizer.vocabulary=400 model.context=32 training.steps=4 training.batch=2
+    training.checkpoint_every=2 training.evaluate_every=4 evaluation.resamples=20 evaluation.samples.tokens=10
+    data.selected.too_short=900 machine.threads=1
+"""
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory) -> Path:
+    """A folder with `runs/` and `releases/`, in which one release was made."""
+    home = tmp_path_factory.mktemp("released")
+    folders = [f"machine.{name}={home / name}" for name in ("runs", "releases", "cache")]
+    line = [sys.executable, str(ROOT / "scripts" / "run.py"), *SMALL.split(), *folders]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home
+
+
+@pytest.fixture(scope="session")
+def release(home) -> Path:
+    """The release as it was placed; not to be changed."""
+    return home / "releases" / "tiny-0.1.0"
+
+
+@pytest.fixture
+def copy(release, tmp_path) -> Path:
+    """A copy of the release, to be changed."""
+    return Path(shutil.copytree(release, tmp_path / "copy"))

@@ -1,0 +1,119 @@
+"""The release as others read it: transformers, datasets, people; and the same bytes whenever it is packed."""
+
+import dataclasses
+
+import pytest
+import torch
+import yaml
+
+from train.artifact import read_json
+from train.config import UserError, build
+from train.data.tokenizer import load
+from train.release import bundle
+from train.release.bundle import ARTIFACTS, CollectConfig, ReleaseConfig, collect, manifest_of, placed, source_tree
+
+
+@pytest.fixture
+def inputs(home):
+    return {name: next(p for p in (home / "runs").glob(f"{name}-*") if not p.suffix) for name in ARTIFACTS}
+
+
+@pytest.fixture
+def config(release):
+    resolved = read_json(release / "code/config.json")
+    return CollectConfig(
+        build(ReleaseConfig, resolved["release"]), resolved, tuple(read_json(release / "code/overrides.json"))
+    )
+
+
+def test_transformers_reads_the_release_and_computes_the_same_logits(release):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    text = "There was once a girl named Ada.\n\nShe had 12 cats."
+    tokens = AutoTokenizer.from_pretrained(release)(text)["input_ids"]
+    assert tokens == load(release).encode([text])[0]
+    theirs = AutoModelForCausalLM.from_pretrained(release)
+    ours = bundle.model_of(release, torch.float32)
+    assert type(theirs).__name__ == "Qwen3ForCausalLM"
+    with torch.no_grad():
+        batch = torch.tensor([tokens[:32]])
+        assert torch.allclose(theirs(batch).logits, ours(batch), atol=1e-5, rtol=1e-5)
+
+
+def test_datasets_opens_documents_and_ledger(release, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    counts = read_json(release / "data/counts.json")
+    documents = datasets.load_dataset(str(release / "data"), cache_dir=str(tmp_path))["kept"]
+    assert len(documents) == counts["kept"]["documents"]
+    assert {"id", "text", "source", "licence", "split"} <= set(documents.column_names)
+    ledger = datasets.load_dataset(str(release / "data"), "ledger", cache_dir=str(tmp_path))["decisions"]
+    assert ledger.column_names[:2] == ["id", "source"]
+
+
+def test_packing_twice_gives_the_same_bytes(inputs, config, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name / "release").mkdir(parents=True)
+        (tmp_path / name / "release" / "left over").write_text("by an interrupted attempt")
+        collect(config, inputs, tmp_path / name, None)
+    assert manifest_of(tmp_path / "one/release") == manifest_of(tmp_path / "two/release")
+    assert (tmp_path / "one/release/MANIFEST.json").read_bytes() == (
+        tmp_path / "two/release/MANIFEST.json"
+    ).read_bytes()
+
+
+def test_the_identity_is_of_products_alone(copy):
+    before = read_json(copy / "MANIFEST.json")
+    (copy / "logs/weights/log.jsonl").write_text("another machine\n")
+    after = manifest_of(copy)
+    assert after["identity"] == before["identity"]
+    assert after["witnesses"] != before["witnesses"]
+    (copy / "README.md").write_text("another model\n")
+    assert manifest_of(copy)["identity"] != before["identity"]
+
+
+def test_a_data_set_without_a_card_is_refused(inputs, config, tmp_path):
+    resolved = {**config.resolved, "data": {**config.resolved["data"], "name": "cardless"}}
+    with pytest.raises(UserError, match=r"data_cards/cardless.md: cannot be read"):
+        collect(dataclasses.replace(config, resolved=resolved), inputs, tmp_path, None)
+
+
+def test_cards_have_front_matter_that_the_hub_reads(release):
+    model, data = (
+        yaml.safe_load((release / path).read_text().split("---\n")[1]) for path in ("README.md", "data/README.md")
+    )
+    assert (model["license"], model["library_name"], model["language"]) == ("apache-2.0", "transformers", ["en"])
+    assert data["configs"][0]["config_name"] == "documents"
+    assert yaml.safe_load((release / "CITATION.cff").read_text())["cff-version"] == "1.2.0"
+
+
+def test_the_source_tree_leaves_out_caches(tmp_path):
+    for name in (
+        "train/a.py",
+        "train/__pycache__/a.pyc",
+        "train/.a.py.swp",
+        "train/b.py~",
+        "runs/x",
+        ".ci/run",
+        "LICENSE",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "train/link.py").symlink_to(tmp_path / "LICENSE")
+    assert list(source_tree(tmp_path)) == [".ci/run", "LICENSE", "train/a.py"]
+
+
+def test_products_are_placed_by_the_table():
+    assert placed("selected", "documents/part-0000.parquet") == "data/documents/part-0000.parquet"
+    assert placed("tokens", "train.npy") is None
+    assert placed("weights", "checkpoints/step-000050/state.json") == "checkpoints/step-000050/state.json"
+    assert placed("weights", "../../etc/passwd") is None
+    assert placed("weights", "/etc/passwd") is None
+
+
+def test_a_release_config_names_known_items_only(config):
+    with pytest.raises(ValueError, match="'5' is not among the declared items"):
+        dataclasses.replace(config.release, not_used={"5": "because"})
+    with pytest.raises(ValueError, match="version"):
+        dataclasses.replace(config.release, version="../1")
