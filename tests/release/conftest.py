@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
@@ -13,6 +14,12 @@ SMALL = """
     training.checkpoint_every=2 training.evaluate_every=4 evaluation.resamples=20 evaluation.samples.tokens=10
     data.selected.too_short=900 machine.threads=1
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """A model this small computes faster so, above all beside other work."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -200,6 +200,13 @@ def test_what_is_no_release_is_an_error(tmp_path, copy):
         verify(copy, "quick")
 
 
+def test_a_check_that_does_not_exist_is_an_error(release):
+    with pytest.raises(UserError, match=r"'tokenzier' is no check of this level; did you mean 'tokenizer'"):
+        verify(release, "full", {"tokenzier"})
+    with pytest.raises(UserError, match=r"'tokenizer' is no check of this level"):
+        verify(release, "quick", {"tokenizer"})
+
+
 # The command --------------------------------------------------------------------------------------------------------
 
 

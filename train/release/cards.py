@@ -189,6 +189,10 @@ def data_card(release: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = f"data_cards/{data['name']}.md: cannot be read ({error}); every data set needs a card"
         raise UserError(reason) from None
+    title = told.pop("title", data["name"])
+    if human.startswith("# "):
+        title, _, human = human[2:].partition("\n")
+    human = human.strip()
     files = {"documents": ("kept", "documents/*.parquet"), "ledger": ("decisions", "ledger/*.parquet")}
     if not any(entry["documents"] for kind in ("dropped", "redacted") for entry in counts[kind].values()):
         del files["ledger"]  # `datasets` does not open a table without rows
@@ -236,7 +240,7 @@ def data_card(release: Path) -> bytes:
     redacted = counts["redacted"].values()
     training = config["training"]
     return f"""{front_matter(head)}
-# {told.pop("title", data["name"])}
+# {title}
 
 {rows(told, [told.values()]) if told else ""}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.artifact import digest, file_digest, read_json
-from train.config import UserError
+from train.config import UserError, did_you_mean
 from train.release import openness
 
 Level = Literal["quick", "full"]
@@ -30,18 +30,24 @@ class Result:
 def verify(path: Path, level: Level, only: Collection[str] = ()) -> list[Result]:
     """Run the checks of `level` (`full` holds `quick`) on the release at `path`, or those among them named in `only`.
 
-    Raises UserError when `path` is no release or its manifest cannot be read.
+    Raises UserError when `path` is no release, its manifest cannot be read, or no check has such a name.
     """
     if not (path / "MANIFEST.json").is_file() or (path / "MANIFEST.json").is_symlink():
         raise UserError(f"{path}: not a release: it has no MANIFEST.json; give the folder that holds one")
     read_json(path / "MANIFEST.json")
-    quick = [check for check in (integrity, completeness) if not only or check.__name__ in only]
-    results = [_run(check, path.resolve(), path) for check in quick]
-    if level == "quick":
-        return results
-    from train.release.checks import CHECKS, Release
+    quick: list[Callable[[Any], list[str]]] = [integrity, completeness]
+    deeper: list[Callable[[Any], list[str]]] = []
+    if level == "full":
+        from train.release.checks import CHECKS, Release
 
-    deeper = [check for check in CHECKS if not only or check.__name__ in only]
+        deeper = list(CHECKS)
+    known = [check.__name__ for check in quick + deeper]
+    for name in sorted(set(only) - set(known)):
+        raise UserError(f"'{name}' is no check of this level{did_you_mean(name, known)}; they are {', '.join(known)}")
+    quick, deeper = ([check for check in kind if not only or check.__name__ in only] for kind in (quick, deeper))
+    results = [_run(check, path.resolve(), path) for check in quick]
+    if not deeper:
+        return results
     if unsafe(path):  # reading on could lead anywhere, or never end
         return results + [Result(check.__name__, False, "not run: see integrity") for check in deeper]
     with tempfile.TemporaryDirectory() as scratch:
