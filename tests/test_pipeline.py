@@ -24,8 +24,12 @@ def run_config(*overrides: str) -> pipeline.Run:
 
 def changed(*overrides: str) -> list[str]:
     """The artifacts whose key the overrides change."""
-    before, after = pipeline.stage_keys(run_config()), pipeline.stage_keys(run_config(*overrides))
+    before, after = keys(), keys(*overrides)
     return [name for name in before if before[name] != after[name]]
+
+
+def keys(*overrides: str) -> dict[str, str]:
+    return {name: record["key"] for name, record in pipeline.plan(run_config(*overrides)).items()}
 
 
 AFTER_DATA = ["selected", "tokenizer", "tokens", "weights", "evaluation", "release"]
@@ -49,9 +53,7 @@ def test_an_override_changes_the_keys_it_touches_and_no_other(override, artifact
 
 def test_pinned_keys_hold_the_stack_and_portable_keys_do_not():
     assert changed("training.numerics.contract=pinned") == ["weights", "evaluation", "release"]
-    one, two = (
-        pipeline.stage_keys(run_config("training.numerics.contract=pinned", f"machine.threads={n}")) for n in (1, 2)
-    )
+    one, two = (keys("training.numerics.contract=pinned", f"machine.threads={n}") for n in (1, 2))
     assert one["weights"] != two["weights"] and one["tokens"] == two["tokens"]
 
 
@@ -117,7 +119,8 @@ def test_manifests_hold_what_the_key_is_made_of(command):
     for stage in pipeline.STAGES[:5]:
         found = json.loads((command.artifact(stage.name) / "manifest.json").read_text())
         inputs = {name: entry["key"] for name, entry in found["inputs"].items()}
-        assert found["key"] == pipeline.key(found["stage"], found["config"], found["code"], inputs)
+        parts = {name: found[name] for name in ("stage", "config", "code")}
+        assert found["key"] == pipeline.key(**parts, inputs=inputs)
         assert command.artifact(stage.name).name == f"{stage.name}-{found['key'][:8]}"
         text = (command.artifact(stage.name) / "manifest.json").read_text()
         assert str(command.home) not in text and str(ROOT) not in text

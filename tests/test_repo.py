@@ -14,7 +14,8 @@ TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci"}
 # What each layer may import; imports point down only.
 GROUND = {"artifact", "config", "world"}
 LAYERS = {
-    "config": set(), "world": {"config"}, "artifact": {"config"}, "terminal": {"config"}, "model": GROUND, "data": GROUND | {"data"},
+    "config": set(), "world": {"config"}, "artifact": {"config"}, "terminal": {"config"},
+    "model": GROUND, "data": GROUND | {"data"},
     "training": GROUND | {"data", "model", "training"},
     "evaluation": GROUND | {"data", "model", "training", "evaluation"},
     "release": GROUND | {"data", "model", "training", "evaluation", "release"},

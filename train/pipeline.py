@@ -22,7 +22,6 @@ from train.artifact import (
     check,
     digest,
     file_digest,
-    manifest,
     product_digest,
     seal,
     set_aside,
@@ -104,28 +103,28 @@ def run(config: Run, say: Callable[[str], None] = print) -> dict[str, Path]:
 
     Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
     """
-    keys = stage_keys(config)
+    planned = plan(config)
     world = World(0, 1, config.machine)
     config.machine.runs.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
     for stage in STAGES:
-        inputs: dict[str, Path] = {name: made[name] for name in stage.needs}
-        made[stage.name] = _artifact(stage, config, keys[stage.name], inputs, world, say)
+        made[stage.name] = _artifact(stage, stage.config(config), planned[stage.name], made, world, say)
         if stage.name == config.until:
             break
     return made
 
 
-def stage_keys(config: Run) -> dict[str, str]:
-    """The key of every artifact: known before anything runs."""
-    keys: dict[str, str] = {}
+def plan(config: Run) -> dict[str, dict[str, Any]]:
+    """What every artifact's manifest will say but its products: known, with the key, before anything runs."""
+    planned: dict[str, dict[str, Any]] = {}
     for stage in STAGES:
-        inputs: dict[str, str] = {name: keys[name] for name in stage.needs}
-        keys[stage.name] = key(stage.name, stage_config(stage, config), code(stage), inputs)
-    return keys
+        inputs: dict[str, str] = {name: planned[name]["key"] for name in stage.needs}
+        record = {"stage": stage.name, "config": stage_config(stage, config), "code": code(stage), "inputs": inputs}
+        planned[stage.name] = {**record, "key": key(**record)}
+    return planned
 
 
-def key(stage: str, config: Any, code: Mapping[str, str], inputs: Mapping[str, str]) -> str:
+def key(*, stage: str, config: Any, code: Mapping[str, str], inputs: Mapping[str, str]) -> str:
     """SHA-256 of what decides an artifact's products: stage, its config, its code and the keys of its inputs."""
     return digest({"stage": stage, "config": config, "code": digest(code), "inputs": inputs})
 
@@ -183,9 +182,14 @@ def closure(module: Path) -> list[Path]:
 
 
 def _artifact(
-    stage: Stage, config: Run, key: str, inputs: Mapping[str, Path], world: World, say: Callable[[str], None]
+    stage: Stage,
+    config: Any,
+    planned: Mapping[str, Any],
+    made: Mapping[str, Path],
+    world: World,
+    say: Callable[[str], None],
 ) -> Path:
-    final = world.machine.runs / f"{stage.name}-{key[:8]}"
+    final = world.machine.runs / f"{stage.name}-{planned['key'][:8]}"
     with _turn(final, say):
         if final.exists():
             problems = check(final)
@@ -200,19 +204,14 @@ def _artifact(
         say(f"{stage.name:<10} ...   {final}")
         part, began = final.with_name(f"{final.name}.part"), time.time()
         part.mkdir(exist_ok=True)
-        stage.make(stage.config(config), inputs, part, world)
+        inputs: dict[str, Path] = {name: made[name] for name in stage.needs}
+        stage.make(config, inputs, part, world)
         seconds = time.time() - began
         write_json(part / WITNESS / "run.json", {**environment(), "began": began, "seconds": seconds})
-        record = {
-            "stage": stage.name,
-            "key": key,
-            "config": stage_config(stage, config),
-            "code": code(stage),
-            "inputs": {
-                name: {"key": manifest(path)["key"], "products": product_digest(path)} for name, path in inputs.items()
-            },
+        came_in = {
+            name: {"key": planned["inputs"][name], "products": product_digest(path)} for name, path in inputs.items()
         }
-        seal(part, final, record)
+        seal(part, final, {**planned, "inputs": came_in})
         say(f"{stage.name:<10} made  {final} in {seconds:.1f} s")
         return final
 

@@ -254,7 +254,13 @@ def test_a_cache_that_cannot_be_used(tmp_path, index):
 
 
 def files(path: Path, sha256: str = "0" * 64, **changes) -> FilesSource:
-    return FilesSource(kind="files", purl="pkg:generic/mine@1", path=path, sha256=sha256, **{**COMMON, **changes})
+    relative = Path(os.path.relpath(path))
+    return FilesSource(kind="files", purl="pkg:generic/mine@1", path=relative, sha256=sha256, **{**COMMON, **changes})
+
+
+def test_files_at_an_absolute_path_are_refused_because_configs_are_released(tmp_path):
+    with pytest.raises(ValueError, match="path: expected one relative to the folder you work in"):
+        FilesSource(kind="files", purl="pkg:generic/mine@1", path=tmp_path, sha256="0" * 64, **COMMON)
 
 
 def test_files_are_pinned_by_one_digest_that_the_error_tells(tmp_path):

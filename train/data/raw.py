@@ -106,6 +106,8 @@ class FilesSource(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sha256(self.sha256)
+        if self.path.is_absolute():  # it would stand in the config of the release
+            raise ValueError(f"path: expected one relative to the folder you work in, got {str(self.path)!r}")
 
 
 @dataclass(frozen=True)

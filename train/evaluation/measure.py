@@ -30,6 +30,7 @@ from train.evaluation.sample import SamplesConfig, generate, uniform
 from train.evaluation.yardsticks import compressed, count_grams
 from train.model import ModelConfig, Transformer, load_weights
 from train.training.checkpoint import WEIGHTS, read_tensors
+from train.training.numerics import prepare
 from train.world import World
 
 POSITIONS = 256  # whose logits stand in memory together
@@ -65,10 +66,7 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
     Raises UserError when the weights are unreadable, do not fit the config, or predict what is not a number.
     """
     settings, machine = config.evaluation, world.machine
-    if machine.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("machine.device: 'cuda' is asked for, but torch finds no GPU; use machine.device=cpu")
-    if machine.threads is not None:
-        torch.set_num_threads(machine.threads)
+    prepare(machine)
     tokenizer = tokenizers.load(inputs["tokenizer"])
     model = load_model(inputs["weights"], config.model, tokenizer.vocabulary).to(machine.device)
     tokens = read_tokens(inputs["tokens"], "held_out")

@@ -20,10 +20,11 @@ from train.config import UserError, build
 from train.data import tables, tokenizer
 from train.data.batches import batch_at
 from train.data.tokens import read_tokens
+from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import cards, licences, openness
 from train.release.openness import regular_files
-from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, read_tensors, restore, write_tensors
+from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
 from train.training.loop import TrainingConfig, gradients
 from train.training.optimizer import Optimizer
 from train.world import World
@@ -193,17 +194,7 @@ def model_config(release: Path) -> ModelConfig:
 
 def model_of(release: Path, dtype: torch.dtype = torch.float64) -> Transformer:
     """The release's model on the CPU. Raises UserError when the weights do not fit the config."""
-    config, weights = model_config(release), read_tensors(release / WEIGHTS)
-    vocabulary = tokenizer.load(release).vocabulary
-    inner = config.width * (config.heads * config.head_width + 3 * config.hidden)
-    if config.layers * inner + vocabulary * config.width > sum(tensor.numel() for tensor in weights.values()):
-        raise UserError("the model that code/config.json describes is larger than model.safetensors")
-    model = Transformer(config, vocabulary).to(dtype)
-    try:
-        load_weights(model, weights)
-    except ValueError as error:
-        raise UserError(f"{WEIGHTS}: {error}") from None
-    return model.eval()
+    return load_model(release, model_config(release), tokenizer.load(release).vocabulary, dtype)
 
 
 @torch.no_grad()

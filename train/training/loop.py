@@ -19,12 +19,13 @@ from train.config import UserError, plain
 from train.data import tables
 from train.data.batches import batch_at, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
+from train.data.tokens import read_tokens
 from train.model import ModelConfig, Transformer, load_weights, weights_of
 from train.training.checkpoint import WEIGHTS, Checkpoint, newest, restore, save, write_tensors
 from train.training.log import Log
-from train.training.numerics import NumericsConfig, stack
+from train.training.numerics import NumericsConfig, prepare, stack
 from train.training.optimizer import Optimizer, OptimizerConfig, schedule
-from train.world import Machine, World
+from train.world import World
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,11 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     micro-batches, when the text is smaller than a batch, and, before the update, when loss or gradient is not finite.
     """
     training, machine = config.training, world.machine
-    _check_machine(machine, training)
+    prepare(machine)
+    if training.batch % machine.micro_batches:
+        raise UserError(
+            f"machine.micro_batches: {machine.micro_batches} does not divide training.batch ({training.batch})"
+        )
     train, held_out = (_tokens(inputs["tokens"], split, config) for split in ("train", "held_out"))
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
     model = Transformer(config.model, vocabulary, training.seed).to(machine.device, training.numerics.compute)
@@ -167,19 +172,8 @@ def stop_requests() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _check_machine(machine: Machine, training: TrainingConfig) -> None:
-    if training.batch % machine.micro_batches:
-        raise UserError(
-            f"machine.micro_batches: {machine.micro_batches} does not divide training.batch ({training.batch})"
-        )
-    if machine.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("machine.device: 'cuda' is asked for, but torch finds no GPU; use machine.device=cpu")
-    if machine.threads is not None:
-        torch.set_num_threads(machine.threads)
-
-
 def _tokens(artifact: Path, split: str, config: FitConfig) -> np.ndarray:
-    tokens = np.load(artifact / f"{split}.npy", mmap_mode="r", allow_pickle=False)
+    tokens = read_tokens(artifact, split)
     windows = window_count(len(tokens), config.model.context)
     needed = config.training.batch if split == "train" else 1
     if windows < needed:

@@ -20,6 +20,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from train.config import UserError
+from train.world import Machine
+
 
 @dataclass(frozen=True)
 class NumericsConfig:
@@ -51,6 +54,14 @@ def round_to_grid(x: Tensor, bits: int) -> Tensor:
     """Round float64 `x` to multiples of its grid, ties to even; products with powers of two are exact."""
     distance = grid(x, bits)
     return torch.round(x / distance) * distance if distance else x
+
+
+def prepare(machine: Machine) -> None:
+    """Set torch up as the machine's config asks; UserError when it asks for a GPU that is not there."""
+    if machine.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("machine.device: 'cuda' is asked for, but torch finds no GPU; use machine.device=cpu")
+    if machine.threads is not None:
+        torch.set_num_threads(machine.threads)
 
 
 def stack(threads: int, device: str) -> dict[str, Any]:
