@@ -135,7 +135,7 @@ def test_manifests_hold_what_the_key_is_made_of(command):
         ("training.steps=", "training.steps: expected int, got ''"),
         ("training.steps", "training.steps"),
         ("data.selected.too_short=-1", "too_short"),
-        ("model.heads=3", "heads"),
+        ("model.head_width=31", "head_width"),
         ("tokenizer.vocabulary=100", "vocabulary"),
         ("machine.threads=0", "threads"),
         ("+training.extra=1", "training: unknown key 'extra'"),
