@@ -8,7 +8,7 @@ PROMPT ?= The
 ARGS ?=
 RUN := .venv/bin/python
 
-.PHONY: help setup release test check format verify sample clean
+.PHONY: help setup release test check format verify sample explore clean
 help: ; @sed -n 's/^# //p' Makefile
 
 # A virtual environment from the lock, made once; made again when the lock changes.
@@ -22,6 +22,7 @@ setup: .venv/complete
 release: setup ; @$(RUN) scripts/run.py recipe=$(RECIPE) $(ARGS)
 verify: setup ; @$(RUN) scripts/verify.py $(RELEASE) $(ARGS)
 sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
+explore: setup ; @$(RUN) scripts/explore.py --from $(RELEASE) $(ARGS)
 test: setup ; $(RUN) -m pytest $(ARGS)
 
 check: setup

@@ -10,6 +10,8 @@ import mmap
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -42,6 +44,7 @@ class Place:
 
     document: dict[str, Any]  # its row of tables.RANGES
     byte: int  # in the document's text
+    at: int  # in the index's text
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def cut(starts: NDArray[np.int64], shard: int) -> list[tuple[int, int]]:
     """Shards of whole documents, each of about `shard` bytes."""
     wanted = np.arange(0, starts[-1], shard)[1:]
     edges = np.unique([0, *starts[np.searchsorted(starts, wanted)], starts[-1]]).tolist()
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 def write_text(rows: Iterator[dict[str, Any]], ranges: Sequence[dict[str, Any]], file: BinaryIO) -> None:
@@ -150,10 +153,15 @@ def occurs(index: Index, wanted: bytes) -> bool:
     return False
 
 
+def numbers(index: Index, found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of each place that `find` gave, which of `index.documents` it is in."""
+    return np.searchsorted(index.starts, found, side="right") - 1
+
+
 def places(index: Index, found: NDArray[np.int64]) -> list[Place]:
     """The document of each place that `find` gave, and where in it that is."""
-    numbers = np.searchsorted(index.starts, found, side="right") - 1
-    return [Place(index.documents[n], int(at - index.starts[n])) for n, at in zip(numbers, found, strict=True)]
+    within = zip(numbers(index, found).tolist(), found.tolist(), strict=True)
+    return [Place(index.documents[number], at - int(index.starts[number]), at) for number, at in within]
 
 
 def trace(index: Index, text: str, least: int = 40, most: int = 5) -> list[Span]:
@@ -164,12 +172,13 @@ def trace(index: Index, text: str, least: int = 40, most: int = 5) -> list[Span]
     """
     edges = np.cumsum([0, *(len(character.encode()) for character in text)]).tolist()
     data, spans, end = text.encode(), [], 0
+    look = lru_cache(maxsize=None)(partial(find, index))  # a text that repeats itself is looked up once
     for start in range(len(text)):
         reached, end = end, max(end, start)
         while end < len(text) and occurs(index, data[edges[start] : edges[end + 1]]):
             end += 1
         if end > reached and end - start >= least:
-            found = find(index, data[edges[start] : edges[end]])
+            found = look(data[edges[start] : edges[end]])
             spans.append(Span(start, end, text[start:end], len(found), places(index, found[:most])))
     return spans
 

@@ -1,0 +1,309 @@
+"""The command `explore`, as a person runs it, on a run and on the release made from it."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from train.artifact import inventory
+from train.data.batches import batch_at, window_count, windows_at
+from train.data.tables import LEDGER, RANGES, SELECTED, read_rows, write_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "explore.py"
+STEPS, BATCH, CONTEXT = 4, 2, 32  # of the release in conftest.py
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def explore(home, release, cache, monkeypatch, capsys):
+    """Run the command on `place`: "runs", "release" or a folder; returns what it printed, or its complaint."""
+
+    def run(place, *arguments, status=0, stdin=b"") -> str:
+        folder = {"runs": home / "runs", "release": release}.get(place, place)
+        line = [SCRIPT, "--from", folder, "--cache", cache, *arguments]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in line])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        monkeypatch.syspath_prepend(SCRIPT.parent)
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")  # in this process: a new one each time would take long
+            ended = 0
+        except SystemExit as exit:
+            ended = exit.code
+        out = capsys.readouterr().out
+        assert (1 if isinstance(ended, str) else ended) == status, out + str(ended)
+        return ended if status else out
+
+    return run
+
+
+@pytest.fixture
+def asked(explore):
+    return lambda *arguments, **options: json.loads(explore(*arguments, "--json", **options))
+
+
+def rows(release, table):
+    return list(read_rows(sorted((release / "data" / table).glob("*.parquet"))))
+
+
+@pytest.fixture(scope="module")
+def tokens(home):
+    (path,) = home.glob("runs/tokens-*/train.npy")
+    return np.load(path)
+
+
+@pytest.fixture(scope="module")
+def seed(release):
+    return json.loads((release / "code" / "config.json").read_text())["training"]["seed"]
+
+
+@pytest.mark.parametrize("place", ["runs", "release"])
+def test_a_step_is_the_batch_that_the_trainer_read(asked, release, tokens, seed, place):
+    texts = {row["id"]: row["text"] for row in rows(release, "documents")}
+    for number in (1, STEPS):
+        told = asked(place, "step", number)
+        read = [[token for cut in sequence["documents"] for token in cut["tokens"]] for sequence in told["sequences"]]
+        assert read == batch_at(tokens, CONTEXT, BATCH, seed, number - 1).tolist()
+        for sequence in told["sequences"]:
+            assert sequence["end"] - sequence["start"] == CONTEXT + 1
+            for cut in sequence["documents"]:
+                assert cut["text"].replace("<|endoftext|>", "") in texts[cut["id"]]
+                assert (cut["source"], cut["licence"]) == ("pkg:generic/pellucid-stories@1", "Apache-2.0")
+                assert cut["path"].startswith("story-")
+
+
+def brute(tokens, seed, start, end):
+    count = window_count(len(tokens), CONTEXT)
+    return [
+        {"step": step + 1, "sequence": sequence + 1, "epoch": (step * BATCH + sequence) // count + 1}
+        for step in range(STEPS)
+        for sequence, window in enumerate(windows_at(count, BATCH, seed, step).tolist())
+        if start <= window * CONTEXT + CONTEXT and window * CONTEXT < end
+    ]
+
+
+@pytest.mark.parametrize("place", ["runs", "release"])
+def test_a_document_tells_its_fate_and_every_step_that_read_it(asked, release, tokens, seed, place):
+    ranges = list(read_rows([release / "data" / "ranges" / "train.parquet"]))
+    read = [row for row in ranges if brute(tokens, seed, row["start"], row["end"])]
+    never = next(row for row in ranges if row not in read)
+    for row in (read[0], never):
+        told = asked(place, "document", row["id"][:20])
+        assert told["readings"] == brute(tokens, seed, row["start"], row["end"])
+        assert told["id"] == row["id"] and {**told["kept"], **row} == told["kept"]
+        assert told["kept"]["split"] == "train" and told["ledger"] == []
+    assert told["read"] == {"steps": 0, "of": STEPS, "first": None, "last": None, "checkpoints": []}
+
+
+def test_the_documents_of_a_step_name_that_step(asked):
+    cut = asked("release", "step", 3)["sequences"][1]["documents"][0]
+    assert {"step": 3, "sequence": 2, "epoch": 1} in asked("release", "document", cut["id"])["readings"]
+
+
+def test_a_dropped_document_tells_the_rule_and_what_it_saw(asked, explore, release):
+    entry = next(row for row in rows(release, "ledger") if row["action"] == "dropped")
+    told = asked("runs", "document", entry["id"])
+    assert told == {"id": entry["id"], "kept": None, "ledger": [entry]}
+    text = explore("release", "document", entry["id"][:16])
+    assert f"dropped    too_short: {entry['detail']}; {entry['path']}" in text
+    assert "never: it was not kept" in text
+
+
+def test_a_redacted_document_is_found_by_its_id_before_and_after(asked, copy):
+    kept = rows(copy, "documents")[0]
+    entry = {"id": "e" * 64, "source": kept["source"], "path": kept["path"], "licence": kept["licence"], "bytes": 9,
+             "action": "redacted", "reason": "secrets", "detail": "2 replaced", "became": kept["id"]}  # fmt: skip
+    write_rows(copy / "data" / "ledger" / "part-0000.parquet", [entry], LEDGER)
+    before, after = (asked(copy, "document", id) for id in ("eeee", kept["id"]))
+    assert before == after and before["id"] == kept["id"] and before["ledger"] == [entry]
+
+
+def test_a_held_out_document_was_read_by_no_step(asked, release):
+    row = next(row for row in rows(release, "documents") if row["split"] == "held_out")
+    told = asked("release", "document", row["id"])
+    assert (told["kept"]["split"], told["readings"]) == ("held_out", [])
+
+
+@pytest.mark.parametrize("name", ["pkg:generic/pellucid-stories@1", "STORIES"])
+def test_a_source_counts_what_became_of_its_documents(asked, explore, release, name):
+    told = asked("release", "source", name)
+    documents, ledger = rows(release, "documents"), rows(release, "ledger")
+    assert {split: size["documents"] for split, size in told["splits"].items()} == Counter(
+        row["split"] for row in documents
+    )
+    assert {reason: size["documents"] for reason, size in told["dropped"].items()} == Counter(
+        row["reason"] for row in ledger
+    )
+    assert told["licences"]["Apache-2.0"]["bytes"] == sum(len(row["text"].encode()) for row in documents)
+    assert told["share"] == 1 and told["record"]["purl"] == told["source"] == "pkg:generic/pellucid-stories@1"
+    (evidence,) = told["evidence"]
+    assert hashlib.sha256(Path(evidence).read_bytes()).hexdigest() == Path(evidence).stem
+    assert told["read"] == {"steps": STEPS, "of": STEPS, "first": 1, "last": STEPS, "checkpoints": [2, 4]}
+    assert f"kept       held_out: {told['splits']['held_out']['documents']} document" in explore("runs", "source", name)
+
+
+def test_run_and_release_give_the_same_answers(explore, release):
+    kept = rows(release, "documents")[3]
+    for question in (("step", 2), ("document", kept["id"]), ("search", kept["text"][5:30]), ("trace", kept["text"])):
+        assert explore("runs", *question) == explore("release", *question)
+
+
+def test_search_finds_every_occurrence_whatever_the_tokens(asked, explore, release):
+    texts = {row["id"]: row["text"] for row in rows(release, "documents") if row["split"] == "train"}
+    some = next(iter(texts.values()))
+    for wanted in (some[7:90], "the", "e, ", some, "no story says this"):
+        told = asked("release", "search", wanted, "--most", 10**6)
+        expected = {(id, at) for id, text in texts.items() for at in range(len(text)) if text.startswith(wanted, at)}
+        assert {(place["id"], place["byte"]) for place in told["places"]} == expected
+        assert told["occurrences"] == len(expected)
+        assert told["documents"] == told["licences"].get("Apache-2.0", 0) == len({id for id, _ in expected})
+        for place in told["places"][:50]:
+            assert place["before"] + wanted + place["after"] in texts[place["id"]]
+    shown = explore("release", "search", "the", "--most", "2")
+    assert shown.count("[the]") == 2 and "more; --most shows them" in shown
+
+
+def test_trace_shows_what_a_text_took_from_which_documents(asked, explore, release, tmp_path):
+    texts = [row["text"] for row in rows(release, "documents") if row["split"] == "train"]
+    text = f"Zounds#{texts[1][100:180]}#{texts[2][:60]}#"
+    (tmp_path / "text").write_text(text)
+    told = asked("release", "trace", text, "--least", 30)
+    assert told == asked("release", "trace", "--file", tmp_path / "text", "--least", 30)
+    assert told == asked("release", "trace", "--least", 30, stdin=text.encode())
+    assert [(span["start"], span["end"]) for span in told["spans"]] == [(7, 87), (88, 148)]
+    assert (told["covered"], told["characters"]) == (140, 149)
+    for span in told["spans"]:
+        assert span["text"] == text[span["start"] : span["end"]]
+        assert span["occurrences"] == sum(
+            other.startswith(span["text"], at) for other in texts for at in range(len(other))
+        )
+    shown = explore("release", "trace", text, "--least", 30, "--most", 1)
+    assert "characters 7 to 87, 1 occurrence" in shown and "and 1 spans more" in shown
+
+
+def test_affected_names_steps_and_checkpoints_in_each_folder(asked, explore, release, home, copy, tokens, seed):
+    ranges = list(read_rows([release / "data" / "ranges" / "train.parquet"]))
+    late = next(row for row in ranges if [r["step"] for r in brute(tokens, seed, row["start"], row["end"])][:1] == [3])
+    dropped = next(row for row in rows(release, "ledger") if row["action"] == "dropped")
+    (one, two, three, _) = asked("runs", "affected", late["id"][:16], dropped["id"], "--from", release)
+    assert (one["read"], one["train"], one["document"]) == (two["read"], 1, late["id"])
+    assert (one["read"]["first"], one["read"]["checkpoints"]) == (3, [4])
+    assert three["dropped"] == {"too_short": 1} and three["read"]["steps"] == 0
+    assert [Path(answer["from"]).parent.name for answer in (one, two)] == ["runs", "releases"]
+    shown = explore("release", "affected", late["id"], "stories")
+    assert "first 3, last" in shown and "influenced the checkpoints of steps 2, 4" in shown
+
+
+def test_a_release_without_a_document_says_that_it_does_not_hold_it(asked, release, copy):
+    ranges = list(read_rows([release / "data" / "ranges" / "train.parquet"]))
+    documents = {path: list(read_rows([path])) for path in (copy / "data" / "documents").glob("*.parquet")}
+
+    for path, kept in documents.items():
+        write_rows(path, [row for row in kept if row["id"] != ranges[-1]["id"]], SELECTED)
+    write_rows(copy / "data" / "ranges" / "train.parquet", ranges[:-1], RANGES)
+    has, lacks = asked("release", "affected", ranges[-1]["id"], "--from", copy)
+    assert "read" in has and lacks == {"item": ranges[-1]["id"], "from": str(copy), "unknown": True}
+
+
+def test_nothing_is_written_into_a_release_and_the_index_is_made_once(explore, release, cache):
+    before = inventory(release)
+    explore("release", "search", "once")
+    made = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    explore("runs", "search", "upon")
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == made
+    assert inventory(release) == before
+
+
+def test_what_a_terminal_would_obey_is_made_harmless(explore, asked, copy):
+    entry = {**dict.fromkeys(LEDGER.names, "x"), "id": "e" * 64, "path": "\x1b[2Jtitle\x9b", "bytes": 1, "became": ""}
+    write_rows(copy / "data" / "ledger" / "part-0000.parquet", [entry], LEDGER)
+    for options in ((), ("--json",)):
+        shown = explore(copy, "document", "eeee", *options)
+        assert "title" in shown and not {"\x1b", "\x9b"} & set(shown)
+
+
+WRONG = [
+    (("step", 0), "step 0: expected 1 to 4"),
+    (("step", 5), "step 5: expected 1 to 4"),
+    (("step", "x"), "invalid int value: 'x'"),
+    (("document", "f" * 64), "no document kept or dropped"),
+    (("document", "../x"), "no document kept or dropped"),
+    (("document", ""), "no document kept or dropped"),
+    (("document", "0"), "ids begin so"),
+    (("source", "storeis"), "there is none of that name"),
+    (("source", ""), "there is none of that name"),
+    (("step", -1), "step -1: expected 1 to 4"),
+    (("search", ""), "expected at least one character"),
+    (("search", b"\xff"), "expected UTF-8"),
+    (("trace", ""), "expected at least one character"),
+    (("trace",), "expected at least one character"),
+    (("trace", "--file", "no/such/file"), "No such file"),
+    (("affected", "nothing"), "no document and no source"),
+    (("search", "x", "--most", 0), "--most: expected at least 1"),
+    (("trace", "x", "--least", 0), "--least: expected at least 1"),
+    (("search", "x", "--from", "."), "works on one folder"),
+    (("tell",), "invalid choice: 'tell'"),
+    ((), "required: COMMAND"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), WRONG, ids=lambda value: str(value)[:30])
+def test_bad_input_is_one_clear_line(explore, arguments, says):
+    arguments = [os.fsdecode(a) if isinstance(a, bytes) else a for a in arguments]
+    err = explore("release", *arguments, status=1)
+    assert err.startswith("error: ") and says in err and len(err.strip().splitlines()) == 1
+
+
+def test_bytes_that_are_no_text_are_refused(explore):
+    assert "expected UTF-8" in explore("release", "trace", stdin=b"\xff\xfe", status=1)
+
+
+def test_a_folder_that_is_neither_is_one_clear_line(explore, tmp_path):
+    assert "neither a release" in explore(tmp_path, "step", 1, status=1)
+    assert "neither a release" in explore(tmp_path / "missing", "step", 1, status=1)
+
+
+@pytest.mark.parametrize("path", ["provenance/weights.json", "data/ranges/train.parquet", "tokenizer.json"])
+def test_a_release_with_a_missing_or_damaged_record_names_it(explore, copy, path):
+    for damage in (lambda: (copy / path).write_text("{}"), (copy / path).unlink):
+        damage()
+        err = explore(copy, "step", 1, status=1)
+        assert err.startswith("error: ") and len(err.strip().splitlines()) == 1
+
+
+def test_documents_that_are_not_those_of_the_tokens_are_refused(explore, copy):
+    for path in (copy / "data" / "documents").glob("*.parquet"):
+        changed = [{**row, "text": row["text"] + "!"} for row in read_rows([path])]
+
+        write_rows(path, changed, SELECTED)
+    assert "does not give the tokens" in explore(copy, "step", 1, status=1)
+    assert "make them again" in explore(copy, "search", "x", status=1)
+
+
+def test_options_stand_before_or_after_the_command_and_a_text_may_look_like_one(asked, explore, release):
+    assert asked("release", "search", "--", "--most")["text"] == "--most"
+    assert json.loads(explore("release", "--json", "--most", 1, "search", "the")) == asked(
+        "release", "search", "the", "--most", 1
+    )
+
+
+def test_whoever_reads_us_may_stop(release, cache):
+    line = [sys.executable, SCRIPT, "--from", release, "--cache", cache]
+    script = " ".join(map(str, [*line, "search", "the", "--most", "100000", "|", "head", "-1"]))
+    done = subprocess.run(script, shell=True, capture_output=True, text=True)
+    assert done.stdout and not done.stderr
+
+
+def test_make_explore_runs_the_command():
+    done = subprocess.run(["make", "-n", "explore", "ARGS=step 1"], cwd=ROOT, capture_output=True, text=True)
+    assert "scripts/explore.py" in done.stdout and "step 1" in done.stdout
