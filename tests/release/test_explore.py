@@ -1,8 +1,10 @@
 """The command `explore`, as a person runs it, on a run and on the release made from it."""
 
 import hashlib
+import io
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections import Counter
@@ -291,7 +293,7 @@ def test_documents_that_are_not_those_of_the_tokens_are_refused(explore, copy):
 
 
 def test_options_stand_before_or_after_the_command_and_a_text_may_look_like_one(asked, explore, release):
-    assert asked("release", "search", "--", "--most")["text"] == "--most"
+    assert json.loads(explore("release", "--json", "search", "--", "--most"))["text"] == "--most"
     assert json.loads(explore("release", "--json", "--most", 1, "search", "the")) == asked(
         "release", "search", "the", "--most", 1
     )
