@@ -50,7 +50,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         return added
 
     command("step", "N", "the exact batch of step N, counted from 1 as in the log", type=int)
-    command("document", "ID", "the fate of a document, by the beginning of its id, and the steps that read it")
+    command("document", "ID", "the fate of a document, by the beginning of its id or as purl#path, and its steps")
     command("source", "PURL", "what became of a source, by its Package URL or a part of it, and when it was read")
     command("search", "TEXT", "where a text occurs verbatim in the training text")
     tracing = command(
@@ -199,12 +199,12 @@ def write_trace(told: Mapping[str, Any], most: int) -> Iterator[str]:
 
 
 def write_affected(told: Mapping[str, Any], most: int) -> Iterator[str]:
-    yield f"{told['from']}: {told.get('document') or told.get('source') or told['item']}"
+    yield f"{told['from']}: {', '.join(told.get('documents', [])) or told.get('source') or told['item']}"
     if "unknown" in told:
         yield "  not in it: no step read it"
         return
     yield f"  documents    {told['train']} trained on, {told['held_out']} held out for measuring"
-    yield from (f"  left out     {count} by the rule {reason}" for reason, count in told["dropped"].items())
+    yield from (f"  left out     {count} for {reason}" for reason, count in told["dropped"].items())
     yield f"  read         {reading(told['read'])}"
 
 

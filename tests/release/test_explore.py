@@ -198,9 +198,11 @@ def test_affected_names_steps_and_checkpoints_in_each_folder(asked, explore, rel
     late = next(row for row in ranges if [r["step"] for r in brute(tokens, seed, row["start"], row["end"])][:1] == [3])
     dropped = next(row for row in rows(release, "ledger") if row["action"] == "dropped")
     (one, two, three, _) = asked("runs", "affected", late["id"][:16], dropped["id"], "--from", release)
-    assert (one["read"], one["train"], one["document"]) == (two["read"], 1, late["id"])
+    assert (one["read"], one["train"], one["documents"]) == (two["read"], 1, [late["id"]])
     assert (one["read"]["first"], one["read"]["checkpoints"]) == (3, [4])
-    assert three["dropped"] == {"too_short": 1} and three["read"]["steps"] == 0
+    assert three["dropped"] == {f"too_short: {dropped['detail']}": 1} and three["read"]["steps"] == 0
+    (named,) = asked("runs", "affected", f"{late['source']}#{late['path']}")
+    assert named == {**one, "item": named["item"]}
     assert [Path(answer["from"]).parent.name for answer in (one, two)] == ["runs", "releases"]
     shown = explore("release", "affected", late["id"], "stories")
     assert "first 3, last" in shown and "influenced the checkpoints of steps 2, 4" in shown
@@ -241,7 +243,7 @@ WRONG = [
     (("document", "f" * 64), "no document kept or dropped"),
     (("document", "../x"), "no document kept or dropped"),
     (("document", ""), "no document kept or dropped"),
-    (("document", "0"), "ids begin so"),
+    (("document", "0"), "are called so"),
     (("source", "storeis"), "there is none of that name"),
     (("source", ""), "there is none of that name"),
     (("step", -1), "step -1: expected 1 to 4"),

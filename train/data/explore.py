@@ -16,6 +16,7 @@ from train.data.selected import SPLITS, kept_documents
 from train.data.tokenizer import load as load_tokenizer
 
 SHOWN = 5  # names in an error message
+DIGITS = 8  # of an id, where a shorter word of letters a to f may be meant as the name of a source
 
 
 def step(found: Lineage, number: int) -> dict[str, Any]:
@@ -44,16 +45,14 @@ def step(found: Lineage, number: int) -> dict[str, Any]:
 
 
 def document(found: Lineage, id: str) -> dict[str, Any]:
-    """The fate of the one document whose id, as kept or as extracted, begins with `id`, and every reading of it."""
+    """The fate of the one document that `id` names (see `matching_ids`), and every reading of it."""
     ids = matching_ids(found, id)
     if not ids:
         raise UserError(f"document {id!r}: no document kept or dropped by {found.folder} has an id that begins so")
-    if len(ids) > 1:
-        raise UserError(f"document {id!r}: {len(ids)} ids begin so: {', '.join(ids[:SHOWN])}; give more digits")
-    (whole,) = ids
+    whole = the_one(ids, id)
     kept = found.kept.get(whole)
     told: dict[str, Any] = {"id": whole, "kept": kept}
-    told["ledger"] = [entry for entry in found.ledger if (entry["became"] or entry["id"]) == whole]
+    told["ledger"] = [entry for entry in found.ledger if identity(entry) == whole]
     if kept and found.order:
         read = readings(found, [kept])
         told["readings"] = [dict(zip(read, map(int, row), strict=True)) for row in zip(*read.values(), strict=True)]
@@ -85,22 +84,24 @@ def source(found: Lineage, name: str) -> dict[str, Any]:
 
 
 def affected(found: Lineage, item: str) -> dict[str, Any] | None:
-    """Which steps and checkpoints were under the influence of a document (by id) or source; None if it is unknown.
+    """Which steps and checkpoints were influenced by what `item` names; None if that is unknown.
 
-    `held_out` documents were not trained on, but scores were measured on them; `dropped` ones were not read at all.
+    It names a document by 8 or more digits of its id or as purl#path, or a source. `held_out` documents were not
+    trained on, but scores were measured on them; `dropped` ones were not read at all, so none of their steps is told.
     """
-    if matching_ids(found, item):
-        whole = document(found, item)["id"]
-        told, rows = {"document": whole}, [found.kept[whole]] if whole in found.kept else []
-        dropped = Counter(e["reason"] for e in found.ledger if e["action"] == "dropped" and e["id"] == whole)
+    ids = matching_ids(found, item) if "#" in item or len(item) >= DIGITS else []
+    if ids:
+        told: dict[str, Any] = {"documents": ids if "#" in item else [the_one(ids, item)]}
+        mine = {key: [row for row in rows if identity(row) in told["documents"]] for key, rows in _all(found).items()}
     elif _sources_like(found, item):
-        purl = matching_source(found, item)
-        told, rows = {"source": purl}, [row for row in found.kept.values() if row["source"] == purl]
-        dropped = Counter(e["reason"] for e in found.ledger if e["action"] == "dropped" and e["source"] == purl)
+        told = {"source": matching_source(found, item)}
+        mine = {key: [row for row in rows if row["source"] == told["source"]] for key, rows in _all(found).items()}
     else:
         return None
-    splits = {split: sum(row["split"] == split for row in rows) for split in SPLITS}
-    return {**told, **splits, "dropped": dropped, "read": summary(found, rows)}
+    splits = {split: sum(row["split"] == split for row in mine["kept"]) for split in SPLITS}
+    lost = [entry for entry in mine["ledger"] if entry["action"] == "dropped"]
+    dropped = Counter(f"{e['reason']}: {e['detail']}" if ids else e["reason"] for e in lost)
+    return {**told, **splits, "dropped": dropped, "read": summary(found, mine["kept"])}
 
 
 def search(index: indexes.Index, text: str, most: int, around: int) -> dict[str, Any]:
@@ -145,13 +146,25 @@ def summary(found: Lineage, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]
     return {"steps": len(steps), "of": order.steps, "first": first, "last": last, "checkpoints": after}
 
 
-def matching_ids(found: Lineage, id: str) -> list[str]:
-    """Ids, as kept where a document is kept, of the documents whose id as kept or as extracted begins with `id`."""
-    if not re.fullmatch("[0-9a-f]{1,64}", id):
+def matching_ids(found: Lineage, name: str) -> list[str]:
+    """The identities of the documents whose id, as kept or as extracted, begins with `name`, or that are purl#path."""
+    rows = (row for rows in _all(found).values() for row in rows)
+    if "#" in name:
+        return sorted({identity(row) for row in rows if f"{row['source']}#{row['path']}" == name})
+    if not re.fullmatch("[0-9a-f]{1,64}", name):
         return []
-    ids = {whole for whole in found.kept if whole.startswith(id)}
-    ids |= {entry["became"] or entry["id"] for entry in found.ledger if entry["id"].startswith(id)}
-    return sorted(ids)
+    return sorted({identity(row) for row in rows if row["id"].startswith(name) or identity(row).startswith(name)})
+
+
+def identity(row: Mapping[str, Any]) -> str:
+    """The id of a document, or of a ledger's entry, under which one document is told: as kept, where it is kept."""
+    return row.get("became") or row["id"]
+
+
+def the_one(ids: list[str], name: str) -> str:
+    if len(ids) > 1:
+        raise UserError(f"document {name!r}: {len(ids)} are called so: {', '.join(ids[:SHOWN])}; give more of an id")
+    return ids[0]
 
 
 def matching_source(found: Lineage, name: str) -> str:
@@ -174,6 +187,10 @@ def _sources_like(found: Lineage, name: str) -> list[str]:
 def _purls(found: Lineage) -> set[str]:
     recorded = {entry["purl"] for entry in read_json(found.sources)}
     return recorded | {row["source"] for row in (*found.kept.values(), *found.ledger)}
+
+
+def _all(found: Lineage) -> dict[str, list[dict[str, Any]]]:
+    return {"kept": list(found.kept.values()), "ledger": found.ledger}
 
 
 def _tokens(found: Lineage, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int]]:
