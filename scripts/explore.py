@@ -16,14 +16,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sample import Parser, show  # type: ignore[import-not-found]
+from sample import Parser  # type: ignore[import-not-found]
 from tqdm import tqdm
 
 from train.config import UserError
 from train.data import explore
 from train.data.index import Index, index
 from train.data.lineage import Lineage, lineage
-from train.terminal import guarded
+from train.terminal import guarded, harmless
 
 AROUND = 40  # bytes of context on either side of an occurrence
 ANSWERED: dict[str, Callable[[Lineage, Any], dict[str, Any]]] = {
@@ -75,13 +75,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> None:
     given = parse(arguments)
     answers = list(ask(given))
-    if given.json:
-        print(json.dumps(answers if given.command == "affected" else answers[0], indent=2))
-        return
     try:
-        for answer in answers:
+        if given.json:
+            print(json.dumps(answers if given.command == "affected" else answers[0], indent=2))
+        for answer in [] if given.json else answers:
             for line in WRITTEN[given.command](answer, given.most):
-                show(line + "\n")
+                print(harmless(line))
+        sys.stdout.flush()
     except BrokenPipeError:  # whoever read us has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.artifact import read_json
 from train.config import UserError, build
+from train.terminal import harmless
 
 
 class Parser(argparse.ArgumentParser):
@@ -82,8 +83,7 @@ def main() -> None:
 
 
 def show(text: str) -> None:
-    """Print without what a terminal would obey: the text is a model's, and the model may be a stranger's."""
-    sys.stdout.write("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text))
+    sys.stdout.write(harmless(text))
     sys.stdout.flush()
 
 

@@ -14,12 +14,17 @@ def guarded(command: Callable[[list[str]], None], arguments: list[str]) -> None:
     try:
         command(arguments)
     except UserError as error:
-        sys.exit("\n".join(f"error: {line}" for line in str(error).split("\n")))
+        sys.exit("\n".join(f"error: {line}" for line in harmless(str(error)).split("\n")))
     except OSError as error:
         sys.exit(f"error: {explain(error)}")
     except KeyboardInterrupt:
         print("\ninterrupted: run the same command again to go on from what was whole", file=sys.stderr)
         sys.exit(130)
+
+
+def harmless(text: str) -> str:
+    """`text` without what a terminal would obey: it may come from a model, or from a stranger's release."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def explain(error: OSError) -> str:

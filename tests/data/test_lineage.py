@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,9 +92,8 @@ def test_checkpoints_stand_at_multiples_and_at_the_end(every, steps, kept):
 
 
 def test_without_training_there_are_no_steps(found):
-    untrained = Lineage(*(getattr(found, name) for name in list(vars(found))[:6]), order=None)
     with pytest.raises(UserError, match="nothing was trained"):
-        readings(untrained, [])
+        readings(replace(found, order=None), [])
 
 
 def test_ranges_of_documents_that_were_not_kept_are_refused(found):
@@ -140,6 +140,13 @@ def test_the_newest_weights_lead_to_all_that_they_were_made_from(runs):
 def test_an_artifact_before_the_tokens_is_refused(runs):
     with pytest.raises(UserError, match="was not made from tokenizer, tokens; name a weights or tokens artifact"):
         lineage(runs / "selected-cccccccc")
+
+
+@pytest.mark.parametrize("manifest", [{}, {"stage": "tokens"}, {"stage": "tokens", "inputs": {"raw": {}}}, [1]])
+def test_a_manifest_that_does_not_lead_on_is_refused(tmp_path, manifest):
+    write_json(tmp_path / "manifest.json", manifest)
+    with pytest.raises(UserError, match="does not say what it was made from"):
+        lineage(tmp_path)
 
 
 def test_a_folder_that_holds_neither_is_refused(tmp_path):

@@ -234,15 +234,17 @@ def test_what_a_terminal_would_obey_is_made_harmless(explore, asked, copy):
     for options in ((), ("--json",)):
         shown = explore(copy, "document", "eeee", *options)
         assert "title" in shown and not {"\x1b", "\x9b"} & set(shown)
+    write_rows(copy / "data" / "ledger" / "part-0000.parquet", [{**entry, "source": "\x1b[2Jname"}], LEDGER)
+    assert "\ufffd[2Jname" in explore(copy, "source", "unknown", status=1)
 
 
 WRONG = [
     (("step", 0), "step 0: expected 1 to 4"),
     (("step", 5), "step 5: expected 1 to 4"),
     (("step", "x"), "invalid int value: 'x'"),
-    (("document", "f" * 64), "no document kept or dropped"),
-    (("document", "../x"), "no document kept or dropped"),
-    (("document", ""), "no document kept or dropped"),
+    (("document", "f" * 64), "is called so; give the beginning"),
+    (("document", "../x"), "is called so; give the beginning"),
+    (("document", ""), "is called so; give the beginning"),
     (("document", "0"), "are called so"),
     (("source", "storeis"), "there is none of that name"),
     (("source", ""), "there is none of that name"),
@@ -277,12 +279,30 @@ def test_a_folder_that_is_neither_is_one_clear_line(explore, tmp_path):
     assert "neither a release" in explore(tmp_path / "missing", "step", 1, status=1)
 
 
-@pytest.mark.parametrize("path", ["provenance/weights.json", "data/ranges/train.parquet", "tokenizer.json"])
-def test_a_release_with_a_missing_or_damaged_record_names_it(explore, copy, path):
-    for damage in (lambda: (copy / path).write_text("{}"), (copy / path).unlink):
-        damage()
-        err = explore(copy, "step", 1, status=1)
-        assert err.startswith("error: ") and len(err.strip().splitlines()) == 1
+@pytest.mark.parametrize(
+    ("path", "question"),
+    [
+        ("provenance/weights.json", ("step", 1)),
+        ("data/ranges/train.parquet", ("step", 1)),
+        ("tokenizer.json", ("step", 1)),
+        ("data/sources.json", ("source", "stories")),
+        ("data/ledger/part-0000.parquet", ("document", "0")),
+    ],
+)
+def test_a_release_with_a_damaged_record_names_it(explore, copy, path, question):
+    for damage in ("[1]", "", '{"config": {}}'):
+        (copy / path).write_text(damage)
+        err = explore(copy, *question, status=1)
+        assert err.startswith("error: ") and str(copy) in err and len(err.strip().splitlines()) == 1
+    (copy / path).unlink()
+    if "ledger" not in path:  # one part of several
+        assert "error: " in explore(copy, *question, status=1)
+
+
+def test_a_table_without_a_column_is_one_clear_line(explore, copy):
+    path = copy / "data" / "ranges" / "train.parquet"
+    path.write_bytes((copy / "data" / "ledger" / "part-0000.parquet").read_bytes())
+    assert "no column" in explore(copy, "step", 1, status=1)
 
 
 def test_documents_that_are_not_those_of_the_tokens_are_refused(explore, copy):

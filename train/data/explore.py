@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from train.artifact import read_json
 from train.config import UserError, did_you_mean
 from train.data import index as indexes
 from train.data.lineage import Lineage, checkpoints, readings
@@ -48,7 +47,9 @@ def document(found: Lineage, id: str) -> dict[str, Any]:
     """The fate of the one document that `id` names (see `matching_ids`), and every reading of it."""
     ids = matching_ids(found, id)
     if not ids:
-        raise UserError(f"document {id!r}: no document kept or dropped by {found.folder} has an id that begins so")
+        raise UserError(
+            f"document {id!r}: none in {found.folder} is called so; give the beginning of an id, or purl#path"
+        )
     whole = the_one(ids, id)
     kept = found.kept.get(whole)
     told: dict[str, Any] = {"id": whole, "kept": kept}
@@ -64,7 +65,7 @@ def source(found: Lineage, name: str) -> dict[str, Any]:
     """What became of a source's documents: kept by split, licence and evidence, lost by reason; when it was read."""
     purl = matching_source(found, name)
     kept = [row for row in found.kept.values() if row["source"] == purl]
-    record: dict[str, Any] = next((entry for entry in read_json(found.sources) if entry["purl"] == purl), {})
+    record = found.records.get(purl, {})
     told: dict[str, Any] = {"source": purl, "record": record, "splits": {}, "licences": {}, "evidence": {}}
     for row in kept:
         size = {"documents": 1, "bytes": row["bytes"], "tokens": row["end"] - row["start"]}
@@ -185,8 +186,7 @@ def _sources_like(found: Lineage, name: str) -> list[str]:
 
 
 def _purls(found: Lineage) -> set[str]:
-    recorded = {entry["purl"] for entry in read_json(found.sources)}
-    return recorded | {row["source"] for row in (*found.kept.values(), *found.ledger)}
+    return {*found.records, *(row["source"] for row in (*found.kept.values(), *found.ledger))}
 
 
 def _all(found: Lineage) -> dict[str, list[dict[str, Any]]]:

@@ -6,11 +6,11 @@ witness, kept in a cache; it can be made again from the documents at any time. S
 they are sorted by prefix doubling of what is not yet settled (Larsson and Sadakane 2007).
 """
 
+import functools
 import mmap
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +23,7 @@ from train.config import UserError
 from train.data.selected import kept_documents
 
 END = b"\xff"  # after every document: stands in no UTF-8 text, so nothing is found across documents
-SHARD = 2**23  # bytes of text that are sorted at a time; sorting takes about 50 times as much memory
+SHARD = 2**23  # bytes of text that are sorted at a time; sorting takes about 60 times as much memory
 FORMAT = 1  # of the files; a number that changes with what they hold
 
 Track = Callable[[Sequence[tuple[int, int]], str], Iterable[tuple[int, int]]]  # shows how far the work is
@@ -64,7 +64,8 @@ def index(selected: Path, ranges: Sequence[dict[str, Any]], cache: Path, track: 
     `ranges` are the split's rows of tables.RANGES. Raises UserError when they are not those of the documents.
     """
     parts = sorted((selected / "documents").glob("*.parquet"))
-    key = digest({"format": FORMAT, "shard": shard, "parts": [file_digest(part) for part in parts]})
+    documents = [[row["id"], row["bytes"]] for row in ranges]
+    key = digest([FORMAT, shard, documents, [file_digest(part) for part in parts]])
     folder = cache / f"index-{key[:16]}"
     starts = np.cumsum([0, *(row["bytes"] + len(END) for row in ranges)], dtype=np.int64)
     shards = cut(starts, shard)
@@ -172,7 +173,7 @@ def trace(index: Index, text: str, least: int = 40, most: int = 5) -> list[Span]
     """
     edges = np.cumsum([0, *(len(character.encode()) for character in text)]).tolist()
     data, spans, end = text.encode(), [], 0
-    look = lru_cache(maxsize=None)(partial(find, index))  # a text that repeats itself is looked up once
+    look = functools.cache(functools.partial(find, index))  # a text that repeats itself is looked up once
     for start in range(len(text)):
         reached, end = end, max(end, start)
         while end < len(text) and occurs(index, data[edges[start] : edges[end + 1]]):

@@ -16,7 +16,7 @@ from train.artifact import manifest, read_json
 from train.config import UserError
 from train.data.batches import window_count, windows_at
 from train.data.selected import SPLITS
-from train.data.tables import read_rows
+from train.data.tables import LEDGER, RANGES, read_rows
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Lineage:
         columns = ["id", "source", "path", "licence", "evidence", "attribution", "split"]
         rows = {row["id"]: row for row in read_rows(sorted((self.selected / "documents").glob("*.parquet")), columns)}
         for path in self.ranges.values():
-            for span in read_rows([path]):
+            for span in read_rows([path], RANGES.names):
                 if span["id"] not in rows:
                     raise UserError(f"{path}: document {span['id'][:12]} has tokens, but was not kept")
                 rows[span["id"]] |= {name: span[name] for name in ("start", "end", "bytes")}
@@ -58,12 +58,20 @@ class Lineage:
 
     @cached_property
     def ledger(self) -> list[dict[str, Any]]:
-        return list(read_rows(sorted((self.selected / "ledger").glob("*.parquet"))))
+        return list(read_rows(sorted((self.selected / "ledger").glob("*.parquet")), LEDGER.names))
 
     @cached_property
     def training(self) -> list[dict[str, Any]]:
         """The rows of tables.RANGES of the training split, in the order of their tokens."""
-        return list(read_rows([self.ranges["train"]]))
+        return list(read_rows([self.ranges["train"]], RANGES.names))
+
+    @cached_property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What is recorded of each source, by purl."""
+        try:
+            return {record["purl"]: record for record in read_json(self.sources)}
+        except (KeyError, TypeError):
+            raise UserError(f"{self.sources}: expected a list of sources, each with its purl") from None
 
     @property
     def trained(self) -> Order:
@@ -111,18 +119,30 @@ def lineage(folder: Path) -> Lineage:
         return Lineage(folder, data / "sources.json", data / "licences", data, folder, ranges, _order(trained, folder))
     if not (folder / "manifest.json").is_file():
         folder = _newest(folder)
-    made = {manifest(folder)["stage"]: folder}
-    for path in (queue := [folder]):
-        for stage, came_in in manifest(path)["inputs"].items():
-            if stage not in made:
-                made[stage] = folder.parent / f"{stage}-{came_in['key'][:8]}"
-                queue.append(made[stage])
+    made = _chain(folder)
     if missing := {"raw", "documents", "selected", "tokenizer", "tokens"} - made.keys():
         raise UserError(f"{folder}: was not made from {', '.join(sorted(missing))}; name a weights or tokens artifact")
     order = _order(manifest(made["weights"]), folder) if "weights" in made else None
     ranges = {split: made["tokens"] / f"{split}_ranges.parquet" for split in SPLITS}
     sources, licences = made["raw"] / "sources.json", made["documents"] / "licences"
     return Lineage(folder, sources, licences, made["selected"], made["tokenizer"], ranges, order)
+
+
+def _chain(folder: Path) -> dict[str, Path]:
+    """The artifact `folder` and all that it was made from, by stage."""
+    path = folder
+    try:
+        made = {manifest(folder)["stage"]: folder}
+        for path in (queue := [folder]):
+            for stage, came_in in manifest(path)["inputs"].items():
+                if stage not in made:
+                    made[stage] = folder.parent / f"{stage}-{came_in['key'][:8]}"
+                    queue.append(made[stage])
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"{path}: its manifest does not say what it was made from; expected a sealed artifact"
+        ) from None
+    return made
 
 
 def _newest(folder: Path) -> Path:
