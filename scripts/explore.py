@@ -203,7 +203,8 @@ def write_affected(told: Mapping[str, Any], most: int) -> Iterator[str]:
     if "unknown" in told:
         yield "  not in it: no step read it"
         return
-    yield f"  documents    {told['train']} trained on, {told['held_out']} held out for measuring"
+    yield f"  training     {sizes({'documents': told['train']})}; the tokenizer was learnt from all of that split, read or not"
+    yield f"  held out     {sizes({'documents': told['held_out']})}; scores were measured on that split"
     yield from (f"  left out     {count} for {reason}" for reason, count in told["dropped"].items())
     yield f"  read         {reading(told['read'])}"
 
@@ -211,7 +212,7 @@ def write_affected(told: Mapping[str, Any], most: int) -> Iterator[str]:
 def reading(read: Mapping[str, Any]) -> str:
     """When, in one line."""
     if not read["steps"]:
-        return f"by none of {read['of']} steps; no checkpoint was influenced"
+        return f"by none of {read['of']} steps; no checkpoint came after one"
     return (
         f"by {read['steps']} of {read['of']} steps, first {read['first']}, last {read['last']}; "
         f"influenced the checkpoints of steps {', '.join(map(str, read['checkpoints']))}"

@@ -106,6 +106,8 @@ def test_documents_without_ranges_are_refused(found):
     write_rows(found.ranges["train"], [], RANGES)
     with pytest.raises(UserError, match="no range of tokens"):
         _ = found.kept
+    with pytest.raises(UserError, match="no training text"):
+        _ = found.training
 
 
 def artifact(folder, stage, key, **inputs):

@@ -205,7 +205,11 @@ def test_affected_names_steps_and_checkpoints_in_each_folder(asked, explore, rel
     assert named == {**one, "item": named["item"]}
     assert [Path(answer["from"]).parent.name for answer in (one, two)] == ["runs", "releases"]
     shown = explore("release", "affected", late["id"], "stories")
-    assert "first 3, last" in shown and "influenced the checkpoints of steps 2, 4" in shown
+    assert (
+        "first 3, last" in shown
+        and "training     1 document; the tokenizer was learnt" in shown
+        and "influenced the checkpoints of steps 2, 4" in shown
+    )
 
 
 def test_a_release_without_a_document_says_that_it_does_not_hold_it(asked, release, copy):

@@ -87,8 +87,9 @@ def source(found: Lineage, name: str) -> dict[str, Any]:
 def affected(found: Lineage, item: str) -> dict[str, Any] | None:
     """Which steps and checkpoints were influenced by what `item` names; None if that is unknown.
 
-    It names a document by 8 or more digits of its id or as purl#path, or a source. `held_out` documents were not
-    trained on, but scores were measured on them; `dropped` ones were not read at all, so none of their steps is told.
+    It names a document by 8 or more digits of its id or as purl#path, or a source. Beside the steps there is more that
+    a document may have left its mark on: the tokenizer was learnt from all of the split `train`, read by a step or not,
+    and scores were measured on `held_out`. A document that was `dropped` has left none.
     """
     ids = matching_ids(found, item) if "#" in item or len(item) >= DIGITS else []
     if ids:

@@ -140,7 +140,7 @@ def find(index: Index, wanted: bytes) -> NDArray[np.int64]:
     for start, end in index.shards:
         low = _first(index, start, end, wanted)
         slots = index.suffixes[start:end]
-        high = bisect_right(slots, wanted, lo=low, key=lambda place: _at(index, start + place, len(wanted)))
+        high = bisect_right(slots, wanted, lo=low, key=lambda place: _at(index, start, place, len(wanted)))
         found.append(np.sort(slots[low:high].astype(np.int64) + start))
     return np.concatenate(found)
 
@@ -149,7 +149,7 @@ def occurs(index: Index, wanted: bytes) -> bool:
     """Whether `wanted` occurs at all."""
     for start, end in index.shards:
         slot = start + _first(index, start, end, wanted)
-        if slot < end and _at(index, start + index.suffixes[slot], len(wanted)) == wanted:
+        if slot < end and _at(index, start, index.suffixes[slot], len(wanted)) == wanted:
             return True
     return False
 
@@ -187,8 +187,9 @@ def trace(index: Index, text: str, least: int = 40, most: int = 5) -> list[Span]
 def _first(index: Index, start: int, end: int, wanted: bytes) -> int:
     """The first slot of a shard whose text is not before `wanted`."""
     slots = index.suffixes[start:end]
-    return bisect_left(slots, wanted, key=lambda place: _at(index, start + place, len(wanted)))
+    return bisect_left(slots, wanted, key=lambda place: _at(index, start, place, len(wanted)))
 
 
-def _at(index: Index, place: int, size: int) -> bytes:
-    return index.text[place : place + size]
+def _at(index: Index, start: int, place: np.uint32, size: int) -> bytes:
+    at = start + int(place)  # a sum of 32 bits would not do
+    return index.text[at : at + size]

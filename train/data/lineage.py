@@ -63,7 +63,10 @@ class Lineage:
     @cached_property
     def training(self) -> list[dict[str, Any]]:
         """The rows of tables.RANGES of the training split, in the order of their tokens."""
-        return list(read_rows([self.ranges["train"]], RANGES.names))
+        rows = list(read_rows([self.ranges["train"]], RANGES.names))
+        if not rows:
+            raise UserError(f"{self.ranges['train']}: holds no document, so there is no training text")
+        return rows
 
     @cached_property
     def records(self) -> dict[str, dict[str, Any]]:
