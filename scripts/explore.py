@@ -203,7 +203,7 @@ def write_affected(told: Mapping[str, Any], most: int) -> Iterator[str]:
     if "unknown" in told:
         yield "  not in it: no step read it"
         return
-    yield f"  training     {sizes({'documents': told['train']})}; the tokenizer was learnt from all of that split, read or not"
+    yield f"  training     {sizes({'documents': told['train']})}; the tokenizer was learnt from that split, read or not"
     yield f"  held out     {sizes({'documents': told['held_out']})}; scores were measured on that split"
     yield from (f"  left out     {count} for {reason}" for reason, count in told["dropped"].items())
     yield f"  read         {reading(told['read'])}"
