@@ -83,6 +83,7 @@ TAMPER = {
     "settings": lambda r: edit(r / "code/config.json", "training", "seed", by=lambda n: n + 1),
     "tokenizer": lambda r: append(r / "tokenizer.json", "\n"),
     "scores": lambda r: edit(r / "evaluation/scores.json", "bits_per_byte", "value", by=lambda v: v - 0.1),
+    "overlap": lambda r: edit(r / "data/overlap.json", "held_out", "words", "shared", by=lambda n: n + 1),
     "code_terms": lambda r: licence(r, "code/**", "CC-BY-NC-4.0"),
     "environment": lambda r: replace(r / "code/requirements.lock", "torch==", "torch>="),
     "weights": lambda r: flip_byte(r / "model.safetensors"),

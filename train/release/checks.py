@@ -19,6 +19,7 @@ from packageurl import PackageURL
 
 from train.artifact import check, digest, file_digest, product_digest, read_json
 from train.config import build, plain
+from train.data.benchmarks import BenchmarksConfig
 from train.data.documents import DocumentsConfig
 from train.data.raw import RawConfig
 from train.data.selected import SPLITS, SelectedConfig
@@ -28,6 +29,7 @@ from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import TokensConfig, encode
 from train.evaluation.measure import MeasureConfig, measure
+from train.evaluation.overlap import overlap as find_overlap
 from train.release import bundle, openness
 from train.release.licences import by_file, identifiers, restriction, standing
 from train.release.licences import texts as licence_texts
@@ -289,6 +291,7 @@ def settings(release: Release) -> list[str]:
     parts: dict[str, tuple[Any, Any]] = {
         "raw": (RawConfig, config["data"]["raw"]),
         "documents": (DocumentsConfig, config["data"]["documents"]),
+        "benchmarks": (BenchmarksConfig, config["benchmarks"]),
         "selected": (SelectedConfig, config["data"]["selected"]),
         "tokenizer": (TokenizerConfig, config["tokenizer"]),
         "weights": (FitConfig, {"model": config["model"], "training": config["training"]}),
@@ -323,6 +326,13 @@ def scores(release: Release) -> list[str]:
     inputs = {**release.views, "tokens": release.tokens}
     measure(build(MeasureConfig, parts), inputs, made, release.world)
     return _made_again(release, "evaluation", made)
+
+
+def overlap(release: Release) -> list[str]:
+    """The overlap of training text with what is evaluated on, found again."""
+    path = "data/overlap.json"
+    made = bundle.as_json(find_overlap({**release.views, "tokens": release.tokens}, release.world))
+    return [] if made == release.bytes(path) else [f"{path}: not what documents and evaluation sets give"]
 
 
 def code_terms(release: Release) -> list[str]:
@@ -531,6 +541,6 @@ def _made_again(release: Release, name: str, made: Path) -> list[str]:
 
 CHECKS = (
     provenance, statistics, counts, labelling, split, tokens, source_kinds, data_terms, components, settings, tokenizer,
-    scores, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms, use_restrictions,
-    chain, licences, cards, osaid, placeholders, machine_paths,
+    scores, overlap, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms,
+    use_restrictions, chain, licences, cards, osaid, placeholders, machine_paths,
 )  # fmt: skip
