@@ -33,9 +33,9 @@ def items_of(benchmarks: Path) -> Evaluated:
 
 
 def contaminated(text: Words, threshold: float, items: Evaluated, held_out: Evaluated) -> str | None:
-    """It holds 13 words of an evaluation item in a row, or all of a shorter one; or it shares more than the threshold
-    of the word 13-grams of the shorter of the two with a held-out document.
+    """13 words of an evaluation item in a row, or a shorter one whole; or too much in common with a held-out document.
 
+    The latter is a larger share than the threshold of the word 13-grams of the shorter one of the two documents.
     One 13-gram of an item is enough, because items are few and made to be judged by; among documents such a stretch is
     as a rule a licence, a link or a command that many pages repeat, hence the share.
     """
