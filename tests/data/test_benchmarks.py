@@ -72,11 +72,12 @@ def test_files_of_pairs_and_of_texts(tmp_path):
     assert text.read_text() == "do as you like"
 
 
-def test_gathering_twice_gives_the_same_bytes(tmp_path):
+def test_any_number_of_workers_gathers_the_same_bytes(tmp_path):
     config = settings(tmp_path, own={"seed": 1, "count": 2})
-    for name in ("one", "two"):
-        gather(config, {}, tmp_path / name, WORLD)
-    assert inventory(tmp_path / "one") == inventory(tmp_path / "two")
+    for size in (1, 2, 3):
+        for rank in reversed(range(size)):
+            gather(config, {}, tmp_path / str(size), World(rank, size, WORLD.machine))
+    assert inventory(tmp_path / "1") == inventory(tmp_path / "2") == inventory(tmp_path / "3")
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from packageurl import PackageURL
 
 from train.artifact import check, digest, file_digest, product_digest, read_json
 from train.config import build, plain
 from train.data.benchmarks import BenchmarksConfig
+from train.data.contamination import contaminated, evaluated, items_of
 from train.data.documents import DocumentsConfig
+from train.data.near_duplicates import clusters, signature
+from train.data.ngrams import words
 from train.data.raw import RawConfig
 from train.data.selected import SPLITS, SelectedConfig
 from train.data.selected import split as split_of
@@ -230,6 +234,23 @@ def split(release: Release) -> list[str]:
         for row in release.rows("documents")
         if row["split"] != split_of(config, row["id"])
     ]
+
+
+def selection(release: Release) -> list[str]:
+    """No two texts are near duplicates, and no training text gives away an evaluation item or a held-out text."""
+    config = build(SelectedConfig, release.config["data"]["selected"])
+    rows = list(release.rows("documents"))
+    numbers = [words(row["text"]).numbers for row in rows]
+    found = clusters(np.array([signature(each) for each in numbers]), config.near_duplicates)
+    held_out = evaluated((row["id"], each) for row, each in zip(rows, numbers, strict=True) if row["split"] != "train")
+    items = items_of(release.views["benchmarks"])
+    problems = []
+    for place, (row, first) in enumerate(zip(rows, found, strict=True)):
+        if first != place:
+            problems.append(f"document {row['id'][:12]}: is nearly the same as {rows[first]['id'][:12]}")
+        saw = row["split"] == "train" and contaminated(words(row["text"]), config.contaminated, items, held_out)
+        problems += [f"document {row['id'][:12]}: {saw}"] if saw else []
+    return problems
 
 
 def tokens(release: Release) -> list[str]:
@@ -540,7 +561,7 @@ def _made_again(release: Release, name: str, made: Path) -> list[str]:
 
 
 CHECKS = (
-    provenance, statistics, counts, labelling, split, tokens, source_kinds, data_terms, components, settings, tokenizer,
-    scores, overlap, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms,
+    provenance, statistics, counts, labelling, split, selection, tokens, source_kinds, data_terms, components, settings,
+    tokenizer, scores, overlap, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms,
     use_restrictions, chain, licences, cards, osaid, placeholders, machine_paths,
 )  # fmt: skip
