@@ -5,10 +5,11 @@ PYTHON ?= python3
 RECIPE ?= reference
 RELEASE ?= releases/$(RECIPE)-0.1.0
 PROMPT ?= The
+BENCHMARK ?= near_duplicates
 ARGS ?=
 RUN := .venv/bin/python
 
-.PHONY: help setup release test check format verify sample explore clean
+.PHONY: help setup release test bench check format verify sample explore clean
 help: ; @sed -n 's/^# //p' Makefile
 
 # A virtual environment from the lock, made once; made again when the lock changes.
@@ -24,6 +25,8 @@ verify: setup ; @$(RUN) scripts/verify.py $(RELEASE) $(ARGS)
 sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
 explore: setup ; @$(RUN) scripts/explore.py --from $(RELEASE) $(ARGS)
 test: setup ; $(RUN) -m pytest $(ARGS)
+
+bench: setup ; @$(RUN) scripts/bench.py $(BENCHMARK) $(ARGS)
 
 check: setup
 	$(RUN) -m ruff format --check .

@@ -45,6 +45,7 @@ AFTER_DATA = ["selected", "tokenizer", "tokens", "weights", "evaluation", "relea
         ("training.steps=25", ["weights", "evaluation", "release"]),
         ("tokenizer.vocabulary=300", AFTER_DATA[1:]),
         ("data.selected.too_short=30", AFTER_DATA),
+        ("benchmarks.pairs.seed=2", ["benchmarks", *AFTER_DATA]),
     ],
 )
 def test_an_override_changes_the_keys_it_touches_and_no_other(override, artifacts):
@@ -73,10 +74,10 @@ def test_the_closure_follows_imports_and_leaves_the_rest_out():
 
 def test_made_once_then_kept_and_moved_with_its_folder(command):
     said = command("until=tokens")
-    assert said.count(" kept ") == 5 and " made " not in said
+    assert said.count(" kept ") == 6 and " made " not in said
     (command.home / "runs").rename(command.home / "moved")
     said = command("until=tokens", "machine.runs=moved")
-    assert said.count(" kept ") == 5 and " made " not in said
+    assert said.count(" kept ") == 6 and " made " not in said
 
 
 def test_a_damaged_artifact_is_named_set_aside_and_made_anew(command):
@@ -89,7 +90,7 @@ def test_a_damaged_artifact_is_named_set_aside_and_made_anew(command):
     assert f"{tokens} is damaged: train.npy: expected" in said
     assert tokens.with_name(tokens.name + ".damaged").is_dir()
     said = command("until=tokens")
-    assert said.count(" kept ") == 4 and said.count(" made ") == 1
+    assert said.count(" kept ") == 5 and said.count(" made ") == 1
     assert (tokens / "manifest.json").read_bytes() == wanted
 
 
@@ -116,7 +117,7 @@ def test_two_processes_at_once_do_no_harm(command):
 
 
 def test_manifests_hold_what_the_key_is_made_of(command):
-    for stage in pipeline.STAGES[:5]:
+    for stage in pipeline.STAGES[:6]:
         found = json.loads((command.artifact(stage.name) / "manifest.json").read_text())
         inputs = {name: entry["key"] for name, entry in found["inputs"].items()}
         parts = {name: found[name] for name in ("stage", "config", "code")}

@@ -28,6 +28,7 @@ from train.artifact import (
     write_json,
 )
 from train.config import plain
+from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.documents import DocumentsConfig, extract
 from train.data.raw import RawConfig, fetch
 from train.data.selected import SelectedConfig, select
@@ -41,7 +42,9 @@ from train.training.numerics import stack
 from train.world import Machine, World
 
 ROOT = Path(__file__).resolve().parents[1]
-Artifact = Literal["raw", "documents", "selected", "tokenizer", "tokens", "weights", "evaluation", "release"]
+Artifact = Literal[
+    "raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation", "release"
+]
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Run:
 
     name: str
     data: DataConfig
+    benchmarks: BenchmarksConfig
     tokenizer: TokenizerConfig
     model: ModelConfig
     training: TrainingConfig
@@ -79,7 +83,8 @@ class Stage:
 STAGES = (
     Stage("raw", fetch, lambda run: run.data.raw, ()),
     Stage("documents", extract, lambda run: run.data.documents, ("raw",)),
-    Stage("selected", select, lambda run: run.data.selected, ("documents",)),
+    Stage("benchmarks", gather, lambda run: run.benchmarks, ()),
+    Stage("selected", select, lambda run: run.data.selected, ("documents", "benchmarks")),
     Stage("tokenizer", learn, lambda run: run.tokenizer, ("selected",)),
     Stage("tokens", encode, lambda run: None, ("selected", "tokenizer")),
     Stage("weights", fit, lambda run: FitConfig(run.model, run.training), ("tokens", "tokenizer")),
@@ -87,13 +92,13 @@ STAGES = (
         "evaluation",
         measure,
         lambda run: MeasureConfig(run.model, run.evaluation),
-        ("weights", "tokens", "tokenizer", "selected"),
+        ("weights", "tokens", "tokenizer", "selected", "benchmarks"),
     ),
     Stage(
         "release",
         collect,
         lambda run: CollectConfig(run.release, resolved(run), what_overrides(run)),
-        ("raw", "documents", "selected", "tokenizer", "tokens", "weights", "evaluation"),
+        ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation"),
     ),
 )
 

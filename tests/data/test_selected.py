@@ -9,7 +9,7 @@ import pytest
 from train.artifact import inventory
 from train.config import ConfigError, UserError, build, plain
 from train.data.selected import SelectedConfig, add, kept_documents, nested, select, split
-from train.data.tables import DOCUMENT, read_rows, write_rows
+from train.data.tables import DOCUMENT, ITEM, read_rows, write_rows
 from train.world import Machine, World
 
 MACHINE = Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled")
@@ -23,6 +23,8 @@ CONFIG = SelectedConfig(
     too_long=2000,
     mostly_symbols=0.5,
     repeated_lines=0.5,
+    near_duplicates=0.9,
+    contaminated=0.2,
 )
 
 
@@ -49,7 +51,12 @@ def selected(folder, rows=ROWS, config=CONFIG, size=1, files=2):
     for number in range(files):
         write_rows(folder / "in" / "documents" / f"{number}.parquet", rows[number::files], DOCUMENT)
     for rank in reversed(range(size)):
-        select(config, {"documents": folder / "in"}, folder / "out", World(rank, size, MACHINE))
+        select(
+            config,
+            {"documents": folder / "in", "benchmarks": folder / "benchmarks"},
+            folder / "out",
+            World(rank, size, MACHINE),
+        )
     return folder / "out"
 
 
@@ -87,6 +94,7 @@ def test_counts_close(tmp_path):
     assert counts["kept"]["documents"] == 61
     assert {reason: entry["documents"] for reason, entry in counts["dropped"].items()} == {
         "too_short": 1, "too_long": 0, "mostly_symbols": 1, "repeated_lines": 1, "exact_duplicates": 2,
+        "near_duplicates": 0, "contaminated": 0,
     }  # fmt: skip
     assert counts["redacted"]["email_addresses"] == {"documents": 1, "occurrences": 2, "bytes": 24 - 14}
     assert counts["redacted"]["secrets"] == {"documents": 0, "occurrences": 0, "bytes": 0}
@@ -107,7 +115,8 @@ def test_any_number_of_workers_and_any_order_write_the_same_bytes(tmp_path, size
 
 def test_counts_wait_for_the_last_worker(tmp_path):
     write_rows(tmp_path / "in" / "documents" / "0.parquet", ROWS, DOCUMENT)
-    select(CONFIG, {"documents": tmp_path / "in"}, tmp_path / "out", World(1, 2, MACHINE))
+    inputs = {"documents": tmp_path / "in", "benchmarks": tmp_path / "benchmarks"}
+    select(CONFIG, inputs, tmp_path / "out", World(1, 2, MACHINE))
     assert not (tmp_path / "out" / "counts.json").exists()
 
 
@@ -121,13 +130,61 @@ def test_the_number_of_parts_changes_files_and_nothing_else(tmp_path):
 
 
 def test_what_an_interrupted_attempt_left_does_no_harm(tmp_path):
-    clean = inventory(selected(tmp_path / "clean"))
-    left = tmp_path / "again" / "out" / "witness" / "dealt-0"
+    clean = inventory(selected(tmp_path / "clean", size=2))
+    left = tmp_path / "again" / "out" / "witness" / ".judged.tmp"
     left.mkdir(parents=True)
-    (left / "part-0000").write_text("torn")
-    out = selected(tmp_path / "again")
-    assert inventory(out) == clean
-    assert not left.exists()
+    (left / ".part-0000.0-of-2.1234.tmp").write_text("torn")
+    (left / "part-0000.0-of-7").write_text("of another number of workers")
+    assert inventory(selected(tmp_path / "again", size=2)) == clean
+
+
+WORDY = [" ".join(random.Random(n).choices([f"word{i}" for i in range(500)], k=60)) for n in range(40)]
+
+
+def longer(text):
+    """The text with a sentence after it, so that four fifths of their 5-grams are the same."""
+    return f"{text} And here it ends, as we said it would."
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_of_near_duplicates_in_any_split_the_longest_is_kept(tmp_path, size):
+    rows = [row(text, f"{n:02d}.txt") for n, text in enumerate(WORDY)]
+    rows += [row(longer(text), f"{n:02d}.longer") for n, text in enumerate(WORDY)]
+    out = selected(tmp_path, rows, replace(CONFIG, near_duplicates=0.7), size, files=3)
+    dropped = {entry["path"]: entry for entry in ledger(out) if entry["reason"] == "near_duplicates"}
+    kept = {row["path"]: row for name in ("train", "held_out") for row in kept_documents(out, name)}
+    splits = [[split(CONFIG, rows[n + at]["id"]) for n in range(40)] for at in (0, 40)]
+    assert splits[0] != splits[1]  # some are near duplicates across the splits
+    assert set(dropped) == {f"{n:02d}.txt" for n in range(40)} and set(kept) == {f"{n:02d}.longer" for n in range(40)}
+    for path, entry in dropped.items():
+        twin = kept[path.replace("txt", "longer")]
+        assert entry["detail"][4:] == f" like {twin['path']} of {twin['source']} ({twin['id']})"
+        assert 0.7 <= float(entry["detail"][:4]) < 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_what_gives_away_an_item_or_a_held_out_text_is_dropped(tmp_path, size):
+    item = {"set": "pairs", "group": "g", "id": "g:1", "text": "The quick, brown fox jumps!", "contrast": ""}
+    write_rows(tmp_path / "benchmarks" / "sets" / "pairs.parquet", [item], ITEM)
+    rows = [row(text, f"{n:02d}.txt") for n, text in enumerate(WORDY)]
+    held_out = next(each for each in rows if split(CONFIG, each["id"]) == "held_out")
+    planted = [
+        row(f"{text} {' '.join(f'other{number}x{n}' for n in range(40))}", f"{text[:5]}-{number}")
+        for text in (item["text"], held_out["text"])
+        for number in range(10)
+    ]
+    out = selected(tmp_path, [*rows, *planted], size=size, files=2)
+    found = {entry["path"]: entry["detail"] for entry in ledger(out) if entry["reason"] == "contaminated"}
+    training = [each for each in planted if split(CONFIG, each["id"]) == "train"]
+    assert found.keys() == {each["path"] for each in training}
+    assert 0 < len(training) < len(planted)
+    for path, detail in found.items():
+        if path.startswith("The q"):
+            assert detail == "pairs g:1: the quick, brown fox jumps"
+        else:
+            assert detail.startswith("1.00 of held_out ") and held_out["text"][:20] in detail
+    counts = json.loads((out / "counts.json").read_text())["dropped"]["contaminated"]
+    assert counts == {"documents": len(training), "bytes": sum(len(each["text"]) for each in training)}
 
 
 def test_held_out_is_the_share_asked_for_and_independent_of_the_part():

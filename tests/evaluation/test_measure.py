@@ -59,7 +59,7 @@ def artifacts(tmp_path_factory):
             dict.fromkeys(SELECTED.names, "")
             | {"id": f"{n:02d}", "text": text, "split": "train" if n % 4 else "held_out"}
         )
-    inputs = {name: home / name for name in ("selected", "tokenizer", "tokens", "weights")}
+    inputs = {name: home / name for name in ("benchmarks", "selected", "tokenizer", "tokens", "weights")}
     write_rows(inputs["selected"] / "documents" / "part-0000.parquet", rows, SELECTED)
     learn(TokenizerConfig(VOCABULARY), inputs, inputs["tokenizer"], world())
     encode(None, inputs, inputs["tokens"], world())

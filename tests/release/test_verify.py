@@ -11,6 +11,7 @@ import pytest
 from train.artifact import read_json, write_json
 from train.config import UserError
 from train.data import tables
+from train.data.pairs import pairs
 from train.release import openness
 from train.release.bundle import manifest_of
 from train.release.checks import CHECKS
@@ -55,6 +56,11 @@ def flip(number: int, row: dict) -> dict:
     return {**row, "split": "held_out" if row["split"] == "train" else "train"} if number == 0 else row
 
 
+def give_away(number: int, row: dict) -> dict:
+    """The document with the first sentence of our evaluation set in it."""
+    return {**row, "text": f"{row['text']} {next(pairs(1, 1))[1]}"}
+
+
 def flip_byte(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
@@ -76,6 +82,7 @@ TAMPER = {
     "counts": lambda r: edit(r / "data/counts.json", "dropped", "too_short", "documents", by=lambda n: n + 1),
     "labelling": lambda r: replace(r / "data/README.md", "Labelling", "Something else"),
     "split": lambda r: rewrite(r, flip),
+    "selection": lambda r: rewrite(r, give_away),
     "tokens": lambda r: rewrite(r, lambda number, row: row if number else {**row, "text": row["text"] + "!"}),
     "source_kinds": lambda r: rewrite(r, lambda number, row: row if number else None),
     "data_terms": lambda r: licence(r, "data/README.md", "CC-BY-4.0"),
@@ -83,6 +90,7 @@ TAMPER = {
     "settings": lambda r: edit(r / "code/config.json", "training", "seed", by=lambda n: n + 1),
     "tokenizer": lambda r: append(r / "tokenizer.json", "\n"),
     "scores": lambda r: edit(r / "evaluation/scores.json", "bits_per_byte", "value", by=lambda v: v - 0.1),
+    "overlap": lambda r: edit(r / "data/overlap.json", "held_out", "words", "shared", by=lambda n: n + 1),
     "code_terms": lambda r: licence(r, "code/**", "CC-BY-NC-4.0"),
     "environment": lambda r: replace(r / "code/requirements.lock", "torch==", "torch>="),
     "weights": lambda r: flip_byte(r / "model.safetensors"),

@@ -16,6 +16,8 @@ from typing import Any
 
 from license_expression import ExpressionError, get_spdx_licensing
 
+from train.data.contamination import contaminated
+
 Predicate = Callable[[str, float], str | None]
 Redactor = Callable[[str, str], tuple[str, int]]
 
@@ -101,6 +103,11 @@ def exact_duplicates(document: str, kept: str) -> str | None:
     return f"same text as {kept}" if document != kept else None
 
 
+def near_duplicates(document: str, kept: str, similarity: float) -> str | None:
+    """Most runs of five words stand in another document too (MinHash); the longest of all that are alike is kept."""
+    return f"{similarity:.2f} like {kept}" if document != kept else None
+
+
 def licences(expression: str, allowed: Iterable[str]) -> str | None:
     """A source's licence is outside the allowed ones: the build stops.
 
@@ -125,9 +132,10 @@ def licences(expression: str, allowed: Iterable[str]) -> str | None:
 
 PREDICATES: tuple[Predicate, ...] = (too_short, too_long, mostly_symbols, repeated_lines)
 REDACTORS: tuple[Redactor, ...] = (email_addresses, secrets)
+COMPARISONS = (exact_duplicates, near_duplicates, contaminated)  # with other documents and with evaluation sets
 
 
 def described() -> dict[str, str]:
     """Every rule's name and, in a sentence, what it finds; in the order in which they apply."""
-    named = (licences, *REDACTORS, *PREDICATES, exact_duplicates)
+    named = (licences, *REDACTORS, *PREDICATES, *COMPARISONS)
     return {rule.__name__: str(rule.__doc__).splitlines()[0] for rule in named}

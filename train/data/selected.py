@@ -1,23 +1,30 @@
-"""Stage 3: the documents we keep, and for each one we drop or change, why.
+"""Stage 4: the documents we keep, and for each one we drop or change, why.
 
-Documents are dealt into parts by the hash of their text as it would be kept, so equal texts meet in one part and
-exact duplicates and the held-out split are decided there, whatever the order of the input and the number of workers.
+Each worker judges its share of the documents and deals them into parts by the hash of their text as it would be kept,
+so equal texts meet in one part, and exact duplicates and the held-out split are decided there. Whoever is last finds
+what all have judged, compares the signatures of all that is left, of both splits together, and writes every part.
+Nothing depends on the order of the input or on the number of workers.
 """
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from heapq import merge
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from train.artifact import WITNESS, read_json, write_json
+import numpy as np
+
+from train.artifact import WITNESS, read_json, whole, write_json
 from train.config import UserError
 from train.data import rules
+from train.data.contamination import Evaluated, evaluated, items_of
+from train.data.near_duplicates import SIZE, Signatures, keep, signature, similarity
+from train.data.ngrams import Numbers, words
 from train.data.tables import LEDGER, SELECTED, read_rows, write_rows
 from train.world import World
 
@@ -37,6 +44,8 @@ class SelectedConfig:
     too_long: int  # characters
     mostly_symbols: float  # share of characters
     repeated_lines: float  # share of the text
+    near_duplicates: float  # least similarity, as MinHash estimates it
+    contaminated: float  # share of word 13-grams
 
     def __post_init__(self) -> None:
         if not 1 <= self.parts <= 512:  # as many files are open at once
@@ -47,7 +56,7 @@ class SelectedConfig:
             raise ValueError("licences: expected at least one SPDX identifier, got none")
         if not 0 <= self.too_short <= self.too_long:
             raise ValueError(f"too_short: expected 0 to too_long ({self.too_long}), got {self.too_short}")
-        for name in ("mostly_symbols", "repeated_lines"):
+        for name in ("mostly_symbols", "repeated_lines", "near_duplicates", "contaminated"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
         for redactor in rules.REDACTORS:
@@ -63,21 +72,24 @@ def select(config: SelectedConfig, inputs: Mapping[str, Path], out: Path, world:
     """
     paths = sorted((inputs["documents"] / "documents").glob("*.parquet"))
     check_licences(config, paths)
-    dealt = out / WITNESS / f"dealt-{world.rank}"  # texts on their way to their part; not a product, gone at the end
-    shutil.rmtree(dealt, ignore_errors=True)
-    try:
-        mine = world.share(range(config.parts))
-        deal(config, world.track(read_rows(paths), "documents judged"), dealt, mine)
-        for part in mine:
-            write_part(config, dealt / name(part), out, part)
-    finally:
-        shutil.rmtree(dealt, ignore_errors=True)
-    counts = [out / "counts" / f"{name(part)}.json" for part in range(config.parts)]
-    # Whoever is last finds every part's counts; should two be last at once, they write the same bytes.
-    if all(path.is_file() for path in counts):
-        total = add(*map(read_json, counts))
-        check_counts(config, total)
-        write_json(out / "counts.json", total)
+    # Texts on their way to their part; no product, and like all that is named so gone when the artifact is sealed.
+    judged = out / WITNESS / ".judged.tmp"
+    workers = [[judged / f"{name(part)}.{rank}-of-{world.size}" for part in range(config.parts)]
+               for rank in range(world.size)]  # fmt: skip
+    mine = islice(read_rows(paths), world.rank, None, world.size)
+    deal(config, world.track(mine, "documents judged"), workers[world.rank])
+    # Whoever is last finds what all have judged; should two be last at once, they write the same bytes.
+    if not all(path.is_file() for files in workers for path in files):
+        return
+    parts = list(zip(*workers, strict=True))
+    nearly, held_out = compare(config, parts)
+    items = items_of(inputs["benchmarks"])
+    for part, files in enumerate(world.track(parts, "parts written")):
+        rows = [settle(config, row, nearly, items, held_out) for row in arrange(config, files)]
+        write_part(rows, out, part)
+    total = add(*(read_json(out / "counts" / f"{name(part)}.json") for part in range(config.parts)))
+    check_counts(config, total)
+    write_json(out / "counts.json", total)
 
 
 def kept_documents(selected: Path, split: str) -> Iterator[dict[str, Any]]:
@@ -105,16 +117,15 @@ def check_licences(config: SelectedConfig, paths: list[Path]) -> None:
         raise UserError("\n".join(problems))
 
 
-def deal(config: SelectedConfig, rows: Iterator[dict[str, Any]], dealt: Path, parts: Sequence[int]) -> None:
-    """Judge every document and append it, with the verdict, to the file of its part."""
-    dealt.mkdir(parents=True)
+def deal(config: SelectedConfig, rows: Iterator[dict[str, Any]], parts: Sequence[Path]) -> None:
+    """Judge every document and write it, with the verdict and a kept text's signature, to the file of its part."""
     with ExitStack() as stack:
-        files = {part: stack.enter_context((dealt / name(part)).open("w", encoding="utf-8")) for part in parts}
+        files = [stack.enter_context(whole(path)) for path in parts]
         for row in rows:
             judged = judge(config, row)
-            part = int(judged["id"][:8], 16) % config.parts
-            if part in files:
-                files[part].write(json.dumps(judged) + "\n")
+            if not judged["judgement"]["dropped"]:
+                judged["signature"] = signature(words(judged["text"]).numbers).tolist()
+            files[int(judged["id"][:8], 16) % config.parts].write(json.dumps(judged).encode() + b"\n")
 
 
 def judge(config: SelectedConfig, row: dict[str, Any]) -> dict[str, Any]:
@@ -137,22 +148,78 @@ def judge(config: SelectedConfig, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "text": text, "id": hashlib.sha256(text.encode()).hexdigest(), "judgement": judgement}
 
 
-def write_part(config: SelectedConfig, dealt: Path, out: Path, part: int) -> None:
-    """Settle one part: keep one of each text, assign splits, write rows, ledger and counts."""
-    with dealt.open(encoding="utf-8") as file:
-        rows = sorted(map(json.loads, file), key=lambda row: (row["id"], row["source"], row["path"]))
+def arrange(config: SelectedConfig, files: Sequence[Path]) -> list[dict[str, Any]]:
+    """The judged documents of one part in the order of their ids: one of each text kept, and splits assigned."""
+    rows = [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+    rows.sort(key=lambda row: (row["id"], row["source"], row["path"]))
     kept: dict[str, dict[str, Any]] = {}
     for row in rows:
         judgement = row["judgement"]
         if not judgement["dropped"]:
-            first = kept.setdefault(row["id"], row)
-            saw = rules.exact_duplicates(*(f"{each['path']} of {each['source']}" for each in (row, first)))
+            saw = rules.exact_duplicates(title(row), title(kept.setdefault(row["id"], row)))
             judgement["dropped"] = ("exact_duplicates", saw) if saw else None
         row["split"] = split(config, row["id"])
-    documents = ({column: row[column] for column in SELECTED.names} for row in kept.values())
-    write_rows(out / "documents" / f"{name(part)}.parquet", documents, SELECTED)
+    return rows
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a text that no rule has dropped is compared by."""
+
+    id: str
+    name: str
+    length: int  # characters
+    signature: Signatures
+    words: Numbers | None  # of a held-out text
+
+
+def compare(config: SelectedConfig, parts: Sequence[Sequence[Path]]) -> tuple[dict[str, str], Evaluated]:
+    """Near duplicates among all that is left (id -> what was seen), and the held-out texts that are to be kept."""
+    texts = sorted((text for files in parts for text in candidates(config, files)), key=lambda text: text.id)
+    signatures = np.array([text.signature for text in texts], np.uint32).reshape(len(texts), SIZE)
+    kept = keep(signatures, np.array([text.length for text in texts]), config.near_duplicates)
+    nearly: dict[str, str] = {}
+    for place, text in enumerate(texts):
+        alike = similarity(signatures[place], signatures[kept[place]])
+        if saw := rules.near_duplicates(text.name, texts[kept[place]].name, float(alike)):
+            nearly[text.id] = saw
+    left = (text for text in texts if text.id not in nearly)
+    return nearly, evaluated((text.name, text.words) for text in left if text.words is not None)
+
+
+def candidates(config: SelectedConfig, files: Sequence[Path]) -> Iterator[Candidate]:
+    """The texts of a part that are left, once exact duplicates are gone."""
+    for row in arrange(config, files):
+        if not row["judgement"]["dropped"]:
+            held_out = words(row["text"]).numbers if row["split"] == "held_out" else None
+            marks = np.array(row["signature"], np.uint32)
+            yield Candidate(row["id"], f"{title(row)} ({row['id']})", len(row["text"]), marks, held_out)
+
+
+def settle(
+    config: SelectedConfig, row: dict[str, Any], nearly: Mapping[str, str], items: Evaluated, held_out: Evaluated
+) -> dict[str, Any]:
+    """The judged document with the last verdicts: whether it is like another text, and whether it is contaminated."""
+    judgement = row["judgement"]
+    if not judgement["dropped"] and row["id"] in nearly:
+        judgement["dropped"] = ("near_duplicates", nearly[row["id"]])
+    if not judgement["dropped"] and row["split"] == "train":
+        saw = rules.contaminated(words(row["text"]), config.contaminated, items, held_out)
+        judgement["dropped"] = ("contaminated", saw) if saw else None
+    return row
+
+
+def write_part(rows: list[dict[str, Any]], out: Path, part: int) -> None:
+    """Write the rows, the ledger and the counts of one part, whose documents are settled."""
+    kept = ({column: row[column] for column in SELECTED.names} for row in rows if not row["judgement"]["dropped"])
+    write_rows(out / "documents" / f"{name(part)}.parquet", kept, SELECTED)
     write_rows(out / "ledger" / f"{name(part)}.parquet", (entry for row in rows for entry in entries(row)), LEDGER)
     write_json(out / "counts" / f"{name(part)}.json", count(rows))
+
+
+def title(row: Mapping[str, Any]) -> str:
+    """How the ledger names a document."""
+    return f"{row['path']} of {row['source']}"
 
 
 def split(config: SelectedConfig, id: str) -> str:
@@ -178,7 +245,7 @@ def entries(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def count(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Documents and bytes of a part: as extracted (`raw`, `dropped`), as kept, and what redaction took from those."""
     counts: Counter[tuple[str, ...]] = Counter()
-    for predicate in (*rules.PREDICATES, rules.exact_duplicates):  # a rule that finds nothing counts 0
+    for predicate in (*rules.PREDICATES, *rules.COMPARISONS):  # a rule that finds nothing counts 0
         counts.update({("dropped", predicate.__name__, unit): 0 for unit in ("documents", "bytes")})
     for redactor in rules.REDACTORS:
         counts.update({("redacted", redactor.__name__, unit): 0 for unit in ("documents", "occurrences", "bytes")})

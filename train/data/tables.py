@@ -38,6 +38,15 @@ LEDGER = pa.schema(
         ("became", pa.string()),  # id of the document as kept; empty when dropped
     ]
 )
+ITEM = pa.schema(
+    [
+        ("set", pa.string()),
+        ("group", pa.string()),  # what the item tests; one score each
+        ("id", pa.string()),  # of the item in its set
+        ("text", pa.string()),  # what may not stand in training text; of a minimal pair, the good sentence
+        ("contrast", pa.string()),  # of a minimal pair, the bad sentence; else empty
+    ]
+)
 RANGES = pa.schema(
     [
         ("id", pa.string()),  # of the document as kept

@@ -1,4 +1,4 @@
-"""Stage 4: a byte-level BPE tokenizer, learnt from the training split. The only door to the `tokenizers` library."""
+"""Stage 5: a byte-level BPE tokenizer, learnt from the training split. The only door to the `tokenizers` library."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Stage 5: each split as one flat array of tokens, and for each document where in it its tokens lie."""
+"""Stage 6: each split as one flat array of tokens, and for each document where in it its tokens lie."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Stage 7: how well the model predicts text that it has not seen, beside what simpler means reach on the same text.
+"""Stage 8: how well the model predicts text that it has not seen, beside what simpler means reach on the same text.
 
 How a document is predicted: alone, the end-of-text mark as first input, in windows of at most `context` tokens that do
 not overlap, so each token is predicted exactly once, at the price of little context at a window's start. (Overlapping
@@ -26,6 +26,7 @@ from train.data.selected import kept_documents
 from train.data.tables import read_rows
 from train.data.tokenizer import Tokenizer
 from train.data.tokens import read_tokens
+from train.evaluation.overlap import overlap
 from train.evaluation.sample import SamplesConfig, generate, uniform
 from train.evaluation.yardsticks import compressed, count_grams
 from train.model import ModelConfig, Transformer, load_weights
@@ -61,7 +62,7 @@ class MeasureConfig:
 
 
 def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
-    """Write `documents.json`, `scores.json` and `samples.json`; as a witness the exact sizes in `compressed.json`.
+    """Write `documents.json`, `scores.json`, `samples.json` and `overlap.json`; exact sizes are a witness.
 
     Raises UserError when the weights are unreadable, do not fit the config, or predict what is not a number.
     """
@@ -87,6 +88,7 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
     write_json(out / "documents.json", documents)
     write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **yardsticks})
     write_json(out / "samples.json", samples(model, tokenizer, settings.samples))
+    write_json(out / "overlap.json", overlap(inputs, world))
     write_json(out / WITNESS / "compressed.json", sizes)
 
 

@@ -1,4 +1,4 @@
-"""Stage 8. Everything that was made, in one folder that is also a Hugging Face model repository.
+"""Stage 9. Everything that was made, in one folder that is also a Hugging Face model repository.
 
 What the stages made is copied byte for byte (`PLACES`); what is written here is a function of the folder itself
 (`WRITTEN`), so that `verify` can write it again and compare.
@@ -34,7 +34,7 @@ TOP_LEVEL = """
     train configs data_cards scripts tests docs .ci Makefile pyproject.toml requirements.lock LICENSE README.md
     CHANGELOG.md CITATION.cff .gitignore
 """  # all that makes up the source code; folders and files
-ARTIFACTS = ("raw", "documents", "selected", "tokenizer", "tokens", "weights", "evaluation")
+ARTIFACTS = ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation")
 
 # (artifact, its product, where it stands in the release); folders end in a slash. What is left out here can be made
 # again from what is in the release, except the sources' own archives, which stay where `data/sources.json` says.
@@ -42,6 +42,9 @@ PLACES = (
     ("raw", "sources.json", "data/sources.json"),
     ("documents", "counts.json", "data/extracted.json"),
     ("documents", "licences/", "data/licences/"),
+    ("benchmarks", "sets/", "evaluation/data/"),
+    ("benchmarks", "sets.json", "evaluation/data/sets.json"),
+    ("benchmarks", "licences/", "evaluation/data/licences/"),
     ("selected", "documents/", "data/documents/"),
     ("selected", "ledger/", "data/ledger/"),
     ("selected", "counts.json", "data/counts.json"),
@@ -50,6 +53,7 @@ PLACES = (
     ("tokens", "train_ranges.parquet", "data/ranges/train.parquet"),
     ("tokens", "held_out_ranges.parquet", "data/ranges/held_out.parquet"),
     ("weights", "", ""),
+    ("evaluation", "overlap.json", "data/overlap.json"),
     ("evaluation", "", "evaluation/"),
 )
 PROMPTS = ("The ", "In the beginning", "for example, ")

@@ -298,14 +298,12 @@ That leads to these digests, over the products of each stage:
 def notice(release: Path) -> bytes:
     """`NOTICE`: whose texts the release holds, and under which terms."""
     about = record(release, "code/config.json", "/release")
-    extracted = record(release, "data/extracted.json")
     lines = [f"{about['title']} {about['version']}", f"Copyright {', '.join(about['authors'])}", ""]
-    lines += [f"Code, weights and cards: {about['licence']}, see LICENSE. The texts in data/documents are by others:"]
-    for source in record(release, "data/sources.json"):
+    lines += [f"Code, weights and cards: {about['licence']}, see LICENSE. The texts that follow are by others:"]
+    for source, files in licences.evidence(release):
         lines += ["", source["purl"], f"    {source['attribution']}", f"    licence: {source['licence']}"]
         lines += [f"    standing: {licences.standing(source['licence'])}"]
-        found = extracted[source["purl"]]["licences"]
-        lines += [f"    {path}: data/licences/{sha256}.txt" for path, sha256 in sorted(found.items())]
+        lines += [f"    {path}: {place}" for path, place in files.items()]
     return "\n".join([*lines, ""]).encode()
 
 

@@ -14,12 +14,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from packageurl import PackageURL
 
 from train.artifact import check, digest, file_digest, product_digest, read_json
 from train.config import build, plain
+from train.data.benchmarks import BenchmarksConfig
+from train.data.contamination import contaminated, evaluated, items_of
 from train.data.documents import DocumentsConfig
+from train.data.near_duplicates import clusters, signature
+from train.data.ngrams import words
 from train.data.raw import RawConfig
 from train.data.selected import SPLITS, SelectedConfig
 from train.data.selected import split as split_of
@@ -28,6 +33,7 @@ from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import TokensConfig, encode
 from train.evaluation.measure import MeasureConfig, measure
+from train.evaluation.overlap import overlap as find_overlap
 from train.release import bundle, openness
 from train.release.licences import by_file, identifiers, restriction, standing
 from train.release.licences import texts as licence_texts
@@ -230,6 +236,23 @@ def split(release: Release) -> list[str]:
     ]
 
 
+def selection(release: Release) -> list[str]:
+    """No two texts are near duplicates, and no training text gives away an evaluation item or a held-out text."""
+    config = build(SelectedConfig, release.config["data"]["selected"])
+    rows = list(release.rows("documents"))
+    numbers = [words(row["text"]).numbers for row in rows]
+    found = clusters(np.array([signature(each) for each in numbers]), config.near_duplicates)
+    held_out = evaluated((row["id"], each) for row, each in zip(rows, numbers, strict=True) if row["split"] != "train")
+    items = items_of(release.views["benchmarks"])
+    problems = []
+    for place, (row, first) in enumerate(zip(rows, found, strict=True)):
+        if first != place:
+            problems.append(f"document {row['id'][:12]}: is nearly the same as {rows[first]['id'][:12]}")
+        saw = row["split"] == "train" and contaminated(words(row["text"]), config.contaminated, items, held_out)
+        problems += [f"document {row['id'][:12]}: {saw}"] if saw else []
+    return problems
+
+
 def tokens(release: Release) -> list[str]:
     """The documents, encoded again, give the recorded tokens."""
     return _made_again(release, "tokens", release.tokens)
@@ -289,6 +312,7 @@ def settings(release: Release) -> list[str]:
     parts: dict[str, tuple[Any, Any]] = {
         "raw": (RawConfig, config["data"]["raw"]),
         "documents": (DocumentsConfig, config["data"]["documents"]),
+        "benchmarks": (BenchmarksConfig, config["benchmarks"]),
         "selected": (SelectedConfig, config["data"]["selected"]),
         "tokenizer": (TokenizerConfig, config["tokenizer"]),
         "weights": (FitConfig, {"model": config["model"], "training": config["training"]}),
@@ -323,6 +347,13 @@ def scores(release: Release) -> list[str]:
     inputs = {**release.views, "tokens": release.tokens}
     measure(build(MeasureConfig, parts), inputs, made, release.world)
     return _made_again(release, "evaluation", made)
+
+
+def overlap(release: Release) -> list[str]:
+    """The overlap of training text with what is evaluated on, found again."""
+    path = "data/overlap.json"
+    made = bundle.as_json(find_overlap({**release.views, "tokens": release.tokens}, release.world))
+    return [] if made == release.bytes(path) else [f"{path}: not what documents and evaluation sets give"]
 
 
 def code_terms(release: Release) -> list[str]:
@@ -530,7 +561,7 @@ def _made_again(release: Release, name: str, made: Path) -> list[str]:
 
 
 CHECKS = (
-    provenance, statistics, counts, labelling, split, tokens, source_kinds, data_terms, components, settings, tokenizer,
-    scores, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms, use_restrictions,
-    chain, licences, cards, osaid, placeholders, machine_paths,
+    provenance, statistics, counts, labelling, split, selection, tokens, source_kinds, data_terms, components, settings,
+    tokenizer, scores, overlap, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms,
+    use_restrictions, chain, licences, cards, osaid, placeholders, machine_paths,
 )  # fmt: skip

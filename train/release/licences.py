@@ -64,22 +64,31 @@ def of_documents(release: Path) -> str:
     return found[0] if len(found) == 1 else " AND ".join(f"({e})" if " " in e else e for e in found)
 
 
+def evidence(release: Path) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """Each source of documents or of an evaluation set by others, and its licence files: path in it -> path here."""
+    extracted = read_json(release / "data" / "extracted.json")
+    found = [(s, "data", extracted[s["purl"]]["licences"]) for s in read_json(release / "data" / "sources.json")]
+    found += [(s, "evaluation/data", s["licences"]) for s in sets_of_others(release)]
+    return [(s, {path: f"{at}/licences/{sha}.txt" for path, sha in sorted(files.items())}) for s, at, files in found]
+
+
+def sets_of_others(release: Path) -> list[dict[str, Any]]:
+    """The records of the evaluation sets that this repository has not written itself."""
+    return [record for record in read_json(release / "evaluation" / "data" / "sets.json") if "licences" in record]
+
+
 def texts(release: Path) -> dict[str, bytes]:
     """`LICENSES/<id>.txt` for each licence that a source is under; the texts are those that came with the sources.
 
     Preferred is the text of a source under this licence alone; each source's own text stands in `data/licences/`.
     """
     found: dict[str, bytes] = {}
-    evidence = read_json(release / "data" / "extracted.json")
-    sources = sorted(read_json(release / "data" / "sources.json"), key=lambda s: (" " in s["licence"], s["purl"]))
-    for source in sources:
-        files = evidence[source["purl"]]["licences"]
+    for source, files in sorted(evidence(release), key=lambda pair: (" " in pair[0]["licence"], pair[0]["purl"])):
         for identifier in identifiers(source["licence"]):
             # Of several files, the one whose name tells the licence: LICENSE.MIT, LICENSE.APACHE2, LICENSE.BSD.
             word = identifier.split("-")[0].lower()
             path = next((path for path in source["licence_files"] if word in path.lower()), source["licence_files"][0])
-            text = release / "data" / "licences" / f"{files[path]}.txt"
-            found.setdefault(f"LICENSES/{identifier}.txt", text.read_bytes())
+            found.setdefault(f"LICENSES/{identifier}.txt", (release / files[path]).read_bytes())
     return {**found, f"LICENSES/{OURS}.txt": (release / "LICENSE").read_bytes()}
 
 
@@ -92,6 +101,10 @@ def reuse_toml(release: Path) -> bytes:
         ("data/documents/**", of_documents(release), others),
         ("data/licences/**", of_documents(release), others),
     ]
+    for record in sets_of_others(release):
+        tables.append((f"evaluation/data/{record['name']}.parquet", record["licence"], others))
+        tables += [(f"evaluation/data/licences/{sha}.txt", record["licence"], others)
+                   for sha in sorted(set(record["licences"].values()))]  # fmt: skip
     lines = ["version = 1"]
     for path, licence, holder in tables:
         lines += ["", "[[annotations]]", f'path = "{path}"', f'SPDX-FileCopyrightText = "{holder}"']

@@ -1,0 +1,116 @@
+"""Evaluation sets: our own and files of JSON lines, pinned; what is no item is named by file and line."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from train.artifact import digest, inventory, read_json
+from train.config import ConfigError, UserError, build
+from train.data.benchmarks import BenchmarksConfig, gather
+from train.data.tables import ITEM, read_rows
+from train.world import Machine, World
+
+WORLD = World(0, 1, Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled"))
+PAIR = {"sentence_good": "Nora sees herself.", "sentence_bad": "Nora sees himself.", "pairID": "7"}
+FILES = {
+    "agreement.jsonl": [PAIR, {**PAIR, "sentence_good": "He runs.", "UID": "verbs"}],
+    "questions.jsonl": [{"text": "What is the answer, and why?"}],
+}
+
+
+def settings(folder, files=FILES, name="grammar", own=None):
+    """The config of one set of `files`, which are written to `folder`."""
+    written = {name: "".join(json.dumps(row) + "\n" for row in rows) for name, rows in files.items()}
+    written["LICENSE"] = "do as you like"
+    (folder / "sets").mkdir()
+    for path, text in written.items():
+        (folder / "sets" / path).write_text(text)
+    source = {
+        "kind": "files", "path": "sets", "purl": f"pkg:generic/{name}@1", "licence": "CC-BY-4.0",
+        "licence_files": ["LICENSE"], "attribution": "somebody", "language": "en", "include": ["*.jsonl"],
+        "exclude": [], "sha256": digest({p: hashlib.sha256(t.encode()).hexdigest() for p, t in written.items()}),
+    }  # fmt: skip
+    return build(BenchmarksConfig, {"pairs": own, "raw": {"sources": [source]}})
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def rows(out, name):
+    return list(read_rows([out / "sets" / f"{name}.parquet"]))
+
+
+def test_our_own_set(tmp_path):
+    gather(build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 3}, "raw": None}), {}, tmp_path, WORLD)
+    found = rows(tmp_path, "pairs")
+    assert list(found[0]) == ITEM.names
+    assert [row["id"] for row in found[:4]] == [
+        *(f"subject_verb_agreement:{n}" for n in (1, 2, 3)), "agreement_past_a_noun:1",
+    ]  # fmt: skip
+    assert all(row["set"] == "pairs" and row["text"] != row["contrast"] for row in found)
+    (record,) = read_json(tmp_path / "sets.json")
+    assert (record["name"], record["licence"], record["items"]) == ("pairs", "Apache-2.0", len(found))
+    assert set(record["groups"].values()) == {3}
+
+
+def test_files_of_pairs_and_of_texts(tmp_path):
+    gather(settings(tmp_path, own={"seed": 1, "count": 1}), {}, tmp_path / "out", WORLD)
+    assert [tuple(row.values()) for row in rows(tmp_path / "out", "grammar")] == [
+        ("grammar", "agreement", "agreement.jsonl:1", "Nora sees herself.", "Nora sees himself."),
+        ("grammar", "verbs", "agreement.jsonl:2", "He runs.", "Nora sees himself."),
+        ("grammar", "questions", "questions.jsonl:1", "What is the answer, and why?", ""),
+    ]
+    own, record = read_json(tmp_path / "out" / "sets.json")
+    assert own["name"] == "pairs"
+    assert (record["name"], record["licence"], record["items"]) == ("grammar", "CC-BY-4.0", 3)
+    assert record["groups"] == {"agreement": 1, "verbs": 1, "questions": 1}
+    text = tmp_path / "out" / "licences" / f"{record['licences']['LICENSE']}.txt"
+    assert text.read_text() == "do as you like"
+
+
+def test_any_number_of_workers_gathers_the_same_bytes(tmp_path):
+    config = settings(tmp_path, own={"seed": 1, "count": 2})
+    for size in (1, 2, 3):
+        for rank in reversed(range(size)):
+            gather(config, {}, tmp_path / str(size), World(rank, size, WORLD.machine))
+    assert inventory(tmp_path / "1") == inventory(tmp_path / "2") == inventory(tmp_path / "3")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sentence_good": "alone"},
+        {"text": 7},
+        {"text": None},
+        {"text": "\ud800"},
+        {"text": "x", "UID": 3},
+        ["text"],
+        5,
+        {},
+    ],
+)
+def test_a_line_that_is_no_item_is_named(tmp_path, wrong):
+    config = settings(tmp_path, {"one.jsonl": [PAIR, wrong]})
+    with pytest.raises(UserError) as caught:
+        gather(config, {}, tmp_path / "out", WORLD)
+    assert str(caught.value).startswith("pkg:generic/grammar@1: one.jsonl, line 2: expected a JSON object with")
+
+
+def test_a_set_without_items_and_a_set_that_has_changed_are_errors(tmp_path):
+    config = settings(tmp_path, {"one.jsonl": []})
+    with pytest.raises(UserError, match=r"the set 'grammar' has no items"):
+        gather(config, {}, tmp_path / "out", WORLD)
+    (tmp_path / "sets" / "one.jsonl").write_text(json.dumps(PAIR))
+    with pytest.raises(UserError, match=r"expected sha256"):
+        gather(config, {}, tmp_path / "other", WORLD)
+
+
+def test_config_invariants(tmp_path):
+    with pytest.raises(ConfigError, match=r"count: expected 1 to 200, got 0"):
+        build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 0}, "raw": None})
+    with pytest.raises(ConfigError, match=r"there is more than one set 'pairs'"):
+        settings(tmp_path, name="pairs")

@@ -1,0 +1,93 @@
+"""How much of what is measured on stands in the training text too, word for word and token for token.
+
+Selection has dropped the training documents that give an evaluation item away, and those that share much with a
+held-out document; what is left is told here. The n-grams of what is evaluated are held in memory, and the training
+text is read once, a piece at a time.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.data import tokenizer
+from train.data.contamination import WORDS
+from train.data.ngrams import Index, Numbers, mixed, words
+from train.data.selected import kept_documents
+from train.data.tables import read_rows
+from train.data.tokens import read_tokens
+from train.world import World
+
+TOKENS = 13  # an n-gram
+AT_A_TIME = 1 << 20  # tokens of the training text
+
+
+def overlap(inputs: Mapping[str, Path], world: World) -> dict[str, Any]:
+    """`overlap.json`: for each evaluation set and for the held-out split, what the training text holds of it.
+
+    Counted are the different n-grams of each item: of 13 words or tokens, or all of a shorter item as one. `found`
+    lists the items of which any n-gram stands in the training text.
+    """
+    items = list(read_rows(sorted((inputs["benchmarks"] / "sets").glob("*.parquet")), ["set", "id", "text"]))
+    held_out = list(kept_documents(inputs["selected"], "held_out"))
+    texts = [row["text"] for row in (*items, *held_out)]
+    encoded = tokenizer.load(inputs["tokenizer"]).encode(texts)
+    indexes = {
+        "words": Index((words(text).numbers for text in texts), WORDS),
+        "tokens": Index((numbers_of(np.array(tokens)) for tokens in encoded), TOKENS),
+    }
+    training = world.track(kept_documents(inputs["selected"], "train"), "documents compared")
+    pieces = {
+        "words": (words(row["text"]).numbers for row in training),
+        "tokens": token_pieces(read_tokens(inputs["tokens"], "train")),
+    }
+    shared = {unit: seen(index, pieces[unit]) for unit, index in indexes.items()}
+    names = [(row["set"], row["id"]) for row in items] + [("", row["id"]) for row in held_out]
+    rows = [
+        (name, {unit: {"ngrams": int(indexes[unit].sizes[i]), "shared": int(shared[unit][i])} for unit in indexes})
+        for i, name in enumerate(names)
+    ]
+    sets = {name: summary(list(of_set)) for name, of_set in groupby(rows, key=lambda row: row[0][0])}
+    return {
+        "lengths": {"words": WORDS, "tokens": TOKENS},
+        "held_out": sets.pop("", None),
+        "sets": sets,
+    }
+
+
+def summary(rows: Sequence[tuple[tuple[str, str], dict[str, dict[str, int]]]]) -> dict[str, Any]:
+    """One evaluation set: n-grams in all and shared, their share, and the items that share any."""
+    total: dict[str, Any] = {"items": len(rows), "found": {}}
+    for (_, id), counts in rows:
+        if any(count["shared"] for count in counts.values()):
+            total["found"][id] = counts
+    for unit in rows[0][1]:
+        ngrams, shared = (sum(counts[unit][what] for _, counts in rows) for what in ("ngrams", "shared"))
+        having = sum(counts[unit]["shared"] > 0 for _, counts in rows)
+        total[unit] = {"ngrams": ngrams, "shared": shared, "share": round(shared / max(1, ngrams), 6), "items": having}
+    return total
+
+
+def seen(index: Index, texts: Iterable[Numbers]) -> Sequence[int]:
+    """How many different n-grams of each owner of `index` stand in any of `texts`."""
+    found = {length: np.zeros(len(table.grams), bool) for length, table in index.tables.items()}
+    for text in texts:
+        for length, _, rows in index.find(text):
+            found[length][rows] = True
+    return index.shared({length: np.flatnonzero(rows) for length, rows in found.items()}).tolist()
+
+
+def token_pieces(tokens: np.ndarray) -> Iterator[Numbers]:
+    """The flat array of a split, in pieces that together hold each n-gram.
+
+    Documents are kept apart by the end-of-text mark between them, which nothing that is evaluated holds.
+    """
+    for start in range(0, len(tokens), AT_A_TIME):
+        yield numbers_of(tokens[start : start + AT_A_TIME + TOKENS - 1])
+
+
+def numbers_of(tokens: np.ndarray) -> Numbers:
+    """A number for each token, its bits mixed."""
+    return mixed(np.asarray(tokens).astype(np.uint64) + np.uint64(1))
