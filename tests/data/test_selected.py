@@ -1,30 +1,38 @@
 import hashlib
 import json
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from train.artifact import inventory
 from train.config import ConfigError, UserError, build, plain
+from train.data.rules import COMPARISONS, PREDICATES, Thresholds
 from train.data.selected import SelectedConfig, add, kept_documents, nested, select, split
 from train.data.tables import DOCUMENT, ITEM, read_rows, write_rows
 from train.world import Machine, World
 
 MACHINE = Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled")
+OFF = dict.fromkeys(field.name for field in fields(Thresholds))
 CONFIG = SelectedConfig(
+    **{
+        **OFF,
+        "email_addresses": "<email>",
+        "ip_addresses": "<ip>",
+        "phone_numbers": "<phone>",
+        "secrets": "<secret>",
+        "too_short": 10,
+        "too_long": 2000,
+        "mostly_symbols": 0.5,
+        "duplicate_lines": 0.25,
+    },
     parts=3,
     held_out=0.25,
     licences=("MIT", "Apache-2.0"),
-    email_addresses="<email>",
-    secrets="<secret>",
-    too_short=10,
-    too_long=2000,
-    mostly_symbols=0.5,
-    repeated_lines=0.5,
     near_duplicates=0.9,
     contaminated=0.2,
+    excluded={},
 )
 
 
@@ -73,7 +81,7 @@ def test_what_is_kept_and_why_the_rest_is_not(tmp_path):
         ("000.txt", "b@1"): ("dropped", "exact_duplicates", "same text as 003.txt of pkg:generic/a@1"),
         ("short.txt", "a@1"): ("dropped", "too_short", "5 characters"),
         ("symbols.txt", "b@1"): ("dropped", "mostly_symbols", "0.9130 of characters"),
-        ("lines.txt", "a@1"): ("dropped", "repeated_lines", "0.9231 of the text"),
+        ("lines.txt", "a@1"): ("dropped", "duplicate_lines", "0.3333 of lines"),
         ("also.txt", "a@1"): ("redacted", "email_addresses", "2 replaced"),
         ("mail.txt", "a@1"): ("dropped", "exact_duplicates", "same text as also.txt of pkg:generic/a@1"),
     }
@@ -92,9 +100,10 @@ def test_counts_close(tmp_path):
     size = sum(len(row["text"]) for row in ROWS)
     assert counts["raw"] == {"documents": 66, "bytes": size}
     assert counts["kept"]["documents"] == 61
-    assert {reason: entry["documents"] for reason, entry in counts["dropped"].items()} == {
-        "too_short": 1, "too_long": 0, "mostly_symbols": 1, "repeated_lines": 1, "exact_duplicates": 2,
-        "near_duplicates": 0, "contaminated": 0,
+    reasons = {reason: entry["documents"] for reason, entry in counts["dropped"].items()}
+    every = ("excluded", "no_licence", *(rule.__name__ for rule in (*PREDICATES, *COMPARISONS)))
+    assert reasons == dict.fromkeys(every, 0) | {
+        "too_short": 1, "mostly_symbols": 1, "duplicate_lines": 1, "exact_duplicates": 2,
     }  # fmt: skip
     assert counts["redacted"]["email_addresses"] == {"documents": 1, "occurrences": 2, "bytes": 24 - 14}
     assert counts["redacted"]["secrets"] == {"documents": 0, "occurrences": 0, "bytes": 0}
@@ -206,6 +215,73 @@ def test_a_licence_outside_the_list_stops_the_build(tmp_path):
     assert not (tmp_path / "out" / "documents").exists()
 
 
+def test_the_ledger_has_the_first_reason_in_the_order_of_the_rules(tmp_path):
+    config = replace(CONFIG, few_words=9, excluded={MANY[1]["id"]: "2026-11-20: asked by its author"})
+    rows = [*ROWS, row("short", "none.txt", "pkg:generic/c@1", "NOASSERTION")]
+    out = selected(tmp_path, rows, config)
+    reasons = {entry["path"]: (entry["reason"], entry["detail"]) for entry in ledger(out)}
+    assert reasons["001.txt"] == ("excluded", "2026-11-20: asked by its author")
+    assert reasons["none.txt"] == ("no_licence", "licence NOASSERTION")
+    assert reasons["short.txt"] == ("too_short", "5 characters")
+    assert reasons["lines.txt"] == ("few_words", "5 words")
+    held = [row["path"] for name in ("train", "held_out") for row in kept_documents(out, name)]
+    assert "001.txt" not in held and "none.txt" not in held
+    counts = json.loads((out / "counts.json").read_text())
+    assert counts["dropped"]["excluded"] == {"documents": 1, "bytes": len(MANY[1]["text"])}
+    assert counts["licences"]["NOASSERTION"]["kept"] == {"documents": 0, "bytes": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        (MANY[3]["id"], 2),  # the same text stands in another source, and goes there too
+        ("pkg:generic/a@1#003.txt", 1),
+        ("pkg:generic/b@1", 2),
+    ],
+)
+def test_what_somebody_asked_to_leave_out_is_left_out_and_its_text_is_nowhere(tmp_path, name, gone):
+    rows = [
+        {**row, "text": row["text"].replace("text", "secrecy")} if row["path"] == "003.txt" else row for row in ROWS
+    ]
+    out = selected(tmp_path, rows, replace(CONFIG, excluded={name: "2026-11-20: asked"}))
+    entries = [entry for entry in ledger(out) if entry["reason"] == "excluded"]
+    assert [entry["detail"] for entry in entries] == ["2026-11-20: asked"] * gone
+    columns = {name for path in out.rglob("*.parquet") for row in read_rows([path]) for name in row.values()}
+    assert not any("secrecy" in str(value) for value in columns) or name.endswith("b@1")
+    assert not list(out.rglob("dealt-*"))
+
+
+def test_an_exclusion_that_matches_nothing_stops_the_build(tmp_path):
+    excluded = {MANY[1]["id"]: "2026-11-20: asked", "pkg:generic/a@1#gone.txt": "why", "f" * 64: "why"}
+    with pytest.raises(UserError) as caught:
+        selected(tmp_path, config=replace(CONFIG, excluded=excluded))
+    first, second = str(caught.value).split("\n")
+    assert first.startswith("data.selected.excluded: pkg:generic/a@1#gone.txt matches no document as extracted; give ")
+    assert second.startswith(f"data.selected.excluded: {'f' * 64} matches no")
+    assert not (tmp_path / "out" / "documents").exists()
+
+
+def test_a_source_left_out_needs_no_licence_that_is_allowed(tmp_path):
+    rows = [*ROWS, row("text " * 9, "x", "pkg:generic/c@2", "CC-BY-SA-4.0")]
+    out = selected(tmp_path, rows, replace(CONFIG, excluded={"pkg:generic/c@2": "2026-11-20: share-alike"}))
+    assert [entry["path"] for entry in ledger(out) if entry["reason"] == "excluded"] == ["x"]
+
+
+def test_a_rule_that_is_switched_off_finds_nothing(tmp_path):
+    config = replace(CONFIG, too_short=None, mostly_symbols=None, duplicate_lines=None, email_addresses=None)
+    reasons = {entry["reason"] for entry in ledger(selected(tmp_path, config=config))}
+    assert reasons == {"exact_duplicates"}
+
+
+def test_every_find_is_replaced_and_counted(tmp_path):
+    text = "Call +44 20 7946 0958 or +44 20 7946 0959, or see 93.184.216.34 for more.\n"
+    out = selected(tmp_path, [*ROWS, row(text, "call.txt")])
+    found = {entry["reason"]: entry["detail"] for entry in ledger(out) if entry["path"] == "call.txt"}
+    assert found == {"ip_addresses": "1 replaced", "phone_numbers": "2 replaced"}
+    redacted = json.loads((out / "counts.json").read_text())["redacted"]["phone_numbers"]
+    assert redacted == {"documents": 1, "occurrences": 2, "bytes": 2 * (16 - 7)}
+
+
 @pytest.mark.parametrize(
     ("rows", "config", "message"),
     [
@@ -229,7 +305,16 @@ def test_nothing_left_is_one_clear_line(tmp_path, rows, config, message):
         ("held_out", 0, "held_out: expected between 0 and 1"),
         ("held_out", 1, "held_out: expected between 0 and 1"),
         ("licences", [], "licences: expected at least one"),
-        ("too_long", 9, "too_short: expected 0 to too_long (9), got 10"),
+        ("licences", ["Apache 2"], "got 'Apache 2': 'Apache 2' is no SPDX expression"),
+        ("licences", ["MIT OR Apache-2.0"], "licences: expected SPDX identifiers one by one"),
+        ("too_long", 9, "too_short: expected at most too_long (9), got 10"),
+        ("too_short", -1, "too_short: expected 0 or more, got -1"),
+        ("few_alphabetic_words", 1.5, "few_alphabetic_words: expected 0 to 1"),
+        ("top_ngrams", [0.1, 2.0], "top_ngrams: expected 0 to 1, got 2.0"),
+        ("top_ngrams", [0.1, 0.1, 0.1, 0.1], "top_ngrams: expected at most 3 shares, got 4"),
+        ("language", {"en": 101}, "language: expected 1 to 100 per cent"),
+        ("excluded", {"f" * 64: " "}, "expected when and why"),
+        ("phone_numbers", "93.184.216.34", "would itself be redacted"),
         ("mostly_symbols", 1.1, "mostly_symbols: expected 0 to 1"),
         ("email_addresses", "ann@site.org", "would itself be redacted"),
     ],

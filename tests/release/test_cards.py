@@ -44,6 +44,7 @@ def test_the_data_card_holds_what_people_wrote_and_what_records_say(release):
     assert f"{counts['raw']['documents']:,} extracted = {counts['kept']['documents']:,} kept" in card
     assert source["purl"] in card
     assert "| too_short | Fewer characters than the threshold. | 900 |" in card
+    assert "| 2026-11-20: asked" not in card and "| excluded |" in card
 
 
 def test_front_matter_of_a_human_card_is_told_apart():

@@ -6,96 +6,100 @@ which shows the first line of its docstring.
 * A predicate takes (text, threshold) and returns what it saw, or None when the text passes.
 * A redactor takes (text, mark) and returns the text with `mark` in the place of each find, and how many it found.
 
-Redactors run first and predicates judge what is left, so each rule can be checked again on the text we keep.
+Redactors run first and predicates judge what is left, so each rule can be checked again on the text we keep. The
+ledger holds the first reason that applies; `PREDICATES` is their order, the cheap ones first.
+
+Predicates stand in `quality.py`, `repetition.py` and `language.py`, redactors in `redaction.py`, and here what does not
+lie in a document's text. Published thresholds stand in the docstrings, after the recipes' names: Gopher (Rae et al.
+2021, arXiv 2112.11446, appendix A), C4 (Raffel et al. 2020, arXiv 1910.10683, section 2.2), FineWeb (Penedo et al.
+2024, arXiv 2406.17557, section 3). They were found for web pages; `configs/data/` says where a corpus departs, and why.
 """
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from license_expression import ExpressionError, get_spdx_licensing
 
+from train.config import did_you_mean
+from train.data import quality, redaction, repetition
 from train.data.contamination import contaminated
+from train.data.language import language
 
-Predicate = Callable[[str, float], str | None]
-Redactor = Callable[[str, str], tuple[str, int]]
-
-
-def too_short(text: str, threshold: float) -> str | None:
-    """Fewer characters than the threshold."""
-    return f"{len(text)} characters" if len(text) < threshold else None
+Predicate = Callable[[str, Any], str | None]
 
 
-def too_long(text: str, threshold: float) -> str | None:
-    """More characters than the threshold."""
-    return f"{len(text)} characters" if len(text) > threshold else None
+@dataclass(frozen=True)
+class Thresholds:
+    """The setting of each rule, by the rule's name; null switches a rule off."""
+
+    email_addresses: str | None  # what takes their place
+    ip_addresses: str | None  # what takes their place
+    phone_numbers: str | None  # what takes their place
+    secrets: str | None  # what takes their place
+    too_short: int | None  # characters
+    too_long: int | None  # characters
+    few_words: int | None
+    many_words: int | None
+    short_words: float | None  # characters, on average
+    long_words: float | None  # characters, on average
+    mostly_symbols: float | None  # share of characters
+    symbols_per_word: float | None
+    few_alphabetic_words: float | None  # share of words
+    few_stop_words: int | None
+    few_sentences: int | None
+    bullet_lines: float | None  # share of lines
+    ellipsis_lines: float | None  # share of lines
+    short_lines: float | None  # share of lines
+    few_punctuated_lines: float | None  # share of lines
+    curly_brackets: int | None
+    lorem_ipsum: int | None
+    duplicate_lines: float | None  # share of lines
+    duplicate_line_characters: float | None  # share of the text
+    duplicate_paragraphs: float | None  # share of paragraphs
+    duplicate_paragraph_characters: float | None  # share of the text
+    top_ngrams: tuple[float, ...] | None  # shares of the text, for 2, 3, 4 words
+    duplicate_ngrams: tuple[float, ...] | None  # shares of the text, for 5 to 10 words
+    language: dict[str, int] | None  # language -> least per cent of the text; needs the extra `language`
+
+    def __post_init__(self) -> None:
+        for field in fields(Thresholds):
+            value = getattr(self, field.name)
+            self._check(field.name, value if isinstance(value, tuple) else () if value is None else (value,))
+        for few, many in (("too_short", "too_long"), ("few_words", "many_words"), ("short_words", "long_words")):
+            low, high = getattr(self, few), getattr(self, many)
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"{few}: expected at most {many} ({high}), got {low}")
+        for name, most in (("top_ngrams", 3), ("duplicate_ngrams", 6)):
+            if len(getattr(self, name) or ()) > most:
+                raise ValueError(f"{name}: expected at most {most} shares, got {len(getattr(self, name))}")
+
+    def _check(self, name: str, values: Iterable[Any]) -> None:
+        share = name not in ("short_words", "long_words", "symbols_per_word")
+        for value in values:
+            if isinstance(value, str) and any(other(value, "")[1] for other in REDACTORS):
+                raise ValueError(f"{name}: the mark {value!r} would itself be redacted")
+            if isinstance(value, int | float) and (value < 0 or (share and isinstance(value, float) and value > 1)):
+                raise ValueError(
+                    f"{name}: expected {'0 to 1' if isinstance(value, float) else '0 or more'}, got {value}"
+                )
+            if isinstance(value, dict) and not all(0 < per_cent <= 100 for per_cent in value.values()):
+                raise ValueError(f"{name}: expected 1 to 100 per cent, got {value}")
 
 
-def mostly_symbols(text: str, threshold: float) -> str | None:
-    """A larger share of characters than the threshold is neither a letter nor white space: tables, dumps, markup."""
-    share = len(PROSE.sub("", text)) / max(1, len(text))
-    return f"{share:.4f} of characters" if share > threshold else None
+def excluded(row: Mapping[str, Any], entries: Mapping[str, str]) -> str | None:
+    """Somebody asked for the document, or for all of its source, to be left out; the ledger holds the reason given."""
+    return next((entries[name] for name in names(row) if name in entries), None)
 
 
-PROSE = re.compile(r"[^\W\d_]+|\s+")
+def names(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What a document can be excluded by: its id as extracted, its source's purl, or the purl and #path."""
+    return row["id"], row["source"], f"{row['source']}#{row['path']}"
 
 
-def repeated_lines(text: str, threshold: float) -> str | None:
-    """A larger share of the text than the threshold stands in lines that occur more than once."""
-    lines = Counter(line for line in map(str.strip, text.splitlines()) if line)
-    total = sum(len(line) * times for line, times in lines.items())
-    repeated = sum(len(line) * times for line, times in lines.items() if times > 1)
-    share = repeated / max(1, total)
-    return f"{share:.4f} of the text" if share > threshold else None
-
-
-def email_addresses(text: str, mark: str) -> tuple[str, int]:
-    """E-mail addresses, replaced by a mark. Those at reserved example domains (RFC 2606) belong to nobody and stay."""
-    if "@" not in text:
-        return text, 0
-    return EMAIL.subn(lambda _: mark, text)
-
-
-# Beside example domains, `git@host` (a way to reach a repository) and `@person@host` (a page) stay.
-EMAIL = re.compile(
-    r"(?<![\w.+%@-])(?!git@)[A-Za-z0-9][\w.+%-]{0,63}@"
-    r"(?!(?i:(?:[\w-]+\.)*(?:example(?:\.(?:com|net|org))?|test|invalid|localhost))(?![\w-]|\.\w))"
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.)+[A-Za-z]{2,24}(?![\w@])"
-)
-
-
-def secrets(text: str, mark: str) -> tuple[str, int]:
-    """Private keys and access tokens of well-known services, replaced by a mark; only forms hard to mistake."""
-    return SECRET.subn(lambda _: mark, text) if SECRET_HINT.search(text) else (text, 0)
-
-
-SECRET = re.compile(
-    "|".join(
-        (
-            # Placeholders with `...` for a body stay. Nothing is tried twice, however a text is made.
-            r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-            r"(?>(?:(?!-----)[\s\S]){0,400}?[A-Za-z0-9+/]{40})(?:(?!-----)[\s\S]){0,20000}+"
-            r"-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----",
-            r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b",  # AWS access key id
-            r"\bgh[pousr]_[A-Za-z0-9]{36,251}\b",  # GitHub
-            r"\bgithub_pat_[A-Za-z0-9_]{60,255}\b",
-            r"\bglpat-[\w-]{20,}\b",  # GitLab
-            r"\bxox[abeoprs]-[A-Za-z0-9-]{20,}\b",  # Slack
-            r"\bhttps://hooks\.slack\.com/services/T\w{8,}/B\w{8,}/\w{20,}",
-            r"\bAIza[\w-]{35}(?![\w-])",  # Google
-            r"\bsk_live_[A-Za-z0-9]{20,}\b",  # Stripe
-            r"\bnpm_[A-Za-z0-9]{36}\b",
-            r"\bhf_[A-Za-z]{34}\b",  # Hugging Face
-            r"\bpypi-AgEIcHlwaS5vcmc[\w-]{50,}",
-            r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}",  # JSON Web Token
-        )
-    )
-)
-# The literal starts alone, to pass quickly over the many texts that hold none.
-SECRET_HINT = re.compile(
-    r"PRIVATE KEY|A[KS]IA|gh[pousr]_|github_pat_|glpat-|xox|slack|AIza|sk_live_|npm_|hf_|pypi-|eyJ"
-)
+def no_licence(licence: str) -> str | None:
+    """Nothing says under which licence the document is: SPDX NOASSERTION, or NONE."""
+    return f"licence {licence}" if licence in ("NOASSERTION", "NONE") else None
 
 
 def exact_duplicates(document: str, kept: str) -> str | None:
@@ -117,25 +121,56 @@ def licences(expression: str, allowed: Iterable[str]) -> str | None:
     try:
         wanted = spdx.parse(expression, validate=True)
     except ExpressionError as error:
-        return f"'{expression}' is no SPDX expression ({error})"
-    names = set(allowed)
+        hint = did_you_mean(expression, sorted(spdx.known_symbols))
+        return f"'{expression}' is no SPDX expression ({error}){hint}; where none is known write NOASSERTION"
+    listed = set(allowed)
 
     def within(node: Any) -> bool:
         if isinstance(node, spdx.AND):
             return all(map(within, node.args))
         if isinstance(node, spdx.OR):
             return any(map(within, node.args))
-        return str(node) in names
+        return str(node) in listed
 
-    return None if wanted is not None and within(wanted) else f"'{expression}' is not among {', '.join(sorted(names))}"
+    return None if wanted is not None and within(wanted) else f"'{expression}' is not among {', '.join(sorted(listed))}"
 
 
-PREDICATES: tuple[Predicate, ...] = (too_short, too_long, mostly_symbols, repeated_lines)
-REDACTORS: tuple[Redactor, ...] = (email_addresses, secrets)
+REDACTORS: tuple[redaction.Redactor, ...] = (
+    redaction.email_addresses,
+    redaction.ip_addresses,
+    redaction.phone_numbers,
+    redaction.secrets,
+)
+PREDICATES: tuple[Predicate, ...] = (
+    quality.too_short,
+    quality.too_long,
+    quality.few_words,
+    quality.many_words,
+    quality.short_words,
+    quality.long_words,
+    quality.mostly_symbols,
+    quality.symbols_per_word,
+    quality.few_alphabetic_words,
+    quality.few_stop_words,
+    quality.few_sentences,
+    quality.bullet_lines,
+    quality.ellipsis_lines,
+    quality.short_lines,
+    quality.few_punctuated_lines,
+    quality.curly_brackets,
+    quality.lorem_ipsum,
+    repetition.duplicate_lines,
+    repetition.duplicate_line_characters,
+    repetition.duplicate_paragraphs,
+    repetition.duplicate_paragraph_characters,
+    repetition.top_ngrams,
+    repetition.duplicate_ngrams,
+    language,
+)
 COMPARISONS = (exact_duplicates, near_duplicates, contaminated)  # with other documents and with evaluation sets
 
 
 def described() -> dict[str, str]:
     """Every rule's name and, in a sentence, what it finds; in the order in which they apply."""
-    named = (licences, *REDACTORS, *PREDICATES, *COMPARISONS)
+    named = (licences, excluded, no_licence, *REDACTORS, *PREDICATES, *COMPARISONS)
     return {rule.__name__: str(rule.__doc__).splitlines()[0] for rule in named}

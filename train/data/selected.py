@@ -9,7 +9,7 @@ Nothing depends on the order of the input or on the number of workers.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from heapq import merge
@@ -32,45 +32,43 @@ SPLITS = ("train", "held_out")
 
 
 @dataclass(frozen=True)
-class SelectedConfig:
-    """Thresholds by the names of their rules; `rules.py` says what each finds."""
+class SelectedConfig(rules.Thresholds):
+    """The rules' settings, and what is decided here; `rules.py` says what each rule finds."""
 
     parts: int  # fixed, so that any number of workers writes the same files; one part must fit in memory
     held_out: float  # share of documents
     licences: tuple[str, ...]  # SPDX
-    email_addresses: str  # what takes their place
-    secrets: str  # what takes their place
-    too_short: int  # characters
-    too_long: int  # characters
-    mostly_symbols: float  # share of characters
-    repeated_lines: float  # share of the text
     near_duplicates: float  # least similarity, as MinHash estimates it
     contaminated: float  # share of word 13-grams
+    excluded: dict[str, str]  # a document's id as extracted, a source's purl, or purl#path -> when and why
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.parts <= 512:  # as many files are open at once
             raise ValueError(f"parts: expected 1 to 512, got {self.parts}")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out: expected between 0 and 1, got {self.held_out}")
         if not self.licences:
             raise ValueError("licences: expected at least one SPDX identifier, got none")
-        if not 0 <= self.too_short <= self.too_long:
-            raise ValueError(f"too_short: expected 0 to too_long ({self.too_long}), got {self.too_short}")
-        for name in ("mostly_symbols", "repeated_lines", "near_duplicates", "contaminated"):
+        for name in ("near_duplicates", "contaminated"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
-        for redactor in rules.REDACTORS:
-            mark = getattr(self, redactor.__name__)
-            if any(other(mark, "")[1] for other in rules.REDACTORS):
-                raise ValueError(f"{redactor.__name__}: the mark {mark!r} would itself be redacted")
+        for licence in self.licences:
+            if problem := rules.licences(licence, [licence]):
+                raise ValueError(f"licences: expected SPDX identifiers one by one, got {licence!r}: {problem}")
+        for name, reason in self.excluded.items():
+            if not reason.strip():
+                raise ValueError(f"excluded: {name}: expected when and why, got nothing")
 
 
 def select(config: SelectedConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
     """Write `documents/`, `ledger/` and `counts/` part by part, then their sum `counts.json`.
 
-    Raises UserError when a source's licence is not allowed, when nothing is kept, and when a split is empty.
+    Raises UserError when a source's licence is not allowed, when an entry of `excluded` names nothing that is there,
+    when nothing is kept, and when a split is empty.
     """
     paths = sorted((inputs["documents"] / "documents").glob("*.parquet"))
+    check_excluded(config, paths)
     check_licences(config, paths)
     # Texts on their way to their part; no product, and like all that is named so gone when the artifact is sealed.
     judged = out / WITNESS / ".judged.tmp"
@@ -104,9 +102,25 @@ def name(part: int) -> str:
     return f"part-{part:04d}"
 
 
+def check_excluded(config: SelectedConfig, paths: list[Path]) -> None:
+    """Refuse entries of `config.excluded` that match no document: somebody's wish would pass unheeded."""
+    rows = read_rows(paths, ["id", "source", "path"])
+    matched = {name for row in rows for name in rules.names(row)} if config.excluded else set()
+    problems = [
+        f"data.selected.excluded: {name} matches no document as extracted; give an id, a source's purl, or purl#path "
+        "(the ledger's `became` leads from the id of a redacted document to this one), or take the entry out"
+        for name in config.excluded
+        if name not in matched
+    ]
+    if problems:
+        raise UserError("\n".join(problems))
+
+
 def check_licences(config: SelectedConfig, paths: list[Path]) -> None:
-    """Refuse sources whose licence is not among `config.licences`."""
-    sources = sorted({(row["source"], row["licence"]) for row in read_rows(paths, ["source", "licence"])})
+    """Refuse sources whose licence is not among `config.licences`, but for documents that are dropped unlicensed."""
+    rows = read_rows(paths, ["id", "source", "path", "licence"])
+    wanted = (row for row in rows if not any(leave_out(config, row)))
+    sources = sorted({(row["source"], row["licence"]) for row in wanted})
     found = [(source, rules.licences(licence, config.licences)) for source, licence in sources]
     problems = [
         f"{source}: licence {problem}; accept it in data.selected.licences, or leave the source out of data.raw"
@@ -134,18 +148,37 @@ def judge(config: SelectedConfig, row: dict[str, Any]) -> dict[str, Any]:
     `judgement` holds the `id` and `bytes` of the document as extracted, `redacted` (reason -> occurrences and the
     bytes by which the text grew shorter), and `dropped` (the first reason and what the rule saw) or None.
     """
-    text, redacted, dropped = row["text"], {}, None
-    for redactor in rules.REDACTORS:
+    text, redacted = row["text"], {}
+    for redactor, mark in settings(config, rules.REDACTORS):
         before = len(text.encode())
-        text, found = redactor(text, getattr(config, redactor.__name__))
+        text, found = redactor(text, mark)
         if found:
             redacted[redactor.__name__] = {"occurrences": found, "bytes": before - len(text.encode())}
-    for predicate in rules.PREDICATES:
-        if saw := predicate(text, getattr(config, predicate.__name__)):
-            dropped = (predicate.__name__, saw)
-            break
+    dropped = next(reasons(config, row, text), None)
     judgement = {"id": row["id"], "bytes": len(row["text"].encode()), "redacted": redacted, "dropped": dropped}
     return {**row, "text": text, "id": hashlib.sha256(text.encode()).hexdigest(), "judgement": judgement}
+
+
+def reasons(config: SelectedConfig, row: dict[str, Any], text: str) -> Iterator[tuple[str, str]]:
+    """Why the rules would drop a document, each reason with what the rule saw; the first one is in the ledger."""
+    yield from leave_out(config, row)
+    for predicate, threshold in settings(config, rules.PREDICATES):
+        if saw := predicate(text, threshold):
+            yield predicate.__name__, saw
+
+
+def leave_out(config: SelectedConfig, row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Reasons that do not lie in the text."""
+    if saw := rules.excluded(row, config.excluded):
+        yield "excluded", saw
+    if saw := rules.no_licence(row["licence"]):
+        yield "no_licence", saw
+
+
+def settings(config: SelectedConfig, those: Sequence[Callable[..., Any]]) -> Iterator[tuple[Callable[..., Any], Any]]:
+    """Those rules that are not switched off, each with its setting."""
+    found = ((rule, getattr(config, rule.__name__)) for rule in those)
+    return ((rule, setting) for rule, setting in found if setting is not None)
 
 
 def arrange(config: SelectedConfig, files: Sequence[Path]) -> list[dict[str, Any]]:
@@ -245,8 +278,9 @@ def entries(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def count(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Documents and bytes of a part: as extracted (`raw`, `dropped`), as kept, and what redaction took from those."""
     counts: Counter[tuple[str, ...]] = Counter()
-    for predicate in (*rules.PREDICATES, *rules.COMPARISONS):  # a rule that finds nothing counts 0
-        counts.update({("dropped", predicate.__name__, unit): 0 for unit in ("documents", "bytes")})
+    every = (rules.excluded, rules.no_licence, *rules.PREDICATES, *rules.COMPARISONS)
+    for rule in every:  # one that finds nothing counts 0
+        counts.update({("dropped", rule.__name__, unit): 0 for unit in ("documents", "bytes")})
     for redactor in rules.REDACTORS:
         counts.update({("redacted", redactor.__name__, unit): 0 for unit in ("documents", "occurrences", "bytes")})
     for row in rows:

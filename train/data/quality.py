@@ -1,0 +1,158 @@
+"""Whether a text reads like prose, by its characters, words and lines. `rules.py` names the papers cited.
+
+Words are what white space separates, so the rules on words mean little for a language that writes none.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+
+
+@lru_cache(maxsize=1)  # the rules ask one after another about the same text
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+@lru_cache(maxsize=1)
+def vocabulary(text: str) -> Counter[str]:
+    """Each word, and how often it stands in the text."""
+    return Counter(words(text))
+
+
+@lru_cache(maxsize=1)
+def lines(text: str) -> list[str]:
+    """The lines that hold something, without indentation."""
+    return [line for line in map(str.strip, text.splitlines()) if line]
+
+
+def too_short(text: str, threshold: int) -> str | None:
+    """Fewer characters than the threshold."""
+    return f"{len(text)} characters" if len(text) < threshold else None
+
+
+def too_long(text: str, threshold: int) -> str | None:
+    """More characters than the threshold."""
+    return f"{len(text)} characters" if len(text) > threshold else None
+
+
+def few_words(text: str, threshold: int) -> str | None:
+    """Fewer words than the threshold. Gopher: 50."""
+    return f"{len(words(text))} words" if len(words(text)) < threshold else None
+
+
+def many_words(text: str, threshold: int) -> str | None:
+    """More words than the threshold. Gopher: 100,000."""
+    return f"{len(words(text))} words" if len(words(text)) > threshold else None
+
+
+def short_words(text: str, threshold: float) -> str | None:
+    """Words have fewer characters on average than the threshold. Gopher: 3."""
+    mean = _mean_length(text)
+    return f"{mean:.4f} characters a word" if mean < threshold else None
+
+
+def long_words(text: str, threshold: float) -> str | None:
+    """Words have more characters on average than the threshold. Gopher: 10."""
+    mean = _mean_length(text)
+    return f"{mean:.4f} characters a word" if mean > threshold else None
+
+
+def mostly_symbols(text: str, threshold: float) -> str | None:
+    """A larger share of characters than the threshold is neither a letter nor white space: tables, dumps, markup."""
+    symbols = len(text.encode("ascii", "ignore").translate(None, ASCII_PROSE))
+    symbols += sum(1 for sign in NOT_ASCII.findall(text) if not (sign.isalpha() or sign.isspace()))
+    share = symbols / max(1, len(text))
+    return more(share, threshold, "characters")
+
+
+ASCII_PROSE = bytes(code for code in range(128) if chr(code).isalpha() or chr(code).isspace())
+NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+def symbols_per_word(text: str, threshold: float) -> str | None:
+    """More hash signs, or more ellipses, for each word than the threshold. Gopher: 0.1."""
+    most = max(text.count("#"), text.count("...") + text.count("…")) / max(1, len(words(text)))
+    return f"{most:.4f} a word" if most > threshold else None
+
+
+def few_alphabetic_words(text: str, threshold: float) -> str | None:
+    """A smaller share of words than the threshold has a letter in it. Gopher: 0.80."""
+    count = sum(times for word, times in vocabulary(text).items() if word.isalpha() or LETTER.search(word))
+    share = count / max(1, len(words(text)))
+    return f"{share:.4f} of words" if share < threshold else None
+
+
+LETTER = re.compile(r"[^\W\d_]")
+
+
+def few_stop_words(text: str, threshold: int) -> str | None:
+    """Fewer of the words the, be, to, of, and, that, have, with than the threshold stand in the text. Gopher: 2."""
+    found = STOP_WORDS & set(map(str.lower, vocabulary(text)))
+    return f"{len(found)} stop words" if len(found) < threshold else None
+
+
+STOP_WORDS = frozenset(["the", "be", "to", "of", "and", "that", "have", "with"])
+
+
+def few_sentences(text: str, threshold: int) -> str | None:
+    """Fewer sentences than the threshold, counted by the marks that end them. C4: 3."""
+    count = len(SENTENCE.findall(text))
+    return f"{count} sentences" if count < threshold else None
+
+
+SENTENCE = re.compile(r"[.!?…][\"')\]`]*(?!\S)")
+
+
+def bullet_lines(text: str, threshold: float) -> str | None:
+    """A larger share of lines than the threshold begins with a bullet. Gopher: 0.90."""
+    return _lines_more(text, lambda line: line.startswith(BULLETS), threshold)
+
+
+BULLETS = ("•", "‣", "◦", "●", "▪", "- ", "* ", "+ ")
+
+
+def ellipsis_lines(text: str, threshold: float) -> str | None:
+    """A larger share of lines than the threshold ends with an ellipsis. Gopher: 0.30."""
+    return _lines_more(text, lambda line: line.endswith(("...", "…")), threshold)
+
+
+def short_lines(text: str, threshold: float) -> str | None:
+    """A larger share of lines than the threshold has fewer than 30 characters. FineWeb: 0.67."""
+    return _lines_more(text, lambda line: len(line) < 30, threshold)
+
+
+def few_punctuated_lines(text: str, threshold: float) -> str | None:
+    """A smaller share of lines than the threshold ends with a mark that ends a sentence. FineWeb: 0.12."""
+    count = sum(1 for line in lines(text) if line.endswith(TERMINAL))
+    share = count / max(1, len(lines(text)))
+    return f"{share:.4f} of lines" if share < threshold else None
+
+
+TERMINAL = (".", "!", "?", '"', "”", "…", "。")
+
+
+def curly_brackets(text: str, threshold: int) -> str | None:
+    """More curly brackets than the threshold, which web prose has no use for and code has. C4: 0."""
+    count = text.count("{")
+    return f"{count} curly brackets" if count > threshold else None
+
+
+def lorem_ipsum(text: str, threshold: int) -> str | None:
+    """The placeholder "lorem ipsum" more often than the threshold. C4: 0."""
+    count = text.lower().count("lorem ipsum")
+    return f"{count} times" if count > threshold else None
+
+
+def _mean_length(text: str) -> float:
+    return sum(map(len, words(text))) / max(1, len(words(text)))
+
+
+def _lines_more(text: str, wanted: Callable[[str], bool], threshold: float) -> str | None:
+    """What a predicate says when more than a share of lines is as `wanted`."""
+    return more(sum(map(wanted, lines(text))) / max(1, len(lines(text))), threshold, "lines")
+
+
+def more(share: float, threshold: float, of: str) -> str | None:
+    """What a predicate says of a share above its threshold."""
+    return f"{share:.4f} of {of}" if share > threshold else None
