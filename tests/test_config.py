@@ -114,8 +114,9 @@ def test_every_file_in_configs_composes_and_builds(group, name):
         sys.path.pop(0)
     from train.pipeline import Run
 
-    config = build(Run, compose([f"{group}={name}"]))
-    assert config.overrides == (f"{group}={name}",)
+    where = "rules@data.selected" if group == "rules" else group
+    config = build(Run, compose([f"{where}={name}"]))
+    assert config.overrides == (f"{where}={name}",)
     assert build(Run, plain(config)) == config
 
 

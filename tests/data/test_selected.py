@@ -210,7 +210,8 @@ def test_a_licence_outside_the_list_stops_the_build(tmp_path):
         selected(tmp_path, [*ROWS, row("text " * 9, "x", "pkg:generic/c@2", "CC-BY-SA-4.0")])
     assert str(caught.value) == (
         "pkg:generic/c@2: licence 'CC-BY-SA-4.0' is not among Apache-2.0, MIT; "
-        "accept it in data.selected.licences, or leave the source out of data.raw"
+        "accept it in data.selected.licences, leave the source out of data.raw, or give "
+        "NOASSERTION where no licence is known: such documents are dropped"
     )
     assert not (tmp_path / "out" / "documents").exists()
 

@@ -44,7 +44,14 @@ def test_the_data_card_holds_what_people_wrote_and_what_records_say(release):
     assert f"{counts['raw']['documents']:,} extracted = {counts['kept']['documents']:,} kept" in card
     assert source["purl"] in card
     assert "| too_short | Fewer characters than the threshold. | 900 |" in card
-    assert "| 2026-11-20: asked" not in card and "| excluded |" in card
+    assert "| excluded | Somebody asked for the document" in card
+
+
+def test_the_data_card_shows_what_was_left_out_and_why(copy):
+    config = read_json(copy / "code/config.json")
+    config["data"]["selected"]["excluded"] = {"pkg:generic/a@1#b.txt": "2026-11-20: asked by its author"}
+    write_json(copy / "code/config.json", config)
+    assert b'{"pkg:generic/a@1#b.txt": "2026-11-20: asked by its author"}' in cards.data_card(copy)
 
 
 def test_front_matter_of_a_human_card_is_told_apart():

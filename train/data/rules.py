@@ -122,7 +122,7 @@ def licences(expression: str, allowed: Iterable[str]) -> str | None:
         wanted = spdx.parse(expression, validate=True)
     except ExpressionError as error:
         hint = did_you_mean(expression, sorted(spdx.known_symbols))
-        return f"'{expression}' is no SPDX expression ({error}){hint}; where none is known write NOASSERTION"
+        return f"'{expression}' is no SPDX expression ({error}){hint}"
     listed = set(allowed)
 
     def within(node: Any) -> bool:

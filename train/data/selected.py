@@ -123,7 +123,8 @@ def check_licences(config: SelectedConfig, paths: list[Path]) -> None:
     sources = sorted({(row["source"], row["licence"]) for row in wanted})
     found = [(source, rules.licences(licence, config.licences)) for source, licence in sources]
     problems = [
-        f"{source}: licence {problem}; accept it in data.selected.licences, or leave the source out of data.raw"
+        f"{source}: licence {problem}; accept it in data.selected.licences, leave the source out of data.raw, or give "
+        "NOASSERTION where no licence is known: such documents are dropped"
         for source, problem in found
         if problem
     ]
