@@ -107,11 +107,11 @@ def name(part: int) -> str:
 def check_licences(config: SelectedConfig, paths: list[Path]) -> None:
     """Refuse sources whose licence is not among `config.licences`."""
     sources = sorted({(row["source"], row["licence"]) for row in read_rows(paths, ["source", "licence"])})
-    found = [(source, rules.licences(licence, config.licences)) for source, licence in sources]
+    found = {licence: rules.licences(licence, config.licences) for licence in {licence for _, licence in sources}}
     problems = [
         f"{source}: licence {problem}; accept it in data.selected.licences, or leave the source out of data.raw"
-        for source, problem in found
-        if problem
+        for source, licence in sources
+        if (problem := found[licence])
     ]
     if problems:
         raise UserError("\n".join(problems))
