@@ -140,7 +140,7 @@ class Table:
 
 @cache
 def _alphanumeric() -> NDArray[np.bool_]:
-    return np.array([chr(character).isalnum() for character in range(CHARACTERS)])
+    return np.frombuffer(bytes(map(str.isalnum, map(chr, range(CHARACTERS)))), bool)
 
 
 @cache

@@ -119,14 +119,13 @@ def check_excluded(config: SelectedConfig, paths: list[Path]) -> None:
 def check_licences(config: SelectedConfig, paths: list[Path]) -> None:
     """Refuse sources whose licence is not among `config.licences`, but for documents that are dropped unlicensed."""
     rows = read_rows(paths, ["id", "source", "path", "licence"])
-    wanted = (row for row in rows if not any(leave_out(config, row)))
-    sources = sorted({(row["source"], row["licence"]) for row in wanted})
-    found = [(source, rules.licences(licence, config.licences)) for source, licence in sources]
+    sources = sorted({(row["source"], row["licence"]) for row in rows if not any(leave_out(config, row))})
+    found = {licence: rules.licences(licence, config.licences) for licence in {licence for _, licence in sources}}
     problems = [
         f"{source}: licence {problem}; accept it in data.selected.licences, leave the source out of data.raw, or give "
         "NOASSERTION where no licence is known: such documents are dropped"
-        for source, problem in found
-        if problem
+        for source, licence in sources
+        if (problem := found[licence])
     ]
     if problems:
         raise UserError("\n".join(problems))
