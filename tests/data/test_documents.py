@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,7 +63,8 @@ def test_a_document_carries_where_it_came_from(tmp_path):
     assert list(rows[0]) == DOCUMENT.names
     assert (tmp_path / "out" / "licences" / f"{evidence}.txt").read_bytes() == LICENCE
     assert counts == {
-        "files": 2, "documents": 2, "bytes": 8, "undecodable": 0, "empty": 0, "licences": {"LICENSE": evidence},
+        "files": 2, "documents": 2, "bytes": 8, "undecodable": 0, "binary": 0, "empty": 0, "oversized": 0,
+        "licences": {"LICENSE": evidence}, "unlicensed": {},
     }  # fmt: skip
 
 
@@ -75,13 +77,22 @@ def test_what_gives_no_document_is_counted(tmp_path):
 def test_rows_are_a_document_each(tmp_path):
     lines = [{"path": "tale/2", "text": "Two."}, {"path": "tale/1", "text": "One."}, {"path": "bad", "text": "\ud800"}]
     rows, counts = run(tmp_path, {"tales.jsonl": "\n".join(map(json.dumps, lines)).encode()})
-    assert [(row["path"], row["text"]) for row in rows] == [("tale/1", "One."), ("tale/2", "Two.")]
+    assert [(row["path"], row["text"]) for row in rows] == [("tale/2", "Two."), ("tale/1", "One.")]
     assert (counts["files"], counts["documents"], counts["undecodable"]) == (1, 2, 1)
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b'{"path": "x"}', b'{"path": "x", "text": 1}'])
-def test_a_broken_row_is_named(tmp_path, line):
-    with pytest.raises(UserError, match=r"tales\.jsonl, line 2: expected a JSON object with path and text"):
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"{", "line 2: expected a JSON object, got '{'"),
+        (b"[" * 99999, "line 2: expected a JSON object"),
+        (b"[]", "row 2: expected an object with fields, got list"),
+        (b'{"path": "x"}', "row 2: no field 'text'; it has 'path'"),
+        (b'{"path": "x", "text": 1}', "row 2: expected text in 'text', got int"),
+    ],
+)
+def test_a_broken_row_is_named(tmp_path, line, problem):
+    with pytest.raises(UserError, match=re.escape(f"pkg:generic/files-one@1: tales.jsonl, {problem}")):
         run(tmp_path, {"tales.jsonl": b'{"path": "x", "text": "y"}\n' + line})
 
 
