@@ -21,6 +21,7 @@ BACKOFF = 0.5  # seconds, doubled from attempt to attempt
 TIMEOUT = 30.0  # seconds without a byte
 CONNECT = 10.0  # seconds, at most, for a connection
 CHUNK = 2**16
+GO_ON = "run again to go on from what there is"
 
 
 class VanishedError(UserError):
@@ -70,9 +71,10 @@ def obtain(wanted: Wanted, places: Sequence[Place], cache: Path) -> tuple[Path, 
             return kept, place.name
     told = "; ".join(f"{name}: {failure}" for name, failure in failures)
     gone = all(isinstance(failure, VanishedError) for _, failure in failures)
+    what, advice = ("has vanished", "pin another version") if gone else ("cannot be fetched", GO_ON)
     raise (VanishedError if gone else UserError)(
-        f"{wanted.purl}: {wanted.name} {'has vanished' if gone else 'cannot be fetched'} ({told}); run again to go on "
-        f"from what there is, or put the file into the cache folder as {wanted.digest}"
+        f"{wanted.purl}: {wanted.name} {what} ({told}); {advice}, or put the file into the cache folder as "
+        f"{wanted.digest}"
     )
 
 

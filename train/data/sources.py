@@ -192,6 +192,12 @@ class StoriesSource(Source):
             raise ValueError(f"count: expected at least 1, got {self.count}")
 
 
+def availability(card: str) -> str:
+    """What a data card says under its heading "Availability", in one line; empty when it has no such section."""
+    _, _, section = card.partition("\n## Availability\n")
+    return " ".join(section.partition("\n## ")[0].split())
+
+
 def how_to_find_commit(dataset: str) -> str:
     return f"The history of `datasets/{dataset}` on the hub lists its commits; end `purl` with @ and one of them"
 
