@@ -82,7 +82,10 @@ def _unpacked(file: BinaryIO, name: str, packing: str) -> BinaryIO:
 def _whole(data: bytes, path: str, reader: Callable[[str], str]) -> Found:
     if len(data) > TEXT_BYTES:
         return _none(path, "oversized")
-    text, reason = _text(data)
+    try:
+        text, reason = _clean(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return _none(path, "undecodable")
     return _found(path, reader(text), reason, None, None)
 
 
@@ -94,12 +97,8 @@ def _found(path: str, text: str, reason: str, licence: str | None, attribution: 
     return Found(path, text, reason or ("" if text.strip() else "empty"), licence, attribution)
 
 
-def _text(data: bytes) -> tuple[str, str]:
-    """The text that `data` holds, by the rules above, or "" and the reason why it is none."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return "", "undecodable"
+def _clean(text: str) -> tuple[str, str]:
+    """`text` by the rules above, or "" and the reason why it is none."""
     if "\0" in text:
         return "", "binary"
     for end in ("\r\n", "\r", "\v", "\f"):
@@ -143,7 +142,7 @@ def _parquet(file: BinaryIO, name: str, columns: Mapping[str, Any] | None) -> It
 def _of_row(row: Any, name: str, number: int, columns: Mapping[str, Any] | None) -> Found:
     named = columns or {"text": "text", "path": "path", "licence": None, "attribution": None}
     where = f"{name}, row {number}"
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         raise UserError(f"{where}: expected an object with fields, got {type(row).__name__}")
     if named["text"].split(".")[0] not in row:
         raise UserError(f"{where}: no field {named['text']!r}; it has {', '.join(map(repr, row))}; see `columns`")
@@ -154,19 +153,18 @@ def _of_row(row: Any, name: str, number: int, columns: Mapping[str, Any] | None)
     shown = f"{name}#{number}" if path is None else str(path)
     told = [None if value is None else str(value) for value in (licence, attribution)]
     try:
-        data = (text or "").encode()
-        shown.encode()
+        size = len((text or "").encode())
+        "".join((shown, *filter(None, told))).encode()
     except UnicodeEncodeError:  # a lone surrogate, which JSON can spell and UTF-8 cannot
         return _none(f"{name}#{number}", "undecodable")
-    if len(data) > TEXT_BYTES:
+    if size > TEXT_BYTES:
         return _none(shown, "oversized")
-    cleaned, reason = _text(data)
-    return _found(shown, cleaned, reason, *told)
+    return _found(shown, *_clean(text or ""), *told)
 
 
 def _field(row: Mapping[str, Any], column: str | None) -> Any:
     """What stands in a field; None where it is missing or empty."""
     value: Any = row
     for part in column.split(".") if column else ():
-        value = value.get(part) if isinstance(value, Mapping) else None
+        value = value.get(part) if isinstance(value, dict) else None
     return value if column else None

@@ -94,4 +94,4 @@ def rows_of(file: Path | BinaryIO, name: str, columns: Sequence[str] | None) -> 
 
 def unpack_zstd(file: BinaryIO) -> BinaryIO:
     """The stream that `file` holds, packed by Zstandard; OSError when it is damaged."""
-    return pa.CompressedInputStream(pa.PythonFile(file), "zstd")
+    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
