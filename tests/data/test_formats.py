@@ -66,7 +66,7 @@ def test_every_format_is_read_as_it_is_and_packed(name, data, text, packed):
 @pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
 def test_fields_of_rows_are_found_by_their_columns(name):
     data = parquet(ROWS) if name == "a.parquet" else b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
-    assert read(name, data, COLUMNS) == [("7", "One.\n", "", "MIT", "Ann"), ("8", "", "empty", None, None)]
+    assert read(name, data, COLUMNS) == [("7", "One.\n", "", "MIT", "Ann"), ("8", "", "empty", "", None)]
     unnamed = COLUMNS | {"path": None, "licence": None, "attribution": None}
     assert [found.path for found in read(name, data, unnamed)] == [f"{name}#1", f"{name}#2"]
 
@@ -159,7 +159,11 @@ def test_empty_documents_are_a_stream_not_a_list():
             parquet([{"id": 1, "text": "x"}]),
             "a.parquet: no column ['body', 'meta']; it has ['id', 'text']",
         ),
-        ("a.parquet", parquet([{"id": 1, "body": 2, "meta": {"by": "x"}}] * 2), "row 1: expected text in 'body', got int"),
+        (
+            "a.parquet",
+            parquet([{"id": 1, "body": 2, "meta": {"by": "x"}}] * 2),
+            "row 1: expected text in 'body', got int",
+        ),
         ("a.jsonl", b'{"id": 1, "story": "x"}', "a.jsonl, row 1: no field 'body'; it has 'id', 'story'"),
         ("a.tar.gz", gzip.compress(b"x"), "a.tar.gz is none of rst, md, txt, jsonl, parquet; exclude it"),
         ("a", b"x", "a is none of rst, md"),

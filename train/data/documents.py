@@ -107,11 +107,10 @@ def _found(
 
 
 def _row(source: Mapping[str, Any], found: formats.Found, evidence: str) -> dict[str, Any]:
-    columns = source.get("columns") or {}
     licence = source["licence"]
-    if columns.get("licence"):
-        licence = spdx(found.licence, columns["licence_names"])
-        evidence = hashlib.sha256((found.licence or "").encode()).hexdigest()
+    if found.licence is not None:
+        licence = spdx(found.licence, source["columns"]["licence_names"])
+        evidence = hashlib.sha256(found.licence.encode()).hexdigest()
     return {
         "id": hashlib.sha256(found.text.encode()).hexdigest(),
         "text": found.text,
@@ -124,19 +123,19 @@ def _row(source: Mapping[str, Any], found: formats.Found, evidence: str) -> dict
     }
 
 
-def spdx(told: str | None, names: Mapping[str, str]) -> str:
+def spdx(told: str, names: Mapping[str, str]) -> str:
     """The SPDX expression that a row's licence stands for: `names` has it, or it is one; else NOASSERTION."""
-    if told is None:
-        return NOASSERTION
     return names.get(told) or _spdx(told)
 
 
 @cache
 def _spdx(told: str) -> str:
+    """An SPDX expression as it is usually spelled. What only resembles one ("GPL") stands for nothing."""
     try:
-        return spelled(told)
+        usual = spelled(told)
     except ValueError:
         return NOASSERTION
+    return usual if usual.lower() == told.lower() else NOASSERTION
 
 
 def _keep_evidence(out: Path, sha256: str, told: str, source: Mapping[str, Any], kept: set[str]) -> None:

@@ -36,12 +36,12 @@ REASONS = ("undecodable", "binary", "empty", "oversized")
 
 
 class Found(NamedTuple):
-    """A text in a file, or why there is none; `licence` and `attribution` as its row tells them."""
+    """A text in a file, or why there is none."""
 
     path: str
     text: str
-    reason: str
-    licence: str | None
+    reason: str  # empty where there is a text
+    licence: str | None  # as the row tells it, "" when it should and does not; None: it is not for the row to tell
     attribution: str | None
 
 
@@ -152,6 +152,8 @@ def _of_row(row: Any, name: str, number: int, columns: Mapping[str, Any] | None)
     path, licence, attribution = (_field(row, named[key]) for key in ("path", "licence", "attribution"))
     shown = f"{name}#{number}" if path is None else str(path)
     told = [None if value is None else str(value) for value in (licence, attribution)]
+    if named["licence"]:
+        told[0] = told[0] or ""
     try:
         size = len((text or "").encode())
         "".join((shown, *filter(None, told))).encode()
