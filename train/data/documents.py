@@ -41,8 +41,8 @@ def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, worl
     UTF-8. All is streamed: no source needs to fit in memory.
 
     Where rows tell their own licence, the evidence is what the row says, to the letter, kept like a licence file. What
-    is neither SPDX nor among the source's `licence_names` makes the document's licence NOASSERTION, counted under
-    `unlicensed`: selection drops it by name. The source's own licence never stands in for a row's.
+    is neither SPDX nor among the source's `licence_names` makes the document's licence NOASSERTION, without evidence
+    and counted under `unlicensed`: selection drops it by name. The source's own licence never stands in for a row's.
 
     Raises UserError when a source matches no file, lacks a licence file that it names, or holds a damaged file.
     """
@@ -60,6 +60,7 @@ def _extract(config: DocumentsConfig, source: Mapping[str, Any], folder: Path, o
     licences = _licences(source, folder, out)
     counts: Counter[str] = Counter(dict.fromkeys(("files", "documents", "bytes", *formats.REASONS), 0))
     unlicensed: Counter[str] = Counter()
+    kept = set(licences.values())
     evidence = licences[source["licence_files"][0]]
     with whole(out / "left_out" / f"{source['slug']}.jsonl") as left_out:
 
@@ -72,13 +73,17 @@ def _extract(config: DocumentsConfig, source: Mapping[str, Any], folder: Path, o
                     continue
                 row = _row(source, found, evidence)
                 counts.update(documents=1, bytes=len(row["text"].encode()))
+                told = found.licence or ""
                 if row["licence"] == NOASSERTION:
-                    unlicensed[found.licence or ""] += 1
-                if row["evidence"] != evidence:
-                    _keep_evidence(out, row["evidence"], found.licence or "", source, kept)
+                    unlicensed[told] += 1
+                elif row["evidence"] not in kept:
+                    kept.add(row["evidence"])
+                    write_bytes(out / "licences" / f"{row['evidence']}.txt", told.encode())
+                if len(kept) + len(unlicensed) > LICENCE_NAMES:
+                    column, most = source["columns"]["licence"], f"more than {LICENCE_NAMES} different texts"
+                    raise UserError(f"{source['purl']}: {column!r} holds {most}, so no licences")
                 yield row
 
-        kept: set[str] = set()
         tables.write_rows(out / "documents" / f"{source['slug']}.parquet", rows(), tables.DOCUMENT)
     if not counts["files"]:
         raise UserError(
@@ -110,7 +115,7 @@ def _row(source: Mapping[str, Any], found: formats.Found, evidence: str) -> dict
     licence = source["licence"]
     if found.licence is not None:
         licence = spdx(found.licence, source["columns"]["licence_names"])
-        evidence = hashlib.sha256(found.licence.encode()).hexdigest()
+        evidence = hashlib.sha256(found.licence.encode()).hexdigest() if licence != NOASSERTION else ""
     return {
         "id": hashlib.sha256(found.text.encode()).hexdigest(),
         "text": found.text,
@@ -136,17 +141,6 @@ def _spdx(told: str) -> str:
     except ValueError:
         return NOASSERTION
     return usual if usual.lower() == told.lower() else NOASSERTION
-
-
-def _keep_evidence(out: Path, sha256: str, told: str, source: Mapping[str, Any], kept: set[str]) -> None:
-    """Write what a row says of its licence, once for all rows that say the same."""
-    if sha256 in kept:
-        return
-    kept.add(sha256)
-    if len(kept) > LICENCE_NAMES:
-        column = source["columns"]["licence"]
-        raise UserError(f"{source['purl']}: {column!r} holds more than {LICENCE_NAMES} different texts, so no licences")
-    write_bytes(out / "licences" / f"{sha256}.txt", told.encode())
 
 
 def _licences(source: Mapping[str, Any], folder: Path, out: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ from packageurl import PackageURL
 
 from train.artifact import check, digest, file_digest, product_digest, read_json
 from train.config import build, plain
-from train.data.documents import DocumentsConfig
+from train.data.documents import DocumentsConfig, spdx
 from train.data.raw import RawConfig
 from train.data.selected import SPLITS, SelectedConfig
 from train.data.selected import split as split_of
@@ -147,10 +147,16 @@ def provenance(release: Release) -> list[str]:
         problems += [f"data/{table}: source {purl} is not listed" for purl in sorted(strangers)]
     for row in release.rows("documents"):
         source = sources.get(row["source"], {})
-        if any(row[key] != source.get(key) for key in ("licence", "attribution", "language")):
+        columns = source.get("columns") or {}  # what rows tell themselves
+        same = ["language", *(key for key in ("attribution",) if not columns.get(key))]
+        seen = row["evidence"] in extracted.get(row["source"], {}).get("licences", {}).values()
+        told = f"data/licences/{row['evidence']}.txt"
+        if any(row[key] != source.get(key) for key in [*same, *(["licence"] if seen else [])]):
             problems.append(f"document {row['id'][:12]}: licence, attribution or language is not its source's")
-        elif row["evidence"] not in extracted[row["source"]]["licences"].values():
+        elif not seen and not (columns.get("licence") and told in release.paths):
             problems.append(f"document {row['id'][:12]}: no such licence text in its source")
+        elif not seen and spdx(release.bytes(told).decode(), columns["licence_names"]) != row["licence"]:
+            problems.append(f"document {row['id'][:12]}: its licence is not what its row said")
     for name in SPLITS:
         end = 0
         for row in read_rows([release.path / "data" / "ranges" / f"{name}.parquet"]):
