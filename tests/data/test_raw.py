@@ -254,6 +254,12 @@ def test_no_network_is_one_clear_line(tmp_path, index, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+def test_without_an_index_there_is_no_place_to_ask(tmp_path, index):
+    index.options["index-url"] = "file:///nowhere"
+    with pytest.raises(UserError, match=r"cannot be fetched \(there is no place to ask\); .* into the cache folder"):
+        run(tmp_path, pypi())
+
+
 def test_an_extra_index_is_asked_too(tmp_path, index):
     index.options["index-url"] = index.url.replace("simple", "empty")
     index.options["extra-index-url"] = f"file:///nowhere {index.url}"

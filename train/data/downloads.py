@@ -69,8 +69,8 @@ def obtain(wanted: Wanted, places: Sequence[Place], cache: Path) -> tuple[Path, 
             part.replace(kept)
             sync_directory(cache)
             return kept, place.name
-    told = "; ".join(f"{name}: {failure}" for name, failure in failures)
-    gone = all(isinstance(failure, VanishedError) for _, failure in failures)
+    told = "; ".join(f"{name}: {failure}" for name, failure in failures) or "there is no place to ask"
+    gone = bool(failures) and all(isinstance(failure, VanishedError) for _, failure in failures)
     what, advice = ("has vanished", "pin another version") if gone else ("cannot be fetched", GO_ON)
     raise (VanishedError if gone else UserError)(
         f"{wanted.purl}: {wanted.name} {what} ({told}); {advice}, or put the file into the cache folder as "

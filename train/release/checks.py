@@ -136,7 +136,7 @@ def provenance(release: Release) -> list[str]:
             problems.append(f"{purl}: no licence or no attribution")
         if not source["files"] or not all(re.fullmatch("[0-9a-f]{64}", file["sha256"]) for file in source["files"]):
             problems.append(f"{purl}: no digest of its files")
-        if source["kind"] == "pypi" and not retrieved.get(source["slug"], {}).get("retrieved"):
+        if source["kind"] in ("pypi", "hub") and not retrieved.get(source["slug"], {}).get("retrieved"):
             problems.append(f"{purl}: when it was retrieved is not recorded")
         for name, sha256 in extracted[purl]["licences"].items():
             text = f"data/licences/{sha256}.txt"
