@@ -124,6 +124,20 @@ def test_every_data_config_has_its_card():
     assert sorted(path.stem for path in (ROOT / "data_cards").glob("*.md")) == GROUPS["data"]
 
 
+@pytest.mark.parametrize("name", GROUPS["data"])
+def test_every_data_card_says_where_its_sources_are_to_be_had(name):
+    from train.data.sources import availability
+
+    assert availability((ROOT / "data_cards" / f"{name}.md").read_text())
+
+
+def test_only_the_card_to_be_filled_in_has_blanks():
+    from train.release.checks import PLACEHOLDER
+
+    blank = [name for name in GROUPS["data"] if PLACEHOLDER.search((ROOT / "data_cards" / f"{name}.md").read_text())]
+    assert blank == ["my_text"]
+
+
 def test_multirun_lists_every_combination():
     sys.path.insert(0, str(ROOT / "scripts"))
     try:

@@ -21,7 +21,7 @@ LAYERS = {
     "release": GROUND | {"data", "model", "training", "evaluation", "release"},
     "pipeline": GROUND | {"data", "model", "training", "evaluation", "release"},
 }  # fmt: skip
-DOORS = {"datasets", "tokenizers", "safetensors", "wandb", "pyarrow", "pypi_simple"}
+DOORS = {"datasets", "tokenizers", "safetensors", "wandb", "pyarrow", "pypi_simple", "huggingface_hub"}
 
 
 def imports(path: Path) -> list[str]:

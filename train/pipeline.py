@@ -27,11 +27,13 @@ from train.artifact import (
     set_aside,
     write_json,
 )
-from train.config import plain
+from train.config import UserError, plain
 from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.documents import DocumentsConfig, extract
+from train.data.downloads import VanishedError
 from train.data.raw import RawConfig, fetch
 from train.data.selected import SelectedConfig, select
+from train.data.sources import availability
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode
 from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
@@ -113,10 +115,20 @@ def run(config: Run, say: Callable[[str], None] = print) -> dict[str, Path]:
     config.machine.runs.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
     for stage in STAGES:
-        made[stage.name] = _artifact(stage, stage.config(config), planned[stage.name], made, world, say)
+        try:
+            made[stage.name] = _artifact(stage, stage.config(config), planned[stage.name], made, world, say)
+        except VanishedError as gone:
+            raise UserError(f"{gone}\n{card_on_availability(config.data.name)}") from None
         if stage.name == config.until:
             break
     return made
+
+
+def card_on_availability(name: str) -> str:
+    """What the data card says about where its sources are to be had."""
+    card = ROOT / "data_cards" / f"{name}.md"
+    said = availability(card.read_text(encoding="utf-8")) if card.is_file() else ""
+    return f"data_cards/{name}.md says of availability: {said or 'nothing'}"
 
 
 def plan(config: Run) -> dict[str, dict[str, Any]]:

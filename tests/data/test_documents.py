@@ -1,16 +1,20 @@
 """Files become documents, each with its licence; nothing is lost without a count."""
 
+import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import Command
 
 from train.artifact import inventory, write_json
 from train.config import ConfigError, UserError, build
+from train.data import documents
 from train.data.documents import DocumentsConfig, extract
 from train.data.tables import DOCUMENT, read_rows
 from train.world import World
@@ -62,7 +66,8 @@ def test_a_document_carries_where_it_came_from(tmp_path):
     assert list(rows[0]) == DOCUMENT.names
     assert (tmp_path / "out" / "licences" / f"{evidence}.txt").read_bytes() == LICENCE
     assert counts == {
-        "files": 2, "documents": 2, "bytes": 8, "undecodable": 0, "empty": 0, "licences": {"LICENSE": evidence},
+        "files": 2, "documents": 2, "bytes": 8, "undecodable": 0, "binary": 0, "empty": 0, "oversized": 0,
+        "licences": {"LICENSE": evidence}, "unlicensed": {},
     }  # fmt: skip
 
 
@@ -75,13 +80,22 @@ def test_what_gives_no_document_is_counted(tmp_path):
 def test_rows_are_a_document_each(tmp_path):
     lines = [{"path": "tale/2", "text": "Two."}, {"path": "tale/1", "text": "One."}, {"path": "bad", "text": "\ud800"}]
     rows, counts = run(tmp_path, {"tales.jsonl": "\n".join(map(json.dumps, lines)).encode()})
-    assert [(row["path"], row["text"]) for row in rows] == [("tale/1", "One."), ("tale/2", "Two.")]
+    assert [(row["path"], row["text"]) for row in rows] == [("tale/2", "Two."), ("tale/1", "One.")]
     assert (counts["files"], counts["documents"], counts["undecodable"]) == (1, 2, 1)
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b'{"path": "x"}', b'{"path": "x", "text": 1}'])
-def test_a_broken_row_is_named(tmp_path, line):
-    with pytest.raises(UserError, match=r"tales\.jsonl, line 2: expected a JSON object with path and text"):
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b"{", "line 2: expected a JSON object, got '{'"),
+        (b"[" * 99999, "line 2: expected a JSON object"),
+        (b"[]", "row 2: expected an object with fields, got list"),
+        (b'{"path": "x"}', "row 2: no field 'text'; it has 'path'"),
+        (b'{"path": "x", "text": 1}', "row 2: expected text in 'text', got int"),
+    ],
+)
+def test_a_broken_row_is_named(tmp_path, line, problem):
+    with pytest.raises(UserError, match=re.escape(f"pkg:generic/files-one@1: tales.jsonl, {problem}")):
         run(tmp_path, {"tales.jsonl": b'{"path": "x", "text": "y"}\n' + line})
 
 
@@ -136,3 +150,90 @@ def test_config_names_the_formats_there_are():
         build(DocumentsConfig, {"formats": {"rst": "restructured"}})
     with pytest.raises(ConfigError, match="at least one suffix"):
         build(DocumentsConfig, {"formats": {}})
+
+
+COLUMNS = {
+    "text": "text",
+    "path": None,
+    "licence": "terms",
+    "licence_names": {"Apache 2": "Apache-2.0"},
+    "attribution": "by",
+}
+TOLD = {
+    "Apache 2": "Apache-2.0", "MIT": "MIT", "cc-by-4.0": "CC-BY-4.0", "MIT or Apache-2.0": "MIT OR Apache-2.0",
+    "Undisclosed": "NOASSERTION", "GPL": "NOASSERTION", "All rights reserved": "NOASSERTION", "((": "NOASSERTION",
+    "": "NOASSERTION", "Apache-2.0 WITH": "NOASSERTION",
+}  # fmt: skip
+
+
+def test_a_row_without_a_licence_never_passes_silently(tmp_path):
+    lines = [{"text": f"Text {number}.", "terms": told, "by": "Ann"} for number, told in enumerate(TOLD)]
+    lines += [{"text": "None is told.", "terms": None}, {"text": "Nor here."}, {"text": "A number.", "terms": 7}]
+    data = "\n".join(map(json.dumps, lines)).encode()
+    rows, counts = run(tmp_path, {"a.jsonl": data}, columns=COLUMNS, licence="MIT")
+    assert [row["licence"] for row in rows] == [*TOLD.values(), "NOASSERTION", "NOASSERTION", "NOASSERTION"]
+    lost = [told for told, licence in TOLD.items() if licence == "NOASSERTION"]
+    assert counts["unlicensed"] == {**dict.fromkeys(lost, 1), "": 3, "7": 1}  # two tell none, and one an empty one
+    for row, told in zip(rows, TOLD, strict=False):
+        if row["licence"] == "NOASSERTION":
+            assert row["evidence"] == ""
+        else:
+            assert (tmp_path / "out" / "licences" / f"{row['evidence']}.txt").read_text() == told
+    assert [row["attribution"] for row in rows[-4:]] == ["Ann", "Somebody", "Somebody", "Somebody"]
+
+
+def test_a_column_with_too_many_licences_is_none_of_licences(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "LICENCE_NAMES", 3)
+    data = "\n".join(json.dumps({"text": "x", "terms": f"See page {number}"}) for number in range(4)).encode()
+    with pytest.raises(UserError, match=r"'terms' holds more than 3 different texts, so no licences"):
+        run(tmp_path, {"a.jsonl": data}, columns=COLUMNS)
+
+
+def test_what_gave_no_document_is_named_with_the_reason(tmp_path):
+    run(tmp_path, {"a.txt": b"\xff", "b.txt": b"a\0b", "c.jsonl": b'{"text": "", "path": "x"}', "d.txt": b"d"})
+    left = (tmp_path / "out" / "left_out" / "files-one.jsonl").read_text().splitlines()
+    assert [tuple(json.loads(line).values()) for line in left] == [
+        ("a.txt", "undecodable"), ("b.txt", "binary"), ("x", "empty"),
+    ]  # fmt: skip
+
+
+def test_a_limit_is_of_rows_over_all_files(tmp_path):
+    lines = b'{"text": "a", "path": "1"}\n{"text": "b", "path": "2"}\n'
+    rows, counts = run(tmp_path, {"a.jsonl": lines, "b.jsonl": lines, "c.jsonl": b"never read"}, limit=3)
+    assert [row["text"] for row in rows] == ["a", "b", "a"] and counts["documents"] == 3
+
+
+def test_nothing_half_written_is_left_when_a_file_is_damaged(tmp_path):
+    with pytest.raises(UserError, match=r"pkg:generic/files-one@1: b\.txt\.gz: is damaged"):
+        run(tmp_path, {"a.txt": b"a", "b.txt.gz": b"not packed"})
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.parent.name != "licences"]
+
+
+def test_the_command_takes_files_of_many_kinds_and_answers_for_each(tmp_path):
+    mine = tmp_path / "mine"
+    rows = [{"text": "Row one.", "terms": "MIT"}, {"text": "Row two.", "terms": "Undisclosed"}]
+    write(mine, {
+        "a.txt": b"Plain.", "b/c.md.gz": gzip.compress(b"# Head\n"), "d.rst": b"*Rest*\n", "nul.txt": b"\0",
+        "e.txt": b"\xff",
+        "f.jsonl": "\n".join(map(json.dumps, rows)).encode(),
+    })  # fmt: skip
+    source = (
+        "{kind:files,purl:'pkg:generic/mine@1',path:mine,sha256:SHA,licence:Apache-2.0,licence_files:[LICENSE],attribution:Me,"
+        "language:en,include:['**'],exclude:[],mirrors:[],columns:{text:text,path:null,licence:terms,licence_names:{},"
+        "attribution:null}}"
+    )
+    formats = "data.documents.formats={jsonl:rows}"
+    more = [f"+data.documents.formats.{end}={kind}" for end, kind in CONFIG.formats.items() if end != "jsonl"]
+    command = Command(tmp_path)
+    said = command(f"data.raw.sources=[{source.replace('SHA', 'null')}]", formats, *more, "until=documents", status=1)
+    assert said.count("error:") == 1 and "expected sha256 null, found" in said
+    sha256 = re.search("found ([0-9a-f]{64})", said)[1]
+    command(f"data.raw.sources=[{source.replace('SHA', sha256)}]", formats, *more, "until=documents")
+    made = command.artifact("documents")
+    found = {row["path"]: row["licence"] for row in read_rows([made / "documents" / "generic-mine-1.parquet"])}
+    assert found == {
+        "a.txt": "Apache-2.0", "b/c.md.gz": "Apache-2.0", "d.rst": "Apache-2.0", "f.jsonl#1": "MIT",
+        "f.jsonl#2": "NOASSERTION",
+    }  # fmt: skip
+    counts = json.loads((made / "counts.json").read_text())["pkg:generic/mine@1"]
+    assert (counts["binary"], counts["undecodable"]) == (1, 1)

@@ -13,8 +13,10 @@ import pytest
 
 from train.artifact import digest, inventory
 from train.config import ConfigError, UserError, build
-from train.data import raw
-from train.data.raw import FilesSource, PypiSource, RawConfig, StoriesSource, fetch
+from train.data import downloads, package_index
+from train.data.downloads import VanishedError as Gone
+from train.data.raw import RawConfig, fetch
+from train.data.sources import FilesSource, PypiSource, StoriesSource
 from train.world import World
 
 DATA = bytes(range(256)) * 1000
@@ -90,15 +92,15 @@ def index(monkeypatch):
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(raw, "pip_options", lambda: server.options)
-    monkeypatch.setattr(raw, "BACKOFF", 0.001)
+    monkeypatch.setattr(package_index, "pip_options", lambda: server.options)
+    monkeypatch.setattr(downloads, "BACKOFF", 0.001)
     yield server
     server.shutdown()
     server.server_close()
 
 
 def pypi(**changes) -> PypiSource:
-    pinned = {"filename": "demo-1.0.tar.gz", "sha256": SHA256, "bytes": len(DATA)}
+    pinned = {"filename": "demo-1.0.tar.gz", "sha256": SHA256, "bytes": len(DATA), "mirrors": ()}
     return PypiSource(kind="pypi", purl="pkg:pypi/demo@1.0", **{**COMMON, **pinned, **changes})
 
 
@@ -185,10 +187,10 @@ def test_too_few_bytes_are_named(tmp_path, index):
 
 def test_a_stall_times_out(tmp_path, index, monkeypatch):
     index.options["timeout"] = "0.1"
-    monkeypatch.setattr(raw, "ATTEMPTS", 2)
+    monkeypatch.setattr(downloads, "ATTEMPTS", 2)
     index.faults = ["stall"]
     started = time.monotonic()
-    with pytest.raises(UserError, match=r"demo-1\.0\.tar\.gz cannot be fetched .* goes on from what it has"):
+    with pytest.raises(UserError, match=r"demo-1\.0\.tar\.gz cannot be fetched .* go on from what there is"):
         run(tmp_path, pypi())
     assert time.monotonic() - started < 4
     assert cached(tmp_path) == [f"{SHA256}.part"]
@@ -200,17 +202,62 @@ def test_a_vanished_file_an_unlisted_file_and_an_unknown_project(tmp_path, index
         run(tmp_path, pypi())
     with pytest.raises(UserError, match=r"no longer lists demo-1\.0\.zip"):
         run(tmp_path, pypi(filename="demo-1.0.zip"))
-    with pytest.raises(UserError, match=r"pkg:pypi/other@1\.0: the package index has no project 'other'"):
+    with pytest.raises(UserError, match=r"pkg:pypi/other@1\.0: .*the package index has no project 'other'"):
         run(tmp_path, PypiSource(**{**vars(pypi()), "purl": "pkg:pypi/other@1.0", "filename": "other-1.0.zip"}))
+
+
+def test_a_mirror_takes_the_place_of_a_vanished_file_and_the_digest_decides(tmp_path, index):
+    index.faults = ["vanished"]
+    (tmp_path / "wrong").write_bytes(DATA[::-1])
+    (tmp_path / "right").write_bytes(DATA)
+    wrong, right = (os.path.relpath(tmp_path / name) for name in ("wrong", "right"))
+    out = run(tmp_path, pypi(mirrors=(wrong, index.url + "nowhere.tar.gz", right)))
+    assert (out / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
+    assert json.loads((out / "witness" / "retrieved.json").read_text())["pypi-demo-1.0"]["from"] == right
+    assert right not in (out / "sources.json").read_text()  # where it came from is true of one machine only
+
+
+def test_a_mirror_may_be_a_url_and_goes_on_where_the_index_broke_off(tmp_path, index, monkeypatch):
+    monkeypatch.setattr(downloads, "ATTEMPTS", 1)
+    index.faults = ["truncate", ""]
+    run(tmp_path, pypi(mirrors=(index.url.replace("simple/", "files/demo-1.0.tar.gz"),)))
+    assert index.requests[-1][1] == "bytes=100000-"
+
+
+def test_bytes_that_another_place_left_are_not_held_against_a_mirror(tmp_path, index, monkeypatch):
+    monkeypatch.setattr(downloads, "ATTEMPTS", 1)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / f"{SHA256}.part").write_bytes(b"wrong")
+    run(tmp_path, pypi())
+    assert cached(tmp_path) == [SHA256]
+
+
+def test_every_place_that_was_tried_is_named_with_what_was_the_matter(tmp_path, index):
+    index.faults = ["vanished"]
+    (tmp_path / "wrong").write_bytes(DATA[::-1])
+    wrong, gone = (os.path.relpath(tmp_path / name) for name in ("wrong", "gone"))
+    with pytest.raises(UserError) as caught:
+        run(tmp_path, pypi(mirrors=(wrong, gone)))
+    said = str(caught.value)
+    assert f"{index.url}: status 404" in said and f"{gone}: no such file" in said
+    assert f"{wrong}: has changed: expected sha256 {SHA256}, found" in said and not isinstance(caught.value, Gone)
+    with pytest.raises(Gone, match="has vanished"):
+        run(tmp_path, pypi(mirrors=(gone,)))
 
 
 def test_no_network_is_one_clear_line(tmp_path, index, monkeypatch):
     index.options["index-url"] = "http://someone:secret@127.0.0.1:9/simple/"
-    monkeypatch.setattr(raw, "ATTEMPTS", 1)
+    monkeypatch.setattr(downloads, "ATTEMPTS", 1)
     with pytest.raises(UserError, match=r"demo@1\.0: .*cannot be fetched .*check the network") as caught:
         run(tmp_path, pypi())
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_without_an_index_there_is_no_place_to_ask(tmp_path, index):
+    index.options["index-url"] = "file:///nowhere"
+    with pytest.raises(UserError, match=r"cannot be fetched \(there is no place to ask\); .* into the cache folder"):
+        run(tmp_path, pypi())
 
 
 def test_an_extra_index_is_asked_too(tmp_path, index):
@@ -228,7 +275,7 @@ def test_pips_settings_are_read(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.setenv("PIP_CERT", "/a/file.pem")
-    read = raw.pip_options.__wrapped__()
+    read = package_index.pip_options.__wrapped__()
     assert [read.get(name) for name in ("index-url", "timeout", "cert", "proxy")] == [
         "http://two/",
         "7",
@@ -236,7 +283,7 @@ def test_pips_settings_are_read(tmp_path, monkeypatch):
         None,
     ]
     monkeypatch.setenv("PIP_INDEX_URL", "http://three/")
-    assert raw.pip_options.__wrapped__()["index-url"] == "http://three/"
+    assert package_index.pip_options.__wrapped__()["index-url"] == "http://three/"
 
 
 def test_credentials_reach_the_index_and_no_record(tmp_path, index):
@@ -253,14 +300,17 @@ def test_a_cache_that_cannot_be_used(tmp_path, index):
         run(tmp_path, pypi())
 
 
+PLAIN = {**COMMON, "columns": None, "mirrors": ()}
+
+
 def files(path: Path, sha256: str = "0" * 64, **changes) -> FilesSource:
     relative = Path(os.path.relpath(path))
-    return FilesSource(kind="files", purl="pkg:generic/mine@1", path=relative, sha256=sha256, **{**COMMON, **changes})
+    return FilesSource(kind="files", purl="pkg:generic/mine@1", path=relative, sha256=sha256, **{**PLAIN, **changes})
 
 
 def test_files_at_an_absolute_path_are_refused_because_configs_are_released(tmp_path):
     with pytest.raises(ValueError, match="path: expected one relative to the folder you work in"):
-        FilesSource(kind="files", purl="pkg:generic/mine@1", path=tmp_path, sha256="0" * 64, **COMMON)
+        FilesSource(kind="files", purl="pkg:generic/mine@1", path=tmp_path, sha256="0" * 64, **PLAIN)
 
 
 def test_files_are_pinned_by_one_digest_that_the_error_tells(tmp_path):
@@ -287,11 +337,34 @@ def test_one_file_is_a_source_too(tmp_path):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere/LICENSE cannot be read \(No such file"):
+    with pytest.raises(UserError, match="nowhere/x is not there"):
         run(tmp_path, files(tmp_path / "nowhere" / "x"))
     (tmp_path / "a.txt").write_text("A")
     with pytest.raises(UserError, match="LICENSE cannot be read"):
         run(tmp_path, files(tmp_path / "a.txt"))
+
+
+def test_files_have_mirrors_too(tmp_path):
+    for folder, text in (("changed", "B"), ("same", "A")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text(text)
+        (tmp_path / folder / "LICENSE").write_text("L")
+    expected = digest({name: hashlib.sha256(text).hexdigest() for name, text in [("LICENSE", b"L"), ("a.txt", b"A")]})
+    gone, changed, same = (os.path.relpath(tmp_path / name) for name in ("gone", "changed", "same"))
+    out = run(tmp_path, files(tmp_path / "gone", expected, mirrors=(changed, same)))
+    assert (out / "generic-mine-1" / "a.txt").read_text() == "A"
+    with pytest.raises(UserError) as caught:
+        run(tmp_path, files(tmp_path / "gone", expected, mirrors=(changed,)), out="again")
+    assert f"{gone} is not there" in str(caught.value) and f"{changed}: expected sha256" in str(caught.value)
+    with pytest.raises(Gone):
+        run(tmp_path, files(tmp_path / "gone", expected), out="again")
+
+
+def test_files_that_are_not_pinned_yet_are_refused_with_the_digest_to_pin(tmp_path):
+    (tmp_path / "LICENSE").write_text("L")
+    found = digest({"LICENSE": hashlib.sha256(b"L").hexdigest()})
+    with pytest.raises(UserError, match=f"expected sha256 null, found {found} over 1 files; .* set sha256"):
+        run(tmp_path, files(tmp_path, None))
 
 
 def test_stories_are_the_same_each_time_and_bring_the_repositorys_licence(tmp_path):
@@ -317,11 +390,15 @@ def test_stories_are_the_same_each_time_and_bring_the_repositorys_licence(tmp_pa
         ({"licence": "mit or APACHE-2.0"}, "expected the spelling 'MIT OR Apache-2.0'"),
         ({"licence_files": []}, "licence_files"),
         ({"include": []}, "include"),
+        ({"licence": "Apache 2"}, "licence: expected an SPDX expression, got 'Apache 2'"),
+        ({"licence": "NOASSERTION"}, "for sources whose rows tell theirs"),
+        ({"mirrors": ["/an/absolute/path"]}, "mirrors: expected http(s) URLs or relative paths"),
+        ({"mirrors": ["ftp://host/file"]}, "mirrors: expected http(s) URLs or relative paths"),
     ],
 )
 def test_config_says_what_is_wrong_with_a_source(changes, problem):
     good = {"kind": "pypi", "purl": "pkg:pypi/demo@1.0", "filename": "demo-1.0.tar.gz", "sha256": SHA256, "bytes": 1}
-    good |= {**COMMON, "licence_files": ["LICENSE"], "include": ["**"], "exclude": []}
+    good |= {**COMMON, "licence_files": ["LICENSE"], "include": ["**"], "exclude": [], "mirrors": []}
     assert build(RawConfig, {"sources": [good]}).sources[0].slug == "pypi-demo-1.0"
     with pytest.raises(ConfigError) as caught:
         build(RawConfig, {"sources": [good | changes]})

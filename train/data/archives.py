@@ -13,8 +13,9 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from train.config import UserError
 
@@ -104,18 +105,22 @@ def _glob(glob: str) -> re.Pattern[str]:
     return re.compile("".join(spelled.get(part, re.escape(part)) for part in parts), re.DOTALL)
 
 
-class _Bounded:
+class Bounded(RawIOBase):
     """A readable stream that refuses to give more than `allowed` bytes, headers included."""
 
     def __init__(self, stream: BinaryIO | gzip.GzipFile, name: str, allowed: int) -> None:
         self.stream, self.name, self.allowed, self.left = stream, name, allowed, allowed
 
-    def read(self, size: int) -> bytes:
-        data = self.stream.read(min(size, self.left + 1))
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.stream.read(min(len(buffer), self.left + 1))
         self.left -= len(data)
         if self.left < 0:
             raise UserError(_too_much(self.name, self.allowed))
-        return data
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _too_much(name: str, allowed: int) -> str:
@@ -128,8 +133,8 @@ Member = tuple[str, int, Callable[[], bytes]]  # name, size, content
 def _tar(archive: Path, name: str, allowed: int) -> Iterator[Member]:
     # Read as a stream, so that even the headers pass through the bound. Padding and headers get their own share.
     with gzip.open(archive) as packed:
-        bounded = _Bounded(packed, name, 2 * allowed + 2**20)
-        with tarfile.open(fileobj=bounded, mode="r|") as tar:  # type: ignore[call-overload]
+        bounded = Bounded(packed, name, 2 * allowed + 2**20)
+        with tarfile.open(fileobj=bounded, mode="r|") as tar:
             for member in tar:
                 if member.isdir():
                     continue

@@ -2,30 +2,30 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from train.artifact import read_json, write_bytes, write_json
+from train.artifact import read_json, whole, write_bytes, write_json
 from train.config import UserError
-from train.data import markup, tables
+from train.data import formats, tables
 from train.data.archives import matches, members
+from train.data.sources import NOASSERTION, spelled
 from train.world import World
 
-READERS: dict[str, Callable[[str], str]] = {
-    "restructuredtext": markup.restructuredtext,
-    "markdown": markup.markdown,
-    "plain": str,
-}
+LICENCE_NAMES = 1000  # different ones in a column, at most; more are no names of licences
 
 
 @dataclass(frozen=True)
 class DocumentsConfig:
     """How files become texts."""
 
-    # File name suffix, without its dot -> what the files hold. `rows` is JSON lines {path, text}, a document each.
-    formats: dict[str, Literal["restructuredtext", "markdown", "plain", "rows"]]
+    # File name suffix, without its dot and without .gz or .zst after it -> what the files hold. `rows` is JSON lines.
+    formats: dict[str, formats.Format]
 
     def __post_init__(self) -> None:
         if not self.formats:
@@ -33,18 +33,22 @@ class DocumentsConfig:
 
 
 def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
-    """Write `documents/<slug>.parquet` (tables.DOCUMENT) for each source, sorted by path.
+    """Write `documents/<slug>.parquet` (tables.DOCUMENT) for each source, in the order of its files and their rows.
 
-    Also `licences/<sha256>.txt`, each licence file byte for byte, and `counts.json`: source -> {files, documents,
-    bytes, undecodable, empty, licences {path: sha256}}. Files that are not UTF-8 (`undecodable`) or hold nothing
-    but markup (`empty`) give no document; `bytes` is of the documents' texts in UTF-8.
+    Also `licences/<sha256>.txt`, each licence file byte for byte; `left_out/<slug>.jsonl`, {path, reason} for each
+    text that gave no document (the reasons: `formats`); and `counts.json`: source -> {files, documents, bytes, each
+    reason, licences {path: sha256}, unlicensed {what the row says: documents}}. `bytes` is of the documents' texts in
+    UTF-8. All is streamed: no source needs to fit in memory.
 
-    Raises UserError when a source matches no file, or lacks a licence file that it names.
+    Where rows tell their own licence, the evidence is what the row says, to the letter, kept like a licence file. What
+    is neither SPDX nor among the source's `licence_names` makes the document's licence NOASSERTION, without evidence
+    and counted under `unlicensed`: selection drops it by name. The source's own licence never stands in for a row's.
+
+    Raises UserError when a source matches no file, lacks a licence file that it names, or holds a damaged file.
     """
     sources = read_json(inputs["raw"] / "sources.json")
     for source in world.track(world.share(sources), "extract"):
-        rows, counts = _extract(config, source, inputs["raw"] / source["slug"], out)
-        tables.write_rows(out / "documents" / f"{source['slug']}.parquet", rows, tables.DOCUMENT)
+        counts = _extract(config, source, inputs["raw"] / source["slug"], out)
         write_json(out / "counts" / f"{source['slug']}.json", counts)
     # Whichever worker ends last finds the counts of all.
     parts = {source["purl"]: out / "counts" / f"{source['slug']}.json" for source in sources}
@@ -52,80 +56,118 @@ def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, worl
         write_json(out / "counts.json", {purl: read_json(path) for purl, path in parts.items()})
 
 
-def _extract(
-    config: DocumentsConfig, source: Mapping[str, Any], folder: Path, out: Path
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    purl = source["purl"]
-    licences: dict[str, str] = {}
-    rows: list[dict[str, Any]] = []
-    counts = {"files": 0, "documents": 0, "bytes": 0, "undecodable": 0, "empty": 0}
-    for path, data in _files(source, folder):
-        if path in source["licence_files"]:
-            licences[path] = hashlib.sha256(data).hexdigest()
-            write_bytes(out / "licences" / f"{licences[path]}.txt", data)
-            continue
-        counts["files"] += 1
-        for name, text in _texts(config, purl, path, data):
-            if text is None or not text.strip():
-                counts["undecodable" if text is None else "empty"] += 1
-                continue
-            encoded = text.encode()
-            counts["documents"] += 1
-            counts["bytes"] += len(encoded)
-            rows.append({"id": hashlib.sha256(encoded).hexdigest(), "text": text, "path": name})
-    if missing := [path for path in source["licence_files"] if path not in licences]:
-        raise UserError(f"{purl}: no licence file {missing[0]!r} in the source; correct `licence_files`")
+def _extract(config: DocumentsConfig, source: Mapping[str, Any], folder: Path, out: Path) -> dict[str, Any]:
+    licences = _licences(source, folder, out)
+    counts: Counter[str] = Counter(dict.fromkeys(("files", "documents", "bytes", *formats.REASONS), 0))
+    unlicensed: Counter[str] = Counter()
+    kept = set(licences.values())
+    evidence = licences[source["licence_files"][0]]
+    with whole(out / "left_out" / f"{source['slug']}.jsonl") as left_out:
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for found in _found(config, source, folder, counts):
+                if found.reason:
+                    counts[found.reason] += 1
+                    left = {"path": found.path, "reason": found.reason}
+                    left_out.write(json.dumps(left, ensure_ascii=False).encode() + b"\n")
+                    continue
+                row = _row(source, found, evidence)
+                counts.update(documents=1, bytes=len(row["text"].encode()))
+                told = found.licence or ""
+                if row["licence"] == NOASSERTION:
+                    unlicensed[told] += 1
+                elif row["evidence"] not in kept:
+                    kept.add(row["evidence"])
+                    write_bytes(out / "licences" / f"{row['evidence']}.txt", told.encode())
+                if len(kept) + len(unlicensed) > LICENCE_NAMES:
+                    column, most = source["columns"]["licence"], f"more than {LICENCE_NAMES} different texts"
+                    raise UserError(f"{source['purl']}: {column!r} holds {most}, so no licences")
+                yield row
+
+        tables.write_rows(out / "documents" / f"{source['slug']}.parquet", rows(), tables.DOCUMENT)
     if not counts["files"]:
-        raise UserError(f"{purl}: no file matches {source['include']} but not {source['exclude']}; correct the globs")
-    same = {"source": purl, **{key: source[key] for key in ("licence", "attribution", "language")}}
-    evidence = {"evidence": licences[source["licence_files"][0]]}
-    rows = [{**row, **same, **evidence} for row in sorted(rows, key=lambda row: (row["path"], row["id"]))]
-    return rows, {**counts, "licences": licences}
+        raise UserError(
+            f"{source['purl']}: no file matches {source['include']} but not {source['exclude']}; correct the globs"
+        )
+    return {**counts, "licences": licences, "unlicensed": dict(unlicensed)}
 
 
-def _files(source: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, bytes]]:
-    """The files of a source that are documents or licences: (path in the source, bytes)."""
+def _found(
+    config: DocumentsConfig, source: Mapping[str, Any], folder: Path, counts: Counter[str]
+) -> Iterator[formats.Found]:
+    """What the source's files hold, up to its limit of rows."""
+    limit = source.get("limit")
+    seen = 0
+    for path, file in _files(source, folder, licences=False):
+        with file:
+            counts["files"] += 1
+            try:
+                for found in formats.texts(file, path, config.formats, source.get("columns")):
+                    if limit is not None and seen >= limit:
+                        return
+                    seen += 1
+                    yield found
+            except UserError as error:
+                raise UserError(f"{source['purl']}: {error}") from None
+
+
+def _row(source: Mapping[str, Any], found: formats.Found, evidence: str) -> dict[str, Any]:
+    licence = source["licence"]
+    if found.licence is not None:
+        licence = spdx(found.licence, source["columns"]["licence_names"])
+        evidence = hashlib.sha256(found.licence.encode()).hexdigest() if licence != NOASSERTION else ""
+    return {
+        "id": hashlib.sha256(found.text.encode()).hexdigest(),
+        "text": found.text,
+        "source": source["purl"],
+        "path": found.path,
+        "licence": licence,
+        "evidence": evidence,
+        "attribution": found.attribution or source["attribution"],
+        "language": source["language"],
+    }
+
+
+def spdx(told: str, names: Mapping[str, str]) -> str:
+    """The SPDX expression that a row's licence stands for: `names` has it, or it is one; else NOASSERTION."""
+    return names.get(told) or _spdx(told)
+
+
+@cache
+def _spdx(told: str) -> str:
+    """An SPDX expression as it is usually spelled. What only resembles one ("GPL") stands for nothing."""
+    try:
+        usual = spelled(told)
+    except ValueError:
+        return NOASSERTION
+    return usual if usual.lower() == told.lower() else NOASSERTION
+
+
+def _licences(source: Mapping[str, Any], folder: Path, out: Path) -> dict[str, str]:
+    """Write the source's licence files; return their digests. UserError when one is missing."""
+    licences: dict[str, str] = {}
+    for path, file in _files(source, folder, licences=True):
+        with file:
+            data = file.read()
+        licences[path] = hashlib.sha256(data).hexdigest()
+        write_bytes(out / "licences" / f"{licences[path]}.txt", data)
+        if len(licences) == len(source["licence_files"]):  # the rest of an archive need not be unpacked for them
+            break
+    if missing := [path for path in source["licence_files"] if path not in licences]:
+        raise UserError(f"{source['purl']}: no licence file {missing[0]!r} in the source; correct `licence_files`")
+    return licences
+
+
+def _files(source: Mapping[str, Any], folder: Path, *, licences: bool) -> Iterator[tuple[str, BinaryIO]]:
+    """The licence files of a source, or the files that hold its documents: (path in the source, open file)."""
 
     def wanted(path: str) -> bool:
-        return path in source["licence_files"] or matches(path, source["include"], source["exclude"])
+        if licences or path in source["licence_files"]:
+            return licences and path in source["licence_files"]
+        return source.get("streaming", False) or matches(path, source["include"], source["exclude"])
 
     names = [file["path"] for file in source["files"]]
     if source["kind"] == "pypi":
-        yield from members(folder / names[0], names[0], wanted=wanted)
+        yield from ((name, BytesIO(data)) for name, data in members(folder / names[0], names[0], wanted=wanted))
     else:
-        yield from ((name, (folder / name).read_bytes()) for name in names if wanted(name))
-
-
-def _texts(config: DocumentsConfig, purl: str, path: str, data: bytes) -> Iterator[tuple[str, str | None]]:
-    """The texts in a file, each with its path; None in place of a text that is not UTF-8."""
-    suffix = PurePosixPath(path).suffix.removeprefix(".")
-    kind = config.formats.get(suffix)
-    if kind is None:
-        known = ", ".join(config.formats)
-        raise UserError(f"{purl}: {path} is none of {known}; exclude it, or add its suffix to documents.formats")
-    try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError:
-        yield path, None
-        return
-    if kind != "rows":
-        yield path, READERS[kind](text)
-        return
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line:
-            try:
-                row = json.loads(line)
-                name, content = row["path"], row["text"]
-                if not isinstance(name, str) or not isinstance(content, str):
-                    raise TypeError
-            except (ValueError, KeyError, TypeError, RecursionError):
-                raise UserError(f"{purl}: {path}, line {number}: expected a JSON object with path and text") from None
-            yield name, content if content.isascii() or _encodable(content) else None
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell and UTF-8 cannot
-        return False
-    return True
+        yield from ((name, (folder / name).open("rb")) for name in names if wanted(name))

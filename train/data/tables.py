@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +11,7 @@ from train.artifact import whole
 from train.config import UserError
 
 ROWS_AT_A_TIME = 1024
+CHARACTERS_AT_A_TIME = 2**25
 
 DOCUMENT = pa.schema(
     [
@@ -61,14 +62,19 @@ RANGES = pa.schema(
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
-    """Write `rows` as one Parquet file, whole or not at all, holding only `ROWS_AT_A_TIME` of them in memory."""
+    """Write `rows` as one Parquet file, whole or not at all, holding few of them in memory.
+
+    A group ends after `ROWS_AT_A_TIME` rows, or `CHARACTERS_AT_A_TIME` in the column `text`.
+    """
     with whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd", compression_level=9) as writer:
         batch: list[dict[str, Any]] = []
+        held = 0
         for row in rows:
             batch.append(row)
-            if len(batch) == ROWS_AT_A_TIME:
+            held += len(row.get("text", ""))
+            if len(batch) == ROWS_AT_A_TIME or held > CHARACTERS_AT_A_TIME:
                 writer.write_table(pa.Table.from_pylist(batch, schema))
-                batch = []
+                batch, held = [], 0
         if batch:
             writer.write_table(pa.Table.from_pylist(batch, schema))
 
@@ -79,12 +85,22 @@ def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> It
     Raises UserError naming the file when it is missing, not Parquet, or lacks one of `columns`.
     """
     for path in paths:
-        try:
-            with pq.ParquetFile(path) as file:
-                missing = set(columns or ()) - set(file.schema_arrow.names)
-                if missing:
-                    raise UserError(f"{path}: no column {sorted(missing)}; it has {file.schema_arrow.names}")
-                for batch in file.iter_batches(ROWS_AT_A_TIME, columns=columns and list(columns)):
-                    yield from batch.to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path}: cannot be read as Parquet ({error})") from None
+        yield from rows_of(path, str(path), columns)
+
+
+def rows_of(file: Path | BinaryIO, name: str, columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one Parquet file, which errors call `name`."""
+    try:
+        with pq.ParquetFile(file) as parquet:
+            missing = set(columns or ()) - set(parquet.schema_arrow.names)
+            if missing:
+                raise UserError(f"{name}: no column {sorted(missing)}; it has {parquet.schema_arrow.names}")
+            for batch in parquet.iter_batches(ROWS_AT_A_TIME, columns=columns and list(columns)):
+                yield from batch.to_pylist()
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise UserError(f"{name}: cannot be read as Parquet ({error})") from None
+
+
+def unpack_zstd(file: BinaryIO) -> BinaryIO:
+    """The stream that `file` holds, packed by Zstandard; OSError when it is damaged."""
+    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")

@@ -22,7 +22,7 @@ from train.artifact import check, digest, file_digest, product_digest, read_json
 from train.config import build, plain
 from train.data.benchmarks import BenchmarksConfig
 from train.data.contamination import contaminated, evaluated, items_of
-from train.data.documents import DocumentsConfig
+from train.data.documents import DocumentsConfig, spdx
 from train.data.near_duplicates import clusters, signature
 from train.data.ngrams import words
 from train.data.raw import RawConfig
@@ -142,7 +142,7 @@ def provenance(release: Release) -> list[str]:
             problems.append(f"{purl}: no licence or no attribution")
         if not source["files"] or not all(re.fullmatch("[0-9a-f]{64}", file["sha256"]) for file in source["files"]):
             problems.append(f"{purl}: no digest of its files")
-        if source["kind"] == "pypi" and not retrieved.get(source["slug"], {}).get("retrieved"):
+        if source["kind"] in ("pypi", "hub") and not retrieved.get(source["slug"], {}).get("retrieved"):
             problems.append(f"{purl}: when it was retrieved is not recorded")
         for name, sha256 in extracted[purl]["licences"].items():
             text = f"data/licences/{sha256}.txt"
@@ -153,10 +153,16 @@ def provenance(release: Release) -> list[str]:
         problems += [f"data/{table}: source {purl} is not listed" for purl in sorted(strangers)]
     for row in release.rows("documents"):
         source = sources.get(row["source"], {})
-        if any(row[key] != source.get(key) for key in ("licence", "attribution", "language")):
+        columns = source.get("columns") or {}  # what rows tell themselves
+        same = ["language", *(key for key in ("attribution",) if not columns.get(key))]
+        seen = row["evidence"] in extracted.get(row["source"], {}).get("licences", {}).values()
+        told = f"data/licences/{row['evidence']}.txt"
+        if any(row[key] != source.get(key) for key in [*same, *(["licence"] if seen else [])]):
             problems.append(f"document {row['id'][:12]}: licence, attribution or language is not its source's")
-        elif row["evidence"] not in extracted[row["source"]]["licences"].values():
+        elif not seen and not (columns.get("licence") and told in release.paths):
             problems.append(f"document {row['id'][:12]}: no such licence text in its source")
+        elif not seen and spdx(release.bytes(told).decode(), columns["licence_names"]) != row["licence"]:
+            problems.append(f"document {row['id'][:12]}: its licence is not what its row said")
     for name in SPLITS:
         end = 0
         for row in read_rows([release.path / "data" / "ranges" / f"{name}.parquet"]):

@@ -1,0 +1,193 @@
+"""Whatever lies in a file becomes texts, or is named with the reason why not; nothing gets lost, nothing gets large."""
+
+import gzip
+import io
+import json
+import re
+import tracemalloc
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from train.config import UserError
+from train.data import formats
+from train.data.archives import Limits
+
+FORMATS = {
+    "rst": "restructuredtext", "md": "markdown", "txt": "plain", "jsonl": "rows", "parquet": "parquet",
+}  # fmt: skip
+COLUMNS = {"text": "body", "path": "id", "licence": "meta.terms", "licence_names": {}, "attribution": "meta.by"}
+ROWS = [
+    {"id": 7, "body": "One.\r\n", "meta": {"terms": "MIT", "by": "Ann"}},
+    {"id": 8, "body": None, "meta": {"terms": None, "by": None}},
+]
+
+
+def zstd(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as packed:
+        packed.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+def parquet(rows: list[dict]) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+def read(name: str, data: bytes, columns: dict | None = None) -> list[formats.Found]:
+    return list(formats.texts(io.BytesIO(data), name, FORMATS, columns))
+
+
+def kept(name: str, data: bytes, columns: dict | None = None) -> list[str]:
+    return [found.text for found in read(name, data, columns) if not found.reason]
+
+
+PACK = {"": bytes, ".gz": gzip.compress, ".zst": zstd}
+
+
+@pytest.mark.parametrize("packed", PACK)
+@pytest.mark.parametrize(
+    ("name", "data", "text"),
+    [
+        ("a.txt", b"*One*\n", "*One*\n"),
+        ("a.md", b"# *One*\n", "One\n"),
+        ("a.rst", b"*One*\n", "One\n"),
+        ("a.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in ROWS), "One.\n"),
+        ("a.parquet", parquet(ROWS), "One.\n"),
+    ],
+)
+def test_every_format_is_read_as_it_is_and_packed(name, data, text, packed):
+    assert kept(name + packed, PACK[packed](data), COLUMNS) == [text]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_fields_of_rows_are_found_by_their_columns(name):
+    data = parquet(ROWS) if name == "a.parquet" else b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
+    assert read(name, data, COLUMNS) == [("7", "One.\n", "", "MIT", "Ann"), ("8", "", "empty", "", None)]
+    unnamed = COLUMNS | {"path": None, "licence": None, "attribution": None}
+    assert [found.path for found in read(name, data, unnamed)] == [f"{name}#1", f"{name}#2"]
+
+
+def test_two_packed_streams_in_a_row_are_one_file():
+    assert kept("a.txt.gz", gzip.compress(b"One ") + gzip.compress(b"two")) == ["One two"]
+    assert kept("a.txt.zst", zstd(b"One ") + zstd(b"two")) == ["One two"]
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "reason"),
+    [
+        (b"a\x00b", "", "binary"),
+        (b"\xff\xfea\x00", "", "undecodable"),
+        (b"caf\xe9", "", "undecodable"),
+        (b"\xed\xa0\x80", "", "undecodable"),
+        (b" \t\x0c\n", "", "empty"),
+        (b"\x07\x1b", "", "empty"),
+        (b"a\x0cb\x0bc\r\nd\re", "a\nb\nc\nd\ne", ""),
+        (b"\x1b[1mbold\x1b[0m\x7f \xc2\x85tab\there", "[1mbold[0m tab\there", ""),
+        (b"\xef\xbb\xbfa", "a", ""),
+    ],
+)
+def test_control_characters_and_what_is_no_text(data, text, reason):
+    [found] = read("a.txt", data)
+    assert (found.text.strip(" \t\n") if reason else found.text, found.reason) == (text, reason)
+    if reason != "undecodable" and not data.startswith(b"\xef"):
+        row = json.dumps({"text": data.decode(), "path": "x"}).encode()
+        assert read("a.jsonl", row)[0].reason == reason
+        assert read("a.parquet", parquet([{"text": data.decode(), "path": "x"}]))[0].reason == reason
+
+
+def test_a_line_that_is_not_utf_8_costs_no_other_line():
+    lines = [b'{"text": "One."}', b'{"text": "caf\xe9"}', b'{"text": "\\ud800"}', b'{"text": "Two."}']
+    found = read("a.jsonl", b"\n".join(lines))
+    assert [(each.path, each.reason) for each in found] == [
+        ("a.jsonl#1", ""), ("a.jsonl#2", "undecodable"), ("a.jsonl#3", "undecodable"), ("a.jsonl#4", ""),
+    ]  # fmt: skip
+
+
+def test_a_text_of_100_megabytes_in_one_line_is_named_and_its_neighbour_kept():
+    big = b"word " * 20_000_000
+    tracemalloc.start()
+    [found] = read("a.txt", big)
+    found_rows = read("a.jsonl", b'{"text": "' + big + b'"}\n{"text": "Small."}\n')
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.reason == "oversized"
+    assert [(each.path, each.reason) for each in found_rows] == [("a.jsonl#1", "oversized"), ("a.jsonl#2", "")]
+    assert peak < 4 * formats.TEXT_BYTES
+
+
+def test_empty_documents_are_a_stream_not_a_list():
+    class Endless(io.RawIOBase):
+        """Many empty rows that nobody has written down."""
+
+        left = 5_000
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer) -> int:
+            line = b'{"text": ""}\n' if self.left else b""
+            self.left -= bool(line)
+            buffer[: len(line)] = line
+            return len(line)
+
+    tracemalloc.start()
+    count = sum(
+        each.reason == "empty" for each in formats.texts(io.BufferedReader(Endless()), "a.jsonl", FORMATS, None)
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 5_000 and peak < 2**20
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "problem"),
+    [
+        ("a.txt.gz", gzip.compress(b"word " * 9999)[:-20], "a.txt.gz: is damaged (EOFError"),
+        ("a.txt.gz", b"not packed", "a.txt.gz: is damaged (BadGzipFile"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "x"}\n')[:-8] + b"\0" * 8, "a.jsonl.gz: is damaged"),
+        ("a.txt.zst", b"not packed", "a.txt.zst: is damaged"),
+        ("a.txt.zst", zstd(bytes(range(256)) * 99)[:-50], "a.txt.zst: is damaged"),
+        ("a.parquet", b"not a table", "a.parquet: cannot be read as Parquet"),
+        ("a.parquet", parquet(ROWS)[:-100] + bytes(100), "a.parquet: cannot be read as Parquet"),
+        ("a.parquet.gz", gzip.compress(b"not a table"), "a.parquet.gz: cannot be read as Parquet"),
+        (
+            "a.parquet",
+            parquet([{"id": 1, "text": "x"}]),
+            "a.parquet: no column ['body', 'meta']; it has ['id', 'text']",
+        ),
+        (
+            "a.parquet",
+            parquet([{"id": 1, "body": 2, "meta": {"by": "x"}}] * 2),
+            "row 1: expected text in 'body', got int",
+        ),
+        ("a.jsonl", b'{"id": 1, "story": "x"}', "a.jsonl, row 1: no field 'body'; it has 'id', 'story'"),
+        ("a.tar.gz", gzip.compress(b"x"), "a.tar.gz is none of rst, md, txt, jsonl, parquet; exclude it"),
+        ("a", b"x", "a is none of rst, md"),
+    ],
+)
+def test_a_damaged_file_or_a_missing_column_is_one_clear_line(name, data, problem):
+    with pytest.raises(UserError, match=re.escape(problem)) as caught:
+        read(name, data, COLUMNS)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_parquet_file_with_text_that_is_not_utf_8_is_refused():
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\4\0\0\0"), pa.py_buffer(b"caf\xe9")])
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": broken, "path": pa.array(["x"])}), sink)
+    with pytest.raises(UserError, match=r"a\.parquet: cannot be read as Parquet .*utf-8"):
+        read("a.parquet", sink.getvalue())
+
+
+@pytest.mark.parametrize("packed", [".gz", ".zst"])
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.parquet"])
+def test_a_bomb_is_refused_before_it_goes_off(name, packed, monkeypatch):
+    limits = Limits(members=1, member_bytes=2**26, total_bytes=10**5, ratio=10, name_bytes=60)
+    monkeypatch.setattr(formats, "LIMITS", limits)
+    data = b'{"text": ""}\n' * 10**5 if name == "a.jsonl" else bytes(10**6)
+    with pytest.raises(UserError, match=f"{name}{packed}: unpacks to more than"):
+        read(name + packed, PACK[packed](data))

@@ -1,0 +1,95 @@
+"""Source distributions, from the package index that pip is set up with on this machine; no host is named here."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import requests
+from packageurl import PackageURL
+from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple, UnsupportedContentTypeError
+
+from train.config import UserError
+from train.data.downloads import (
+    CONNECT,
+    TIMEOUT,
+    Place,
+    VanishedError,
+    Wanted,
+    fill,
+    from_path,
+    obtain,
+    reason,
+    session,
+)
+from train.data.sources import PypiSource, is_url
+
+
+def distribution(source: PypiSource, cache: Path) -> tuple[Path, str]:
+    """The source distribution in `cache`, and where it came from, without credentials."""
+    wanted = Wanted(source.purl, source.filename, source.sha256, source.bytes)
+    options = pip_options()
+    with session() as opened:
+        opened.verify = options.get("cert", True)
+        if proxy := options.get("proxy"):
+            opened.proxies = {"http": proxy, "https": proxy}
+        silence = float(options.get("timeout", options.get("default-timeout", TIMEOUT)))
+        timeout = (min(silence, CONNECT), silence)
+
+        def from_index(index: str) -> Place:
+            def bring(part: Path) -> None:
+                fill(part, wanted, _url(source, opened, index, timeout), opened, timeout)
+
+            return Place(_without_credentials(index), bring)
+
+        def from_mirror(mirror: str) -> Place:
+            return Place(_without_credentials(mirror), lambda part: fill(part, wanted, mirror, opened, timeout))
+
+        listed = [options.get("index-url", PYPI_SIMPLE_ENDPOINT), *options.get("extra-index-url", "").split()]
+        places = [from_index(index) for index in listed if is_url(index)]
+        places += [from_mirror(m) if is_url(m) else from_path(Path(m), wanted) for m in source.mirrors]
+        return obtain(wanted, places, cache)
+
+
+@cache
+def pip_options() -> dict[str, str]:
+    """What pip is set up with on this machine, from its files and its environment; {} where there is no pip."""
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True)
+    sections: dict[str, dict[str, str]] = {"global": {}, "download": {}, ":env:": {}}
+    for line in listed.stdout.splitlines():
+        section, dot, rest = line.partition(".")
+        name, equals, value = rest.partition("=")
+        if dot and equals and section in sections:
+            sections[section][name] = str(ast.literal_eval(value))
+    return sections["global"] | sections["download"] | sections[":env:"]
+
+
+def _url(source: PypiSource, session: requests.Session, index: str, timeout: tuple[float, float]) -> str:
+    """Where `index` says that the file is."""
+    name = PackageURL.from_string(source.purl).name
+    try:
+        page = PyPISimple(index, session=session).get_project_page(name, timeout=timeout)
+    except NoSuchProjectError:
+        raise VanishedError(f"the package index has no project '{name}'") from None
+    except (requests.RequestException, UnsupportedContentTypeError, ValueError) as error:
+        raise UserError(f"{reason(error)} and `pip config list`") from None
+    for package in page.packages:
+        if package.filename == source.filename:
+            return _with_credentials(package.url, index)
+    raise VanishedError(f"the package index no longer lists {source.filename}")
+
+
+def _with_credentials(url: str, index: str) -> str:
+    """`url` with the user and password of `index`, if it is on the same host; nobody else gets to see them."""
+    file, home = urlsplit(url), urlsplit(index)
+    if home.username is None or (file.hostname, file.port) != (home.hostname, home.port) or file.username:
+        return url
+    user = home.netloc.rpartition("@")[0]
+    return urlunsplit(file._replace(netloc=f"{quote(user, safe=':%')}@{file.netloc}"))
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
