@@ -2,6 +2,8 @@
 
 import re
 import tomllib
+from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from license_expression import get_spdx_licensing
 from train.artifact import read_json
 from train.config import UserError
 from train.data import rules
+from train.release.records import record, shown
+from train.release.statistics import UNITS
 
 OURS = "Apache-2.0"  # of code, weights, cards and our own data
 
@@ -29,6 +33,16 @@ OPEN = """
     PDDL-1.0
 """
 OPEN_DATA = frozenset(OPEN.split())
+# What the texts of these licences ask of whoever passes a work on. Those in neither list ask that the notices of
+# copyright and licence stay with it.
+NO_DUTY = frozenset({"0BSD", "CC0-1.0", "MIT-0", "PDDL-1.0", "Unlicense"})
+CREDIT = frozenset({"CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "ODC-By-1.0", "ODbL-1.0"})
+SAME_TERMS = """
+    AGPL-3.0-only AGPL-3.0-or-later CC-BY-SA-3.0 CC-BY-SA-4.0 EPL-2.0 EUPL-1.2 GPL-2.0-only GPL-2.0-or-later
+    GPL-3.0-only GPL-3.0-or-later LGPL-2.1-only LGPL-2.1-or-later LGPL-3.0-only LGPL-3.0-or-later MPL-2.0 ODbL-1.0
+"""
+SHARE_ALIKE = frozenset(SAME_TERMS.split())  # a changed work stays under the same licence
+NOT_ON_HUB = {"0BSD", "HPND", "MIT-0", "Python-2.0", "UPL-1.0", "ZPL-2.1"}  # names its front matter may not hold
 # Names of licences, and phrases in their texts, that reserve some uses.
 RESTRICTED_NAME = re.compile(r"(?i)\b(?:open)?rails?\b|openrail|-(?:NC|ND)\b|non-?commercial|no-?deriv|research-only")
 RESTRICTED_TEXT = re.compile(
@@ -52,15 +66,103 @@ def standing(expression: str) -> str:
     return "not known to be open"
 
 
+def hub_name(identifier: str) -> str:
+    """A licence as the front matter of the Hugging Face hub spells it; "other" where the hub does not know it."""
+    name = re.sub(r"-only$|-or-later$", "", identifier)
+    short = {"ODC-By-1.0": "odc-by", "ODbL-1.0": "odbl", "PDDL-1.0": "pddl"}
+    return "other" if name in NOT_ON_HUB else short.get(name, name.lower())
+
+
 def restriction(text: str, *, name: bool) -> str | None:
     """What in a licence's name or text reserves some uses; None if nothing was found."""
     found = (RESTRICTED_NAME if name else RESTRICTED_TEXT).search(text)
     return found[0] if found else None
 
 
+def duties(expression: str, ours: str) -> dict[str, str]:
+    """What a licence asks of whoever passes its texts on, and how that stands to our own licence. Of an OR, the least.
+
+    Share-alike binds the texts and what is adapted from them. Whether weights are such an adaptation is not settled in
+    law, so the duty is reported and nothing is concluded from it.
+    """
+
+    def within(names: frozenset[str]) -> bool:
+        return rules.licences(expression, names) is None
+
+    known, same = OSI_APPROVED | OPEN_DATA, " and ".join(i for i in identifiers(expression) if i in SHARE_ALIKE)
+    keep, credit = "keep the notices of copyright and licence", "name the authors and the licence, and say what changed"
+    free = within(known - SHARE_ALIKE)
+    return {
+        "attribution": "none" if within(NO_DUTY) else keep if within(known - CREDIT) else credit,
+        "share_alike": "none" if free else f"the texts, changed or not, stay under {same}",
+        "beside_ours": "no conflict"
+        if free
+        else f"the texts cannot be put under {ours}; they stand beside it, as files under {same}",
+    }
+
+
+def terms(release: Path) -> dict[str, dict[str, Any]]:
+    """Each licence among the documents: how much is under it, its standing, its duties.
+
+    Raises UserError when one is not known to be open: such a text must not be passed on.
+    """
+    counts = read_json(release / "data" / "statistics.json")["licences"]
+    ours = read_json(release / "code" / "config.json")["release"]["licence"]
+    for expression, found in counts.items():
+        if standing(expression) == "not known to be open":
+            raise UserError(
+                f"{found['documents']} documents are under {expression!r}, which is not known to be open: leave their "
+                f"source out of data.raw, or read the licence and list it in train/release/licences.py"
+            )
+    return {
+        expression: {
+            **found,
+            "identifiers": identifiers(expression),
+            "osi_approved": standing(expression) == "OSI-approved",
+            "standing": standing(expression),
+            **duties(expression, ours),
+        }
+        for expression, found in sorted(counts.items())
+    }
+
+
+def by_standing(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:
+    """Documents, bytes and tokens by the standing of their licence."""
+    totals: dict[str, Counter[str]] = {}
+    for entry in found.values():
+        totals.setdefault(entry["standing"], Counter()).update({unit: entry[unit] for unit in UNITS})
+    return totals
+
+
+def notice(release: Path) -> bytes:
+    """`NOTICE`: whose texts the release holds, under which terms, and what these ask of whoever passes them on."""
+    about, extracted = record(release, "code/config.json", "/release"), record(release, "data/extracted.json")
+    statistics = record(release, "data/statistics.json")
+    lines = [f"{about['title']} {about['version']}", f"Copyright {', '.join(about['authors'])}", ""]
+    lines += [
+        f"Code, weights and cards: {about['licence']}, see LICENSE. The texts in data/documents keep the licences"
+    ]
+    lines += [
+        "of their sources, which are listed below. They were reduced to prose and redacted: data/README.md says how,"
+    ]
+    lines += ["and data/ledger which. data/licences has every licence as it came with its source.", "", "Licences", ""]
+    for expression, found in terms(release).items():
+        lines += [f"{expression}: {', '.join(f'{shown(found[unit])} {unit}' for unit in UNITS)}"]
+        lines += [f"    {found['standing']}; attribution: {found['attribution']}"]
+        lines += [f"    share-alike: {found['share_alike']}; beside {about['licence']}: {found['beside_ours']}"]
+    lines += ["", "Sources"]
+    for source in record(release, "data/sources.json"):
+        kept = statistics["sources"].get(source["purl"], dict.fromkeys(UNITS, 0))
+        lines += ["", source["purl"], f"    {source['attribution']}", f"    licence: {source['licence']}"]
+        lines += [f"    {', '.join(f'{shown(kept[unit])} {unit}' for unit in UNITS)}"]
+        found = extracted[source["purl"]]["licences"]
+        lines += [f"    {path}: data/licences/{sha256}.txt" for path, sha256 in sorted(found.items())]
+    return "\n".join([*lines, ""]).encode()
+
+
 def of_documents(release: Path) -> str:
-    """The expression that holds for a file with texts from all sources: every source's licence."""
-    found = sorted({source["licence"] for source in read_json(release / "data" / "sources.json")})
+    """The expression that holds for a file with texts from all sources: the licence of every document."""
+    found = sorted(read_json(release / "data" / "statistics.json")["licences"])
     return found[0] if len(found) == 1 else " AND ".join(f"({e})" if " " in e else e for e in found)
 
 
