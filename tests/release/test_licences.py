@@ -2,8 +2,21 @@
 
 import pytest
 
+from train.artifact import read_json, write_json
 from train.config import UserError
-from train.release.licences import by_file, identifiers, restriction, standing
+from train.release import openness
+from train.release.licences import (
+    by_file,
+    by_standing,
+    duties,
+    hub_name,
+    identifiers,
+    notice,
+    of_documents,
+    restriction,
+    standing,
+    terms,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +71,88 @@ def test_a_damaged_table_is_one_clear_line(tmp_path):
     (tmp_path / "REUSE.toml").write_text("[[annotations")
     with pytest.raises(UserError, match=r"REUSE.toml: cannot be read"):
         by_file(tmp_path, ["x"])
+
+
+# Duties --------------------------------------------------------------------------------------------------------------
+
+KEEP = "keep the notices of copyright and licence"
+CREDIT = "name the authors and the licence, and say what changed"
+
+
+@pytest.mark.parametrize(
+    ("expression", "attribution", "bound"),
+    [
+        ("CC0-1.0", "none", None),
+        ("MIT", KEEP, None),
+        ("CC-BY-4.0", CREDIT, None),
+        ("CC-BY-SA-4.0", CREDIT, "CC-BY-SA-4.0"),
+        ("ODbL-1.0", CREDIT, "ODbL-1.0"),
+        ("GPL-3.0-or-later", KEEP, "GPL-3.0-or-later"),
+        ("MIT AND CC-BY-SA-4.0", CREDIT, "CC-BY-SA-4.0"),
+        ("MIT OR GPL-2.0-only", KEEP, None),  # whoever passes it on may choose
+        ("MIT AND (GPL-2.0-only OR Apache-2.0)", KEEP, None),
+        ("CC0-1.0 OR CC-BY-4.0", "none", None),
+        ("MPL-2.0 AND GPL-3.0-only", KEEP, "GPL-3.0-only and MPL-2.0"),
+    ],
+)
+def test_duties(expression, attribution, bound):
+    found = duties(expression)
+    assert found["attribution"] == attribution
+    if bound is None:
+        assert (found["share_alike"], found["beside_ours"]) == ("none", "no conflict")
+    else:
+        assert found["share_alike"].endswith(f"stay under {bound}")
+        assert found["beside_ours"].startswith("the texts cannot be put under Apache-2.0")
+
+
+def under(release, licences):
+    """Put a release's documents under other licences: its statistics as they would then be."""
+    statistics = read_json(release / "data/statistics.json")
+    found = {name: dict.fromkeys(("documents", "bytes", "tokens"), number) for name, number in licences.items()}
+    write_json(release / "data/statistics.json", {**statistics, "licences": found})
+
+
+def test_share_alike_is_reported_wherever_licences_are(copy):
+    under(copy, {"MIT": 3, "CC-BY-SA-4.0": 2, "CC-BY-4.0": 1})
+    found = terms(copy)
+    assert {name: entry["osi_approved"] for name, entry in found.items()} == {
+        "CC-BY-4.0": False, "CC-BY-SA-4.0": False, "MIT": True,
+    }  # fmt: skip
+    assert {name: total["tokens"] for name, total in by_standing(found).items()} == {
+        "OSI-approved": 3, "open, not OSI-listed": 3,
+    }  # fmt: skip
+    text = notice(copy).decode()
+    assert (
+        "CC-BY-SA-4.0: 2 documents, 2 bytes, 2 tokens\n    open, not OSI-listed; attribution: name the authors" in text
+    )
+    assert "the texts, changed or not, stay under CC-BY-SA-4.0; beside Apache-2.0: the texts cannot be put" in text
+    assert openness.openness_json(copy)["documents"]["CC-BY-SA-4.0"]["share_alike"] != "none"
+    write_json(copy / "openness.json", openness.openness_json(copy))
+    summary = "\n".join(openness.summary(copy))
+    assert "CC-BY-SA-4.0: the texts cannot be put under Apache-2.0" in summary
+    assert "CC-BY-4.0: 1 documents, open, not OSI-listed" in summary
+    assert of_documents(copy) == "CC-BY-4.0 AND CC-BY-SA-4.0 AND MIT"
+
+
+def test_a_licence_that_is_not_known_to_be_open_stops_the_release(copy):
+    under(copy, {"MIT": 3, "CC-BY-NC-4.0": 2})
+    for write in (notice, openness.openness_json):
+        with pytest.raises(UserError, match=r"2 documents are under 'CC-BY-NC-4.0', which is not known to be open"):
+            write(copy)
+
+
+def test_notice_names_every_source_with_its_licence_text(release):
+    text = notice(release).decode()
+    for source in read_json(release / "data/sources.json"):
+        for wanted in (source["purl"], source["attribution"], source["licence"], *source["licence_files"]):
+            assert wanted in text
+    for path in (release / "data/licences").iterdir():
+        assert f"data/licences/{path.name}" in text
+
+
+@pytest.mark.parametrize(
+    ("identifier", "name"),
+    [("MIT", "mit"), ("GPL-3.0-or-later", "gpl-3.0"), ("ODC-By-1.0", "odc-by"), ("HPND", "other")],
+)
+def test_the_hub_spells_licences_its_own_way(identifier, name):
+    assert hub_name(identifier) == name

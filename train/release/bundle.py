@@ -22,7 +22,7 @@ from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
-from train.release import data_card, licences, model_card, openness
+from train.release import data_card, licences, metadata, model_card, openness
 from train.release.openness import regular_files
 from train.release.statistics import statistics
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
@@ -267,6 +267,8 @@ WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "NOTICE": licences.notice,
     "CITATION.cff": model_card.citation,
     "data/README.md": data_card.data_card,
+    "data/croissant.json": _json(metadata.croissant),
+    "provenance/eu_training_summary.md": metadata.eu_summary,
     "README.md": model_card.model_card,
     "openness.json": _json(openness.openness_json),
 }

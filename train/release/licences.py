@@ -79,25 +79,27 @@ def restriction(text: str, *, name: bool) -> str | None:
     return found[0] if found else None
 
 
-def duties(expression: str, ours: str) -> dict[str, str]:
-    """What a licence asks of whoever passes its texts on, and how that stands to our own licence. Of an OR, the least.
+def duties(expression: str) -> dict[str, str]:
+    """What a licence asks of whoever passes its texts on, and how it stands beside our own. Of an OR, the least.
 
     Share-alike binds the texts and what is adapted from them. Whether weights are such an adaptation is not settled in
-    law, so the duty is reported and nothing is concluded from it.
+    law: the duty is reported, and nothing is concluded from it.
     """
 
     def within(names: frozenset[str]) -> bool:
         return rules.licences(expression, names) is None
 
-    known, same = OSI_APPROVED | OPEN_DATA, " and ".join(i for i in identifiers(expression) if i in SHARE_ALIKE)
+    known = OSI_APPROVED | OPEN_DATA
     keep, credit = "keep the notices of copyright and licence", "name the authors and the licence, and say what changed"
-    free = within(known - SHARE_ALIKE)
+    attribution = "none" if within(NO_DUTY) else keep if within(known - CREDIT) else credit
+    if within(known - SHARE_ALIKE):
+        return {"attribution": attribution, "share_alike": "none", "beside_ours": "no conflict"}
+    same = " and ".join(identifier for identifier in identifiers(expression) if identifier in SHARE_ALIKE)
+    stay = f"the texts cannot be put under {OURS}; they stand beside it, as files under {same}"
     return {
-        "attribution": "none" if within(NO_DUTY) else keep if within(known - CREDIT) else credit,
-        "share_alike": "none" if free else f"the texts, changed or not, stay under {same}",
-        "beside_ours": "no conflict"
-        if free
-        else f"the texts cannot be put under {ours}; they stand beside it, as files under {same}",
+        "attribution": attribution,
+        "share_alike": f"the texts, changed or not, stay under {same}",
+        "beside_ours": stay,
     }
 
 
@@ -106,24 +108,16 @@ def terms(release: Path) -> dict[str, dict[str, Any]]:
 
     Raises UserError when one is not known to be open: such a text must not be passed on.
     """
-    counts = read_json(release / "data" / "statistics.json")["licences"]
-    ours = read_json(release / "code" / "config.json")["release"]["licence"]
-    for expression, found in counts.items():
+    found = read_json(release / "data" / "statistics.json")["licences"]
+    for expression, counts in found.items():
         if standing(expression) == "not known to be open":
             raise UserError(
-                f"{found['documents']} documents are under {expression!r}, which is not known to be open: leave their "
+                f"{counts['documents']} documents are under {expression!r}, which is not known to be open: leave their "
                 f"source out of data.raw, or read the licence and list it in train/release/licences.py"
             )
-    return {
-        expression: {
-            **found,
-            "identifiers": identifiers(expression),
-            "osi_approved": standing(expression) == "OSI-approved",
-            "standing": standing(expression),
-            **duties(expression, ours),
-        }
-        for expression, found in sorted(counts.items())
-    }
+        counts |= {"identifiers": identifiers(expression), "standing": standing(expression), **duties(expression)}
+        counts["osi_approved"] = counts["standing"] == "OSI-approved"
+    return dict(sorted(found.items()))
 
 
 def by_standing(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:

@@ -29,7 +29,8 @@ class Row:
 CARD = "data/README.md data/sources.json"
 WEIGHTS = "model.safetensors config.json evaluation/logits.json"
 ROWS = (
-    Row("1", "D1a", "provenance of all training data", f"{CARD} data/licences/ data/ranges/", "provenance"),
+    Row("1", "D1a", "provenance of all training data", f"{CARD} data/croissant.json data/licences/ data/ranges/",
+        "provenance"),
     Row("2", "D1b", "scope and characteristics of the data", "data/README.md data/statistics.json", "statistics"),
     Row("3", "D1c, D1d", "how data was obtained and selected",
         f"{CARD} data/extracted.json data/counts.json data/ledger/", "counts"),
