@@ -4,9 +4,11 @@ import pytest
 
 from train.artifact import read_json, write_json
 from train.config import UserError
+from train.data import tables
 from train.release import openness
 from train.release.licences import (
     by_file,
+    by_source,
     by_standing,
     duties,
     hub_name,
@@ -16,6 +18,7 @@ from train.release.licences import (
     restriction,
     standing,
     terms,
+    texts,
 )
 
 
@@ -37,7 +40,7 @@ def test_standing(expression, expected):
 
 
 def test_identifiers_of_an_expression():
-    assert identifiers("(MIT OR Apache-2.0) AND MIT") == ["Apache-2.0", "MIT"]
+    assert identifiers("(MIT OR Apache-2.0) AND MIT") == ("Apache-2.0", "MIT")
 
 
 @pytest.mark.parametrize(
@@ -156,3 +159,37 @@ def test_notice_names_every_source_with_its_licence_text(release):
 )
 def test_the_hub_spells_licences_its_own_way(identifier, name):
     assert hub_name(identifier) == name
+
+
+@pytest.fixture
+def rows_with_licences(tmp_path):
+    """A release of two sources: one under MIT, the other's rows name their licences; a third gave no document."""
+    licences = {"a": ["MIT"], "b": ["CC-BY-4.0", "MIT AND CC0-1.0"], "c": []}
+    rows = [
+        {**dict.fromkeys(tables.SELECTED.names, ""), "source": source, "licence": licence}
+        for source, found in licences.items()
+        for licence in found
+    ]
+    tables.write_rows(tmp_path / "data/documents/part.parquet", rows, tables.SELECTED)
+    names = {"a": "MIT", "b": "NOASSERTION", "c": "ISC"}
+    sources = [{"purl": purl, "licence": name, "licence_files": ["COPYING"]} for purl, name in names.items()]
+    write_json(tmp_path / "data/sources.json", sources)
+    write_json(tmp_path / "data/extracted.json", {purl: {"licences": {"COPYING": f"of-{purl}"}} for purl in names})
+    for purl in names:
+        (tmp_path / "data/licences").mkdir(exist_ok=True)
+        (tmp_path / f"data/licences/of-{purl}.txt").write_text(f"text of {purl}")
+    (tmp_path / "LICENSE").write_text("ours")
+    return tmp_path
+
+
+def test_the_licences_of_a_source_are_those_of_its_documents(rows_with_licences):
+    assert by_source(rows_with_licences) == {"a": ["MIT"], "b": ["CC-BY-4.0", "MIT AND CC0-1.0"], "c": ["ISC"]}
+
+
+def test_a_text_that_did_not_come_is_never_made_up(rows_with_licences):
+    found = {path: text.decode() for path, text in texts(rows_with_licences).items()}
+    assert found.keys() == {f"LICENSES/{name}.txt" for name in ("Apache-2.0", "CC-BY-4.0", "CC0-1.0", "ISC", "MIT")}
+    assert (found["LICENSES/MIT.txt"], found["LICENSES/ISC.txt"]) == ("text of a", "text of c")
+    assert found["LICENSES/CC-BY-4.0.txt"].startswith(
+        "No text of CC-BY-4.0 came with the sources. It stands at https://"
+    )

@@ -6,6 +6,7 @@ and care; the pipeline answers for everything that can be counted. Neither may b
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,7 @@ def _front(release: Path, counts: Mapping[str, Any], statistics: Mapping[str, An
 
 
 def _sources(release: Path, statistics: Mapping[str, Any]) -> str:
-    extracted = record(release, "data/extracted.json")
+    extracted, under = record(release, "data/extracted.json"), licences.by_source(release)
     none = dict.fromkeys(UNITS, 0)
     where, what = [], []
     for source in record(release, "data/sources.json"):
@@ -184,7 +185,7 @@ def _sources(release: Path, statistics: Mapping[str, Any]) -> str:
         seen = source["licence_files"][0]
         share = f"{kept['tokens'] / statistics['tokens']:.2%}"
         found = extracted[purl]["licences"][seen]
-        what.append((purl, source["licence"], seen, found, *(kept[unit] for unit in UNITS), share))
+        what.append((purl, "; ".join(under[purl]), seen, found, *(kept[unit] for unit in UNITS), share))
     one = rows(("source", "kind", "publisher and attribution", "language", "files", "bytes", "SHA-256"), where)
     two = rows(("source", "licence", "seen in", "its SHA-256", *(f"{u} kept" for u in UNITS), "share of tokens"), what)
     return f"{one}\n\n{two}"
@@ -205,13 +206,16 @@ def _steps(release: Path, config: Mapping[str, Any]) -> str:
     """One row a step: its code, its settings, what went in, what came out, what was left out."""
     sources, extracted = record(release, "data/sources.json"), record(release, "data/extracted.json").values()
     counts, tokens = record(release, "data/counts.json"), record(release, "data/tokens.json")
-    files, undecodable, empty = (shown(sum(e[key] for e in extracted)) for key in ("files", "undecodable", "empty"))
+    files, lost = 0, Counter[str]()
+    for entry in extracted:
+        files += entry["files"]
+        lost.update({k: n for k, n in entry.items() if k not in ("files", "documents", "bytes") and isinstance(n, int)})
     raw, kept, train = (f"{shown(c['documents'])} documents" for c in (counts["raw"], counts["kept"], tokens["train"]))
     fetched, encoded = sum(len(s["files"]) for s in sources), sum(part["tokens"] for part in tokens.values())
-    lost = f"{undecodable} that are not UTF-8, {empty} that hold no text"
+    left = ", ".join(f"{shown(number)} {reason.replace('_', ' ')}" for reason, number in sorted(lost.items()))
     steps = (
         ("raw", "the sources", f"{shown(len(sources))} sources", f"{shown(fetched)} files", "nothing"),
-        ("documents", f"`{json.dumps(config['data']['documents'])}`", f"{files} files", raw, lost),
+        ("documents", f"`{json.dumps(config['data']['documents'])}`", f"{shown(files)} files", raw, left),
         ("selected", "those of the rules", raw, kept, "what the rules found"),
         ("tokenizer", f"`{json.dumps(config['tokenizer'])}`", train, "`tokenizer.json`", "the documents held out"),
         ("tokens", "none", kept, f"{shown(encoded)} tokens", "nothing"),
@@ -235,8 +239,7 @@ def _selection(settings: Mapping[str, Any], counts: Mapping[str, Any]) -> str:
     return f"""{rows(head, table)}
 
 Documents: {raw["documents"]} extracted = {kept["documents"]} kept + {gone["documents"]} dropped.
-Bytes: {raw["bytes"]} extracted = {kept["bytes"]} kept + {gone["bytes"]} dropped + {redacted} taken by redaction.
-"""
+Bytes: {raw["bytes"]} extracted = {kept["bytes"]} kept + {gone["bytes"]} dropped + {redacted} taken by redaction."""
 
 
 def _overlap(release: Path) -> str:

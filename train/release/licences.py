@@ -12,9 +12,9 @@ from license_expression import get_spdx_licensing
 
 from train.artifact import read_json
 from train.config import UserError
-from train.data import rules
+from train.data import rules, tables
 from train.release.records import record, shown
-from train.release.statistics import UNITS
+from train.release.statistics import UNITS, parquet
 
 OURS = "Apache-2.0"  # of code, weights, cards and our own data
 
@@ -51,9 +51,10 @@ RESTRICTED_TEXT = re.compile(
 )
 
 
-def identifiers(expression: str) -> list[str]:
+@cache
+def identifiers(expression: str) -> tuple[str, ...]:
     """The SPDX identifiers in an expression, sorted."""
-    return sorted(set(get_spdx_licensing().license_keys(expression)))
+    return tuple(sorted(set(get_spdx_licensing().license_keys(expression))))
 
 
 @cache
@@ -79,6 +80,7 @@ def restriction(text: str, *, name: bool) -> str | None:
     return found[0] if found else None
 
 
+@cache
 def duties(expression: str) -> dict[str, str]:
     """What a licence asks of whoever passes its texts on, and how it stands beside our own. Of an OR, the least.
 
@@ -115,7 +117,7 @@ def terms(release: Path) -> dict[str, dict[str, Any]]:
                 f"{counts['documents']} documents are under {expression!r}, which is not known to be open: leave their "
                 f"source out of data.raw, or read the licence and list it in train/release/licences.py"
             )
-        counts |= {"identifiers": identifiers(expression), "standing": standing(expression), **duties(expression)}
+        counts |= {"identifiers": list(identifiers(expression)), "standing": standing(expression), **duties(expression)}
         counts["osi_approved"] = counts["standing"] == "OSI-approved"
     return dict(sorted(found.items()))
 
@@ -128,10 +130,19 @@ def by_standing(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str
     return totals
 
 
+def by_source(release: Path) -> dict[str, list[str]]:
+    """The licences of each source's documents; of a source of which none was kept, its own."""
+    found: dict[str, set[str]] = {}
+    for row in tables.read_rows(parquet(release, "documents"), ["source", "licence"]):
+        found.setdefault(row["source"], set()).add(row["licence"])
+    sources = read_json(release / "data" / "sources.json")
+    return {source["purl"]: sorted(found.get(source["purl"], {source["licence"]})) for source in sources}
+
+
 def notice(release: Path) -> bytes:
     """`NOTICE`: whose texts the release holds, under which terms, and what these ask of whoever passes them on."""
     about, extracted = record(release, "code/config.json", "/release"), record(release, "data/extracted.json")
-    statistics = record(release, "data/statistics.json")
+    statistics, under = record(release, "data/statistics.json"), by_source(release)
     lines = [f"{about['title']} {about['version']}", f"Copyright {', '.join(about['authors'])}", ""]
     lines += [
         f"Code, weights and cards: {about['licence']}, see LICENSE. The texts in data/documents keep the licences"
@@ -147,7 +158,12 @@ def notice(release: Path) -> bytes:
     lines += ["", "Sources"]
     for source in record(release, "data/sources.json"):
         kept = statistics["sources"].get(source["purl"], dict.fromkeys(UNITS, 0))
-        lines += ["", source["purl"], f"    {source['attribution']}", f"    licence: {source['licence']}"]
+        lines += [
+            "",
+            source["purl"],
+            f"    {source['attribution']}",
+            f"    licence: {'; '.join(under[source['purl']])}",
+        ]
         lines += [f"    {', '.join(f'{shown(kept[unit])} {unit}' for unit in UNITS)}"]
         found = extracted[source["purl"]]["licences"]
         lines += [f"    {path}: data/licences/{sha256}.txt" for path, sha256 in sorted(found.items())]
@@ -161,22 +177,30 @@ def of_documents(release: Path) -> str:
 
 
 def texts(release: Path) -> dict[str, bytes]:
-    """`LICENSES/<id>.txt` for each licence that a source is under; the texts are those that came with the sources.
+    """`LICENSES/<id>.txt` for each licence of a document; the texts are those that came with the sources.
 
-    Preferred is the text of a source under this licence alone; each source's own text stands in `data/licences/`.
+    Preferred is the text of a source under this licence alone; each source's own text stands in `data/licences/`. Where
+    none came, as when rows name their licences, the file says where the text is.
     """
     found: dict[str, bytes] = {}
-    evidence = read_json(release / "data" / "extracted.json")
+    evidence, under = read_json(release / "data" / "extracted.json"), by_source(release)
     sources = sorted(read_json(release / "data" / "sources.json"), key=lambda s: (" " in s["licence"], s["purl"]))
     for source in sources:
-        files = evidence[source["purl"]]["licences"]
-        for identifier in identifiers(source["licence"]):
+        files, own = evidence[source["purl"]]["licences"], identifiers(source["licence"])
+        for identifier in sorted({i for expression in under[source["purl"]] for i in identifiers(expression)}):
             # Of several files, the one whose name tells the licence: LICENSE.MIT, LICENSE.APACHE2, LICENSE.BSD.
-            word = identifier.split("-")[0].lower()
-            path = next((path for path in source["licence_files"] if word in path.lower()), source["licence_files"][0])
-            text = release / "data" / "licences" / f"{files[path]}.txt"
-            found.setdefault(f"LICENSES/{identifier}.txt", text.read_bytes())
+            word, names = identifier.split("-")[0].lower(), source["licence_files"]
+            path = next((path for path in names if word in path.lower()), names[0] if identifier in own else None)
+            text = path and (release / "data" / "licences" / f"{files[path]}.txt").read_bytes()
+            none = f"No text of {identifier} came with the sources. It stands at {url(identifier)}\n".encode()
+            if text or f"LICENSES/{identifier}.txt" not in found:
+                found[f"LICENSES/{identifier}.txt"] = text or none
     return {**found, f"LICENSES/{OURS}.txt": (release / "LICENSE").read_bytes()}
+
+
+def url(identifier: str) -> str:
+    """Where the SPDX list has the text of a licence."""
+    return f"https://spdx.org/licenses/{identifier}.html"
 
 
 def reuse_toml(release: Path) -> bytes:

@@ -53,7 +53,7 @@ def croissant(release: Path) -> dict[str, Any]:
     config = record(release, "code/config.json")
     about, name = config["release"], config["data"]["name"]
     head, sections, _ = written(release)
-    authors = ", ".join(about["authors"])
+    authors, under = ", ".join(about["authors"]), licences.by_source(release)
     paths = [path for path in regular_files(release / "data") if path != "croissant.json"]
     described = [_table(name, what, schema) for name, (what, schema) in TABLES.items()]
     return {
@@ -67,10 +67,10 @@ def croissant(release: Path) -> dict[str, Any]:
         "version": about["version"],
         "datePublished": about["date"],
         "creator": [{"@type": "sc:Organization", "name": author} for author in about["authors"]],
-        "license": [_url(i) for i in licences.identifiers(licences.of_documents(release))],
+        "license": [licences.url(i) for i in licences.identifiers(licences.of_documents(release))],
         "inLanguage": sorted(record(release, "data/statistics.json", "/languages")),
         "citeAs": f"{authors}: {about['title']} {about['version']}, {about['date']}",
-        "prov:wasDerivedFrom": [_source(source) for source in record(release, "data/sources.json")],
+        "prov:wasDerivedFrom": [_source(s, under[s["purl"]]) for s in record(release, "data/sources.json")],
         "prov:wasGeneratedBy": {"@type": "prov:Activity", "prov:label": f"{command(release)} until=tokens"},
         **{f"rai:{term}": " ".join(sections[section].split()) for term, section in RAI.items()},
         "distribution": [*(_file(release, path) for path in paths), *(files for files, _ in described)],
@@ -98,16 +98,12 @@ def _context() -> dict[str, Any]:
     }
 
 
-def _url(identifier: str) -> str:
-    return f"https://spdx.org/licenses/{identifier}.html"
-
-
-def _source(source: Mapping[str, Any]) -> dict[str, Any]:
+def _source(source: Mapping[str, Any], under: list[str]) -> dict[str, Any]:
     return {
         "@id": source["purl"],
         "@type": "prov:Entity",
         "prov:label": source["attribution"],
-        "sc:license": [_url(i) for i in licences.identifiers(source["licence"])],
+        "sc:license": sorted({licences.url(i) for expression in under for i in licences.identifiers(expression)}),
         "sc:sha256": [file["sha256"] for file in source["files"]],
     }
 
@@ -190,8 +186,9 @@ operations; the European Commission looks for general-purpose AI models above {G
 
 def _listed(release: Path, place: str) -> str:
     """The sources that belong in a place of the template; empty when there are none."""
+    under = licences.by_source(release)
     return "; ".join(
-        f"{source['purl']} ({source['attribution']}; {source['licence']})"
+        f"{source['purl']} ({source['attribution']}; {', '.join(under[source['purl']])})"
         for source in record(release, "data/sources.json")
         if PLACES.get(source["kind"], "other") == place
     )
