@@ -102,6 +102,7 @@ TAMPER = {
     "chain": lambda r: edit(r / "provenance/weights.json", "inputs", "tokens", "products", by=lambda _: "0" * 64),
     "licences": lambda r: (r / "LICENSES/Apache-2.0.txt").write_text("do as you like\n"),
     "cards": lambda r: replace(r / "README.md", "| parameters | ", "| parameters | 1"),
+    "metadata": lambda r: edit(r / "data/croissant.json", "distribution", 0, "sha256", by=lambda _: "0" * 64),
     "osaid": lambda r: edit(r / "openness.json", "verdict", "must", "stated", by=lambda _: 0),
     "placeholders": lambda r: append(r / "README.md", "Training data: [More Information Needed]\n"),
     "machine_paths": lambda r: edit(r / "provenance/raw.json", "config", by=lambda _: ["/home/somebody/corpus"]),

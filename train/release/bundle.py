@@ -16,14 +16,15 @@ from typing import Any, Literal
 import torch
 
 from train.artifact import digest, file_digest, manifest, read_json, whole, write_bytes, write_json
-from train.config import UserError, build
-from train.data import tables, tokenizer
+from train.config import build
+from train.data import tokenizer
 from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
-from train.release import cards, licences, openness
+from train.release import data_card, licences, metadata, model_card, openness
 from train.release.openness import regular_files
+from train.release.statistics import statistics
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
 from train.training.loop import TrainingConfig, gradients
 from train.training.optimizer import Optimizer
@@ -58,7 +59,6 @@ PLACES = (
 )
 PROMPTS = ("The ", "In the beginning", "for example, ")
 LOGITS_KEPT = 5
-QUANTILES = {"least": 0.0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95, "most": 1.0}
 
 
 @dataclass(frozen=True)
@@ -227,40 +227,6 @@ def facts(release: Path) -> dict[str, Any]:
     }
 
 
-def statistics(release: Path) -> dict[str, Any]:
-    """`data/statistics.json`: the kept documents, counted anew from the documents and their token ranges.
-
-    Documents, bytes of text in UTF-8 and tokens; in all, and by split, source, licence and language. A quantile is the
-    least length that this share of documents does not exceed.
-    """
-    ranges = {
-        row["id"]: row["end"] - row["start"]
-        for row in tables.read_rows(_parquet(release, "ranges"), ["id", "start", "end"])
-    }
-    total = {"documents": 0, "bytes": 0, "tokens": 0}
-    found: dict[str, Any] = {kind: {} for kind in ("splits", "sources", "licences", "languages")}
-    lengths: dict[str, list[int]] = {"bytes": [], "tokens": []}
-    for row in tables.read_rows(_parquet(release, "documents")):
-        if row["id"] not in ranges:
-            raise UserError(f"data/documents: document {row['id'][:12]} has no range of tokens")
-        here = {"documents": 1, "bytes": len(row["text"].encode()), "tokens": ranges[row["id"]]}
-        keys = zip(found, (row["split"], row["source"], row["licence"], row["language"]), strict=True)
-        for part in (total, *(found[kind].setdefault(name, dict.fromkeys(total, 0)) for kind, name in keys)):
-            for unit, number in here.items():
-                part[unit] += number
-        for unit, numbers in lengths.items():
-            numbers.append(here[unit])
-    return {**total, **found, "length": {unit: _quantiles(sorted(numbers)) for unit, numbers in lengths.items()}}
-
-
-def _quantiles(ordered: list[int]) -> dict[str, int]:
-    return {name: ordered[max(0, -int(-share * len(ordered) // 1) - 1)] for name, share in QUANTILES.items() if ordered}
-
-
-def _parquet(release: Path, table: str) -> list[Path]:
-    return sorted((release / "data" / table).glob("*.parquet"))
-
-
 def checkpoints_of(release: Path) -> list[Path]:
     return sorted((release / "checkpoints").glob("step-*"))
 
@@ -302,9 +268,11 @@ WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "evaluation/logits.json": _json(logits),
     "provenance/facts.json": _json(facts),
     "REUSE.toml": licences.reuse_toml,
-    "NOTICE": cards.notice,
-    "CITATION.cff": cards.citation,
-    "data/README.md": cards.data_card,
-    "README.md": cards.model_card,
+    "NOTICE": licences.notice,
+    "CITATION.cff": model_card.citation,
+    "data/README.md": data_card.data_card,
+    "data/croissant.json": _json(metadata.croissant),
+    "provenance/eu_training_summary.md": metadata.eu_summary,
+    "README.md": model_card.model_card,
     "openness.json": _json(openness.openness_json),
 }

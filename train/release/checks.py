@@ -56,7 +56,10 @@ COMPONENTS = (
     ("C5 inference", "train/evaluation/sample.py"),
     ("C6 architecture", "train/model.py"),
 )
-PROSE = ("README.md", "data/README.md", "NOTICE", "CITATION.cff", "REUSE.toml", "openness.json", "code/config.json")
+PROSE = (
+    "README.md", "data/README.md", "data/croissant.json", "provenance/eu_training_summary.md", "NOTICE", "CITATION.cff",
+    "REUSE.toml", "openness.json", "code/config.json",
+)  # fmt: skip
 NOT_OURS = ("data/documents/", "data/licences/")  # which keep the licences of their sources
 
 
@@ -502,6 +505,11 @@ def cards(release: Release) -> list[str]:
     return [p for path in ("README.md", "data/README.md", "CITATION.cff") for p in _written(release, path)]
 
 
+def metadata(release: Release) -> list[str]:
+    """The description for machines, whose digests are those of the files, and the summary for the European Union."""
+    return _written(release, "data/croissant.json") + _written(release, "provenance/eu_training_summary.md")
+
+
 def osaid(release: Release) -> list[str]:
     """openness.json follows from what is here, and says that every must item is there."""
     problems = _written(release, "openness.json")
@@ -569,5 +577,5 @@ def _made_again(release: Release, name: str, made: Path) -> list[str]:
 CHECKS = (
     provenance, statistics, counts, labelling, split, selection, tokens, source_kinds, data_terms, components, settings,
     tokenizer, scores, overlap, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms,
-    use_restrictions, chain, licences, cards, osaid, placeholders, machine_paths,
+    use_restrictions, chain, licences, cards, metadata, osaid, placeholders, machine_paths,
 )  # fmt: skip

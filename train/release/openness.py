@@ -29,7 +29,8 @@ class Row:
 CARD = "data/README.md data/sources.json"
 WEIGHTS = "model.safetensors config.json evaluation/logits.json"
 ROWS = (
-    Row("1", "D1a", "provenance of all training data", f"{CARD} data/licences/ data/ranges/", "provenance"),
+    Row("1", "D1a", "provenance of all training data", f"{CARD} data/croissant.json data/licences/ data/ranges/",
+        "provenance"),
     Row("2", "D1b", "scope and characteristics of the data", "data/README.md data/statistics.json", "statistics"),
     Row("3", "D1c, D1d", "how data was obtained and selected",
         f"{CARD} data/extracted.json data/counts.json data/ledger/", "counts"),
@@ -105,15 +106,15 @@ def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def openness_json(release: Path) -> dict[str, Any]:
     """`openness.json`: the verdict, and each row with its evidence. A verdict is a claim; `verify` is its test."""
-    from train.release.licences import standing
+    from train.release import licences
 
     rows = table(release)
     paths = [path for path in regular_files(release) if path not in ("openness.json", "MANIFEST.json")]
     for row, asked in zip(rows, ROWS, strict=True):
         row["evidence"] = [_evidence(release, name, files(name, paths)) for name in asked.evidence.split()]
-    licences = read_json(release / "data" / "statistics.json")["licences"]
-    terms = {expression: {**counts, "standing": standing(expression)} for expression, counts in licences.items()}
-    return {"framework": "Open Source AI Definition 1.0", "verdict": verdict(rows), "rows": rows, "documents": terms}
+    terms = licences.terms(release)
+    documents = {"documents": terms, "standing": licences.by_standing(terms)}
+    return {"framework": "Open Source AI Definition 1.0", "verdict": verdict(rows), "rows": rows, **documents}
 
 
 def _evidence(release: Path, name: str, found: list[str]) -> dict[str, Any]:
@@ -152,4 +153,6 @@ def summary(release: Path) -> list[str]:
     for expression, terms in sorted(found["documents"].items()):
         if terms["standing"] != "OSI-approved":
             lines.append(f"           {expression}: {terms['documents']} documents, {terms['standing']}")
+        if terms["share_alike"] != "none":
+            lines.append(f"           {expression}: {terms['beside_ours']}")
     return lines

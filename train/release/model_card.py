@@ -1,0 +1,166 @@
+"""`README.md`, the model card, and the citation. Every number in them comes from a record.
+
+Both are functions of the release's folder and read nothing else, so `verify` writes them anew and compares bytes.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from train.release import openness
+from train.release.records import command, front_matter, record, rows, shown, yaml
+
+
+def model_card(release: Path) -> bytes:
+    """`README.md`: what the model is, how good, how made, and how to check each of these."""
+    config = record(release, "code/config.json")
+    about, model, training = config["release"], config["model"], config["training"]
+    facts = record(release, "provenance/facts.json")
+    tokens = record(release, "data/tokens.json", "/train/tokens")
+    held_out = shown(record(release, "data/tokens.json", "/held_out/bytes"))
+    languages = sorted(record(release, "data/statistics.json", "/languages"))
+    numerics = training["numerics"]
+    contract = {
+        "portable": "portable: the same weights, bit for bit, on any machine. Computed in float64, kept in float32 "
+        f"on a grid {numerics['grid_bits']} bits below each tensor's root mean square",
+        "pinned": "pinned: the same weights, bit for bit, on the recorded stack",
+    }[numerics["contract"]]
+    head = {
+        "license": about["licence"].lower(),
+        "language": languages,
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["open-source-ai", "reproducible"],
+    }
+    made = [
+        ("parameters", facts["parameters"]),
+        ("layers, width", f"{model['layers']}, {model['width']}"),
+        ("heads, of keys and values", f"{model['heads']}, {model['kv_heads']}"),
+        ("context in tokens", model["context"]),
+        ("vocabulary", config["tokenizer"]["vocabulary"]),
+        ("training text in tokens", tokens),
+        ("tokens seen, in steps", f"{shown(facts['tokens_seen'])}, {shown(training['steps'])}"),
+        ("passes over the text", facts["passes"]),
+        ("floating-point operations (counted, not measured)", f"{facts['flops']:.3g}"),
+        ("optimizer", _optimizer(training["optimizer"])),
+        ("seed", training["seed"]),
+        ("numerics", contract),
+    ]
+    scores = (
+        (name.replace("_", " "), score["value"], _interval(score), score["unit"], score["method"])
+        for name, score in sorted(record(release, "evaluation/scores.json").items())
+    )
+    samples = [
+        f"Prompt `{json.dumps(sample['prompt'], ensure_ascii=False)}`:\n\n{_quoted(sample['prompt'] + sample['text'])}"
+        for sample in record(release, "evaluation/samples.json")
+    ]
+    table = openness.table(release)
+    verdict = openness.verdict(table)
+    must = verdict["must"]
+    claims = [f"* {row['requirement']}: {row['status']}" for row in table if row["kind"] != "machine"]
+    name = f"{config['name']}-{about['version']}"
+    return f"""{front_matter(head)}
+# {about["title"]} {about["version"]}
+
+{about["description"]}
+
+The parameters are freely available to all, for any purpose, under {about["licence"]}: see `LICENSE`. So are the code
+in `code/` and both cards. The training text keeps the licences of its sources: see `data/README.md` and `NOTICE`.
+
+## Scores
+
+Of the model and of yardsticks on the same held-out text ({held_out} bytes), none of which was trained on. Intervals
+are by bootstrap over documents.
+
+{rows(("score", "value", "interval", "unit", "method"), scores)}
+
+## How it was made
+
+{rows(("what", "how"), made)}
+
+Each setting stands in `code/config.json`, the data in `data/README.md`, the loss of each step in `logs/`, the state
+of training along the way in `checkpoints/`.
+
+## Intended use
+
+{about["intended_use"]}
+
+## Limits
+
+{about["limits"]}
+
+## Samples
+
+These texts were written by the model. They are samples of its style, not statements of fact.
+
+{chr(10).join(samples)}
+## How open it is
+
+Open Source AI Definition 1.0: **{"complete" if verdict["osaid_1_0"] else "incomplete"}**. {must["held"]} of
+{must["items"]} required items are there, of these {must["stated"]} as statements by people and {must["not_used"]}
+declared as not used; of the optional items {verdict["should"]["held"]} of {verdict["should"]["items"]}.
+`openness.json` has each item with its evidence. What no machine can decide, or was not used:
+
+{chr(10).join(claims)}
+
+## How to use it
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{name}")
+model = AutoModelForCausalLM.from_pretrained("{name}")
+prompt = tokenizer("The ", return_tensors="pt")
+print(tokenizer.decode(model.generate(**prompt, max_new_tokens=50)[0]))
+```
+
+## How to check it
+
+`python scripts/verify.py RELEASE`, in your own clone of the code, tests every claim of this release.
+
+## How to make it again
+
+In a copy of `code/`, this makes the same release again:
+
+    {command(release)}
+
+`MANIFEST.json` holds its `identity`: the digest over everything here but the logs, which are true of one run only.
+
+## How to cite it
+
+{", ".join(about["authors"])}: {about["title"]} {about["version"]}, {about["date"]}; see `CITATION.cff`.
+Contact: {about["contact"]}.
+""".encode()
+
+
+def citation(release: Path) -> bytes:
+    """`CITATION.cff`, version 1.2.0."""
+    about = record(release, "code/config.json", "/release")
+    entry = {
+        "cff-version": "1.2.0",
+        "message": "If you use this model or its data, please cite it.",
+        "type": "dataset",
+        "title": about["title"],
+        "version": about["version"],
+        "date-released": about["date"],
+        "license": about["licence"],
+        "authors": [{"name": name} for name in about["authors"]],
+        "abstract": about["description"].strip(),
+    }
+    return yaml(entry).encode()
+
+
+def _interval(score: Mapping[str, Any]) -> str:
+    return f"{shown(score['low'])} to {shown(score['high'])}" if "low" in score else ""
+
+
+def _optimizer(config: Mapping[str, Any]) -> str:
+    rest = f"AdamW at {config['learning_rate']:g}"
+    both = f"Muon at {config['matrix_learning_rate']:g} for hidden matrices, {rest} for all else"
+    return f"{both if config['name'] == 'muon' else rest}; {config['schedule'].replace('_', ' ')} schedule"
+
+
+def _quoted(text: str) -> str:
+    """An indented block, in which Markdown means nothing."""
+    return "".join(f"    {line}\n" for line in text.split("\n"))
