@@ -139,7 +139,7 @@ def curly_brackets(text: str, threshold: int) -> str | None:
 
 
 def lorem_ipsum(text: str, threshold: int) -> str | None:
-    """The placeholder "lorem ipsum" more often than the threshold. C4: 0."""
+    """The dummy text of layouts, "lorem" and then "ipsum", more often than the threshold. C4: 0."""
     count = text.lower().count("lorem ipsum")
     return f"{count} times" if count > threshold else None
 
