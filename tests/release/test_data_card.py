@@ -83,12 +83,18 @@ def test_front_matter_of_a_human_card_is_told_apart():
     assert data_card._parted("text\n") == ({}, "text")
 
 
-def test_overlap_is_shown_when_it_was_measured(copy):
-    assert "Overlap with" not in data_card.data_card(copy).decode()
-    write_json(copy / "data/overlap.json", {"quiz": {"items": 8, "contaminated": 3, "matches": []}, "total": 3})
+def test_overlap_is_shown_for_each_set_and_for_the_text_held_out(copy):
+    words, tokens = ({"ngrams": n, "shared": k, "share": k / n, "items": i} for n, k, i in ((8, 2, 1), (5, 0, 0)))
+    part = {"items": 3, "words": words, "tokens": tokens, "found": {}}
+    overlap = {"lengths": {"words": 13, "tokens": 12}, "sets": {"quiz": part}, "held_out": {**part, "items": 4}}
+    write_json(copy / "data/overlap.json", overlap)
     card = data_card.data_card(copy).decode()
-    assert table(card, "Overlap with the evaluation")[2:] == [["quiz", "contaminated", "3"], ["quiz", "items", "8"],
-                                                             ["total", "", "3"]]  # fmt: skip
+    assert table(card, "Overlap with the evaluation")[2:] == [
+        ["quiz", "3", "13 words", "8", "2", "0.2500", "1"],
+        ["quiz", "3", "12 tokens", "5", "0", "0", "0"],
+        ["the text held out", "4", "13 words", "8", "2", "0.2500", "1"],
+        ["the text held out", "4", "12 tokens", "5", "0", "0", "0"],
+    ]
 
 
 def test_the_front_matter_offers_a_ledger_only_when_it_has_rows(copy, tmp_path, monkeypatch):
