@@ -5,11 +5,10 @@ PYTHON ?= python3
 RECIPE ?= reference
 RELEASE ?= releases/$(RECIPE)-0.1.0
 PROMPT ?= The
-BENCHMARK ?= near_duplicates
 ARGS ?=
 RUN := .venv/bin/python
 
-.PHONY: help setup release test bench check format verify sample clean
+.PHONY: help setup release test check format verify sample bench clean
 help: ; @sed -n 's/^# //p' Makefile
 
 # A virtual environment from the lock, made once; made again when the lock changes.
@@ -23,9 +22,8 @@ setup: .venv/complete
 release: setup ; @$(RUN) scripts/run.py recipe=$(RECIPE) $(ARGS)
 verify: setup ; @$(RUN) scripts/verify.py $(RELEASE) $(ARGS)
 sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
+bench: setup ; @$(RUN) scripts/bench.py $(ARGS)
 test: setup ; $(RUN) -m pytest $(ARGS)
-
-bench: setup ; @$(RUN) scripts/bench.py $(BENCHMARK) $(ARGS)
 
 check: setup
 	$(RUN) -m ruff format --check .
