@@ -1,4 +1,4 @@
-"""How fast and how good the data stages are, each beside a peer in the same run: `python scripts/bench.py [NAME] [OVERRIDES]`.
+"""Speed and quality of data stages, each beside a peer in the same run: `python scripts/bench.py [NAME] [OVERRIDES]`.
 
 What it runs on is made by the pipeline: the reference corpus, or what OVERRIDES after the name say. Times are of the
 processor on one core, so that other work on the machine does not count. Peers come with the extra `bench`; one that
