@@ -5,7 +5,6 @@ PYTHON ?= python3
 RECIPE ?= reference
 RELEASE ?= releases/$(RECIPE)-0.1.0
 PROMPT ?= The
-BENCHMARK ?= near_duplicates
 ARGS ?=
 RUN := .venv/bin/python
 
@@ -24,9 +23,8 @@ release: setup ; @$(RUN) scripts/run.py recipe=$(RECIPE) $(ARGS)
 verify: setup ; @$(RUN) scripts/verify.py $(RELEASE) $(ARGS)
 sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
 explore: setup ; @$(RUN) scripts/explore.py --from $(RELEASE) $(ARGS)
+bench: setup ; @$(RUN) scripts/bench.py $(ARGS)
 test: setup ; $(RUN) -m pytest $(ARGS)
-
-bench: setup ; @$(RUN) scripts/bench.py $(BENCHMARK) $(ARGS)
 
 check: setup
 	$(RUN) -m ruff format --check .

@@ -1,8 +1,8 @@
-"""How fast and how good the data stages are, each beside a peer in the same run: `python scripts/bench.py NAME`.
+"""Speed and quality of data stages, each beside a peer in the same run: `python scripts/bench.py [NAME] [OVERRIDES]`.
 
 What it runs on is made by the pipeline: the reference corpus, or what OVERRIDES after the name say. Times are of the
-processor on one core, so that other work on the machine does not count. Peers come with `pip install .[bench]`; one
-that is missing is left out, and said so.
+processor on one core, so that other work on the machine does not count. Peers come with the extra `bench`; one that
+is missing is left out, and said so.
 """
 
 import argparse
@@ -42,8 +42,8 @@ def near_duplicates(config: pipeline.Run) -> None:
     texts = [row["text"] for split in SPLITS for row in kept_documents(selected, split)]
     threshold = config.data.selected.near_duplicates
     contestants: dict[str, Callable[[Sequence[str]], set[int]]] = {
-        "pellucid": lambda texts: ours(texts, threshold),
-        **({"datatrove": datatrove} if installed("datatrove", "spacy") else {}),
+        "pellucid": lambda texts: dropped_by_us(texts, threshold),
+        **({"datatrove": dropped_by_datatrove} if installed("datatrove", "spacy") else {}),
     }
     say_speed(contestants, texts, sum(len(text.encode()) for text in texts))
     texts = [text for text in texts if len(text.split()) >= 200][: 2 * PLANTED]
@@ -63,14 +63,14 @@ def near_duplicates(config: pipeline.Run) -> None:
         print(line)
 
 
-def ours(texts: Sequence[str], threshold: float) -> set[int]:
+def dropped_by_us(texts: Sequence[str], threshold: float) -> set[int]:
     """The places of the texts that are dropped."""
     signatures = np.array([minhash.signature(words(text).numbers) for text in texts])
     kept = minhash.keep(signatures, np.array([len(text) for text in texts]), threshold)
     return set(np.flatnonzero(kept != np.arange(len(texts))).tolist())
 
 
-def datatrove(texts: Sequence[str]) -> set[int]:
+def dropped_by_datatrove(texts: Sequence[str]) -> set[int]:
     """The places of the texts that the four stages of datatrove's MinHash drop, with as many bands and rows.
 
     It hashes by SHA-1 here: its xxhash is not that of the lock.
@@ -125,7 +125,7 @@ def installed(*modules: str) -> bool:
     """Whether a peer can be run; says so when it cannot."""
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
-        print(f"left out: {', '.join(missing)} is not installed (pip install .[bench])")
+        print(f"not run: {', '.join(missing)} is not installed (the extra `bench` brings it)")
     return not missing
 
 
@@ -134,7 +134,7 @@ BENCHMARKS: dict[str, Callable[[pipeline.Run], None]] = {"near_duplicates": near
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("name", choices=BENCHMARKS)
+    parser.add_argument("name", nargs="?", choices=BENCHMARKS, default="near_duplicates")
     parser.add_argument("overrides", nargs="*", help="as for scripts/run.py")
     given = parser.parse_args(arguments)
     BENCHMARKS[given.name](build(pipeline.Run, compose([*given.overrides, "until=selected"])))
