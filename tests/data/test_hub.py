@@ -60,7 +60,7 @@ FILES = {
 
 
 class Hub(ThreadingHTTPServer):
-    """A hub with one dataset, `owner/tales`, at one commit. Parquet files, known by SHA-256, are kept elsewhere."""
+    """A hub with one dataset, `owner/tales`, at one commit. Its Parquet files are large, and lie elsewhere."""
 
     daemon_threads = True
 
@@ -204,7 +204,7 @@ def hydra(value: object) -> str:
 
 
 # The two stages alone, without the time that the whole pipeline takes to be imported.
-FETCH = """
+FETCH = r"""
 import json, sys
 from pathlib import Path
 from types import SimpleNamespace

@@ -156,16 +156,11 @@ def provenance(release: Release) -> list[str]:
         problems += [f"data/{table}: source {purl} is not listed" for purl in sorted(strangers)]
     for row in release.rows("documents"):
         source = sources.get(row["source"], {})
-        columns = source.get("columns") or {}  # what rows tell themselves
-        same = ["language", *(key for key in ("attribution",) if not columns.get(key))]
-        seen = row["evidence"] in extracted.get(row["source"], {}).get("licences", {}).values()
-        told = f"data/licences/{row['evidence']}.txt"
-        if any(row[key] != source.get(key) for key in [*same, *(["licence"] if seen else [])]):
-            problems.append(f"document {row['id'][:12]}: licence, attribution or language is not its source's")
-        elif not seen and not (columns.get("licence") and told in release.paths):
-            problems.append(f"document {row['id'][:12]}: no such licence text in its source")
-        elif not seen and spdx(release.bytes(told).decode(), columns["licence_names"]) != row["licence"]:
-            problems.append(f"document {row['id'][:12]}: its licence is not what its row said")
+        text = f"data/licences/{row['evidence']}.txt"
+        told = release.bytes(text).decode(errors="replace") if text in release.paths else None
+        texts = set(extracted.get(row["source"], {}).get("licences", {}).values())
+        if problem := origin_problem(row, source, texts, told):
+            problems.append(f"document {row['id'][:12]}: {problem}")
     for name in SPLITS:
         end = 0
         for row in read_rows([release.path / "data" / "ranges" / f"{name}.parquet"]):
@@ -175,6 +170,24 @@ def provenance(release: Release) -> list[str]:
         if end != release.json("data/tokens.json")[name]["tokens"]:
             problems.append(f"data/ranges/{name}: the ranges end at {end}, which is not the count of tokens")
     return problems
+
+
+def origin_problem(row: dict[str, Any], source: dict[str, Any], texts: set[str], told: str | None) -> str | None:
+    """Why the row of a document does not follow from its source; None if it does.
+
+    `texts` are the digests of the source's licence texts, `told` is what stands in the document's evidence.
+    """
+    columns = source.get("columns") or {}  # what rows may tell themselves
+    same = {"language"} | ({"attribution"} if not columns.get("attribution") else set())
+    if row["evidence"] in texts:
+        same.add("licence")
+    elif told is None or not columns.get("licence"):
+        return "no such licence text in its source"
+    elif spdx(told, columns["licence_names"]) != row["licence"]:
+        return f"its licence is not what its row said, {told!r}"
+    if any(row[key] != source.get(key) for key in same):
+        return "licence, attribution or language is not its source's"
+    return None
 
 
 def statistics(release: Release) -> list[str]:
