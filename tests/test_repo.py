@@ -15,13 +15,14 @@ TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci"}
 GROUND = {"artifact", "config", "world"}
 LAYERS = {
     "config": set(), "world": {"config"}, "artifact": {"config"}, "terminal": {"config"},
+    "workers": {"config", "world"},
     "model": GROUND, "data": GROUND | {"data"},
     "training": GROUND | {"data", "model", "training"},
     "evaluation": GROUND | {"data", "model", "training", "evaluation"},
     "release": GROUND | {"data", "model", "training", "evaluation", "release"},
-    "pipeline": GROUND | {"data", "model", "training", "evaluation", "release"},
+    "pipeline": GROUND | {"workers", "data", "model", "training", "evaluation", "release"},
 }  # fmt: skip
-DOORS = {"datasets", "tokenizers", "safetensors", "wandb", "pyarrow", "pypi_simple"}
+DOORS = {"datasets", "ray", "tiktoken", "tokenizers", "safetensors", "wandb", "pyarrow", "pypi_simple"}
 
 
 def imports(path: Path) -> list[str]:
