@@ -1,5 +1,6 @@
 # make release            everything: fetch, prepare, train, evaluate, pack, verify
 # make release RECIPE=tiny ARGS="training.steps=50"
+# make bench              speed and memory of the data stages beside their peers
 # make test               every test, the whole chain on recipe tiny among them
 PYTHON ?= python3
 RECIPE ?= reference
@@ -8,7 +9,7 @@ PROMPT ?= The
 ARGS ?=
 RUN := .venv/bin/python
 
-.PHONY: help setup release test check format verify sample clean
+.PHONY: help setup release test check format verify sample bench clean
 help: ; @sed -n 's/^# //p' Makefile
 
 # A virtual environment from the lock, made once; made again when the lock changes.
@@ -22,6 +23,7 @@ setup: .venv/complete
 release: setup ; @$(RUN) scripts/run.py recipe=$(RECIPE) $(ARGS)
 verify: setup ; @$(RUN) scripts/verify.py $(RELEASE) $(ARGS)
 sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
+bench: setup ; @$(RUN) scripts/bench.py $(ARGS)
 test: setup ; $(RUN) -m pytest $(ARGS)
 
 check: setup

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +103,7 @@ def gone(process: int, seconds: float = 20) -> bool:
 
 PROGRAM = """
 import sys
+import threading
 from pathlib import Path
 sys.path[:0] = sys.argv[1:3]
 from test_workers import MACHINE, wait
@@ -182,3 +184,65 @@ def test_only_the_first_of_several_workers_shows_how_far_it_is(capsys, monkeypat
     for rank in range(3):
         assert list(World(rank, 3, replace(MACHINE, progress="plain")).track("ab", "letters")) == ["a", "b"]
     assert capsys.readouterr().err.splitlines()[0] == "  letters by worker 1 of 3: 0 of 2"
+
+
+def until_another_waits(config: DocumentsConfig, inputs: dict[str, Path], out: Path, world: World) -> None:
+    """`extract`, but that a worker first says on which node it is, and the first to come waits until it is killed."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+    write_json(inputs["raw"].parent / "seen" / f"{world.rank}-{time.time_ns()}.json", [node, os.getpid()])
+    try:
+        (inputs["raw"].parent / "waiting").mkdir()
+    except FileExistsError:
+        extract(config, inputs, out, world)
+        return
+    write_json(inputs["raw"].parent / "waits.json", node)
+    time.sleep(300)
+
+
+def test_on_a_cluster_that_loses_a_node_in_mid_work_the_same_bytes(tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    inputs = raw(tmp_path / "raw")
+    work(extract, CONFIG, inputs, tmp_path / "one", MACHINE)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for the nodes: the stage of this test is here
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+
+    def kill() -> None:
+        while not (tmp_path / "waits.json").exists():
+            time.sleep(0.05)
+        waits = json.loads((tmp_path / "waits.json").read_text())
+        (node,) = (node for node in nodes if node.node_id == waits)
+        cluster.remove_node(node, allow_graceful=False)
+
+    try:
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
+        work(until_another_waits, CONFIG, inputs, tmp_path / "ray", replace(MACHINE, workers=4, engine="ray"))
+        killer.join(timeout=60)
+    finally:
+        cluster.shutdown()
+    assert inventory(tmp_path / "ray") == inventory(tmp_path / "one")
+    seen = [json.loads(path.read_text())[0] for path in (tmp_path / "seen").iterdir()]
+    assert len(seen) > 4 and len(set(seen)) == 2  # some part was begun twice, and both nodes have worked
+
+
+def test_on_a_cluster_a_failure_is_one_line(tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(UserError, match=r"sources.json: cannot be read as JSON"):
+        work(extract, CONFIG, {"raw": tmp_path}, tmp_path / "out", replace(MACHINE, workers=2, engine="ray"))
+    monkeypatch.setenv("RAY_ADDRESS", "nowhere.invalid:1")
+    with pytest.raises(UserError, match=r"machine.engine: no Ray cluster answers"):
+        work(extract, CONFIG, {"raw": tmp_path}, tmp_path / "out", replace(MACHINE, engine="ray"))
+
+
+def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match="ray is not installed; install the extra `cluster`"):
+        work(extract, CONFIG, {}, tmp_path, replace(MACHINE, engine="ray"))

@@ -110,7 +110,7 @@ def on_ray(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, machi
     checkout = str(Path(__file__).resolve().parents[1])
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": {"PYTHONPATH": checkout}})
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise UserError(f"machine.engine: no Ray cluster answers ({' '.join(str(error).split())})") from None
     try:
         size = machine.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
