@@ -90,12 +90,13 @@ def tokenizer_training(config: pipeline.Run) -> None:
 
         import sentencepiece
 
-        settings = {"model_type": "bpe", "vocab_size": config.tokenizer.vocabulary, "byte_fallback": True}
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=(line for text in texts for line in text.split("\n")),
             model_writer=io.BytesIO(),
+            model_type="bpe",
+            vocab_size=config.tokenizer.vocabulary,
+            byte_fallback=True,
             minloglevel=2,
-            **settings,
         )
 
     contestants = {"pellucid": ours, **({"sentencepiece": sentencepiece} if installed("sentencepiece") else {})}
