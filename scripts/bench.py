@@ -1,17 +1,22 @@
-"""Speed and quality of data stages, each beside a peer in the same run: `python scripts/bench.py [NAME] [OVERRIDES]`.
+"""How fast the data stages are, each beside a peer in the same run: `python scripts/bench.py [NAME ...] [OVERRIDES]`.
 
-What it runs on is made by the pipeline: the reference corpus, or what OVERRIDES after the name say. Times are of the
-processor on one core, so that other work on the machine does not count. Peers come with the extra `bench`; one that
-is missing is left out, and said so.
+What it runs on is made by the pipeline where it is not there yet: the reference corpus, or what OVERRIDES say. Each
+contestant runs in turn, several rounds of all, and its best counts: MB of text a second by the clock, and by the time
+that the processors spent on it, in which other work on the machine does not count. Peers come with the extra `bench`;
+one that is missing is left out, and said so.
 """
 
 import argparse
+import dataclasses
 import importlib.util
+import multiprocessing
 import random
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,13 +28,58 @@ from run import compose  # type: ignore[import-not-found]
 from train import pipeline
 from train.config import build
 from train.data import near_duplicates as minhash
+from train.data import tokenizer
+from train.data.documents import extract as extract_documents
 from train.data.ngrams import Index, ngrams, words
-from train.data.selected import SPLITS, kept_documents
+from train.data.selected import SPLITS, judge, kept_documents
+from train.data.sources import StoriesSource
+from train.data.tables import read_rows
 from train.terminal import guarded
+from train.world import World
 
 T = TypeVar("T")
+ROUNDS = 3
+GROWTH = 8
 SHARES = (0.005, 0.01, 0.02, 0.05, 0.1)  # of the words of a planted near duplicate that are others
 PLANTED = 100  # near duplicates of each kind, among twice as many texts
+
+
+def extract(config: pipeline.Run) -> None:
+    """Source archives to documents with licences, by one worker; no peer takes the same in."""
+    made = pipeline.run(dataclasses.replace(config, until="documents"), quiet)
+    world = World(0, 1, config.machine)
+    contestants = {
+        "pellucid": lambda out: extract_documents(config.data.documents, {"raw": made["raw"]}, Path(out), world)
+    }
+    texts = sum(len(row["text"].encode()) for row in documents(made))
+    with tempfile.TemporaryDirectory() as out:
+        say_speed(contestants, out, texts)
+
+
+def select(config: pipeline.Run) -> None:
+    """The rules on every document, each beside as many of the published filters as datatrove has ready."""
+    made = pipeline.run(dataclasses.replace(config, until="documents"), quiet)
+    rows = list(documents(made))
+
+    def ours(rows: Sequence[dict[str, Any]]) -> None:
+        for row in rows:
+            judge(config.data.selected, row)
+
+    contestants = {"pellucid": ours, **({"datatrove": datatrove} if installed("datatrove", "spacy") else {})}
+    say_speed(contestants, rows, sum(len(row["text"].encode()) for row in rows))
+
+
+def datatrove(rows: Sequence[dict[str, Any]]) -> None:
+    """datatrove's filters after Gopher, and its redaction of personal data."""
+    from datatrove.data import Document
+    from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter
+    from datatrove.pipeline.formatters import PIIFormatter
+
+    filters, formatter = (GopherRepetitionFilter(), GopherQualityFilter()), PIIFormatter()
+    for row in rows:
+        formatter.format(row["text"])
+        for each in filters:
+            each.filter(Document(row["text"], row["id"]))
 
 
 def near_duplicates(config: pipeline.Run) -> None:
@@ -38,14 +88,14 @@ def near_duplicates(config: pipeline.Run) -> None:
     Recall is the share of planted pairs that do not both stay; precision the share of dropped texts to which another
     one has at least the threshold's exact Jaccard similarity of word 5-grams.
     """
-    selected = pipeline.run(config, say=lambda line: None)["selected"]
+    selected = pipeline.run(dataclasses.replace(config, until="selected"), quiet)["selected"]
     texts = [row["text"] for split in SPLITS for row in kept_documents(selected, split)]
     threshold = config.data.selected.near_duplicates
     contestants: dict[str, Callable[[Sequence[str]], set[int]]] = {
         "pellucid": lambda texts: dropped_by_us(texts, threshold),
         **({"datatrove": dropped_by_datatrove} if installed("datatrove", "spacy") else {}),
     }
-    say_speed(contestants, texts, sum(len(text.encode()) for text in texts))
+    say_speed(contestants, texts, sum(len(text.encode()) for text in texts), rounds=1)
     texts = [text for text in texts if len(text.split()) >= 200][: 2 * PLANTED]
     print(f"{'words changed':>14} {'similarity':>10}" + "".join(f"{name:>32}" for name in contestants))
     for share in SHARES:
@@ -111,14 +161,111 @@ def changed(text: str, share: float) -> str:
     return " ".join(found)
 
 
-def say_speed(contestants: Mapping[str, Callable[[T], Any]], subject: T, size: int) -> None:
-    """Run each once; print MB/s, and how many times as fast the first is."""
-    rates = {}
-    for name, run in contestants.items():
-        began = time.process_time()
-        run(subject)
-        rates[name] = size / 1e6 / (time.process_time() - began)
-        print(f"{name:<12} {rates[name]:8.2f} MB/s   {rates[next(iter(rates))] / rates[name]:6.1f}x", flush=True)
+def tokenizer_training(config: pipeline.Run) -> None:
+    """A vocabulary from the training split."""
+    made = pipeline.run(dataclasses.replace(config, until="selected"), quiet)
+    texts = [row["text"] for row in kept_documents(made["selected"], "train")]
+
+    def ours(texts: Sequence[str]) -> None:
+        with tempfile.TemporaryDirectory() as out:
+            tokenizer.learn(config.tokenizer, {"selected": made["selected"]}, Path(out), World(0, 1, config.machine))
+
+    def sentencepiece(texts: Sequence[str]) -> None:
+        import io
+
+        import sentencepiece
+
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(line for text in texts for line in text.split("\n")),
+            model_writer=io.BytesIO(),
+            model_type="bpe",
+            vocab_size=config.tokenizer.vocabulary,
+            byte_fallback=True,
+            minloglevel=2,
+        )
+
+    contestants = {"pellucid": ours, **({"sentencepiece": sentencepiece} if installed("sentencepiece") else {})}
+    say_speed(contestants, texts, sum(len(text.encode()) for text in texts))
+
+
+def encoding(config: pipeline.Run) -> None:
+    """Text to tokens, all contestants to the same ones."""
+    made = pipeline.run(dataclasses.replace(config, until="tokenizer"), quiet)
+    texts = [row["text"] for split in SPLITS for row in kept_documents(made["selected"], split)]
+    ours = tokenizer.load(made["tokenizer"])
+
+    def batch(texts: Sequence[str]) -> list[list[int]]:
+        return [found.ids for found in ours.library.encode_batch(texts, add_special_tokens=False)]
+
+    def mapped(texts: Sequence[str]) -> list[list[int]]:
+        import datasets
+
+        datasets.disable_progress_bars()
+        data = datasets.Dataset.from_dict({"text": texts})
+        found = data.map(lambda some: {"ids": batch(some["text"])}, batched=True, load_from_cache_file=False)
+        return found["ids"][:]
+
+    wanted = ours.encode(texts)
+    assert batch(texts) == wanted, "the two libraries disagree"
+    contestants = {"pellucid": ours.encode, "encode_batch": batch, "datasets.map": mapped}
+    say_speed(contestants, texts, sum(len(text.encode()) for text in texts))
+
+
+def memory(config: pipeline.Run) -> None:
+    """The most memory that each stage took, alone in a process, for generated stories and for several times as many."""
+    stories = build(pipeline.Run, compose(["recipe=tiny", "machine.workers=1", "machine.progress=none"]))
+    (source,) = stories.data.raw.sources
+    assert isinstance(source, StoriesSource)
+    names: tuple[pipeline.Artifact, ...] = ("raw", "documents", "selected", "tokenizer", "tokens")
+    peaks = []
+    with tempfile.TemporaryDirectory() as home:
+        machine = dataclasses.replace(stories.machine, runs=Path(home))
+        for times in (1, GROWTH):
+            raw = dataclasses.replace(
+                stories.data.raw, sources=(dataclasses.replace(source, count=source.count * times),)
+            )
+            data = dataclasses.replace(stories.data, raw=raw)
+            grown = dataclasses.replace(stories, data=data, machine=machine)
+            peaks.append([alone(dataclasses.replace(grown, until=name)) for name in names])
+    print(f"{'stage':<12} {'1x':>9} {f'{GROWTH}x':>9}   growth")
+    for name, small, large in zip(names, *peaks, strict=True):
+        print(f"{name:<12} {small:5.0f} MiB {large:5.0f} MiB {large / small:7.2f}x")
+
+
+def alone(config: pipeline.Run) -> float:
+    """The peak of a new process that makes the last artifact of `config` from those before it, in MiB."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(peak, config).result()
+
+
+def peak(config: pipeline.Run) -> float:
+    """Make it; the most memory that this process has held, in MiB."""
+    pipeline.run(config, quiet)
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+def documents(made: Mapping[str, Path]) -> Any:
+    return read_rows(sorted((made["documents"] / "documents").glob("*.parquet")))
+
+
+def quiet(line: str) -> None:
+    """Say nothing of what the pipeline makes or keeps."""
+
+
+def say_speed(contestants: Mapping[str, Callable[[T], Any]], subject: T, size: int, rounds: int = ROUNDS) -> None:
+    """Run each in turn, some rounds; print the best MB/s of each, and how many times as fast the first one is."""
+    best: dict[str, tuple[float, float]] = {}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            clock, spent = time.monotonic(), time.process_time()
+            run(subject)
+            took = (time.monotonic() - clock, time.process_time() - spent)
+            best[name] = min(took[0], best.get(name, took)[0]), min(took[1], best.get(name, took)[1])
+    first = next(iter(best.values()))
+    for name, (clock, spent) in best.items():
+        rates = f"{size / 1e6 / clock:8.2f} MB/s {size / 1e6 / spent:8.2f} MB a processor second"
+        print(f"{name:<14} {rates}   {clock / first[0]:6.2f}x {spent / first[1]:6.2f}x", flush=True)
 
 
 def installed(*modules: str) -> bool:
@@ -129,15 +276,26 @@ def installed(*modules: str) -> bool:
     return not missing
 
 
-BENCHMARKS: dict[str, Callable[[pipeline.Run], None]] = {"near_duplicates": near_duplicates}
+BENCHMARKS: dict[str, Callable[[pipeline.Run], None]] = {
+    "extract": extract,
+    "select": select,
+    "near_duplicates": near_duplicates,
+    "tokenizer_training": tokenizer_training,
+    "encoding": encoding,
+    "memory": memory,
+}
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("name", nargs="?", choices=BENCHMARKS, default="near_duplicates")
-    parser.add_argument("overrides", nargs="*", help="as for scripts/run.py")
-    given = parser.parse_args(arguments)
-    BENCHMARKS[given.name](build(pipeline.Run, compose([*given.overrides, "until=selected"])))
+    parser.add_argument(
+        "words", nargs="*", help=f"{', '.join(BENCHMARKS)} (none: all); overrides as for scripts/run.py"
+    )
+    given = parser.parse_args(arguments).words
+    config = build(pipeline.Run, compose([word for word in given if word not in BENCHMARKS]))
+    for name in [word for word in given if word in BENCHMARKS] or BENCHMARKS:
+        print(f"\n{name}: {(BENCHMARKS[name].__doc__ or '').splitlines()[0]}", flush=True)
+        BENCHMARKS[name](config)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from train.world import Machine
+
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["recipe=tiny", "training.steps=24", "training.checkpoint_every=8", "training.evaluate_every=12"]
+
+MACHINE = Machine(
+    device="cpu", threads=1, micro_batches=1, workers=1, engine="processes", cache=Path("cache"), runs=Path("runs"),
+    releases=Path("releases"), progress="none", wandb="disabled",
+)  # fmt: skip
 
 
 class Command:
@@ -21,7 +28,7 @@ class Command:
 
     def line(self, *overrides: str) -> list[str]:
         folders = [f"machine.{name}={self.home / name}" for name in ("runs", "releases", "cache")]
-        return [str(ROOT / "scripts" / "run.py"), *SMALL, *folders, *overrides]
+        return [str(ROOT / "scripts" / "run.py"), *SMALL, "machine.workers=1", *folders, *overrides]
 
     def start(self, *overrides: str, before: list[str] | None = None, env: dict[str, str] | None = None):
         line = [sys.executable, *(before or []), *self.line(*overrides)]

@@ -15,13 +15,16 @@ TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci"}
 GROUND = {"artifact", "config", "world"}
 LAYERS = {
     "config": set(), "world": {"config"}, "artifact": {"config"}, "terminal": {"config"},
+    "workers": {"config", "world"},
     "model": GROUND, "data": GROUND | {"data"},
     "training": GROUND | {"data", "model", "training"},
     "evaluation": GROUND | {"data", "model", "training", "evaluation"},
     "release": GROUND | {"data", "model", "training", "evaluation", "release"},
-    "pipeline": GROUND | {"data", "model", "training", "evaluation", "release"},
+    "pipeline": GROUND | {"workers", "data", "model", "training", "evaluation", "release"},
 }  # fmt: skip
-DOORS = {"datasets", "tokenizers", "safetensors", "wandb", "pyarrow", "pypi_simple", "huggingface_hub"}
+DOORS = {
+    "datasets", "huggingface_hub", "pyarrow", "pypi_simple", "ray", "safetensors", "tiktoken", "tokenizers", "wandb",
+}  # fmt: skip
 
 
 def imports(path: Path) -> list[str]:

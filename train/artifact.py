@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
 from train.config import UserError
 
@@ -45,8 +46,8 @@ def file_digest(path: Path) -> str:
 def whole(path: Path) -> Iterator[BinaryIO]:
     """Open `path` for writing so that it appears complete or not at all: written aside, fsynced, renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two processes that make the same file out of each other's way.
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A name of its own keeps two processes that make the same file, be it on two machines, out of each other's way.
+    aside = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         with aside.open("wb") as file:
             yield file

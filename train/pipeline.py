@@ -41,6 +41,7 @@ from train.model import ModelConfig
 from train.release.bundle import CollectConfig, ReleaseConfig, collect, source_tree
 from train.training.loop import FitConfig, TrainingConfig, fit
 from train.training.numerics import stack
+from train.workers import work
 from train.world import Machine, World
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,6 +104,7 @@ STAGES = (
         ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation"),
     ),
 )
+SHARED = ("documents", "selected")  # what is made by all workers together, a part each; the rest needs only one
 
 
 def run(config: Run, say: Callable[[str], None] = print) -> dict[str, Path]:
@@ -222,7 +224,10 @@ def _artifact(
         part, began = final.with_name(f"{final.name}.part"), time.time()
         part.mkdir(exist_ok=True)
         inputs: dict[str, Path] = {name: made[name] for name in stage.needs}
-        stage.make(config, inputs, part, world)
+        if stage.name in SHARED:
+            work(stage.make, config, inputs, part, world.machine)
+        else:
+            stage.make(config, inputs, part, world)
         seconds = time.time() - began
         write_json(part / WITNESS / "run.json", {**environment(), "began": began, "seconds": seconds})
         came_in = {

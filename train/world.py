@@ -24,12 +24,16 @@ class Machine:
     releases: Path
     progress: Literal["auto", "plain", "none"]  # auto: a bar on a terminal, plain lines elsewhere
     wandb: Literal["disabled", "offline", "online"]
+    workers: int | None  # of a stage whose parts are shared; None: as many as processors
+    engine: Literal["processes", "ray"]  # what runs the workers
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads: expected null or at least 1, got {self.threads}")
         if self.micro_batches < 1:
             raise ValueError(f"micro_batches: expected at least 1, got {self.micro_batches}")
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers: expected null or at least 1, got {self.workers}")
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,14 @@ class World:
         return items[self.rank :: self.size]
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-        """Yield `items`, showing how far they are: a bar on a terminal, a plain line every ten seconds elsewhere."""
+        """Yield `items`, showing how far they are: a bar on a terminal, a plain line every ten seconds elsewhere.
+
+        Of several workers the first shows its own share, which tells of the others': they are dealt alike.
+        """
+        if self.rank:
+            yield from items
+            return
+        what = f"{what} by worker 1 of {self.size}" if self.size > 1 else what
         if self.machine.progress == "auto" and sys.stderr.isatty():
             yield from tqdm(items, desc=f"  {what}", total=total, leave=False)
             return

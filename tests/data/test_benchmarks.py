@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
+from conftest import MACHINE
 
 from train.artifact import digest, inventory, read_json
 from train.config import ConfigError, UserError, build
 from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.tables import ITEM, read_rows
-from train.world import Machine, World
+from train.world import World
 
-WORLD = World(0, 1, Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled"))
+WORLD = World(0, 1, MACHINE)
 PAIR = {"sentence_good": "Nora sees herself.", "sentence_bad": "Nora sees himself.", "pairID": "7"}
 FILES = {
     "agreement.jsonl": [PAIR, {**PAIR, "sentence_good": "He runs.", "UID": "verbs"}],

@@ -2,18 +2,17 @@ import hashlib
 import json
 import random
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
+from conftest import MACHINE
 
 from train.artifact import inventory
 from train.config import ConfigError, UserError, build, plain
 from train.data.rules import COMPARISONS, PREDICATES, Thresholds
 from train.data.selected import SelectedConfig, add, kept_documents, nested, select, split
 from train.data.tables import DOCUMENT, ITEM, read_rows, write_rows
-from train.world import Machine, World
+from train.world import World
 
-MACHINE = Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled")
 OFF = dict.fromkeys(field.name for field in fields(Thresholds))
 CONFIG = SelectedConfig(
     **{

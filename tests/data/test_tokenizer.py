@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import random
 import subprocess
@@ -6,15 +7,25 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import MACHINE
 
 from train.artifact import inventory
 from train.config import ConfigError, UserError, build
 from train.data.stories import stories
 from train.data.tables import SELECTED, write_rows
-from train.data.tokenizer import END_OF_TEXT, PIECES, TokenizerConfig, learn, load
-from train.world import Machine, World
+from train.data.tokenizer import (
+    END_OF_TEXT,
+    LONGEST_SPACE,
+    PIECES,
+    TokenizerConfig,
+    alphabet,
+    has_endless_space,
+    learn,
+    load,
+)
+from train.world import World
 
-WORLD = World(0, 1, Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled"))
+WORLD = World(0, 1, MACHINE)
 STORIES = [text for _, text in stories(1, 150)]
 REPOSITORY = Path(__file__).parents[2]
 
@@ -100,6 +111,79 @@ def test_the_end_of_text_mark_is_id_0_and_cannot_be_written_in_a_text(learnt):
     assert (tokenizer.vocabulary, tokenizer.end_of_text) == (600, 0)
     assert 0 not in tokenizer.encode([f"one{END_OF_TEXT}two"])[0]
     assert tokenizer.decode([0]) == END_OF_TEXT
+
+
+def by_the_book(learnt, texts):
+    """The token ids of texts as `tokenizers` itself gives them."""
+    import tokenizers
+
+    library = tokenizers.Tokenizer.from_file(str(learnt / "tokenizer" / "tokenizer.json"))
+    library.encode_special_tokens = True
+    return [encoding.ids for encoding in library.encode_batch(texts, add_special_tokens=False)]
+
+
+def test_every_character_is_encoded_as_tokenizers_does(learnt):
+    anything = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    texts = [f" {letter}x\n{letter} 's{letter}'s1{letter}  {letter}" for letter in anything[:0x3000]]
+    texts += [
+        "".join(f"it's{letter} " for letter in anything[start : start + 500]) for start in range(0, 0x110000, 500)
+    ]
+    assert load(learnt / "tokenizer").encode(texts) == by_the_book(learnt, texts)
+
+
+def test_random_and_repetitive_texts_are_encoded_as_tokenizers_does(learnt):
+    draws = random.Random(3)
+    words = [*"aabé'1=\n \t\u0301\u200d_²", "  ", "'s", "the", "\r\n", "\u2028", END_OF_TEXT, "<|", "Ⅷ", "नि"]
+    texts = ["".join(draws.choices(words, k=draws.randrange(40))) for _ in range(3000)]
+    texts += [draws.randbytes(200).decode(errors="replace") for _ in range(200)]
+    texts += [draws.choice(words) * draws.randrange(3000) for _ in range(60)]
+    assert load(learnt / "tokenizer").encode(texts) == by_the_book(learnt, texts)
+
+
+@pytest.mark.parametrize("tail", ["", "x", "\n"])
+def test_a_run_of_space_that_the_fast_engine_cannot_hold_is_encoded_all_the_same(learnt, tail):
+    texts = ["one", "two" + " " * 1_200_000 + tail, "three"]
+    assert load(learnt / "tokenizer").encode(texts) == by_the_book(learnt, texts)
+
+
+def test_endless_space_is_seen_and_long_text_is_not_taken_for_it():
+    assert has_endless_space("x" + " " * (LONGEST_SPACE + 1))
+    assert not has_endless_space("x" + " " * LONGEST_SPACE + "x" + " " * LONGEST_SPACE)
+    assert not has_endless_space("x" * (LONGEST_SPACE + 1))
+
+
+def test_the_library_knows_the_letters_of_all_bytes():
+    from tokenizers import decoders
+
+    assert sorted(alphabet().values()) == list(range(256))
+    texts = {byte: chr(byte) if byte < 128 else None for byte in range(256)}
+    known = {letter: text for letter, byte in alphabet().items() if (text := texts[byte])}
+    assert all(decoders.ByteLevel().decode([letter]) == text for letter, text in known.items())
+
+
+def test_nothing_of_the_encoder_reaches_for_the_network(learnt):
+    program = (
+        "import socket, sys; from pathlib import Path; from train.data.tokenizer import load\n"
+        "socket.socket.connect = socket.create_connection = lambda *a, **k: sys.exit('network')\n"
+        "tokenizer = load(Path(sys.argv[1]))\n"
+        "assert tokenizer.decode(tokenizer.encode(['a text'])[0]) == 'a text'\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(learnt / "tokenizer")], check=True, cwd=REPOSITORY)
+
+
+@pytest.mark.parametrize("change", ["pieces", "merges", "bytes"])
+def test_a_tokenizer_that_the_two_libraries_would_read_unlike_is_refused(learnt, tmp_path, change):
+    found = json.loads((learnt / "tokenizer" / "tokenizer.json").read_text())
+    if change == "pieces":
+        found["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": r"\w+"}
+    elif change == "merges":
+        found["model"]["merges"][0], found["model"]["merges"][1] = found["model"]["merges"][1::-1]
+    else:
+        vocabulary = found["model"]["vocab"]
+        vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(found))
+    with pytest.raises(UserError, match="has other pieces or merges"):
+        load(tmp_path)
 
 
 def test_text_is_cut_into_pieces():

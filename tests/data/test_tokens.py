@@ -1,9 +1,9 @@
 import hashlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import MACHINE
 
 from train.artifact import inventory
 from train.config import UserError
@@ -11,9 +11,9 @@ from train.data.stories import stories
 from train.data.tables import SELECTED, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import TokensConfig, encode, read_tokens, write_header
-from train.world import Machine, World
+from train.world import World
 
-WORLD = World(0, 1, Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled"))
+WORLD = World(0, 1, MACHINE)
 TEXTS = [*(text for _, text in stories(2, 80)), "a <|endoftext|> in the text", "é 👩‍👧\n"]
 ROWS = [
     {

@@ -1,12 +1,13 @@
 """Scores: known logits to known bits, each token predicted once, the same bytes whatever the threads."""
 
+import dataclasses
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import MACHINE
 
 from train.config import UserError
 from train.data.tables import RANGES, SELECTED, read_rows, write_rows
@@ -26,7 +27,7 @@ from train.evaluation.measure import (
 from train.evaluation.sample import SamplesConfig
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.checkpoint import WEIGHTS, write_tensors
-from train.world import Machine, World
+from train.world import World
 
 TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
 SAMPLES = SamplesConfig(("the cat", ""), 10, 0.8, 20, 1)
@@ -35,7 +36,7 @@ VOCABULARY = 270
 
 
 def world(threads=1):
-    return World(0, 1, Machine("cpu", threads, 1, Path(), Path(), Path(), "none", "disabled"))
+    return World(0, 1, dataclasses.replace(MACHINE, threads=threads))
 
 
 def ranges(lengths):

@@ -1,16 +1,15 @@
 """What is planted in the training text is counted, item by item, and what is not there is not."""
 
-from pathlib import Path
-
 import pytest
+from conftest import MACHINE
 
 from train.data.tables import ITEM, SELECTED, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import encode
 from train.evaluation.overlap import TOKENS, overlap
-from train.world import Machine, World
+from train.world import World
 
-WORLD = World(0, 1, Machine("cpu", 1, 1, Path(), Path(), Path(), "none", "disabled"))
+WORLD = World(0, 1, MACHINE)
 LONG = " ".join(f"held{number}" for number in range(32))  # 20 13-grams of words
 ITEMS = {"whole": "she sees herself", "absent": "he sees himself", "long": "and then " * 3 + LONG}
 

@@ -1,5 +1,13 @@
-"""Stage 5: a byte-level BPE tokenizer, learnt from the training split. The only door to the `tokenizers` library."""
+"""Stage 5: a byte-level BPE tokenizer, learnt from the training split.
 
+The only door to `tokenizers`, which learns it, decodes and owns the format, and to `tiktoken`, which encodes the same
+tokens several times faster. Both apply the merge of lowest rank first, the leftmost if there are two. They could only
+part where two merges made one token; in what is learnt here each token comes from one merge, in the order of the ids.
+"""
+
+import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +23,12 @@ SMALLEST = 1 + 256  # the mark and a token a byte
 
 # No token reaches across these pieces. In turn: a word with the space before it; an English ending such as 's; one
 # digit with the space before it; symbols with the space before them; white space that ends in line breaks; other
-# white space, whose last space is left to the piece that follows.
-PIECES = r" ?\p{L}[\p{L}\p{M}]*|'\p{L}{1,2}\b| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s*[\r\n]+|\s+(?!\S)|\s+"
+# white space, whose last space is left to the piece that follows. No \b: engines differ in what they take for a word.
+PIECES = (
+    r" ?\p{L}[\p{L}\p{M}]*|'\p{L}{1,2}(?![\p{L}\p{M}\p{N}\p{Pc}])| ?\p{N}| ?[^\s\p{L}\p{N}]+|"
+    r"\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+LONGEST_SPACE = 2**16  # characters; tiktoken's regex engine remembers each of a run of space, and fails at a million
 
 
 @dataclass(frozen=True)
@@ -66,28 +78,62 @@ class Tokenizer:
 
     vocabulary: int
     end_of_text: int  # id of the mark
-    library: Any
+    library: Any  # tokenizers.Tokenizer
+    encoder: Any  # tiktoken.Encoding
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The token ids of each text, without an end-of-text mark; a mark spelt out in a text is plain text."""
-        return [encoding.ids for encoding in self.library.encode_batch_fast(texts, add_special_tokens=False)]
+        endless = [number for number, text in enumerate(texts) if has_endless_space(text)]
+        ordinary = ["" if number in endless else text for number, text in enumerate(texts)]
+        encoded = self.encoder.encode_ordinary_batch(ordinary, num_threads=os.cpu_count() or 1)
+        for number in endless:
+            encoded[number] = self.library.encode(texts[number], add_special_tokens=False).ids
+        return encoded
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of token ids, marks spelt out; bytes that are not UTF-8 become U+FFFD."""
         return self.library.decode(list(tokens), skip_special_tokens=False)
 
 
+def has_endless_space(text: str) -> bool:
+    """Whether some run of white space in `text` is too long for the fast encoder."""
+    spaces = re.finditer(r"\s+", text) if len(text) > LONGEST_SPACE else ()
+    return any(space.end() - space.start() > LONGEST_SPACE for space in spaces)
+
+
 def load(artifact: Path) -> Tokenizer:
     """The tokenizer of a `tokenizer` artifact or of a release; UserError when its file is missing or damaged."""
+    import tiktoken
     import tokenizers
 
     path = artifact / "tokenizer.json"
     try:
-        library = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        library = tokenizers.Tokenizer.from_str(text)
     except Exception as error:  # the library raises Exception itself
         raise UserError(f"{path}: cannot be read as a tokenizer ({error})") from None
-    end_of_text = library.token_to_id(END_OF_TEXT)
-    if end_of_text is None:
+    ranks = library.get_vocab()
+    if ranks.pop(END_OF_TEXT, None) != 0:
         raise UserError(f"{path}: has no token {END_OF_TEXT}; expected a tokenizer that this pipeline made")
+    if not encodes_alike(json.loads(text), ranks):
+        raise UserError(f"{path}: has other pieces or merges; expected a tokenizer that this pipeline made")
     library.encode_special_tokens = True
-    return Tokenizer(library.get_vocab_size(), end_of_text, library)
+    spelt = alphabet()
+    merges = {bytes(spelt[letter] for letter in token): rank for token, rank in ranks.items()}
+    encoder = tiktoken.Encoding("pellucid", pat_str=PIECES, mergeable_ranks=merges, special_tokens={})
+    return Tokenizer(library.get_vocab_size(), 0, library, encoder)
+
+
+def encodes_alike(found: dict[str, Any], ranks: Mapping[str, int]) -> bool:
+    """Whether `found` in tokenizer.json is what both libraries read alike: our pieces; all bytes, then each merge."""
+    tokens = sorted(ranks, key=lambda token: ranks[token])
+    made = [*sorted(alphabet()), *("".join(pair) for pair in found["model"]["merges"])]
+    pieces = [step.get("pattern") for step in (found["pre_tokenizer"] or {}).get("pretokenizers", [])]
+    return tokens == made and pieces == [{"Regex": PIECES}, None]
+
+
+def alphabet() -> dict[str, int]:
+    """The letter that a byte-level vocabulary spells each byte with: itself if it can be seen, else one from U+0100."""
+    seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    unseen = [byte for byte in range(256) if byte not in seen]
+    return {chr(byte): byte for byte in seen} | {chr(256 + number): byte for number, byte in enumerate(unseen)}

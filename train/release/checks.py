@@ -130,6 +130,8 @@ class Release:
             releases=self.scratch,
             progress="none",
             wandb="disabled",
+            workers=1,
+            engine="processes",
         )
         return World(0, 1, machine)
 

@@ -1,0 +1,36 @@
+"""`make bench` measures what is there and says what is not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import SMALL
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def bench(*words: str) -> str:
+    line = [sys.executable, str(ROOT / "scripts" / "bench.py"), *words]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_benchmark_names_its_contestants_and_how_they_compare(prepared):
+    said = bench("encoding", *SMALL, f"machine.runs={prepared / 'runs'}", "machine.progress=none").splitlines()
+    assert said[1] == "encoding: Text to tokens, all contestants to the same ones."
+    assert [line.split()[0] for line in said[2:]] == ["pellucid", "encode_batch", "datasets.map"]
+    assert said[2].endswith("1.00x   1.00x") and all(" MB/s " in line for line in said[2:])
+
+
+def test_a_missing_peer_is_named():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from bench import installed
+    finally:
+        sys.path.pop(0)
+    assert installed("json") and not installed("json", "no_such_peer")
+
+
+def test_an_unknown_benchmark_is_one_line():
+    assert bench("encodng").startswith("error: ")
