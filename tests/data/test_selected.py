@@ -12,7 +12,7 @@ from train.data.selected import SelectedConfig, add, kept_documents, nested, sel
 from train.data.tables import DOCUMENT, read_rows, write_rows
 from train.world import Machine, World
 
-MACHINE = Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled")
+MACHINE = Machine("cpu", 1, 1, False, Path("cache"), Path("runs"), Path("releases"), "none", "disabled")
 CONFIG = SelectedConfig(
     parts=3,
     held_out=0.25,

@@ -14,7 +14,7 @@ from train.data.tables import SELECTED, write_rows
 from train.data.tokenizer import END_OF_TEXT, PIECES, TokenizerConfig, learn, load
 from train.world import Machine, World
 
-WORLD = World(0, 1, Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled"))
+WORLD = World(0, 1, Machine("cpu", 1, 1, False, Path("cache"), Path("runs"), Path("releases"), "none", "disabled"))
 STORIES = [text for _, text in stories(1, 150)]
 REPOSITORY = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import TokensConfig, encode, read_tokens, write_header
 from train.world import Machine, World
 
-WORLD = World(0, 1, Machine("cpu", 1, 1, Path("cache"), Path("runs"), Path("releases"), "none", "disabled"))
+WORLD = World(0, 1, Machine("cpu", 1, 1, False, Path("cache"), Path("runs"), Path("releases"), "none", "disabled"))
 TEXTS = [*(text for _, text in stories(2, 80)), "a <|endoftext|> in the text", "é 👩‍👧\n"]
 ROWS = [
     {

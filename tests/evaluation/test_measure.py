@@ -35,7 +35,7 @@ VOCABULARY = 270
 
 
 def world(threads=1):
-    return World(0, 1, Machine("cpu", threads, 1, Path(), Path(), Path(), "none", "disabled"))
+    return World(0, 1, Machine("cpu", threads, 1, False, Path(), Path(), Path(), "none", "disabled"))
 
 
 def ranges(lengths):
