@@ -136,7 +136,8 @@ class CrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor) -> Tensor:
         """States [n, width], head [vocabulary, width], targets [n] of integers -> the sum of nats, a scalar."""
         total = x.new_zeros(())
-        dx, dhead = torch.empty_like(x), torch.zeros_like(head)
+        # Transposed: measured, a product with a short last side takes twice as long.
+        dx, dhead = torch.empty_like(x), head.new_zeros(head.shape[::-1])
         for start in range(0, len(x), CrossEntropy.POSITIONS):
             part = slice(start, start + CrossEntropy.POSITIONS)
             p = x[part] @ head.T
@@ -149,8 +150,8 @@ class CrossEntropy(torch.autograd.Function):
             p /= normaliser
             p.scatter_add_(1, target, p.new_full((1, 1), -1.0).expand(len(p), 1))
             torch.mm(p, head, out=dx[part])
-            dhead.addmm_(p.T, x[part])
-        ctx.save_for_backward(dx, dhead)
+            dhead.addmm_(x[part].T, p)
+        ctx.save_for_backward(dx, dhead.T.contiguous())
         return total
 
     @staticmethod

@@ -14,8 +14,6 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from train.artifact import (
     WITNESS,
     DamageError,
@@ -152,7 +150,7 @@ def stage_config(stage: Stage, config: Run) -> Any:
     """The plain config that enters the stage's key; outside `portable` the stack that trains is part of it."""
     settings = plain(stage.config(config))
     if stage.name == "weights" and config.training.numerics.contract != "portable":
-        settings["stack"] = stack(config.machine.threads or torch.get_num_threads(), config.machine.device)
+        settings["stack"] = stack(config.machine)
     return settings
 
 

@@ -19,6 +19,7 @@ class Machine:
     device: Literal["cpu", "cuda"]
     threads: int | None  # None: as many as torch finds
     micro_batches: int  # slices of the batch that go through the model one after another
+    compile: bool  # fuse what stands between the matrix products; pays off in long runs
     cache: Path  # downloads, by digest
     runs: Path
     releases: Path

@@ -42,18 +42,20 @@ def test_products_are_the_weights_and_every_checkpoint(uninterrupted):
 
 
 @pytest.mark.parametrize(
-    ("threads", "capability", "micro_batches"),
-    [(2, None, 1), (3, "default", 2), (1, "avx2", 4), (2, "avx512", 1), (7, "default", 16)],
-)
-def test_portable_is_the_same_bytes_everywhere(command, uninterrupted, threads, capability, micro_batches):
+    ("threads", "capability", "micro_batches", "compiled"),
+    [(2, None, 2, True), (3, "default", 2, False), (1, "avx2", 4, False), (2, "avx512", 1, False),
+     (7, "default", 16, False)],
+)  # fmt: skip
+def test_portable_is_the_same_bytes_everywhere(command, uninterrupted, threads, capability, micro_batches, compiled):
     env = {"ATEN_CPU_CAPABILITY": capability} if capability else {}
     if capability == "avx512" and "avx512f" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("this processor has no AVX-512")
-    settings = [f"machine.threads={threads}", f"machine.micro_batches={micro_batches}"]
+    settings = [f"machine.{name}={value}" for name, value in
+                (("threads", threads), ("micro_batches", micro_batches), ("compile", compiled))]  # fmt: skip
     command("until=weights", *settings, env={**env, "OMP_WAIT_POLICY": "passive"})
     assert products(command) == uninterrupted
     stack = json.loads((command.artifact("weights") / "witness" / "stack.json").read_text())
-    assert stack["threads"] == threads
+    assert (stack["threads"], stack["compile"]) == (threads, compiled)
     assert capability in (None, stack["capability"].lower())
 
 
@@ -122,6 +124,12 @@ def test_what_cannot_be_trained_is_refused_in_one_line(command, override, line):
     assert [text for text in said.splitlines() if text.startswith("error: ")] == [
         text for text in said.splitlines() if line in text
     ]
+
+
+def test_without_a_compiler_one_is_told_to_install_it_or_to_do_without(command, tmp_path):
+    env = {"CXX": str(tmp_path / "absent"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    said = command("until=weights", "machine.compile=true", status=1, env=env)
+    assert "error: machine.compile: torch cannot compile here" in said and "use machine.compile=false" in said
 
 
 def test_pinned_weights_are_others_and_their_key_holds_the_stack(command, uninterrupted):

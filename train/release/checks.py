@@ -125,6 +125,7 @@ class Release:
             device="cpu",
             threads=None,
             micro_batches=1,
+            compile=False,
             cache=self.scratch,
             runs=self.scratch,
             releases=self.scratch,

@@ -23,7 +23,7 @@ from train.data.tokens import read_tokens
 from train.model import ModelConfig, Transformer, load_weights, weights_of
 from train.training.checkpoint import WEIGHTS, Checkpoint, newest, restore, save, write_tensors
 from train.training.log import Log
-from train.training.numerics import NumericsConfig, prepare, stack
+from train.training.numerics import NumericsConfig, compile_in_place, prepare, stack
 from train.training.optimizer import Optimizer, OptimizerConfig, schedule
 from train.world import World
 
@@ -68,6 +68,8 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     train, held_out = (_tokens(inputs["tokens"], split, config) for split in ("train", "held_out"))
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
     model = Transformer(config.model, vocabulary, training.seed).to(machine.device, training.numerics.compute)
+    if machine.compile:
+        compile_in_place(model.model.layers)
     optimizer = Optimizer(model, training.optimizer, training.numerics)
     belongs_to = {"config": digest(plain(config)), "data": product_digest(inputs["tokens"])}
 
@@ -118,7 +120,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     write_tensors(out / WEIGHTS, weights_of(model))
     shutil.rmtree(out / "resume", ignore_errors=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    write_json(out / "witness" / "stack.json", {**stack(torch.get_num_threads(), machine.device), "peak_bytes": peak})
+    write_json(out / "witness" / "stack.json", {**stack(machine), "peak_bytes": peak})
 
 
 def gradients(model: Transformer, batch: np.ndarray, micro_batches: int) -> float:
@@ -137,6 +139,7 @@ def gradients(model: Transformer, batch: np.ndarray, micro_batches: int) -> floa
 
 
 @torch.no_grad()
+@torch.compiler.set_stance("force_eager")  # compiling again for so few calls would not pay off
 def held_out_loss(model: Transformer, tokens: np.ndarray, config: FitConfig) -> float:
     """Mean nats a token over the first `evaluate_batches` batches of the held-out order."""
     size = min(config.training.batch, window_count(len(tokens), config.model.context))

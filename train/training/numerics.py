@@ -14,11 +14,12 @@ The idea of rounding to a coarse grid so that sums no longer depend on their ord
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from train.config import UserError
 from train.world import Machine
@@ -64,14 +65,33 @@ def prepare(machine: Machine) -> None:
         torch.set_num_threads(machine.threads)
 
 
-def stack(threads: int, device: str) -> dict[str, Any]:
+def compile_in_place(layers: Iterable[nn.Module]) -> None:
+    """Have torch compile each of `layers` when it is first used; like layers share the work, and no name changes.
+
+    UserError when torch cannot compile on this machine, found out on a trifle.
+    """
+    try:
+        torch.compile(torch.neg)(torch.ones(2))
+    except Exception as error:  # whatever the toolchain's failure is
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"machine.compile: torch cannot compile here ({reason}); install a C++ compiler and Python's headers, "
+            "or use machine.compile=false"
+        ) from None
+    for layer in layers:
+        layer.compile(dynamic=False)
+
+
+def stack(machine: Machine) -> dict[str, Any]:
     """What `pinned` bits depend on, as it joins the key of the weights."""
     found = {
         "torch": torch.__version__,
-        "threads": threads,
-        "device": device,
+        "threads": machine.threads or torch.get_num_threads(),
+        "micro_batches": machine.micro_batches,
+        "compile": machine.compile,
+        "device": machine.device,
         "capability": torch.backends.cpu.get_cpu_capability(),
     }
-    if device == "cuda":
+    if machine.device == "cuda":
         found |= {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
     return found

@@ -142,7 +142,7 @@ def orthogonalised(matrices: Tensor, steps: int) -> Tensor:
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-30)
     for _ in range(steps):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     x = x.mT if rows > columns else x
     return x * (0.2 * math.sqrt(max(rows, columns)))
 

@@ -1,0 +1,21 @@
+"""The model's own arithmetic, against torch's."""
+
+import torch
+import torch.nn.functional as F
+
+from train.model import CrossEntropy
+
+
+def test_cross_entropy_some_positions_at_a_time_is_torchs_and_so_are_its_gradients():
+    generator = torch.Generator().manual_seed(0)
+    n, width, vocabulary = 2 * CrossEntropy.POSITIONS + 7, 5, 11
+    x = torch.randn(n, width, generator=generator, dtype=torch.float64, requires_grad=True)
+    head = torch.randn(vocabulary, width, generator=generator, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(vocabulary, (n,), generator=generator)
+    ours = CrossEntropy.apply(x, head, targets)
+    theirs = F.cross_entropy(x @ head.T, targets, reduction="sum")
+    torch.testing.assert_close(ours, theirs)
+    wanted = torch.autograd.grad(theirs * 3, (x, head))
+    for found, expected in zip(torch.autograd.grad(ours * 3, (x, head)), wanted, strict=True):
+        torch.testing.assert_close(found, expected)
+        assert found.is_contiguous()
