@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,9 +99,12 @@ STAGES = (
 )
 
 
-def run(config: Run, say: Callable[[str], None] = print) -> dict[str, Path]:
+def run(
+    config: Run, say: Callable[[str], None] = print, given: Mapping[str, Path] = types.MappingProxyType({})
+) -> dict[str, Path]:
     """Make every artifact up to `config.until` that is not there yet; return where each one is.
 
+    Artifacts in `given` are taken as they are, whatever their manifests say: they are somebody else's.
     Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
     """
     planned = plan(config)
@@ -108,7 +112,11 @@ def run(config: Run, say: Callable[[str], None] = print) -> dict[str, Path]:
     config.machine.runs.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
     for stage in STAGES:
-        made[stage.name] = _artifact(stage, stage.config(config), planned[stage.name], made, world, say)
+        if stage.name in given:
+            made[stage.name] = given[stage.name]
+            say(f"{stage.name:<10} given {made[stage.name]}")
+        else:
+            made[stage.name] = _artifact(stage, stage.config(config), planned[stage.name], made, world, say)
         if stage.name == config.until:
             break
     return made

@@ -30,3 +30,8 @@ def explain(error: OSError) -> str:
         free = shutil.disk_usage(folder).free
         return f"{where}: no space left on the disk ({free} bytes free); free some and run the same command again"
     return f"{where}: {error.strerror or error}; nothing that was whole is lost, run the same command again"
+
+
+def printable(text: str) -> str:
+    """`text` without what could move the cursor or change colours: somebody else may have written it."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
