@@ -101,7 +101,11 @@ def elsewhere(arguments: argparse.Namespace, release: Path, segment: Any, out: P
 def lines(report: dict[str, Any]) -> list[str]:
     """The report for people: the verdict, what differs, why, and in which environment."""
     span = f"segment {report['segment']}, steps {report['steps'][0] + 1} to {report['steps'][1]}"
-    found = [f"{'holds' if report['holds'] else 'DIFFERS'}  {span}: {report['compared']}, {report['seconds']} s"]
+    beyond = report["seconds"] - report["training_seconds"]
+    found = [
+        f"{'holds' if report['holds'] else 'DIFFERS'}  {span}: {report['compared']}, "
+        f"{report['training_seconds']} s of training and {beyond:.1f} s beside it"
+    ]
     found += [f"         {line}" for line in report["problems"]]
     if report["holds"]:
         return found

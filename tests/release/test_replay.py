@@ -187,7 +187,7 @@ def test_a_log_that_tells_other_losses_or_none_is_named(copy, replayed):
     (line,) = replayed(copy, 1)["problems"]
     assert line.startswith("logs/weights/log.jsonl: step 4: loss 5.0 is recorded, ")
     edit_log(copy, 3, loss="[")
-    assert replayed(copy, 1)["problems"] == ["logs/weights/log.jsonl: no loss of step 3"]
+    assert replayed(copy, 1)["problems"] == ["logs/weights/log.jsonl: no record of step 3"]
 
 
 def test_outside_portable_another_stack_is_compared_by_tolerance(copy, reseal, replayed):
@@ -196,7 +196,7 @@ def test_outside_portable_another_stack_is_compared_by_tolerance(copy, reseal, r
     belong(copy)
     reseal(copy)
     report = replayed(copy, 1)
-    assert report["holds"] and report["compared"] == "by tolerance: the contract is pinned and the stack another"
+    assert report["holds"] and report["compared"] == "by tolerance: the contract is pinned, the stack another"
     write_tensors(copy / SECOND / "model.safetensors", read_tensors(copy / FIRST / "model.safetensors"))
     reseal(copy)
     report = replayed(copy, 1)

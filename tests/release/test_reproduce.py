@@ -159,14 +159,15 @@ def test_outside_portable_another_stack_is_not_comparable(copy, reseal, made):
 
 
 def test_what_cannot_be_begun_is_one_line_and_status_2(copy, made, tmp_path):
+    with pytest.raises(UserError, match="another release is made again there"):
+        (made / "identity").write_text("0" * 64)
+        reproduce.home(copy, made)
+    (made / "identity").write_text(read_json(copy / "MANIFEST.json")["identity"])
+    _, err = command(copy, "training.steps=5", status=2)
+    assert err.startswith("error: training.steps=5: what is made is settled")
     (copy / "NOTICE").write_text("")
     _, err = command(copy, "--into", tmp_path / "new", status=2)
     assert err == "error: integrity: NOTICE: changed\n" and not (tmp_path / "new").exists()
-    write_json(copy / "MANIFEST.json", manifest_of(copy))
-    _, err = command(copy, "--into", made, status=2)
-    assert "another release is made again there" in err
-    _, err = command(copy, "training.steps=5", status=2)
-    assert err.startswith("error: training.steps=5: what is made is settled")
 
 
 def test_code_that_is_not_this_clones_is_told(copy):
@@ -183,9 +184,16 @@ def test_an_environment_is_made_once_for_a_lock(tmp_path):
     assert pythons == [str(tmp_path / "venv/bin/python")] * 2 and len(said) == 1
     found = subprocess.run([pythons[0], "-c", "import torch"], capture_output=True)
     assert b"No module named 'torch'" in found.stderr
-    (tmp_path / "requirements.lock").write_text("./no-such-package\n")
-    with pytest.raises(UserError, match=r"pip install .* failed"):
-        reproduce.environment(tmp_path / "requirements.lock", tmp_path, said.append)
+
+
+def test_an_environment_that_cannot_be_made_is_an_error_and_is_begun_again(tmp_path, monkeypatch):
+    (tmp_path / "requirements.lock").write_text("something==1\n")
+    monkeypatch.setattr(subprocess, "run", lambda line, **options: subprocess.CompletedProcess(line, "pip" in line))
+    said: list[str] = []
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"pip install .* failed"):
+            reproduce.environment(tmp_path / "requirements.lock", tmp_path, said.append)
+    assert len(said) == 2
 
 
 def test_the_first_difference_of_plain_data_has_its_path():

@@ -1,6 +1,9 @@
-"""Where two things that should be the same first differ: plain data, tensors, environments."""
+"""Where two things that should be the same first differ: plain data, tensors, logs, environments."""
 
+import json
+import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +11,7 @@ from torch import Tensor
 
 # What of a record of an environment is no reason for other bits.
 OF_ONE_RUN = ("began", "seconds", "peak_bytes", "uncommitted_changes")
+Records = Mapping[int, Mapping[str, Any]]  # step -> its loss, and the digest of its batch
 
 
 def first_difference(told: Any, found: Any, path: str = "") -> str | None:
@@ -47,6 +51,44 @@ def bits_apart(a: Tensor, b: Tensor) -> Tensor:
     """Where two tensors of one shape and type do not hold the same bits: NaN equals itself, and -0 is not 0."""
     raw = [tensor.contiguous().reshape(-1, 1).view(torch.uint8) for tensor in (a, b)]
     return (raw[0] != raw[1]).any(1).reshape(a.shape)
+
+
+def read_records(path: Path, start: int, end: int) -> dict[int, dict[str, Any]]:
+    """What a log of training tells of the steps after `start` up to `end`; lines that cannot be read are left out."""
+    found: dict[int, dict[str, Any]] = {}
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+            step, told = int(record["step"]), {"loss": float(record["loss"]), "batch": str(record["batch"])}
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+        if start < step <= end:
+            found[step] = told
+    return found
+
+
+def losses_apart(told: Records, found: Records, tolerance: float) -> str | None:
+    """The first step that has no record, or whose loss is further from the replayed one than the tolerance, relative."""
+    for step, record in found.items():
+        if step not in told:
+            return f"no record of step {step}"
+        if not math.isclose(record["loss"], told[step]["loss"], rel_tol=tolerance):
+            return f"step {step}: loss {told[step]['loss']} is recorded, {record['loss']} was reached"
+    return None
+
+
+def cause(told: Records, found: Records, tolerance: float, same_tokens: bool) -> str:
+    """Where the two trainings parted, as far as the records tell."""
+    if not same_tokens:
+        return "the data: the documents, encoded anew, do not give the tokens that are recorded"
+    for step, record in found.items():
+        if told.get(step, record)["batch"] != record["batch"]:
+            return f"the batch: step {step} read other tokens than are recorded, so seed or order differ"
+        if step in told and not math.isclose(record["loss"], told[step]["loss"], rel_tol=tolerance):
+            first = step == min(found)
+            where = f"in the loss of step {step}" if first else f"in an update before step {step}"
+            return f"the arithmetic: the same batches were read, and the first difference is {where}"
+    return "not the batches and not the losses, which agree: the checkpoint is not the one that this training left"
 
 
 def environments_apart(told: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -4,8 +4,8 @@ Segment k goes from checkpoint k to checkpoint k + 1; checkpoint 0 is the initia
 does the work and may run as another program, with the release's own code; `compare` judges what it left.
 """
 
-import json
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from train.config import UserError, build, plain
 from train.data import tokenizer
 from train.model import Transformer, load_weights, weights_of
 from train.release.checks import Release
-from train.release.differences import environments_apart, tensors_apart
+from train.release.differences import cause, environments_apart, losses_apart, read_records, tensors_apart
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, Checkpoint, load, restore, save
 from train.training.log import Log
 from train.training.loop import FitConfig, steps
@@ -28,10 +28,11 @@ from train.training.optimizer import Optimizer
 from train.world import Machine
 
 LOG, RUN = "log.jsonl", "run.json"  # of what `retrain` leaves, beside the checkpoint's files
-# Outside its contract a replay is compared by tolerance: of losses, relative; and of what is kept, as the share of the
-# way that the segment moved it. Measured with `pinned` on unlike stacks: MEASURED
-LOSS_TOLERANCE = {"portable": 1e-9, "pinned": 1e-2}
-STATE_TOLERANCE = 0.1
+# Where bits are not promised, losses are compared by their relative difference, and what is kept by the share of the
+# way that the segment moved it. Fifty steps of the tiny recipe under `pinned`, replayed with another vector width and in
+# other slices, were off by less than 0.001 of the way, their losses by 4e-7; more steps drift further apart.
+LOSS_TOLERANCE = {"portable": 1e-9, "pinned": 1e-3}
+STATE_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -102,50 +103,53 @@ def beginning(release: Path, segment: Segment, machine: Machine) -> tuple[Transf
 def retrain(release: Path, segment: Segment, out: Path, machine: Machine, environment: Mapping[str, Any]) -> None:
     """Train the segment on the release's documents, encoded anew; leave the checkpoint that it reaches in `out`.
 
-    Beside it LOG, a record of each step, and RUN: the digest of the tokens, and what this ran on.
+    Beside it LOG, a record of each step, and RUN: the digest of the tokens, the seconds of training, and what this ran
+    on.
     """
     prepare(machine)
     config = config_of(release)
     files = Release(release, out / "made")
+    tokens = files.tokens
     model, optimizer = beginning(release, segment, machine)
-    log = Log(out / "steps" / LOG, machine, segment.start, segment.end, {})
-    for record in steps(config, model, optimizer, files.tokens, machine, range(segment.start, segment.end)):
+    log, began = Log(out / "steps" / LOG, machine, segment.start, segment.end, {}), time.monotonic()
+    for record in steps(config, model, optimizer, tokens, machine, range(segment.start, segment.end)):
         log.record(record)
+    seconds = time.monotonic() - began
     log.close()
     moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
     owner = {"config": digest(plain(config)), "data": product_digest(files.views["tokens"])}
     save(out / "reached", Checkpoint(segment.end, weights_of(model), moments), owner)
     ran = {**environment, **stack(torch.get_num_threads(), machine.device)}
-    write_json(out / RUN, {"tokens": file_digest(files.tokens / "train.npy"), "environment": ran})
+    write_json(out / RUN, {"tokens": file_digest(tokens / "train.npy"), "environment": ran, "seconds": seconds})
 
 
 def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dict[str, Any]:
     """What `retrain` left in `out` against the release: a report that is plain data; `holds` is its verdict."""
-    ran = read_json(out / RUN)
+    ran, here = read_json(out / RUN), read_json(out / RUN)["environment"]
     contract = config_of(release).training.numerics.contract
-    recorded = {**read_json(release / "logs/weights/run.json"), **read_json(release / "logs/weights/stack.json")}
-    environment = environments_apart(recorded, ran["environment"])
-    same_stack = read_json(release / "provenance/weights.json")["config"].get("stack") == stack(
-        ran["environment"]["threads"], ran["environment"]["device"]
-    )
-    bits = contract == "portable" or same_stack
-    told, found = read_records(release / "logs/weights" / LOG, segment), read_records(out / "steps" / LOG, segment)
-    problems = (
-        same_bits(segment, release, out / "reached") if bits else near(release, segment, out / "reached", machine)
-    )
-    tolerance = LOSS_TOLERANCE["portable" if bits else "pinned"]
-    apart = first_apart(told, found, tolerance)
-    if apart:
-        problems.append(apart)
+    promised = read_json(release / "provenance/weights.json")["config"].get("stack", {})
+    same_stack = bool(promised) and promised == {name: here.get(name) for name in promised}
+    if contract == "portable" or same_stack:
+        compared, tolerance = "bit for bit", LOSS_TOLERANCE["portable"]
+        problems = same_bits(segment, release, out / "reached")
+    else:
+        compared, tolerance = f"by tolerance: the contract is {contract}, the stack another", LOSS_TOLERANCE["pinned"]
+        problems = near(release, segment, out / "reached", machine)
+    logs = (release / "logs/weights" / LOG, out / "steps" / LOG)
+    told, found = (read_records(path, segment.start, segment.end) for path in logs)
+    if apart := losses_apart(told, found, tolerance):
+        problems.append(f"logs/weights/{LOG}: {apart}")
     same_tokens = ran["tokens"] == read_json(release / "provenance/tokens.json")["products"]["train.npy"]["sha256"]
+    recorded = {**read_json(release / "logs/weights/run.json"), **read_json(release / "logs/weights/stack.json")}
     return {
         "holds": not problems,
         "segment": segment.number,
         "steps": [segment.start, segment.end],
-        "compared": "bit for bit" if bits else f"by tolerance: the contract is {contract} and the stack another",
+        "compared": compared,
         "problems": problems,
         "cause": cause(told, found, tolerance, same_tokens) if problems else None,
-        "environment": environment,
+        "environment": environments_apart(recorded, here),
+        "training_seconds": round(ran["seconds"], 1),
     }
 
 
@@ -190,46 +194,3 @@ def near(release: Path, segment: Segment, reached: Path, machine: Machine) -> li
 
 def distance(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
     return math.sqrt(sum(float((a[n].double() - b[n].double().cpu()).square().sum()) for n in b))
-
-
-def read_records(path: Path, segment: Segment) -> dict[int, dict[str, Any]]:
-    """The records of the segment's steps in a log, by step; what cannot be read is left out."""
-    found: dict[int, dict[str, Any]] = {}
-    for line in path.read_text(errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-            step, loss = int(record["step"]), float(record["loss"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue
-        if segment.start < step <= segment.end:
-            found[step] = {"loss": loss, "batch": record.get("batch")}
-    return found
-
-
-Records = Mapping[int, Mapping[str, Any]]
-
-
-def first_apart(told: Records, found: Records, tolerance: float) -> str | None:
-    """The first step whose recorded loss is missing, or further from the replayed one than the tolerance, relative."""
-    for step, record in found.items():
-        if step not in told:
-            return f"logs/weights/{LOG}: no loss of step {step}"
-        if not math.isclose(record["loss"], told[step]["loss"], rel_tol=tolerance):
-            return (
-                f"logs/weights/{LOG}: step {step}: loss {told[step]['loss']} is recorded, {record['loss']} was reached"
-            )
-    return None
-
-
-def cause(told: Records, found: Records, tolerance: float, same_tokens: bool) -> str:
-    """Where the two trainings parted, as far as the records tell."""
-    if not same_tokens:
-        return "the data: the documents, encoded anew, do not give the tokens that are recorded"
-    for step, record in found.items():
-        if told.get(step, record)["batch"] != record["batch"]:
-            return f"the batch: step {step} read other tokens than are recorded, so seed or order differ"
-        if step in told and not math.isclose(record["loss"], told[step]["loss"], rel_tol=tolerance):
-            first = step == min(found)
-            where = f"in the loss of step {step}" if first else f"in an update before step {step}"
-            return f"the arithmetic: the same batches were read, and the first difference is {where}"
-    return "not the batches and not the losses, which agree: the checkpoint is not the one that this training left"
