@@ -68,7 +68,7 @@ def read_records(path: Path, start: int, end: int) -> dict[int, dict[str, Any]]:
 
 
 def losses_apart(told: Records, found: Records, tolerance: float) -> str | None:
-    """The first step that has no record, or whose loss is further from the replayed one than the tolerance, relative."""
+    """The first step without a record, or with a loss further from the replayed one than the tolerance, relative."""
     for step, record in found.items():
         if step not in told:
             return f"no record of step {step}"

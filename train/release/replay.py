@@ -29,8 +29,8 @@ from train.world import Machine
 
 LOG, RUN = "log.jsonl", "run.json"  # of what `retrain` leaves, beside the checkpoint's files
 # Where bits are not promised, losses are compared by their relative difference, and what is kept by the share of the
-# way that the segment moved it. Fifty steps of the tiny recipe under `pinned`, replayed with another vector width and in
-# other slices, were off by less than 0.001 of the way, their losses by 4e-7; more steps drift further apart.
+# way that the segment moved it. Fifty steps of the tiny recipe under `pinned`, replayed with another vector width and
+# in other slices, were off by less than 0.001 of the way, their losses by 4e-7; more steps drift further apart.
 LOSS_TOLERANCE = {"portable": 1e-9, "pinned": 1e-3}
 STATE_TOLERANCE = 0.02
 
