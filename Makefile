@@ -9,7 +9,7 @@ PROMPT ?= The
 ARGS ?=
 RUN := .venv/bin/python
 
-.PHONY: help setup release test bench check format verify sample explore clean
+.PHONY: help setup release test bench check format verify replay reproduce sample explore clean
 help: ; @sed -n 's/^# //p' Makefile
 
 # A virtual environment from the lock, made once; made again when the lock changes.
@@ -22,6 +22,8 @@ setup: .venv/complete
 
 release: setup ; @$(RUN) scripts/run.py recipe=$(RECIPE) $(ARGS)
 verify: setup ; @$(RUN) scripts/verify.py $(RELEASE) $(ARGS)
+replay: setup ; @$(RUN) scripts/replay.py $(RELEASE) $(if $(SEGMENT),--segment $(SEGMENT)) $(ARGS)
+reproduce: setup ; @$(RUN) scripts/reproduce.py $(RELEASE) $(ARGS)
 sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
 explore: setup ; @$(RUN) scripts/explore.py --from $(RELEASE) $(ARGS)
 bench: setup ; @$(RUN) scripts/bench.py $(ARGS)

@@ -1,9 +1,12 @@
 """Make a release, or any artifact on the way to one: `python scripts/run.py recipe=tiny training.steps=50`.
 
 Arguments are Hydra overrides. `--multirun` runs every combination of comma-separated values, sharing what they can.
+`--config code/config.json` makes again what a release keeps; only `machine` and `until` can be set then.
+`--given FOLDER` takes the artifacts in FOLDER (by name, such as FOLDER/selected) in place of making them.
 This is the only file that knows Hydra; the library sees a plain mapping.
 """
 
+import argparse
 import itertools
 import re
 import sys
@@ -40,6 +43,20 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     return {**found, "overrides": overrides}
 
 
+def how(overrides: list[str]) -> dict[str, Any]:
+    """The groups that only say how to run, `machine` and `until`, with `overrides` of these and nothing else."""
+    for text in overrides:
+        if not text.lstrip("+~").startswith(("machine", "until")):
+            raise ConfigError([f"{text}: what is made is settled; only machine.KEY=VALUE and until=NAME can be set"])
+    composed = compose(overrides)
+    return {name: composed[name] for name in ("machine", "until")}
+
+
+def settled(config: Path, overrides: list[str]) -> dict[str, Any]:
+    """The resolved config that a release keeps as `code/config.json`, run in the way that `overrides` ask for."""
+    return {**read_json(config), **how(overrides), "overrides": read_json(config.with_name("overrides.json"))}
+
+
 def dotted_paths(mapping: Any, prefix: str = "") -> Iterator[str]:
     """The path of every key at any depth, for hints."""
     for name, value in mapping.items():
@@ -67,17 +84,22 @@ def combinations(overrides: list[str]) -> list[list[str]]:
 
 
 def main(arguments: list[str]) -> None:
-    sweep = "--multirun" in arguments
-    overrides = [argument for argument in arguments if argument != "--multirun"]
-    for choice in combinations(overrides) if sweep else [overrides]:
-        if sweep:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("--multirun", action="store_true", help="run every combination of comma-separated values")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the resolved config of a release")
+    parser.add_argument("--given", type=Path, metavar="FOLDER", help="artifacts to take in place of making them")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
+    asked = parser.parse_intermixed_args(arguments)
+    given = {path.name: path.resolve() for path in asked.given.iterdir()} if asked.given else {}
+    for choice in combinations(asked.overrides) if asked.multirun else [asked.overrides]:
+        if asked.multirun:
             print("\n# " + " ".join(choice))
         # Composed and built before anything heavy is imported: a wrong word is answered at once.
-        mapping = compose(choice)
+        mapping = settled(asked.config, choice) if asked.config else compose(choice)
         from train import pipeline
 
         config = build(pipeline.Run, mapping)
-        made = pipeline.run(config, say)
+        made = pipeline.run(config, say, given)
         if config.until == "release":
             deliver(made, config.machine.releases)
         elif "evaluation" in made:

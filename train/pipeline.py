@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,9 +106,12 @@ STAGES = (
 SHARED = ("documents", "selected")  # what is made by all workers together, a part each; the rest needs only one
 
 
-def run(config: Run, say: Callable[[str], None] = print) -> dict[str, Path]:
+def run(
+    config: Run, say: Callable[[str], None] = print, given: Mapping[str, Path] = types.MappingProxyType({})
+) -> dict[str, Path]:
     """Make every artifact up to `config.until` that is not there yet; return where each one is.
 
+    Artifacts in `given` are taken as they are, whatever their manifests say: they are somebody else's.
     Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
     """
     planned = plan(config)
@@ -115,10 +119,14 @@ def run(config: Run, say: Callable[[str], None] = print) -> dict[str, Path]:
     config.machine.runs.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
     for stage in STAGES:
-        try:
-            made[stage.name] = _artifact(stage, stage.config(config), planned[stage.name], made, world, say)
-        except VanishedError as gone:
-            raise UserError(f"{gone}\n{card_on_availability(config.data.name)}") from None
+        if stage.name in given:
+            made[stage.name] = given[stage.name]
+            say(f"{stage.name:<10} given {made[stage.name]}")
+        else:
+            try:
+                made[stage.name] = _artifact(stage, stage.config(config), planned[stage.name], made, world, say)
+            except VanishedError as gone:
+                raise UserError(f"{gone}\n{card_on_availability(config.data.name)}") from None
         if stage.name == config.until:
             break
     return made

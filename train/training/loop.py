@@ -1,5 +1,6 @@
 """Training, straight on: batch, loss, gradient, update, log, checkpoint."""
 
+import hashlib
 import math
 import resource
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ from train.training.checkpoint import WEIGHTS, Checkpoint, newest, restore, save
 from train.training.log import Log
 from train.training.numerics import NumericsConfig, compile_in_place, prepare, stack
 from train.training.optimizer import Optimizer, OptimizerConfig, schedule
-from train.world import World
+from train.world import Machine, World
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         raise UserError(
             f"machine.micro_batches: {machine.micro_batches} does not divide training.batch ({training.batch})"
         )
-    train, held_out = (_tokens(inputs["tokens"], split, config) for split in ("train", "held_out"))
+    held_out = _tokens(inputs["tokens"], "held_out", config)
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
     model = Transformer(config.model, vocabulary, training.seed).to(machine.device, training.numerics.compute)
     if machine.compile:
@@ -90,29 +92,15 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         save(out / kind / f"step-{step:06d}", Checkpoint(step, weights_of(model), moments), belongs_to)
 
     with stop_requests() as stop:
-        for step in range(start, training.steps):
-            began = time.monotonic()
-            batch = batch_at(train, config.model.context, training.batch, training.seed, step)
-            loss = gradients(model, batch, machine.micro_batches)
-            norm = optimizer.gradient_norm()
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise UserError(_not_finite(step, loss, norm, config, inputs["tokens"], len(train)))
-            optimizer.step(step, training.steps, norm)
-            record = {
-                "step": step + 1,
-                "loss": loss,
-                "gradient_norm": norm,
-                "learning_rate": training.optimizer.learning_rate * schedule(training.optimizer, step, training.steps),
-                "tokens": (step + 1) * training.batch * config.model.context,
-                "tokens_per_second": training.batch * config.model.context / (time.monotonic() - began),
-            }
-            if (step + 1) % training.evaluate_every == 0 or step + 1 == training.steps:
+        for record in steps(config, model, optimizer, inputs["tokens"], machine, range(start, training.steps)):
+            step = record["step"]
+            if step % training.evaluate_every == 0 or step == training.steps:
                 record["held_out_loss"] = held_out_loss(model, held_out, config)
             log.record(record)
-            if (step + 1) % training.checkpoint_every == 0 or step + 1 == training.steps:
-                checkpoint("checkpoints", step + 1)
+            if step % training.checkpoint_every == 0 or step == training.steps:
+                checkpoint("checkpoints", step)
             elif stop:
-                checkpoint("resume", step + 1)
+                checkpoint("resume", step)
             if stop:
                 log.close()
                 raise KeyboardInterrupt if stop[0] == signal.SIGINT else SystemExit(128 + stop[0])
@@ -121,6 +109,33 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     shutil.rmtree(out / "resume", ignore_errors=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     write_json(out / "witness" / "stack.json", {**stack(machine), "peak_bytes": peak})
+
+
+def steps(
+    config: FitConfig, model: Transformer, optimizer: Optimizer, tokens: Path, machine: Machine, numbers: range
+) -> Iterator[dict[str, Any]]:
+    """Take the steps `numbers` (from 0) on the artifact `tokens`; one record after each update.
+
+    The one loop: of a run, and of its replay. Raises UserError before an update whose loss or gradient is not finite.
+    """
+    training, train = config.training, _tokens(tokens, "train", config)
+    for step in numbers:
+        began = time.monotonic()
+        batch = batch_at(train, config.model.context, training.batch, training.seed, step)
+        loss = gradients(model, batch, machine.micro_batches)
+        norm = optimizer.gradient_norm()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise UserError(_not_finite(step, loss, norm, config, tokens, len(train)))
+        optimizer.step(step, training.steps, norm)
+        yield {
+            "step": step + 1,
+            "batch": hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest(),  # what was read, for `replay`
+            "loss": loss,
+            "gradient_norm": norm,
+            "learning_rate": training.optimizer.learning_rate * schedule(training.optimizer, step, training.steps),
+            "tokens": (step + 1) * training.batch * config.model.context,
+            "tokens_per_second": training.batch * config.model.context / (time.monotonic() - began),
+        }
 
 
 def gradients(model: Transformer, batch: np.ndarray, micro_batches: int) -> float:

@@ -1,0 +1,103 @@
+"""Make a release again and compare: `python scripts/reproduce.py RELEASE [--from-release-data] [machine.threads=2]`.
+
+It runs the code that the release holds, in an environment made from its lock, on sources fetched anew by digest; look
+at the code before you do. Run again, it goes on from what was made. Exit status: 0 bit-identical, 1 something differs,
+2 it could not be checked to the end.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from run import how  # type: ignore[import-not-found]
+
+from train.config import UserError
+from train.terminal import harmless
+
+SHOWN = 5  # differences of one stage
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("release", type=Path, help="the folder that holds MANIFEST.json")
+    parser.add_argument("--from-release-data", action="store_true", help="start from the released documents")
+    parser.add_argument("--use-cache", action="store_true", help="take sources from the cache of downloads if there")
+    parser.add_argument("--here", action="store_true", help="in the environment of this command, not in a new one")
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="where everything is made")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("machine", nargs="*", metavar="machine.KEY=VALUE", help="how to compute")
+    arguments = parser.parse_intermixed_args()
+    try:
+        report = reproduced(arguments)
+    except Exception as error:  # a release may hold anything, and must not crash its checker
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        print(f"error: {harmless(kind + str(error))}", file=sys.stderr)
+        return 2
+    print(json.dumps(report, indent=2) if arguments.json else "\n".join(map(printable, lines(report))))
+    return {"bit-identical": 0, "differs": 1}.get(report["verdict"], 2)
+
+
+def reproduced(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Make the release again; the report of what came out. Raises UserError when it cannot be begun."""
+    from train.release import reproduce
+
+    how(arguments.machine)
+    release = arguments.release.resolve()
+    reproduce.require_whole(release)
+    home = reproduce.home(release, arguments.into)
+    say(f"everything is made in {home}")
+    say(warning(reproduce.other_files(release)))
+    code = reproduce.unpack(release, home)
+    python = sys.executable if arguments.here else reproduce.environment(code / "requirements.lock", home, say)
+    options = ["--config", str(code / "config.json"), "machine.runs=runs", "machine.releases=releases"]
+    options += [] if arguments.use_cache else ["machine.cache=cache"]
+    if arguments.from_release_data:
+        options += ["--given", str(reproduce.give(release, home))]
+    status = reproduce.command(python, code / "scripts" / "run.py", *options, *arguments.machine, home=home)
+    given = reproduce.GIVEN if arguments.from_release_data else ()
+    return {"folder": str(home), "exit_status": status, **reproduce.compare(release, home / "runs", given)}
+
+
+def warning(other: list[str]) -> str:
+    """What is about to be run, for the person at the terminal."""
+    if not other:
+        return "what runs is the release's code, which is that of this clone, file by file"
+    names = ", ".join(map(printable, other[:3])) + (" ..." if len(other) > 3 else "")
+    return f"WARNING: what runs is the release's code; {len(other)} files of it are not as in this clone: {names}"
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """The report for people: a line a stage, what differs below it, and the verdict."""
+    found = []
+    for name, stage in report["stages"].items():
+        found.append(f"{name:<10} {stage['status']}")
+        found += [f"           {line}" for line in stage["differences"][:SHOWN]]
+        if len(stage["differences"]) > SHOWN:
+            found.append(f"           and {len(stage['differences']) - SHOWN} more")
+    given = [name for name, stage in report["stages"].items() if stage["status"] == "taken from the release"]
+    since = f", from the released documents on: {', '.join(given)} were not made again" if given else ""
+    return [*found, f"{report['verdict']}{since}", *endings(report)]
+
+
+def endings(report: dict[str, Any]) -> list[str]:
+    if report["verdict"] == "bit-identical":
+        return [f"identity   {report['identity']}"]
+    if report["verdict"] == "not complete":
+        return [
+            f"the run ended with status {report['exit_status']}: see above. The same command goes on from what was "
+            "made; when a source is gone, --from-release-data starts from the released documents"
+        ]
+    promise = "; outside `portable`, bits are promised on the recorded stack alone"
+    return [f"first      {report['first']}{promise if report['verdict'] == 'not comparable' else ''}"]
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

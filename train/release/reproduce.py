@@ -1,0 +1,181 @@
+"""Proof: from a release alone everything is made again, and compared stage by stage, file by file.
+
+What is made again is made by the release's own code, in an environment of its own; every digest that is compared is
+taken by this code, of the files themselves.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from train.artifact import WITNESS, file_digest, inventory, read_json, write_bytes
+from train.config import UserError
+from train.data.tables import read_rows
+from train.release.bundle import ARTIFACTS, ROOT, manifest_of, placed, source_tree
+from train.release.checks import Release
+from train.release.differences import first_difference, tensors_apart
+from train.release.verify import verify
+from train.training.checkpoint import read_tensors
+
+GIVEN = ARTIFACTS[: ARTIFACTS.index("selected") + 1]  # what the released documents stand for
+
+
+def require_whole(release: Path) -> None:
+    """Refuse, with UserError, a release that fails the quick level of `verify`."""
+    failures = [result for result in verify(release, "quick") if not result.ok]
+    if failures:
+        raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
+
+
+def home(release: Path, into: Path | None) -> Path:
+    """The folder, `into` or one named after the identity, in which this release and no other is made again."""
+    identity = read_json(release / "MANIFEST.json")["identity"]
+    folder = (into or Path("runs") / f"reproduce-{identity[:8]}").resolve()
+    if (folder / "identity").exists() and (folder / "identity").read_text() != identity:
+        raise UserError(f"{folder}: another release is made again there; name another folder with --into")
+    write_bytes(folder / "identity", identity.encode())
+    return folder
+
+
+def other_files(release: Path) -> list[str]:
+    """The files of the source tree that are not the same in the release and in this clone."""
+    theirs, ours = source_tree(release / "code"), source_tree(ROOT)
+    return sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
+
+
+def unpack(release: Path, home: Path) -> Path:
+    """A copy of the release's source code, with the config that it was run with; returns where it is."""
+    code = home / "code"
+    shutil.rmtree(code, ignore_errors=True)
+    return Path(shutil.copytree(release / "code", code))
+
+
+def environment(lock: Path, home: Path, say: Callable[[str], None]) -> str:
+    """A virtual environment with exactly what the lock names, made once below `home`; returns its interpreter."""
+    python, complete, wanted = home / "venv" / "bin" / "python", home / "venv" / "complete", file_digest(lock)
+    if not complete.is_file() or complete.read_text() != wanted:
+        say(f"environment from the release's lock: {home / 'venv'} (this fetches its packages)")
+        make = [sys.executable, "-m", "venv", "--clear", str(home / "venv")]
+        fill = [str(python), "-m", "pip", "install", "--quiet", "--requirement", str(lock.resolve())]
+        for line in (make, fill):
+            if subprocess.run(line, stdout=sys.stderr, check=False).returncode:
+                raise UserError(f"`{' '.join(line)}` failed, see above; the same command goes on from there")
+        write_bytes(complete, wanted.encode())
+    return str(python)
+
+
+def give(release: Path, home: Path) -> Path:
+    """A folder with the artifacts that the released documents stand for: manifests, and links into the release."""
+    given = home / "given"
+    shutil.rmtree(given, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        views = Release(release, Path(scratch)).views
+        for name in GIVEN:
+            shutil.copytree(views[name], given / name, symlinks=True)
+            (given / name / WITNESS).symlink_to(release / "logs" / name)
+    return given
+
+
+def command(python: str, script: Path, *arguments: str, home: Path) -> int:
+    """Run a script of the release's code in `home`; its words go to the error stream. Returns its exit status."""
+    # -E and -s: none of the caller's Python settings. The repository that may be around `home` is not the code's.
+    line, outside = [python, "-E", "-s", str(script), *arguments], {"GIT_CEILING_DIRECTORIES": str(home)}
+    return subprocess.run(line, cwd=home, env={**os.environ, **outside}, stdout=sys.stderr, check=False).returncode
+
+
+# What came out ------------------------------------------------------------------------------------------------------
+
+
+def compare(release: Path, runs: Path, given: Collection[str]) -> dict[str, Any]:
+    """What stands in `runs` against the release, as plain data: each stage, the first difference, the verdict."""
+    told, stages = read_json(release / "MANIFEST.json"), {}
+    for name in ARTIFACTS:
+        made = None if name in given else _artifact(runs, name)
+        stages[name] = _stage(artifact_apart(release, name, made) if made else None)
+    for name in given:
+        stages[name]["status"] = "taken from the release"
+    packed = _artifact(runs, "release")
+    found = manifest_of(packed / "release") if packed else {"identity": None, "products": {}}
+    stages["release"] = _stage(files_apart(told["products"], found["products"]) if packed else None)
+    first = next((f"{name}: {stage['differences'][0]}" for name, stage in stages.items() if stage["differences"]), None)
+    if first is None:
+        verdict = "bit-identical" if found["identity"] == told["identity"] else "not complete"
+    else:  # outside `portable` the recorded stack is part of what is promised
+        verdict = "not comparable" if first.startswith("weights: config.stack") else "differs"
+    return {
+        "verdict": verdict,
+        "identity": told["identity"],
+        "made": found["identity"],
+        "first": first,
+        "stages": stages,
+    }
+
+
+def _stage(differences: list[str] | None) -> dict[str, Any]:
+    status = "not made" if differences is None else "differs" if differences else "identical"
+    return {"status": status, "differences": differences or []}
+
+
+def artifact_apart(release: Path, name: str, made: Path) -> list[str]:
+    """What of an artifact is not as the release records it and, where it holds it, as it stands there."""
+    told, record = read_json(release / "provenance" / f"{name}.json"), read_json(made / "manifest.json")
+    lines = [first_difference(told[part], record[part], part) for part in ("config", "code")]
+    found = inventory(made)
+    lines += files_apart(told["products"], found, lambda path: _closer(release, name, made, path))
+    for path, entry in found.items():
+        place = placed(name, path)
+        if place and told["products"].get(path) == entry and _digest(release / place) != entry["sha256"]:
+            lines.append(f"{place}: not the file that is recorded and was made{_closer(release, name, made, path)}")
+    return [line for line in lines if line]
+
+
+def files_apart(
+    told: Mapping[str, Any], found: Mapping[str, Any], closer: Callable[[str], str] = lambda path: ""
+) -> list[str]:
+    """A line for each file that is recorded and was not made, was made and is not recorded, or has other bytes."""
+    lines = []
+    for path in sorted(told.keys() | found.keys()):
+        if path not in found or path not in told:
+            lines.append(f"{path}: {'recorded and not made' if path in told else 'made and not recorded'}")
+        elif told[path] != found[path]:
+            lines.append(
+                f"{path}: {told[path]['sha256'][:12]} is recorded, {found[path]['sha256'][:12]} was made{closer(path)}"
+            )
+    return lines
+
+
+def _closer(release: Path, name: str, made: Path, path: str) -> str:
+    """Where in a file of tensors or of records the first difference is, if the release holds that file."""
+    place = placed(name, path)
+    if not place or not (release / place).is_file():
+        return ""
+    if path.endswith(".safetensors"):
+        found = tensors_apart(read_tensors(release / place), read_tensors(made / path))
+    elif path.endswith(".json"):
+        found = first_difference(read_json(release / place), read_json(made / path))
+    else:
+        found = rows_apart(release / place, made / path) if path.endswith(".parquet") else None
+    return f"; {found}" if found else ""
+
+
+def rows_apart(told: Path, found: Path) -> str | None:
+    """The first row and column in which two Parquet files differ."""
+    for number, (a, b) in enumerate(zip_longest(read_rows([told]), read_rows([found]))):
+        if a != b:
+            return f"row {number}: {first_difference(a, b)}"
+    return None
+
+
+def _artifact(runs: Path, name: str) -> Path | None:
+    found = [path for path in sorted(runs.glob(f"{name}-*")) if not path.suffix and path.is_dir()]
+    return found[0] if found else None
+
+
+def _digest(path: Path) -> str | None:
+    return file_digest(path) if path.is_file() else None
