@@ -43,7 +43,7 @@ def main() -> int:
         return 2
     if arguments.into:
         return 0
-    print(json.dumps(report, indent=2) if arguments.json else "\n".join(map(printable, lines(report))))
+    print(json.dumps(report, indent=2) if arguments.json else "\n".join(map(harmless, lines(report))))
     return 0 if report["holds"] else 1
 
 

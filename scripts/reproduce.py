@@ -37,7 +37,7 @@ def main() -> int:
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         print(f"error: {harmless(kind + str(error))}", file=sys.stderr)
         return 2
-    print(json.dumps(report, indent=2) if arguments.json else "\n".join(map(printable, lines(report))))
+    print(json.dumps(report, indent=2) if arguments.json else "\n".join(map(harmless, lines(report))))
     return {"bit-identical": 0, "differs": 1}.get(report["verdict"], 2)
 
 
@@ -66,7 +66,7 @@ def warning(other: list[str]) -> str:
     """What is about to be run, for the person at the terminal."""
     if not other:
         return "what runs is the release's code, which is that of this clone, file by file"
-    names = ", ".join(map(printable, other[:3])) + (" ..." if len(other) > 3 else "")
+    names = ", ".join(map(harmless, other[:3])) + (" ..." if len(other) > 3 else "")
     return f"WARNING: what runs is the release's code; {len(other)} files of it are not as in this clone: {names}"
 
 
