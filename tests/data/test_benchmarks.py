@@ -30,7 +30,8 @@ def settings(folder, files=FILES, name="grammar", own=None):
     source = {
         "kind": "files", "path": "sets", "purl": f"pkg:generic/{name}@1", "licence": "CC-BY-4.0",
         "licence_files": ["LICENSE"], "attribution": "somebody", "language": "en", "include": ["*.jsonl"],
-        "exclude": [], "sha256": digest({p: hashlib.sha256(t.encode()).hexdigest() for p, t in written.items()}),
+        "exclude": [], "columns": None, "mirrors": [],
+        "sha256": digest({path: hashlib.sha256(text.encode()).hexdigest() for path, text in written.items()}),
     }  # fmt: skip
     return build(BenchmarksConfig, {"pairs": own, "raw": {"sources": [source]}})
 

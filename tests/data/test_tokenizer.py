@@ -32,6 +32,7 @@ REPOSITORY = Path(__file__).parents[2]
 AGAIN = """
 import sys
 from pathlib import Path
+sys.path.append("tests")
 from tests.data.test_tokenizer import WORLD
 from train.data.tokenizer import TokenizerConfig, learn
 learn(TokenizerConfig(600), {"selected": Path(sys.argv[1])}, Path(sys.argv[2]), WORLD)

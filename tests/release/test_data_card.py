@@ -90,10 +90,10 @@ def test_overlap_is_shown_for_each_set_and_for_the_text_held_out(copy):
     write_json(copy / "data/overlap.json", overlap)
     card = data_card.data_card(copy).decode()
     assert table(card, "Overlap with the evaluation")[2:] == [
-        ["quiz", "3", "13 words", "8", "2", "0.2500", "1"],
         ["quiz", "3", "12 tokens", "5", "0", "0", "0"],
-        ["the text held out", "4", "13 words", "8", "2", "0.2500", "1"],
+        ["quiz", "3", "13 words", "8", "2", "0.2500", "1"],
         ["the text held out", "4", "12 tokens", "5", "0", "0", "0"],
+        ["the text held out", "4", "13 words", "8", "2", "0.2500", "1"],
     ]
 
 

@@ -209,6 +209,7 @@ def rows_with_licences(tmp_path):
         (tmp_path / "data/licences").mkdir(exist_ok=True)
         (tmp_path / f"data/licences/of-{purl}.txt").write_text(f"text of {purl}")
     (tmp_path / "LICENSE").write_text("ours")
+    write_json(tmp_path / "evaluation/data/sets.json", [])
     return tmp_path
 
 
