@@ -4,14 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import MACHINE
 
 from train import pipeline
 from train.artifact import digest, read_json, write_json
-from train.config import UserError, build
+from train.config import UserError
 from train.data import tables
 from train.release import replay
 from train.release.differences import environments_apart, tensors_apart
@@ -33,9 +35,7 @@ def command(*arguments: object, status: int, cwd: Path | None = None) -> str:
 
 @pytest.fixture
 def machine(tmp_path) -> Machine:
-    folders = dict.fromkeys(("cache", "runs", "releases"), str(tmp_path))
-    how = {"device": "cpu", "threads": 1, "micro_batches": 2, "progress": "none", "wandb": "disabled"}
-    return build(Machine, {**folders, **how})
+    return replace(MACHINE, micro_batches=2, **dict.fromkeys(("cache", "runs", "releases"), tmp_path))
 
 
 @pytest.fixture

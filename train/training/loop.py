@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,9 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         for record in steps(config, model, optimizer, inputs["tokens"], machine, range(start, training.steps)):
             step = record["step"]
             if step % training.evaluate_every == 0 or step == training.steps:
-                record["held_out_loss"] = held_out_loss(model, held_out, config)
+                # Compiling again for so few calls would not pay off.
+                with torch.compiler.set_stance("force_eager") if machine.compile else nullcontext():
+                    record["held_out_loss"] = held_out_loss(model, held_out, config)
             log.record(record)
             if step % training.checkpoint_every == 0 or step == training.steps:
                 checkpoint("checkpoints", step)
@@ -154,7 +156,6 @@ def gradients(model: Transformer, batch: np.ndarray, micro_batches: int) -> floa
 
 
 @torch.no_grad()
-@torch.compiler.set_stance("force_eager")  # compiling again for so few calls would not pay off
 def held_out_loss(model: Transformer, tokens: np.ndarray, config: FitConfig) -> float:
     """Mean nats a token over the first `evaluate_batches` batches of the held-out order."""
     size = min(config.training.batch, window_count(len(tokens), config.model.context))
