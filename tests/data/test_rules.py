@@ -41,7 +41,6 @@ TEN = "a b c d e f g h i j"  # ten words, none of which recurs
         (repetition.top_ngrams, f"x y {TEN} x y", "x y a b x y", [4 / 14], "0.6667 of the text is one 2-gram"),
         (repetition.duplicate_ngrams, f"1 2 3 4 5 {TEN} 1 2 3 4 5", f"123456 {TEN} 123456".replace("", " "), [5 / 20],
          "0.2727 of the text in 5-grams"),
-        (rules.exact_duplicates, "here", "there", "here", "same text as here"),
     ],
 )  # fmt: skip
 def test_a_predicate_passes_just_inside_and_drops_just_outside(rule, inside, outside, threshold, saw):

@@ -94,6 +94,16 @@ def test_what_is_kept_and_why_the_rest_is_not(tmp_path):
     assert {column: kept["007.txt"][column] for column in DOCUMENT.names} == MANY[7]
 
 
+def test_a_text_that_a_source_holds_twice_at_one_path_is_kept_once(tmp_path):
+    out = selected(tmp_path, [*MANY, MANY[7]])
+    assert [row["id"] for split in ("train", "held_out") for row in kept_documents(out, split)].count(
+        MANY[7]["id"]
+    ) == 1
+    assert [(row["id"], row["detail"]) for row in ledger(out)] == [
+        (MANY[7]["id"], "same text as 007.txt of pkg:generic/a@1")
+    ]
+
+
 def test_counts_close(tmp_path):
     counts = json.loads((selected(tmp_path) / "counts.json").read_text())
     size = sum(len(row["text"]) for row in ROWS)

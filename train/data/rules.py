@@ -102,9 +102,9 @@ def no_licence(licence: str) -> str | None:
     return f"licence {licence}" if licence in ("NOASSERTION", "NONE") else None
 
 
-def exact_duplicates(document: str, kept: str) -> str | None:
+def exact_duplicates(other: str | None) -> str | None:
     """The same text stands in another document; the first one by source and path is kept."""
-    return f"same text as {kept}" if document != kept else None
+    return None if other is None else f"same text as {other}"
 
 
 def near_duplicates(document: str, kept: str, similarity: float) -> str | None:

@@ -189,7 +189,8 @@ def arrange(config: SelectedConfig, files: Sequence[Path]) -> list[dict[str, Any
     for row in rows:
         judgement = row["judgement"]
         if not judgement["dropped"]:
-            saw = rules.exact_duplicates(title(row), title(kept.setdefault(row["id"], row)))
+            first = kept.setdefault(row["id"], row)
+            saw = rules.exact_duplicates(None if first is row else title(first))
             judgement["dropped"] = ("exact_duplicates", saw) if saw else None
         row["split"] = split(config, row["id"])
     return rows

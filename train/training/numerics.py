@@ -5,8 +5,11 @@ about a gradient by some 1e-15 of its size, whatever their thread count, vector 
 Each gradient tensor, and each update computed from it, is then rounded to a grid 2^-bits of its own root mean square.
 The disagreement is a million million times finer than the grid, so it is rounded away before it can be kept.
 
-A value next to the middle between two grid points can still be rounded apart. Measured on the reference recipe between
-one and two threads, by `scripts/boundary.py`: CHANCE_TEXT
+A value next to the middle between two grid points can still be rounded apart. Measured on the reference recipe by
+`scripts/boundary.py`, one thread and one slice against two threads and four slices, over 40 steps: tensors disagree by
+1.4e-15 of their norm at most, which puts 7.6e-7 values a step on unlike sides of a boundary. In the recipe's 640 steps
+that makes 4.8e-4: about one pair of runs in two thousand would end apart. A finer grid (`grid_bits`) raises the chance
+in proportion.
 
 The idea of rounding to a coarse grid so that sums no longer depend on their order is that of reproducible summation
 (Demmel and Nguyen 2013); training in higher precision and rounding what is kept is that of Srivastava et al. 2024
