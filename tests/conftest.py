@@ -20,6 +20,11 @@ MACHINE = Machine(
 )  # fmt: skip
 
 
+def pytest_configure() -> None:
+    """Let commands be interrupted even where the tests run in the background, for which a shell forbids it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Command:
     """`scripts/run.py` with its output folders below `home`."""
 

@@ -75,7 +75,7 @@ def test_a_changed_document_is_named_by_the_stage_that_made_it(copy, reseal, aga
     part = rewrite(copy)
     reseal(copy)
     out, _ = command(copy, "--into", again, status=1)
-    assert out.splitlines()[2] == "selected   differs"
+    assert out.splitlines()[2:4] == ["benchmarks identical", "selected   differs"]
     assert f"\nfirst      selected: documents/{part}: " in out
     assert "row 0: text: " in out
 
@@ -85,17 +85,20 @@ def test_a_changed_document_shows_in_the_tokenizer_when_the_released_documents_a
     reseal(copy)
     options = ("--into", tmp_path / "new", "--from-release-data", "until=tokens")
     out, _ = command(copy, *options, status=1)
-    assert out.splitlines()[:3] == [f"{name:<10} taken from the release" for name in ("raw", "documents", "selected")]
+    given = ("raw", "documents", "benchmarks", "selected")
+    assert out.splitlines()[:4] == [f"{name:<10} taken from the release" for name in given]
     assert "\nfirst      tokenizer: " in out or "\nfirst      tokens: " in out
-    assert "differs, from the released documents on: raw, documents, selected were not made again" in out
+    assert "differs, from the released documents on: raw, documents, benchmarks, selected were not made again" in out
 
 
 def test_from_the_released_documents_everything_else_is_made_again_and_that_is_said(release, again):
-    for name in ("raw", "documents", "selected", "tokenizer"):
+    for name in ("raw", "documents", "benchmarks", "selected", "tokenizer"):
         shutil.rmtree(next((again / "runs").glob(f"{name}-*")))
     out, err = command(release, "--into", again, "--from-release-data", status=0)
     assert "selected   given" in err and "tokenizer  made" in err
-    assert "bit-identical, from the released documents on: raw, documents, selected were not made again" in out
+    assert (
+        "bit-identical, from the released documents on: raw, documents, benchmarks, selected were not made again" in out
+    )
 
 
 def test_a_changed_setting_is_named_with_its_path(copy, again):
