@@ -213,7 +213,7 @@ def test_the_command_takes_files_of_many_kinds_and_answers_for_each(tmp_path):
     mine = tmp_path / "mine"
     rows = [{"text": "Row one.", "terms": "MIT"}, {"text": "Row two.", "terms": "Undisclosed"}]
     write(mine, {
-        "a.txt": b"Plain.", "b/c.md.gz": gzip.compress(b"# Head\n"), "d.rst": b"*Rest*\n", "nul.txt": b"\0",
+        "a.txt": b"Plain.", "b/c.md.gz": gzip.compress(b"# Head\n", mtime=0), "d.rst": b"*Rest*\n", "nul.txt": b"\0",
         "e.txt": b"\xff",
         "f.jsonl": "\n".join(map(json.dumps, rows)).encode(),
     })  # fmt: skip
