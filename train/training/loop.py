@@ -27,7 +27,8 @@ from train.training.checkpoint import WEIGHTS, Checkpoint, newest, restore, save
 from train.training.log import Log
 from train.training.numerics import NumericsConfig, compile_in_place, prepare, stack
 from train.training.optimizer import Optimizer, OptimizerConfig, schedule
-from train.world import Machine, World
+from train.training.ranks import any_rank, averaged, follow, joined
+from train.world import World
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,12 @@ class FitConfig:
 def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
     """Train; `out` gets `model.safetensors`, `checkpoints/step-*/` and, as witnesses, the log and the stack.
 
-    Goes on from the newest whole checkpoint in `out`. Raises UserError when the batch cannot be cut into the machine's
-    micro-batches, when the text is smaller than a batch, and, before the update, when loss or gradient is not finite.
+    Goes on from the newest whole checkpoint in `out`. Of several ranks each takes its share of every batch, and the
+    first writes. Raises UserError when the text is smaller than a batch, when another rank is lost, and, before the
+    update, when loss or gradient is not finite.
     """
     training, machine = config.training, world.machine
     prepare(machine)
-    if training.batch % machine.micro_batches:
-        raise UserError(
-            f"machine.micro_batches: {machine.micro_batches} does not divide training.batch ({training.batch})"
-        )
     held_out = _tokens(inputs["tokens"], "held_out", config)
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
     model = Transformer(config.model, vocabulary, training.seed).to(machine.device, training.numerics.compute)
@@ -75,37 +73,46 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     optimizer = Optimizer(model, training.optimizer, training.numerics)
     belongs_to = {"config": digest(plain(config)), "data": product_digest(inputs["tokens"])}
 
-    found, skipped = newest([*out.glob("checkpoints/step-*"), *out.glob("resume/step-*")], belongs_to)
-    start = 0
-    if found is not None:
-        load_weights(model, found.weights)
-        restore(optimizer.state, found.optimizer)
-        start = found.step
-    log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, plain(config))
-    for line in skipped:
-        log.note(f"passed over a checkpoint: {line}")
-    if start:
-        log.note(f"going on after step {start}")
+    start, skipped = 0, list[str]()
+    if world.rank == 0:
+        found, skipped = newest([*out.glob("checkpoints/step-*"), *out.glob("resume/step-*")], belongs_to)
+        if found is not None:
+            load_weights(model, found.weights)
+            restore(optimizer.state, found.optimizer)
+            start = found.step
 
-    def checkpoint(kind: str, step: int) -> None:
-        moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
-        save(out / kind / f"step-{step:06d}", Checkpoint(step, weights_of(model), moments), belongs_to)
+    def keep(log: Log, record: dict[str, Any], stop: bool) -> None:
+        step = record["step"]
+        if step % training.evaluate_every == 0 or step == training.steps:
+            # Compiling again for so few calls would not pay off.
+            with torch.compiler.set_stance("force_eager") if machine.compile else nullcontext():
+                record["held_out_loss"] = held_out_loss(model, held_out, config)
+        log.record(record)
+        regular = step % training.checkpoint_every == 0 or step == training.steps
+        if regular or stop:
+            moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
+            directory = out / ("checkpoints" if regular else "resume") / f"step-{step:06d}"
+            save(directory, Checkpoint(step, weights_of(model), moments), belongs_to)
 
-    with stop_requests() as stop:
-        for record in steps(config, model, optimizer, inputs["tokens"], machine, range(start, training.steps)):
-            step = record["step"]
-            if step % training.evaluate_every == 0 or step == training.steps:
-                # Compiling again for so few calls would not pay off.
-                with torch.compiler.set_stance("force_eager") if machine.compile else nullcontext():
-                    record["held_out_loss"] = held_out_loss(model, held_out, config)
-            log.record(record)
-            if step % training.checkpoint_every == 0 or step == training.steps:
-                checkpoint("checkpoints", step)
-            elif stop:
-                checkpoint("resume", step)
+    with joined(world, out.name), stop_requests() as asked:
+        start = follow([*(p.data for p in model.parameters()), *optimizer.state.values()], start, world)
+        log = None
+        if world.rank == 0:
+            log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, plain(config))
+            for line in skipped:
+                log.note(f"passed over a checkpoint: {line}")
+            if start:
+                log.note(f"going on after step {start}")
+        for record in steps(config, model, optimizer, inputs["tokens"], world, range(start, training.steps)):
+            stop = any_rank(bool(asked), world)
+            if log is not None:
+                keep(log, record, stop)
             if stop:
-                log.close()
-                raise KeyboardInterrupt if stop[0] == signal.SIGINT else SystemExit(128 + stop[0])
+                if log is not None:
+                    log.close()
+                raise KeyboardInterrupt if asked[:1] == [signal.SIGINT] else SystemExit(128 + signal.SIGTERM)
+    if log is None:
+        return
     log.close()
     write_tensors(out / WEIGHTS, weights_of(model))
     shutil.rmtree(out / "resume", ignore_errors=True)
@@ -114,7 +121,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
 
 
 def steps(
-    config: FitConfig, model: Transformer, optimizer: Optimizer, tokens: Path, machine: Machine, numbers: range
+    config: FitConfig, model: Transformer, optimizer: Optimizer, tokens: Path, world: World, numbers: range
 ) -> Iterator[dict[str, Any]]:
     """Take the steps `numbers` (from 0) on the artifact `tokens`; one record after each update.
 
@@ -124,9 +131,12 @@ def steps(
     for step in numbers:
         began = time.monotonic()
         batch = batch_at(train, config.model.context, training.batch, training.seed, step)
-        loss = gradients(model, batch, machine.micro_batches)
+        loss = gradients(model, part(batch, world), world.machine.micro_batches)
+        loss = averaged(model, loss, world)
         norm = optimizer.gradient_norm()
         if not (math.isfinite(loss) and math.isfinite(norm)):
+            if world.rank:
+                raise SystemExit(1)  # one rank tells
             raise UserError(_not_finite(step, loss, norm, config, tokens, len(train)))
         optimizer.step(step, training.steps, norm)
         yield {
@@ -138,6 +148,22 @@ def steps(
             "tokens": (step + 1) * training.batch * config.model.context,
             "tokens_per_second": training.batch * config.model.context / (time.monotonic() - began),
         }
+
+
+def require_shares(training: TrainingConfig, world: World) -> None:
+    """Refuse, with UserError, a batch that the ranks' micro-batches do not divide."""
+    if training.batch % (world.size * world.machine.micro_batches):
+        each = f"on each of {world.size} ranks " if world.size > 1 else ""
+        raise UserError(
+            f"machine.micro_batches: {world.machine.micro_batches} {each}does not divide training.batch "
+            f"({training.batch})"
+        )
+
+
+def part(batch: np.ndarray, world: World) -> np.ndarray:
+    """The sequences of `batch` that this rank takes."""
+    size = len(batch) // world.size
+    return batch[world.rank * size : (world.rank + 1) * size]
 
 
 def gradients(model: Transformer, batch: np.ndarray, micro_batches: int) -> float:

@@ -17,6 +17,7 @@ The idea of rounding to a coarse grid so that sums no longer depend on their ord
 """
 
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -92,6 +93,7 @@ def stack(machine: Machine) -> dict[str, Any]:
         "threads": machine.threads or torch.get_num_threads(),
         "micro_batches": machine.micro_batches,
         "compile": machine.compile,
+        "ranks": int(os.environ.get("WORLD_SIZE", 1)),
         "device": machine.device,
         "capability": torch.backends.cpu.get_cpu_capability(),
     }
