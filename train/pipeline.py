@@ -39,7 +39,7 @@ from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.model import ModelConfig
 from train.release.bundle import CollectConfig, ReleaseConfig, collect, source_tree
 from train.training.loop import FitConfig, TrainingConfig, fit
-from train.training.numerics import stack
+from train.training.numerics import require_device, stack
 from train.workers import work
 from train.world import Machine, World
 
@@ -115,6 +115,8 @@ def run(
     Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
     """
     planned = plan(config)
+    if config.until in ("weights", "evaluation", "release"):
+        require_device(config.machine)  # before hours of other work
     world = World(0, 1, config.machine)
     config.machine.runs.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
@@ -155,9 +157,12 @@ def key(*, stage: str, config: Any, code: Mapping[str, str], inputs: Mapping[str
 
 
 def stage_config(stage: Stage, config: Run) -> Any:
-    """The plain config that enters the stage's key; outside `portable` the stack that trains is part of it."""
-    settings = plain(stage.config(config))
-    if stage.name == "weights" and config.training.numerics.contract != "portable":
+    """The plain config that enters the stage's key; outside `portable` the stack that trains is part of it.
+
+    Where the config lets the stack change in mid-run, it is not: such weights tell their stacks in a witness.
+    """
+    settings, numerics = plain(stage.config(config)), config.training.numerics
+    if stage.name == "weights" and numerics.contract != "portable" and numerics.stack == "same":
         settings["stack"] = stack(config.machine)
     return settings
 
