@@ -39,7 +39,7 @@ from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.model import ModelConfig
 from train.release.bundle import CollectConfig, ReleaseConfig, collect, source_tree
 from train.training.loop import FitConfig, TrainingConfig, fit, require_shares
-from train.training.numerics import stack
+from train.training.numerics import require_device, stack
 from train.training.ranks import world_of
 from train.workers import work
 from train.world import Machine, World
@@ -117,9 +117,11 @@ def run(
     Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
     """
     planned, ranks, alone = plan(config), world_of(config.machine), World(0, 1, config.machine)
-    if ranks.rank == 0 and config.until in ("weights", "evaluation", "release"):  # before any work
+    if ranks.rank == 0 and config.until in ("weights", "evaluation", "release"):  # before hours of other work
+        require_device(config.machine)
         require_shares(config.training, ranks)
-    config.machine.runs.mkdir(parents=True, exist_ok=True)
+    if ranks.rank == 0:
+        config.machine.runs.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
     make, say = (_followed, _silent) if ranks.rank else (_artifact, say)
     for stage in STAGES:
@@ -160,9 +162,12 @@ def key(*, stage: str, config: Any, code: Mapping[str, str], inputs: Mapping[str
 
 
 def stage_config(stage: Stage, config: Run) -> Any:
-    """The plain config that enters the stage's key; outside `portable` the stack that trains is part of it."""
-    settings = plain(stage.config(config))
-    if stage.name == "weights" and config.training.numerics.contract != "portable":
+    """The plain config that enters the stage's key; outside `portable` the stack that trains is part of it.
+
+    Where the config lets the stack change in mid-run, it is not: such weights tell their stacks in a witness.
+    """
+    settings, numerics = plain(stage.config(config)), config.training.numerics
+    if stage.name == "weights" and numerics.contract != "portable" and numerics.stack == "same":
         settings["stack"] = stack(config.machine)
     return settings
 

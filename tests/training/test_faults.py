@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 STEPS = 12
+BEFORE, EACH = 4, 7  # times that a run makes files and folders durable: before the first checkpoint, and for each
 KILLS = int(os.environ.get("PELLUCID_KILLS", 25))  # more of them for a longer look
 
 
@@ -33,8 +34,8 @@ def test_killed_at_any_moment_it_loses_nothing_before_the_last_checkpoint(warm, 
     chance, survived = random.Random(4), 0
     for number in range(KILLS):
         warm.begin_anew()
-        if number % 2:  # in mid-save: seven times a checkpoint, before a file or a folder is durable
-            warm(fsync=chance.randrange(1, 30), status=-signal.SIGKILL)
+        if number % 2:  # mostly in mid-save, before a file or a folder is durable
+            warm(fsync=chance.randrange(1, BEFORE + 4 * EACH + 2), status=-signal.SIGKILL)
         else:
             kill_at(warm, chance.randrange(0, STEPS), chance.random() * 0.05)
         saved = [int(path.name[-6:]) for path in (warm.home / "runs").glob("weights-*.part/checkpoints/step-*")]
@@ -72,7 +73,7 @@ def of_other_data(path: Path) -> None:
     ],
 )
 def test_from_a_newest_checkpoint_that_is_no_good_it_falls_back_and_says_so(warm, unharmed, harm, line):
-    warm(fsync=24, status=-signal.SIGKILL)
+    warm(fsync=BEFORE + 3 * EACH + 3, status=-signal.SIGKILL)
     newest = sorted(warm.part.glob("checkpoints/step-*"))[-1]
     assert newest.name == "step-000009"
     harm(newest / "optimizer.safetensors")
@@ -83,7 +84,7 @@ def test_from_a_newest_checkpoint_that_is_no_good_it_falls_back_and_says_so(warm
 
 
 def test_checkpoints_of_another_training_alone_are_refused_by_the_field_that_differs(warm):
-    warm("model.hidden=96", fsync=8, status=-signal.SIGKILL)
+    warm("model.hidden=96", fsync=BEFORE + EACH + 1, status=-signal.SIGKILL)
     other = warm.part
     warm(fsync=1, status=-signal.SIGKILL)
     (mine,) = (path for path in (warm.home / "runs").glob("weights-*.part") if path != other)
@@ -97,7 +98,7 @@ def test_checkpoints_of_another_training_alone_are_refused_by_the_field_that_dif
 def test_a_checkpoint_that_does_not_fit_the_model_is_refused_in_a_line(warm):
     from train.training.checkpoint import Checkpoint, load, save
 
-    warm(fsync=8, status=-signal.SIGKILL)
+    warm(fsync=BEFORE + EACH + 1, status=-signal.SIGKILL)
     (path,) = warm.part.glob("checkpoints/step-*")
     found, owner = load(path), json.loads((path / "state.json").read_text())["belongs_to"]
     save(path, Checkpoint(found.step, {"model.norm.weight": found.weights["model.norm.weight"]}, {}), owner)
@@ -105,7 +106,7 @@ def test_a_checkpoint_that_does_not_fit_the_model_is_refused_in_a_line(warm):
 
 
 def test_saves_between_checkpoints_are_gone_on_from_and_thinned_out(warm, unharmed):
-    warm("machine.save_every=1", "machine.keep_saves=2", fsync=45, status=-signal.SIGKILL)
+    warm("machine.save_every=1", "machine.keep_saves=2", fsync=BEFORE + 6 * EACH + 3, status=-signal.SIGKILL)
     assert [path.name for path in sorted(warm.part.glob("resume/step-*"))] == ["step-000004", "step-000005"]
     assert "going on after step 6" in warm("machine.save_every=5")
     assert warm.products() == unharmed

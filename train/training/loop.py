@@ -1,8 +1,8 @@
 """Training, straight on: batch, loss, gradient, update, log, checkpoint."""
 
+import functools
 import hashlib
 import math
-import resource
 import shutil
 import signal
 import threading
@@ -20,7 +20,7 @@ import torch
 from train.artifact import manifest, product_digest, write_json
 from train.config import UserError, plain
 from train.data import tables
-from train.data.batches import batch_at, window_count, windows_at
+from train.data.batches import ahead, batch_at, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.model import ModelConfig, Transformer, load_weights, weights_of
@@ -36,9 +36,10 @@ from train.training.checkpoint import (
     write_tensors,
 )
 from train.training.log import Log
-from train.training.numerics import NumericsConfig, compile_in_place, prepare, stack
-from train.training.optimizer import Optimizer, OptimizerConfig, schedule
+from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
+from train.training.optimizer import Optimizer, OptimizerConfig
 from train.training.ranks import any_rank, averaged, follow, joined
+from train.training.resources import operations
 from train.world import World
 
 
@@ -80,13 +81,17 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     _require_vocabulary(inputs["tokens"], inputs["tokenizer"])
     held_out = _tokens(inputs["tokens"], "held_out", config)
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
-    model = Transformer(config.model, vocabulary, training.seed).to(machine.device, training.numerics.compute)
+    model = training.numerics.place(Transformer(config.model, vocabulary, training.seed), machine.device)
     if machine.compile:
         compile_in_place(model.model.layers)
     optimizer = Optimizer(model, training.optimizer, training.numerics)
     belongs_to = {"config": plain(config), "data": product_digest(inputs["tokens"])}
 
-    start, skipped = resumed(out, model, optimizer, belongs_to) if world.rank == 0 else (0, [])
+    start, skipped = 0, list[UserError]()
+    if world.rank == 0:
+        record_stack(out, training.numerics, machine, belongs_to)
+        write_json(out / "witness" / "operations.json", operations(model))
+        start, skipped = resumed(out, model, optimizer, belongs_to)
     saving: list[Future[None]] = []
 
     def keep(log: Log, record: dict[str, Any], stop: bool) -> None:
@@ -129,8 +134,6 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     log.close()
     write_tensors(out / WEIGHTS, weights_of(model))
     shutil.rmtree(out / "resume", ignore_errors=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    write_json(out / "witness" / "stack.json", {**stack(machine), "peak_bytes": peak})
 
 
 def resumed(
@@ -159,26 +162,27 @@ def steps(
     The one loop: of a run, and of its replay. Raises UserError before an update whose loss or gradient is not finite.
     """
     training, train = config.training, _tokens(tokens, "train", config)
-    for step in numbers:
-        began = time.monotonic()
-        batch = batch_at(train, config.model.context, training.batch, training.seed, step)
-        loss = gradients(model, part(batch, world), world.machine.micro_batches)
-        loss = averaged(model, loss, world)
+    read = functools.partial(batch_at, train, config.model.context, training.batch, training.seed)
+    began = time.monotonic()
+    for step, batch in ahead(read, numbers):
+        loss = averaged(model, gradients(model, part(batch, world), world.machine.micro_batches), world)
         norm = optimizer.gradient_norm()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             if world.rank:
                 raise SystemExit(1)  # one rank tells
             raise UserError(_not_finite(step, loss, norm, config, tokens, len(train)))
-        optimizer.step(step, training.steps, norm)
+        told = optimizer.step(step, training.steps, norm)
         yield {
             "step": step + 1,
             "batch": hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest(),  # what was read, for `replay`
             "loss": loss,
             "gradient_norm": norm,
-            "learning_rate": training.optimizer.learning_rate * schedule(training.optimizer, step, training.steps),
+            **told,
             "tokens": (step + 1) * training.batch * config.model.context,
-            "tokens_per_second": training.batch * config.model.context / (time.monotonic() - began),
+            "seconds": (seconds := time.monotonic() - began),
+            "tokens_per_second": training.batch * config.model.context / seconds,
         }
+        began = time.monotonic()
 
 
 def require_shares(training: TrainingConfig, world: World) -> None:
@@ -203,13 +207,14 @@ def gradients(model: Transformer, batch: np.ndarray, micro_batches: int) -> floa
     Every slice is divided by the whole batch's tokens, so the number of slices does not enter the mathematics.
     """
     device = next(model.parameters()).device
-    tokens = torch.from_numpy(batch).to(device)
-    total = 0.0
+    tokens = torch.from_numpy(batch)
+    tokens = tokens.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tokens
+    total = torch.zeros((), device=device)
     for part in tokens.chunk(micro_batches):
         loss = model.loss(part[:, :-1], part[:, 1:]) / (tokens.shape[0] * (tokens.shape[1] - 1))
         loss.backward()
-        total += loss.item()
-    return total
+        total = total + loss.detach()
+    return total.item()  # the one moment at which the processor waits for a GPU before the update
 
 
 @torch.no_grad()
