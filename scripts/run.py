@@ -3,11 +3,14 @@
 Arguments are Hydra overrides. `--multirun` runs every combination of comma-separated values, sharing what they can.
 `--config code/config.json` makes again what a release keeps; only `machine` and `until` can be set then.
 `--given FOLDER` takes the artifacts in FOLDER (by name, such as FOLDER/selected) in place of making them.
+`--submit slurm` runs it, or each combination, as a job through Hydra's submitit launcher, whose settings are overrides
+such as `hydra.launcher.nodes=2 hydra.launcher.tasks_per_node=8`: its tasks train together, a rank each.
 This is the only file that knows Hydra; the library sees a plain mapping.
 """
 
 import argparse
 import itertools
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -88,9 +91,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--multirun", action="store_true", help="run every combination of comma-separated values")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the resolved config of a release")
     parser.add_argument("--given", type=Path, metavar="FOLDER", help="artifacts to take in place of making them")
+    parser.add_argument("--submit", choices=["slurm", "local"], help="as jobs of Slurm, or of this machine for a trial")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
     asked = parser.parse_intermixed_args(arguments)
     given = {path.name: path.resolve() for path in asked.given.iterdir()} if asked.given else {}
+    if asked.submit:
+        if asked.config or asked.given:
+            raise UserError("--submit: takes neither --config nor --given; call those in a job of your own")
+        submit(asked.submit, asked.overrides, asked.multirun)
+        return
     for choice in combinations(asked.overrides) if asked.multirun else [asked.overrides]:
         if asked.multirun:
             print("\n# " + " ".join(choice))
@@ -104,6 +113,47 @@ def main(arguments: list[str]) -> None:
             deliver(made, config.machine.releases)
         elif "evaluation" in made:
             show_scores(made["evaluation"])
+
+
+def submit(where: str, overrides: list[str], multirun: bool) -> None:
+    """Run what the overrides ask for as jobs, and wait for them; UserError when one fails, or without the launcher."""
+    import hydra
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+    from hydra.errors import HydraException
+    from hydra.types import HydraContext, RunMode
+
+    settings = [text for text in overrides if text.startswith("hydra.")]
+    asked = [text for text in overrides if text not in settings]
+    choices = combinations(asked) if multirun else [asked]
+    folder = Path(compose(choices[0])["machine"]["runs"]).absolute() / "jobs"
+    quiet = [f"hydra.sweep.dir={folder}", "hydra.output_subdir=null", "hydra/job_logging=none"]
+    os.environ["PYTHONPATH"] = str(CONFIGS.parent)  # of the jobs
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        try:
+            launching = [f"hydra/launcher=submitit_{where}", *quiet, *settings]
+            config = loader.load_configuration("pipeline", launching, RunMode.MULTIRUN)
+        except HydraException as error:
+            text = " ".join(str(error).split())
+            raise UserError(f"--submit: {text} (the launcher comes with the extra `cluster`)") from None
+        context = HydraContext(config_loader=loader, callbacks=Callbacks())
+        launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=config)
+        say(f"jobs       {len(choices)}, their output below {folder}")
+        for done in launcher.launch(choices, 0):
+            _ = done.return_value  # raises what the job raised
+
+
+def job(_: Any) -> None:
+    """What each task of a job does: the same command, as one of the ranks."""
+    import submitit
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+    GlobalHydra.instance().clear()
+    main(list(HydraConfig.get().overrides.task))
 
 
 def deliver(made: dict[str, Path], releases: Path) -> None:

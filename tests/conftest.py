@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["recipe=tiny", "training.steps=24", "training.checkpoint_every=8", "training.evaluate_every=12"]
 
 MACHINE = Machine(
-    device="cpu", threads=1, micro_batches=1, compile=False, patience=600, workers=1, engine="processes",
-    progress="none", wandb="disabled", cache=Path("cache"), runs=Path("runs"), releases=Path("releases"),
+    device="cpu", threads=1, micro_batches=1, compile=False, patience=600, save_every=None, keep_saves=2,
+    workers=1, engine="processes", progress="none", wandb="disabled",
+    cache=Path("cache"), runs=Path("runs"), releases=Path("releases"),
 )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """The pipeline is a table: the artifact, the function that makes it, the artifacts it needs. Nothing else orders it."""
 
 import ast
-import functools
 import fcntl
+import functools
 import os
 import platform
 import subprocess
@@ -268,12 +268,20 @@ def _followed(
     world: World,
     say: Callable[[str], None],
 ) -> Path:
-    """Where the first rank makes or has made the artifact, which this one waits for, or helps with if it trains."""
+    """Where the first rank makes or has made the artifact, which this one waits for, or helps with if it trains.
+
+    UserError when the first rank has ended without.
+    """
     final = world.machine.runs / f"{stage.name}-{planned['key'][:8]}"
     if world.rank and not final.exists():
         stage.make(config, {name: made[name] for name in stage.needs}, final.with_name(f"{final.name}.part"), world)
+    since = time.monotonic()
     while not world.rank and not final.exists():
         time.sleep(0.1)
+        if time.monotonic() - since > world.machine.patience:
+            with _turn(final, say):  # which the first rank has as long as it makes it
+                if not final.exists():
+                    raise UserError(f"{final}: the first rank has ended without making it; see what it said")
     return final
 
 

@@ -127,6 +127,8 @@ class Release:
             micro_batches=1,
             compile=False,
             patience=600,
+            save_every=None,
+            keep_saves=1,
             cache=self.scratch,
             runs=self.scratch,
             releases=self.scratch,
@@ -424,7 +426,7 @@ def checkpoints(release: Release) -> list[str]:
     """A checkpoint stands at every step that the config says; each loads, belongs to this run, and is finite."""
     steps: list[int] = []
     owner = {
-        "config": digest({name: release.config[name] for name in ("model", "training")}),
+        "config": {name: release.config[name] for name in ("model", "training")},
         "data": product_digest(release.views["tokens"]),
     }
     problems = []

@@ -179,7 +179,7 @@ def processor() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-def record_stack(out: Path, numerics: NumericsConfig, machine: Machine, belongs_to: dict[str, str]) -> None:
+def record_stack(out: Path, numerics: NumericsConfig, machine: Machine, belongs_to: dict[str, Any]) -> None:
     """Write `witness/stack.json` in `out`: the stack, and under `earlier` those that the run was on before.
 
     Raises UserError naming what differs where another stack than this one began the run, be it in a folder beside `out`
