@@ -33,7 +33,7 @@ from train.world import World
 ROOT = Path(__file__).resolve().parents[2]
 TOP_LEVEL = """
     train configs data_cards scripts tests docs .ci Makefile pyproject.toml requirements.lock LICENSE README.md
-    CHANGELOG.md CITATION.cff .gitignore
+    CHANGELOG.md CITATION.cff NOTICE UPGRADE.md .gitignore
 """  # all that makes up the source code; folders and files
 ARTIFACTS = ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation")
 
