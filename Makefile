@@ -1,6 +1,7 @@
 # make release            everything: fetch, prepare, train, evaluate, pack, verify
 # make release RECIPE=tiny ARGS="training.steps=50"
 # make bench              speed and memory of the data stages beside their peers
+# make sample             let the model write; ARGS=--serve: on a page and as an API, on this machine alone
 # make test               every test, the whole chain on recipe tiny among them
 PYTHON ?= python3
 RECIPE ?= reference
