@@ -23,7 +23,8 @@ LAYERS = {
     "pipeline": GROUND | {"workers", "data", "model", "training", "evaluation", "release"},
 }  # fmt: skip
 DOORS = {
-    "datasets", "huggingface_hub", "pyarrow", "pypi_simple", "ray", "safetensors", "tiktoken", "tokenizers", "wandb",
+    "datasets", "huggingface_hub", "jinja2", "pyarrow", "pypi_simple", "ray", "safetensors", "tiktoken", "tokenizers",
+    "wandb",
 }  # fmt: skip
 
 

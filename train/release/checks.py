@@ -538,6 +538,12 @@ def osaid(release: Release) -> list[str]:
     return problems
 
 
+def report(release: Release) -> list[str]:
+    """The page for people shows what the records say. It is no product, but it is what most people read."""
+    made = bundle.report(release.path, release.json("MANIFEST.json")["identity"])
+    return [] if made == release.bytes("report.html") else ["report.html: not what its records give"]
+
+
 def placeholders(release: Release) -> list[str]:
     """Nobody left a blank to be filled in later. Indented blocks are skipped: there the model or a source speaks."""
     problems = []
@@ -550,7 +556,7 @@ def placeholders(release: Release) -> list[str]:
 
 def machine_paths(release: Release) -> list[str]:
     """No record holds a path of the machine that it was made on. Texts of sources and samples are not records."""
-    skipped = ("code/", "evaluation/samples.json", "tokenizer.json", openness.WITNESSES)
+    skipped = ("code/", "evaluation/samples.json", "tokenizer.json", *openness.WITNESSES)
     records = [p for p in release.paths if p.endswith((".json", ".toml", ".cff")) and not p.startswith(skipped)]
     problems = []
     for path in [*records, "code/config.json", "code/overrides.json"]:
@@ -596,5 +602,5 @@ def _made_again(release: Release, name: str, made: Path) -> list[str]:
 CHECKS = (
     provenance, statistics, counts, labelling, split, selection, tokens, source_kinds, data_terms, components, settings,
     tokenizer, scores, overlap, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms,
-    use_restrictions, chain, licences, cards, metadata, osaid, placeholders, machine_paths,
+    use_restrictions, chain, licences, cards, metadata, osaid, report, placeholders, machine_paths,
 )  # fmt: skip
