@@ -132,7 +132,7 @@ def test_every_data_card_says_where_its_sources_are_to_be_had(name):
 
 
 def test_only_the_card_to_be_filled_in_has_blanks():
-    from train.release.checks import PLACEHOLDER
+    from train.release.word_checks import PLACEHOLDER
 
     blank = [name for name in GROUPS["data"] if PLACEHOLDER.search((ROOT / "data_cards" / f"{name}.md").read_text())]
     assert blank == ["my_text"]
