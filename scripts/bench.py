@@ -1,5 +1,7 @@
 """How fast the data stages are, each beside a peer in the same run: `python scripts/bench.py [NAME ...] [OVERRIDES]`.
 
+It also runs the benchmarks of training, which stand in `scripts/bench_training.py`.
+
 What it runs on is made by the pipeline where it is not there yet: the reference corpus, or what OVERRIDES say. Each
 contestant runs in turn, several rounds of all, and its best counts: MB of text a second by the clock, and by the time
 that the processors spent on it, in which other work on the machine does not count. Peers come with the extra `bench`;
@@ -22,6 +24,7 @@ from typing import Any, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import bench_training  # type: ignore[import-not-found]
 import numpy as np
 from run import compose  # type: ignore[import-not-found]
 
@@ -283,6 +286,7 @@ BENCHMARKS: dict[str, Callable[[pipeline.Run], None]] = {
     "tokenizer_training": tokenizer_training,
     "encoding": encoding,
     "memory": memory,
+    **bench_training.BENCHMARKS,
 }
 
 

@@ -4,7 +4,8 @@
 side in unlike settings (one thread and one slice a batch; two threads and four slices). They are rounded to equal
 states after every step. Before they are, element i of a tensor differs by d_i where the grid is g apart; a boundary
 lies in between with probability |d_i| / g. The sum over all elements of all gradients and updates is the number of
-values to expect, a step, that the two settings round apart.
+values to expect, a step, that the two settings round apart. The largest |d_i|, in units of its tensor's root mean
+square, is what `numerics.DISAGREEMENT` has to exceed for the count of values near a boundary to be of use.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from train.data.tokens import read_tokens
 from train.model import Transformer
 from train.terminal import guarded
 from train.training.loop import gradients
-from train.training.numerics import NumericsConfig, grid
+from train.training.numerics import DISAGREEMENT, NumericsConfig, grid
 from train.training.optimizer import Optimizer
 
 STEPS = 40
@@ -38,7 +39,7 @@ class Seen(NumericsConfig):
 
     values: list[Tensor]
 
-    def keep(self, x: Tensor) -> Tensor:
+    def keep(self, x: Tensor) -> tuple[Tensor, int]:
         self.values.append(x)
         return super().keep(x)
 
@@ -50,25 +51,28 @@ def main(overrides: list[str]) -> None:
     vocabulary = tokenizer.load(made["tokenizer"]).vocabulary
     training = config.training
     models = [Transformer(config.model, vocabulary, training.seed).double() for _ in SETTINGS]
-    seen = [Seen("portable", training.numerics.grid_bits, []) for _ in SETTINGS]
+    seen = [Seen("portable", "same", training.numerics.grid_bits, []) for _ in SETTINGS]
     optimizers = [Optimizer(m, training.optimizer, n) for m, n in zip(models, seen, strict=True)]
-    expected, relative, apart = 0.0, 0.0, 0
+    expected, relative, largest, apart, near = 0.0, 0.0, 0.0, 0, 0
     for step in range(STEPS):
         batch = batch_at(tokens, config.model.context, training.batch, training.seed, step)
         for (threads, slices), model, optimizer in zip(SETTINGS, models, optimizers, strict=True):
             torch.set_num_threads(threads)
             gradients(model, batch, slices)
-            optimizer.step(step, training.steps, optimizer.gradient_norm())
+            told = optimizer.step(step, training.steps, optimizer.gradient_norm())
+        near += told["near_boundary"]
         for a, b in zip(*(numerics.values for numerics in seen), strict=True):
             distance = grid(a, training.numerics.grid_bits)
             if distance:
                 expected += float((a - b).abs().sum()) / distance
                 relative = max(relative, float((a - b).norm() / a.norm()))
+                largest = max(largest, float((a - b).abs().max() / a.square().mean().sqrt()))
         apart += sum(not torch.equal(p, q) for p, q in zip(*(m.parameters() for m in models), strict=True))
         for numerics in seen:
             numerics.values.clear()
     run = expected / STEPS * training.steps
     print(f"steps {STEPS}, tensors rounded apart {apart}, largest relative disagreement of a tensor {relative:.1e}")
+    print(f"largest disagreement of a value {largest:.1e} (bound {DISAGREEMENT:.1e}); {near} values within the bound")
     print(
         f"values to expect on unlike sides of a boundary: {expected / STEPS:.1e} a step, {run:.1e} in {training.steps}"
     )

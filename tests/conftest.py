@@ -1,5 +1,6 @@
 """The commands themselves, run as a user runs them, offline and with everything they write below a temporary folder."""
 
+import json
 import os
 import shutil
 import signal
@@ -15,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["recipe=tiny", "training.steps=24", "training.checkpoint_every=8", "training.evaluate_every=12"]
 
 MACHINE = Machine(
-    device="cpu", threads=1, micro_batches=1, compile=False, workers=1, engine="processes", progress="none",
-    wandb="disabled", cache=Path("cache"), runs=Path("runs"), releases=Path("releases"),
+    device="cpu", threads=1, micro_batches=1, compile=False, patience=600, workers=1, engine="processes",
+    progress="none", wandb="disabled", cache=Path("cache"), runs=Path("runs"), releases=Path("releases"),
 )  # fmt: skip
 
 
@@ -53,6 +54,10 @@ class Command:
     def artifact(self, stage: str) -> Path:
         (found,) = (path for path in (self.home / "runs").glob(f"{stage}-*") if path.suffix == "")
         return found
+
+    def products(self, stage: str = "weights") -> dict[str, dict]:
+        """Digest and size of every file under contract that the command made for `stage`."""
+        return json.loads((self.artifact(stage) / "manifest.json").read_text())["products"]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ Ainslie et al. 2023 (grouped queries), Henry et al. 2020 (QK-norm), Shazeer 2020
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -57,6 +57,7 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.to(self.weight.dtype)  # also where matrix products are of lower precision
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon) * self.weight
 
 
@@ -79,7 +80,12 @@ class Attention(nn.Module):
         q = _rotate(self.q_norm(self.q_proj(x).view(heads)).transpose(1, 2), cos, sin)
         k = _rotate(self.k_norm(self.k_proj(x).view(heads)).transpose(1, 2), cos, sin)
         v = self.v_proj(x).view(heads).transpose(1, 2)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.grouped)
+        if x.is_cuda:
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.grouped)
+        else:  # never in lower precision: measured, it takes longer on a processor
+            with torch.autocast("cpu", enabled=False):
+                v = v.to(q.dtype)
+                y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.grouped)
         return self.o_proj(y.transpose(1, 2).reshape(batch, length, -1))
 
 
@@ -130,17 +136,23 @@ class CrossEntropy(torch.autograd.Function):
     and writing and reading them costs as much time as the products themselves.
     """
 
-    POSITIONS = 256
+    POSITIONS: ClassVar = {"cpu": 256, "cuda": 4096}  # at a time
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-        """States [n, width], head [vocabulary, width], targets [n] of integers -> the sum of nats, a scalar."""
-        total = x.new_zeros(())
+    def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor, products: torch.dtype) -> Tensor:
+        """States [n, width], head [vocabulary, width], targets [n] of integers -> the sum of nats, a scalar.
+
+        Products are of precision `products`, what is summed of that of `head`.
+        """
+        total = x.new_zeros((), dtype=head.dtype)
         # Transposed: measured, a product with a short last side takes twice as long.
-        dx, dhead = torch.empty_like(x), head.new_zeros(head.shape[::-1])
-        for start in range(0, len(x), CrossEntropy.POSITIONS):
-            part = slice(start, start + CrossEntropy.POSITIONS)
-            p = x[part] @ head.T
+        dx, dhead = torch.empty_like(x, dtype=products), head.new_zeros(head.shape[::-1])
+        low, full = head.to(products), head.dtype
+        size = CrossEntropy.POSITIONS.get(x.device.type, 256)
+        for start in range(0, len(x), size):
+            part = slice(start, start + size)
+            inputs = x[part].to(products)
+            p = (inputs @ low.T).to(full)
             p -= p.amax(1, keepdim=True)
             target = targets[part, None]
             total -= p.gather(1, target).sum()
@@ -149,15 +161,19 @@ class CrossEntropy(torch.autograd.Function):
             total += normaliser.log().sum()
             p /= normaliser
             p.scatter_add_(1, target, p.new_full((1, 1), -1.0).expand(len(p), 1))
-            torch.mm(p, head, out=dx[part])
-            dhead.addmm_(x[part].T, p)
-        ctx.save_for_backward(dx, dhead.T.contiguous())
+            p = p.to(products)
+            torch.mm(p, low, out=dx[part])
+            if products == full:
+                dhead.addmm_(inputs.T, p)
+            else:
+                dhead += inputs.T @ p
+        ctx.save_for_backward(dx.to(x.dtype), dhead.T.contiguous())
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         dx, dhead = ctx.saved_tensors
-        return dx * grad, dhead * grad, None
+        return dx * grad, dhead * grad, None, None
 
 
 class Transformer(nn.Module):
@@ -170,6 +186,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
+        self.low_precision = False  # whether `loss` computes products of matrices in bfloat16
         self.model = Stack(config, vocabulary)
         self.lm_head = nn.Linear(config.width, vocabulary, bias=False)
         if config.tied_embeddings:
@@ -202,7 +219,10 @@ class Transformer(nn.Module):
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Sum over all positions of the nats that `targets` [batch, length] cost after `tokens` [batch, length]."""
-        return CrossEntropy.apply(self.hidden(tokens).flatten(0, 1), self.lm_head.weight, targets.flatten())
+        with torch.autocast("cuda" if tokens.is_cuda else "cpu", torch.bfloat16, enabled=self.low_precision):
+            x = self.hidden(tokens).flatten(0, 1)
+        head = self.lm_head.weight
+        return CrossEntropy.apply(x, head, targets.flatten(), torch.bfloat16 if self.low_precision else head.dtype)
 
     def flops_per_token(self) -> int:
         """Forward and backward: 6 a weight in a product, and attention's 12 x layers x width x context.

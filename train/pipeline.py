@@ -38,8 +38,9 @@ from train.data.tokens import encode
 from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.model import ModelConfig
 from train.release.bundle import CollectConfig, ReleaseConfig, collect, source_tree
-from train.training.loop import FitConfig, TrainingConfig, fit
-from train.training.numerics import stack
+from train.training.loop import FitConfig, TrainingConfig, fit, require_shares
+from train.training.numerics import require_device, stack
+from train.training.ranks import world_of
 from train.workers import work
 from train.world import Machine, World
 
@@ -112,22 +113,28 @@ def run(
     """Make every artifact up to `config.until` that is not there yet; return where each one is.
 
     Artifacts in `given` are taken as they are, whatever their manifests say: they are somebody else's.
+    Under torchrun, all ranks train together; what comes before and after, the first makes, and the others wait or end.
     Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
     """
-    planned = plan(config)
-    world = World(0, 1, config.machine)
-    config.machine.runs.mkdir(parents=True, exist_ok=True)
+    planned, ranks, alone = plan(config), world_of(config.machine), World(0, 1, config.machine)
+    if ranks.rank == 0 and config.until in ("weights", "evaluation", "release"):  # before hours of other work
+        require_device(config.machine)
+        require_shares(config.training, ranks)
+    if ranks.rank == 0:
+        config.machine.runs.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
+    make, say = (_followed, _silent) if ranks.rank else (_artifact, say)
     for stage in STAGES:
+        world = ranks if stage.name == "weights" else alone
         if stage.name in given:
             made[stage.name] = given[stage.name]
             say(f"{stage.name:<10} given {made[stage.name]}")
         else:
             try:
-                made[stage.name] = _artifact(stage, stage.config(config), planned[stage.name], made, world, say)
+                made[stage.name] = make(stage, stage.config(config), planned[stage.name], made, world, say)
             except VanishedError as gone:
                 raise UserError(f"{gone}\n{card_on_availability(config.data.name)}") from None
-        if stage.name == config.until:
+        if stage.name == config.until or (ranks.rank and stage.name == "weights"):
             break
     return made
 
@@ -155,9 +162,12 @@ def key(*, stage: str, config: Any, code: Mapping[str, str], inputs: Mapping[str
 
 
 def stage_config(stage: Stage, config: Run) -> Any:
-    """The plain config that enters the stage's key; outside `portable` the stack that trains is part of it."""
-    settings = plain(stage.config(config))
-    if stage.name == "weights" and config.training.numerics.contract != "portable":
+    """The plain config that enters the stage's key; outside `portable` the stack that trains is part of it.
+
+    Where the config lets the stack change in mid-run, it is not: such weights tell their stacks in a witness.
+    """
+    settings, numerics = plain(stage.config(config)), config.training.numerics
+    if stage.name == "weights" and numerics.contract != "portable" and numerics.stack == "same":
         settings["stack"] = stack(config.machine)
     return settings
 
@@ -242,6 +252,27 @@ def _artifact(
         seal(part, final, {**planned, "inputs": came_in})
         say(f"{stage.name:<10} made  {final} in {seconds:.1f} s")
         return final
+
+
+def _followed(
+    stage: Stage,
+    config: Any,
+    planned: Mapping[str, Any],
+    made: Mapping[str, Path],
+    world: World,
+    say: Callable[[str], None],
+) -> Path:
+    """Where the first rank makes or has made the artifact, which this one waits for, or helps with if it trains."""
+    final = world.machine.runs / f"{stage.name}-{planned['key'][:8]}"
+    if world.rank and not final.exists():
+        stage.make(config, {name: made[name] for name in stage.needs}, final.with_name(f"{final.name}.part"), world)
+    while not world.rank and not final.exists():
+        time.sleep(0.1)
+    return final
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 @contextmanager

@@ -20,6 +20,7 @@ class Machine:
     threads: int | None  # None: as many as torch finds
     micro_batches: int  # slices of the batch that go through the model one after another
     compile: bool  # fuse what stands between the matrix products; pays off in long runs
+    patience: int  # seconds that one rank of several waits for another
     cache: Path  # downloads, by digest
     runs: Path
     releases: Path
@@ -31,10 +32,11 @@ class Machine:
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads: expected null or at least 1, got {self.threads}")
-        if self.micro_batches < 1:
-            raise ValueError(f"micro_batches: expected at least 1, got {self.micro_batches}")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers: expected null or at least 1, got {self.workers}")
+        for name in ("micro_batches", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

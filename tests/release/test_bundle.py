@@ -8,6 +8,7 @@ import yaml
 
 from train.artifact import read_json
 from train.config import UserError, build
+from train.data import formats
 from train.data.tokenizer import load
 from train.release import bundle
 from train.release.bundle import ARTIFACTS, CollectConfig, ReleaseConfig, collect, manifest_of, placed, source_tree
@@ -50,6 +51,13 @@ def test_datasets_opens_documents_and_ledger(release, tmp_path, monkeypatch):
     assert {"id", "text", "source", "licence", "split"} <= set(documents.column_names)
     ledger = datasets.load_dataset(str(release / "data"), "ledger", cache_dir=str(tmp_path))["decisions"]
     assert ledger.column_names[:2] == ["id", "source"]
+
+
+def test_what_gave_no_document_is_in_the_release_file_by_file(release):
+    for purl, counts in read_json(release / "data/extracted.json").items():
+        slug = next(s["slug"] for s in read_json(release / "data/sources.json") if s["purl"] == purl)
+        lines = (release / f"data/left_out/{slug}.jsonl").read_text().splitlines()
+        assert len(lines) == sum(counts[reason] for reason in formats.REASONS)
 
 
 def test_packing_twice_gives_the_same_bytes(inputs, config, tmp_path):

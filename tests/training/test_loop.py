@@ -1,36 +1,14 @@
 """The trainer itself: the real command, in processes of its own."""
 
-import hashlib
 import json
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
-from conftest import Command
 
 STEPS = 24
-
-
-def digests(artifact):
-    """SHA-256 of every product of the weights: final weights, and weights, moments and state of every checkpoint."""
-    names = ["model.safetensors", *(p.relative_to(artifact).as_posix() for p in artifact.glob("checkpoints/*/*"))]
-    return {name: hashlib.sha256((artifact / name).read_bytes()).hexdigest() for name in names}
-
-
-def products(command):
-    return json.loads((command.artifact("weights") / "manifest.json").read_text())["products"]
-
-
-@pytest.fixture(scope="session")
-def uninterrupted(prepared, tmp_path_factory):
-    home = tmp_path_factory.mktemp("uninterrupted") / "home"
-    shutil.copytree(prepared, home)
-    command = Command(home)
-    command("until=weights", "machine.threads=1")
-    return products(command)
 
 
 def test_products_are_the_weights_and_every_checkpoint(uninterrupted):
@@ -53,7 +31,7 @@ def test_portable_is_the_same_bytes_everywhere(command, uninterrupted, threads, 
     settings = [f"machine.{name}={value}" for name, value in
                 (("threads", threads), ("micro_batches", micro_batches), ("compile", compiled))]  # fmt: skip
     command("until=weights", *settings, env={**env, "OMP_WAIT_POLICY": "passive"})
-    assert products(command) == uninterrupted
+    assert command.products() == uninterrupted
     stack = json.loads((command.artifact("weights") / "witness" / "stack.json").read_text())
     assert (stack["threads"], stack["compile"]) == (threads, compiled)
     assert capability in (None, stack["capability"].lower())
@@ -65,7 +43,7 @@ def test_killed_in_mid_save_it_ends_with_the_same_bytes(command, uninterrupted, 
     (part,) = (command.home / "runs").glob("weights-*.part")
     assert part.is_dir() and not part.with_suffix("").exists()
     command("until=weights", "machine.threads=2")
-    assert products(command) == uninterrupted
+    assert command.products() == uninterrupted
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -87,7 +65,7 @@ def test_asked_to_stop_it_saves_the_step_and_goes_on_from_there(command, uninter
     assert 3 <= reached < STEPS
     said = command("until=weights", "machine.threads=1")
     assert f"going on after step {reached}" in said
-    assert products(command) == uninterrupted
+    assert command.products() == uninterrupted
     steps = [json.loads(line)["step"] for line in (command.artifact("weights") / "witness" / "log.jsonl").open()]
     assert steps == list(range(1, STEPS + 1))
 
@@ -101,7 +79,7 @@ def test_a_damaged_checkpoint_is_passed_over(command, uninterrupted, killing):
     newest.write_bytes(data)
     said = command("until=weights", "machine.threads=1")
     assert "passed over a checkpoint" in said and str(newest.name) in said
-    assert products(command) == uninterrupted
+    assert command.products() == uninterrupted
 
 
 def test_what_is_not_finite_stops_before_the_update_and_names_the_batch(command):
@@ -141,5 +119,5 @@ def test_pinned_weights_are_others_and_their_key_holds_the_stack(command, uninte
 
 def test_wandb_offline_gets_the_same_records_and_stays_a_witness(command, uninterrupted):
     command("until=weights", "machine.wandb=offline")
-    assert products(command) == uninterrupted
+    assert command.products() == uninterrupted
     assert list(command.artifact("weights").glob("witness/wandb/offline-run-*/*.wandb"))

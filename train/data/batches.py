@@ -6,11 +6,15 @@ Rackoff 1988) walked until it falls inside the range, so any element of it is co
 """
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 ROUNDS = 6
+T = TypeVar("T")
 
 
 def window_count(tokens: int, context: int) -> int:
@@ -52,6 +56,19 @@ def batch_at(tokens: NDArray[np.unsignedinteger], context: int, batch: int, seed
     """The batch of `step`, [batch, context + 1]: inputs are all but the last column, targets all but the first."""
     windows = windows_at(window_count(len(tokens), context), batch, seed, step)
     return tokens[windows[:, None] * context + np.arange(context + 1)].astype(np.int64)
+
+
+def ahead(make: Callable[[int], T], numbers: Iterable[int]) -> Iterator[tuple[int, T]]:
+    """Each of `numbers` with what is made for it, the next one made by a thread while the last one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: tuple[int, Future[T]] | None = None
+        for number in numbers:
+            following = (number, pool.submit(make, number))
+            if waiting:
+                yield waiting[0], waiting[1].result()
+            waiting = following
+        if waiting:
+            yield waiting[0], waiting[1].result()
 
 
 def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -43,6 +43,7 @@ PLACES = (
     ("raw", "sources.json", "data/sources.json"),
     ("documents", "counts.json", "data/extracted.json"),
     ("documents", "licences/", "data/licences/"),
+    ("documents", "left_out/", "data/left_out/"),
     ("benchmarks", "sets/", "evaluation/data/"),
     ("benchmarks", "sets.json", "evaluation/data/sets.json"),
     ("benchmarks", "licences/", "evaluation/data/licences/"),

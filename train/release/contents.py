@@ -76,6 +76,7 @@ class Release:
             threads=None,
             micro_batches=1,
             compile=False,
+            patience=600,
             cache=self.scratch,
             runs=self.scratch,
             releases=self.scratch,

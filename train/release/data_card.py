@@ -93,7 +93,8 @@ def data_card(release: Path) -> bytes:
 
 What follows was written by the pipeline from its records. `datasets.load_dataset` opens this folder: `documents` has
 each text that was kept, its column `split` tells what was trained on; `ledger`, when there is any entry, has each
-decision to drop or change a text. `croissant.json` describes the files for machines.
+decision to drop or change a text. `left_out/` names each file of a source that gave no document, and why.
+`croissant.json` describes the files for machines.
 
 ## Sources
 

@@ -25,6 +25,7 @@ def model_card(release: Path) -> bytes:
         "portable": "portable: the same weights, bit for bit, on any machine. Computed in float64, kept in float32 "
         f"on a grid {numerics['grid_bits']} bits below each tensor's root mean square",
         "pinned": "pinned: the same weights, bit for bit, on the recorded stack",
+        "fast": "fast: weights that are equal to others made alike within a tolerance",
     }[numerics["contract"]]
     head = {
         "license": about["licence"].lower(),

@@ -24,7 +24,7 @@ from train.training.log import Log
 from train.training.loop import FitConfig, steps
 from train.training.numerics import prepare, stack
 from train.training.optimizer import Optimizer
-from train.world import Machine
+from train.world import Machine, World
 
 LOG, RUN = "log.jsonl", "run.json"  # of what `retrain` leaves, beside the checkpoint's files
 # Where bits are not promised, losses are compared by their relative difference, and what is kept by the share of the
@@ -87,7 +87,7 @@ def beginning(release: Path, segment: Segment, machine: Machine) -> tuple[Transf
     """Model and optimizer as they are before the segment's first step; UserError when the checkpoint does not fit."""
     config = config_of(release)
     model = Transformer(config.model, tokenizer.load(release).vocabulary, config.training.seed)
-    model = model.to(machine.device, config.training.numerics.compute)
+    model = config.training.numerics.place(model, machine.device)
     optimizer = Optimizer(model, config.training.optimizer, config.training.numerics)
     if segment.origin:
         found = load(segment.origin)
@@ -111,7 +111,7 @@ def retrain(release: Path, segment: Segment, out: Path, machine: Machine, enviro
     tokens = files.tokens
     model, optimizer = beginning(release, segment, machine)
     log, began = Log(out / "steps" / LOG, machine, segment.start, segment.end, {}), time.monotonic()
-    for record in steps(config, model, optimizer, tokens, machine, range(segment.start, segment.end)):
+    for record in steps(config, model, optimizer, tokens, World(0, 1, machine), range(segment.start, segment.end)):
         log.record(record)
     seconds = time.monotonic() - began
     log.close()

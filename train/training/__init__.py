@@ -1,1 +1,1 @@
-"""From tokens to weights: loop, optimizer, numerics, checkpoint, log."""
+"""From tokens to weights: loop, optimizer, numerics, checkpoint, ranks, log."""

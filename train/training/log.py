@@ -8,11 +8,18 @@ from typing import Any
 
 from tqdm import tqdm
 
+from train.training.resources import Energy, peaks
 from train.world import Machine
+
+METERS_EVERY = 60  # seconds
 
 
 class Log:
-    """Records of one training run, one a step, in `path`; those after step `start` are of a lost attempt and go."""
+    """Records of one training run, one a step, in `path`; those after step `start` are of a lost attempt and go.
+
+    Beside it, `resources.jsonl` gets a line from each process that trained and was not killed: its steps, seconds,
+    peaks of memory and energy, and how many values lay near a boundary of rounding (see `numerics`).
+    """
 
     def __init__(self, path: Path, machine: Machine, start: int, steps: int, settings: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,7 +28,10 @@ class Log:
         self.file = path.open("a")
         self.steps = steps
         self.started, self.shown = time.monotonic(), time.monotonic()
-        self.start = start
+        self.start = self.step = start
+        self.near_boundary = 0
+        self.energy, self.metered = Energy(), time.monotonic()
+        self.resources = path.with_name("resources.jsonl")
         self.plain = machine.progress == "plain" or (machine.progress == "auto" and not sys.stderr.isatty())
         self.bar = tqdm(
             total=steps, initial=start, desc="  train", unit="step", disable=self.plain or machine.progress == "none"
@@ -32,6 +42,11 @@ class Log:
         """Keep one step's record and show it; a line every ten seconds where there is no terminal."""
         self.file.write(json.dumps(record) + "\n")
         self.file.flush()
+        self.step = record["step"]
+        self.near_boundary += record.get("near_boundary", 0)
+        if time.monotonic() - self.metered >= METERS_EVERY:
+            self.metered = time.monotonic()
+            self.energy.read()
         shown = {"loss": f"{record['loss']:.3f}", "tok/s": f"{record['tokens_per_second']:.0f}"}
         if "held_out_loss" in record:
             shown["held-out"] = f"{record['held_out_loss']:.3f}"
@@ -52,6 +67,11 @@ class Log:
         tqdm.write(f"  {message}", file=sys.stderr)
 
     def close(self) -> None:
+        """End the log and say what it took."""
+        took = {"from_step": self.start, "to_step": self.step, "seconds": time.monotonic() - self.started}
+        took |= {**peaks(), "energy_joules": self.energy.read(), "near_boundary": self.near_boundary}
+        with self.resources.open("a") as file:
+            file.write(json.dumps(took) + "\n")
         self.bar.close()
         self.file.close()
         if self.wandb is not None:

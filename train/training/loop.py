@@ -1,8 +1,8 @@
 """Training, straight on: batch, loss, gradient, update, log, checkpoint."""
 
+import functools
 import hashlib
 import math
-import resource
 import shutil
 import signal
 import threading
@@ -19,15 +19,17 @@ import torch
 from train.artifact import digest, product_digest, write_json
 from train.config import UserError, plain
 from train.data import tables
-from train.data.batches import batch_at, window_count, windows_at
+from train.data.batches import ahead, batch_at, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.model import ModelConfig, Transformer, load_weights, weights_of
 from train.training.checkpoint import WEIGHTS, Checkpoint, newest, restore, save, write_tensors
 from train.training.log import Log
-from train.training.numerics import NumericsConfig, compile_in_place, prepare, stack
-from train.training.optimizer import Optimizer, OptimizerConfig, schedule
-from train.world import Machine, World
+from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
+from train.training.optimizer import Optimizer, OptimizerConfig
+from train.training.ranks import any_rank, averaged, follow, joined
+from train.training.resources import operations
+from train.world import World
 
 
 @dataclass(frozen=True)
@@ -58,86 +60,112 @@ class FitConfig:
 def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
     """Train; `out` gets `model.safetensors`, `checkpoints/step-*/` and, as witnesses, the log and the stack.
 
-    Goes on from the newest whole checkpoint in `out`. Raises UserError when the batch cannot be cut into the machine's
-    micro-batches, when the text is smaller than a batch, and, before the update, when loss or gradient is not finite.
+    Goes on from the newest whole checkpoint in `out`. Of several ranks each takes its share of every batch, and the
+    first writes. Raises UserError when the text is smaller than a batch, when another rank is lost, and, before the
+    update, when loss or gradient is not finite.
     """
     training, machine = config.training, world.machine
     prepare(machine)
-    if training.batch % machine.micro_batches:
-        raise UserError(
-            f"machine.micro_batches: {machine.micro_batches} does not divide training.batch ({training.batch})"
-        )
     held_out = _tokens(inputs["tokens"], "held_out", config)
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
-    model = Transformer(config.model, vocabulary, training.seed).to(machine.device, training.numerics.compute)
+    model = training.numerics.place(Transformer(config.model, vocabulary, training.seed), machine.device)
     if machine.compile:
         compile_in_place(model.model.layers)
     optimizer = Optimizer(model, training.optimizer, training.numerics)
     belongs_to = {"config": digest(plain(config)), "data": product_digest(inputs["tokens"])}
 
-    found, skipped = newest([*out.glob("checkpoints/step-*"), *out.glob("resume/step-*")], belongs_to)
-    start = 0
-    if found is not None:
-        load_weights(model, found.weights)
-        restore(optimizer.state, found.optimizer)
-        start = found.step
-    log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, plain(config))
-    for line in skipped:
-        log.note(f"passed over a checkpoint: {line}")
-    if start:
-        log.note(f"going on after step {start}")
+    start, skipped = 0, list[str]()
+    if world.rank == 0:
+        record_stack(out, training.numerics, machine, belongs_to)
+        write_json(out / "witness" / "operations.json", operations(model))
+        found, skipped = newest([*out.glob("checkpoints/step-*"), *out.glob("resume/step-*")], belongs_to)
+        if found is not None:
+            load_weights(model, found.weights)
+            restore(optimizer.state, found.optimizer)
+            start = found.step
 
-    def checkpoint(kind: str, step: int) -> None:
-        moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
-        save(out / kind / f"step-{step:06d}", Checkpoint(step, weights_of(model), moments), belongs_to)
+    def keep(log: Log, record: dict[str, Any], stop: bool) -> None:
+        step = record["step"]
+        if step % training.evaluate_every == 0 or step == training.steps:
+            # Compiling again for so few calls would not pay off.
+            with torch.compiler.set_stance("force_eager") if machine.compile else nullcontext():
+                record["held_out_loss"] = held_out_loss(model, held_out, config)
+        log.record(record)
+        regular = step % training.checkpoint_every == 0 or step == training.steps
+        if regular or stop:
+            moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
+            directory = out / ("checkpoints" if regular else "resume") / f"step-{step:06d}"
+            save(directory, Checkpoint(step, weights_of(model), moments), belongs_to)
 
-    with stop_requests() as stop:
-        for record in steps(config, model, optimizer, inputs["tokens"], machine, range(start, training.steps)):
-            step = record["step"]
-            if step % training.evaluate_every == 0 or step == training.steps:
-                # Compiling again for so few calls would not pay off.
-                with torch.compiler.set_stance("force_eager") if machine.compile else nullcontext():
-                    record["held_out_loss"] = held_out_loss(model, held_out, config)
-            log.record(record)
-            if step % training.checkpoint_every == 0 or step == training.steps:
-                checkpoint("checkpoints", step)
-            elif stop:
-                checkpoint("resume", step)
+    with joined(world, out.name), stop_requests() as asked:
+        start = follow([*(p.data for p in model.parameters()), *optimizer.state.values()], start, world)
+        log = None
+        if world.rank == 0:
+            log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, plain(config))
+            for line in skipped:
+                log.note(f"passed over a checkpoint: {line}")
+            if start:
+                log.note(f"going on after step {start}")
+        for record in steps(config, model, optimizer, inputs["tokens"], world, range(start, training.steps)):
+            stop = any_rank(bool(asked), world)
+            if log is not None:
+                keep(log, record, stop)
             if stop:
-                log.close()
-                raise KeyboardInterrupt if stop[0] == signal.SIGINT else SystemExit(128 + stop[0])
+                if log is not None:
+                    log.close()
+                raise KeyboardInterrupt if asked[:1] == [signal.SIGINT] else SystemExit(128 + signal.SIGTERM)
+    if log is None:
+        return
     log.close()
     write_tensors(out / WEIGHTS, weights_of(model))
     shutil.rmtree(out / "resume", ignore_errors=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    write_json(out / "witness" / "stack.json", {**stack(machine), "peak_bytes": peak})
 
 
 def steps(
-    config: FitConfig, model: Transformer, optimizer: Optimizer, tokens: Path, machine: Machine, numbers: range
+    config: FitConfig, model: Transformer, optimizer: Optimizer, tokens: Path, world: World, numbers: range
 ) -> Iterator[dict[str, Any]]:
     """Take the steps `numbers` (from 0) on the artifact `tokens`; one record after each update.
 
     The one loop: of a run, and of its replay. Raises UserError before an update whose loss or gradient is not finite.
     """
     training, train = config.training, _tokens(tokens, "train", config)
-    for step in numbers:
-        began = time.monotonic()
-        batch = batch_at(train, config.model.context, training.batch, training.seed, step)
-        loss = gradients(model, batch, machine.micro_batches)
+    read = functools.partial(batch_at, train, config.model.context, training.batch, training.seed)
+    began = time.monotonic()
+    for step, batch in ahead(read, numbers):
+        loss = averaged(model, gradients(model, part(batch, world), world.machine.micro_batches), world)
         norm = optimizer.gradient_norm()
         if not (math.isfinite(loss) and math.isfinite(norm)):
+            if world.rank:
+                raise SystemExit(1)  # one rank tells
             raise UserError(_not_finite(step, loss, norm, config, tokens, len(train)))
-        optimizer.step(step, training.steps, norm)
+        told = optimizer.step(step, training.steps, norm)
         yield {
             "step": step + 1,
             "batch": hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest(),  # what was read, for `replay`
             "loss": loss,
             "gradient_norm": norm,
-            "learning_rate": training.optimizer.learning_rate * schedule(training.optimizer, step, training.steps),
+            **told,
             "tokens": (step + 1) * training.batch * config.model.context,
-            "tokens_per_second": training.batch * config.model.context / (time.monotonic() - began),
+            "seconds": (seconds := time.monotonic() - began),
+            "tokens_per_second": training.batch * config.model.context / seconds,
         }
+        began = time.monotonic()
+
+
+def require_shares(training: TrainingConfig, world: World) -> None:
+    """Refuse, with UserError, a batch that the ranks' micro-batches do not divide."""
+    if training.batch % (world.size * world.machine.micro_batches):
+        each = f"on each of {world.size} ranks " if world.size > 1 else ""
+        raise UserError(
+            f"machine.micro_batches: {world.machine.micro_batches} {each}does not divide training.batch "
+            f"({training.batch})"
+        )
+
+
+def part(batch: np.ndarray, world: World) -> np.ndarray:
+    """The sequences of `batch` that this rank takes."""
+    size = len(batch) // world.size
+    return batch[world.rank * size : (world.rank + 1) * size]
 
 
 def gradients(model: Transformer, batch: np.ndarray, micro_batches: int) -> float:
@@ -146,13 +174,14 @@ def gradients(model: Transformer, batch: np.ndarray, micro_batches: int) -> floa
     Every slice is divided by the whole batch's tokens, so the number of slices does not enter the mathematics.
     """
     device = next(model.parameters()).device
-    tokens = torch.from_numpy(batch).to(device)
-    total = 0.0
+    tokens = torch.from_numpy(batch)
+    tokens = tokens.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tokens
+    total = torch.zeros((), device=device)
     for part in tokens.chunk(micro_batches):
         loss = model.loss(part[:, :-1], part[:, 1:]) / (tokens.shape[0] * (tokens.shape[1] - 1))
         loss.backward()
-        total += loss.item()
-    return total
+        total = total + loss.detach()
+    return total.item()  # the one moment at which the processor waits for a GPU before the update
 
 
 @torch.no_grad()

@@ -10,16 +10,18 @@ that gives Muon's update the root mean square of AdamW's).
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Literal
+from itertools import chain, groupby, product
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from train.training.numerics import NumericsConfig
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+RATIOS_EVERY = 50  # steps
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class OptimizerConfig:
     schedule: Literal["cosine", "linear", "warmup_stable_decay"]
     warmup_steps: int
     decay_fraction: float  # of the steps, for warmup_stable_decay
+    base_width: int | None  # of the model that the rates were found with; null: they are this model's own
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "matrix_learning_rate", "epsilon", "clip"):
@@ -47,6 +50,8 @@ class OptimizerConfig:
                 raise ValueError(f"{name}: expected 0 <= {name} < 1, got {getattr(self, name)}")
         if self.newton_schulz_steps < 1 or self.warmup_steps < 0 or self.weight_decay < 0:
             raise ValueError("newton_schulz_steps must be at least 1, warmup_steps and weight_decay at least 0")
+        if self.base_width is not None and self.base_width < 1:
+            raise ValueError(f"base_width: expected null or at least 1, got {self.base_width}")
         if not 0 < self.decay_fraction <= 1:
             raise ValueError(f"decay_fraction: expected above 0 and at most 1, got {self.decay_fraction}")
 
@@ -70,65 +75,138 @@ def schedule(config: OptimizerConfig, step: int, steps: int) -> float:
 
 
 class Optimizer:
-    """Applies gradients to a model. `state` maps "<parameter>.<moment>" to float32 tensors; it is all there is."""
+    """Applies gradients to a model. `state` maps "<parameter>.<moment>" to float32 tensors; it is all there is.
+
+    Every parameter is in one of four groups: `muon` or `hidden`, the hidden matrices under Muon or AdamW; `ends`, the
+    embeddings and the head; `norms`, which alone do not decay.
+
+    Rates that were found at one width hold at another, where `base_width` says the first one, by rules for the hidden
+    matrices. Of AdamW they go down with the width, since an update moves each of as many inputs alike (muP: Yang et al.
+    2022, arXiv 2203.03466). Of Muon they go down with its square root: the update's largest singular value is to stay
+    the same (Yang, Simon and Bernstein 2023, arXiv 2310.17813), and `orthogonalised` makes it grow with the root. The
+    decay is by the rate as it was found.
+    """
 
     def __init__(self, model: nn.Module, config: OptimizerConfig, numerics: NumericsConfig) -> None:
         self.config, self.numerics = config, numerics
         self.parameters = dict(model.named_parameters())
-        self.matrices = [
-            name
-            for name, p in self.parameters.items()
-            if config.name == "muon" and p.dim() == 2 and "embed_tokens" not in name and "lm_head" not in name
-        ]
+        self.groups: dict[str, list[str]] = {"muon": [], "hidden": [], "ends": [], "norms": []}
+        for name, p in self.parameters.items():
+            end = "embed_tokens" in name or "lm_head" in name
+            hidden = "muon" if config.name == "muon" else "hidden"
+            self.groups["norms" if p.dim() != 2 else "ends" if end else hidden].append(name)
+        assert sorted(chain(*self.groups.values())) == sorted(self.parameters), "groups must partition the parameters"
+        (width,) = {p.shape[-1] for name, p in self.parameters.items() if "embed_tokens" in name}
+        narrower = (config.base_width or width) / width
+        muon, adamw = config.matrix_learning_rate, config.learning_rate
+        self.rates = {"muon": muon * narrower**0.5, "hidden": adamw * narrower, "ends": adamw, "norms": adamw}
+        self.decays = {"muon": muon, "hidden": adamw, "ends": adamw, "norms": 0.0}
         self.state: dict[str, Tensor] = {}
-        for name, parameter in self.parameters.items():
-            for moment in ("momentum",) if name in self.matrices else ("first", "second"):
-                self.state[f"{name}.{moment}"] = torch.zeros_like(parameter, dtype=torch.float32)
+        for group, names in self.groups.items():
+            for moment, name in product(("momentum",) if group == "muon" else ("first", "second"), names):
+                self.state[f"{name}.{moment}"] = torch.zeros_like(self.parameters[name], dtype=torch.float32)
 
     def gradient_norm(self) -> float:
         """Norm of the whole gradient, before clipping."""
-        return math.sqrt(sum(float(_gradient(p).square().sum()) for p in self.parameters.values()))
+        return float(nn.utils.get_total_norm([_gradient(p) for p in self.parameters.values()]))
 
     @torch.no_grad()
-    def step(self, number: int, steps: int, gradient_norm: float) -> None:
-        """One update with step `number` (from 0) of `steps`; gradients are used up."""
+    def step(self, number: int, steps: int, gradient_norm: float) -> dict[str, Any]:
+        """One update with step `number` (from 0) of `steps`; gradients are used up. Returns what to record of it.
+
+        That is the rates of AdamW and of Muon, in `portable` how many values lay near a boundary of rounding, and every
+        RATIOS_EVERY steps the norm of each parameter's change over that of the parameter before it.
+        """
         share = schedule(self.config, number, steps)
         clip = min(1.0, self.config.clip / (gradient_norm + 1e-12))
-        gradients = {name: self.numerics.keep(_gradient(p) * clip) for name, p in self.parameters.items()}
-        for name, update in self._updates(gradients, number + 1):
-            parameter = self.parameters[name]
-            top = self.config.matrix_learning_rate if name in self.matrices else self.config.learning_rate
-            rate = float(np.float32(top * share))
-            weight = parameter.float()
-            if parameter.dim() == 2:
-                weight = weight * float(np.float32(1 - rate * self.config.weight_decay))
-            parameter.copy_(weight - self.numerics.keep(update) * rate)
+        told: dict[str, Any] = {"learning_rate": self.config.learning_rate * share}
+        if self.groups["muon"]:
+            told["matrix_learning_rate"] = self.rates["muon"] * share
+        look = number % RATIOS_EVERY == 0
+        before = {name: p.detach().clone() for name, p in self.parameters.items()} if look else {}
+        if self.numerics.contract == "portable":
+            told["near_boundary"] = self._step_rounded(number + 1, share, clip)
+        else:
+            self._step_fused(number + 1, share, clip)
+        if look:
+            told["update_to_weight"] = {n: _ratio(self.parameters[n], before[n]) for n in before}
+        for parameter in self.parameters.values():
             parameter.grad = None
+        return told
 
-    def _updates(self, gradients: dict[str, Tensor], count: int) -> Iterator[tuple[str, Tensor]]:
-        for name, gradient in gradients.items():
-            if name not in self.matrices:
-                yield name, self._adamw(name, gradient, count)
-        shape = lambda name: tuple(gradients[name].shape)  # noqa: E731
-        for _, names in groupby(sorted(self.matrices, key=shape), key=shape):
-            group = list(names)
-            stacked = torch.stack([self._nesterov(name, gradients[name]) for name in group])
-            yield from zip(group, orthogonalised(stacked, self.config.newton_schulz_steps), strict=True)
+    def _step_rounded(self, count: int, share: float, clip: float) -> int:
+        """Step `count` (from 1) in separate operations, all that is kept rounded; how many values lay near a boundary.
 
-    def _adamw(self, name: str, gradient: Tensor, count: int) -> Tensor:
+        Separate products and sums: a fused multiply-add rounds once where these round twice.
+        """
+        near, gradients = 0, {}
+        for name, parameter in self.parameters.items():
+            gradients[name], number = self.numerics.keep(_gradient(parameter) * clip)
+            near += number
+        for group, names in self.groups.items():
+            rate = float(np.float32(self.rates[group] * share))
+            stay = _stays(self.decays[group] * share, self.config.weight_decay)
+            for name, update in self._muon(gradients) if group == "muon" else self._adamw(names, gradients, count):
+                kept, number = self.numerics.keep(update)
+                near += number
+                self.parameters[name].copy_(self.parameters[name].float() * stay - kept * rate)
+        return near
+
+    def _step_fused(self, count: int, share: float, clip: float) -> None:
+        """Step `count` (from 1): torch's fused AdamW, and Muon's matrices all at once."""
+        gradients = {name: _gradient(p) for name, p in self.parameters.items()}
+        if clip < 1:
+            torch._foreach_mul_(list(gradients.values()), clip)
+        for group, names in self.groups.items():
+            parameters: list[Tensor] = [self.parameters[name] for name in names]
+            rate, decay = self.rates[group] * share, self.decays[group] * share * self.config.weight_decay
+            if names and group == "muon":
+                updates = dict(self._muon(gradients))
+                torch._foreach_mul_(parameters, 1 - decay)
+                torch._foreach_sub_(parameters, [updates[name] for name in names], alpha=rate)
+            elif names:
+                adamw(
+                    parameters,
+                    [gradients[name] for name in names],
+                    [self.state[f"{name}.first"] for name in names],
+                    [self.state[f"{name}.second"] for name in names],
+                    [],
+                    list(torch.full((len(names),), count - 1.0, device=parameters[0].device).unbind()),
+                    fused=True,
+                    amsgrad=False,
+                    maximize=False,
+                    beta1=self.config.beta1,
+                    beta2=self.config.beta2,
+                    lr=rate,
+                    weight_decay=decay / rate,
+                    eps=self.config.epsilon,
+                )
+
+    def _adamw(self, names: list[str], gradients: dict[str, Tensor], count: int) -> Iterator[tuple[str, Tensor]]:
+        """The updates of parameters that are not Muon's."""
         beta1, beta2 = self.config.beta1, self.config.beta2
-        first, second = self.state[f"{name}.first"], self.state[f"{name}.second"]
-        # Separate products and sums: a fused multiply-add rounds once where these round twice.
-        first.mul_(beta1).add_(gradient * (1 - beta1))
-        second.mul_(beta2).add_((gradient * gradient) * (1 - beta2))
-        mean = first.to(self.numerics.compute) / (1 - beta1**count)
-        spread = second.to(self.numerics.compute) / (1 - beta2**count)
-        return mean / (spread.sqrt() + self.config.epsilon)
+        for name in names:
+            gradient, first, second = gradients[name], self.state[f"{name}.first"], self.state[f"{name}.second"]
+            first.mul_(beta1).add_(gradient * (1 - beta1))
+            second.mul_(beta2).add_((gradient * gradient) * (1 - beta2))
+            mean = first.to(self.numerics.compute) / (1 - beta1**count)
+            spread = second.to(self.numerics.compute) / (1 - beta2**count)
+            yield name, mean / (spread.sqrt() + self.config.epsilon)
+
+    def _muon(self, gradients: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+        """The updates of Muon's matrices, those of one shape orthogonalised together."""
+        shape = lambda name: tuple(gradients[name].shape)  # noqa: E731
+        for _, group in groupby(sorted(self.groups["muon"], key=shape), key=shape):
+            names = list(group)
+            directions = torch.stack([self._nesterov(name, gradients[name]) for name in names])
+            directions = directions.to(self.numerics.products(directions.device.type))
+            found = orthogonalised(directions, self.config.newton_schulz_steps).to(self.numerics.compute)
+            yield from zip(names, found, strict=True)
 
     def _nesterov(self, name: str, gradient: Tensor) -> Tensor:
         momentum = self.state[f"{name}.momentum"]
         momentum.mul_(self.config.momentum).add_(gradient)
-        return (gradient + momentum * self.config.momentum).to(self.numerics.compute)
+        return gradient + momentum * self.config.momentum
 
 
 def orthogonalised(matrices: Tensor, steps: int) -> Tensor:
@@ -145,6 +223,17 @@ def orthogonalised(matrices: Tensor, steps: int) -> Tensor:
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     x = x.mT if rows > columns else x
     return x * (0.2 * math.sqrt(max(rows, columns)))
+
+
+def _stays(rate: float, decay: float) -> float:
+    """What a step of decay leaves of a weight."""
+    return float(np.float32(1 - float(np.float32(rate)) * decay))
+
+
+def _ratio(now: Tensor, before: Tensor) -> float:
+    """The norm of a change by that of what was changed, to three digits; 0 where that was nothing."""
+    size = float(before.norm())
+    return float(f"{float((now - before).norm()) / size:.3g}") if size else 0.0
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -1,0 +1,313 @@
+"""How fast training is, beside a plain GPT-2-style loop and the Transformers Trainer; `scripts/bench.py` runs these.
+
+All train alike: the same shape, the same tokens, AdamW, the same threads. They take turns, some steps each, so that
+whatever else runs on the machine hinders all of them. Counted is, of each turn, the time by the clock and by the
+processors; ratios are the median over the turns, rates the best. Model FLOP utilisation (MFU) is the model's operations
+a second, by the formula, over the best product of matrices in that precision in the same run.
+"""
+
+import dataclasses
+import hashlib
+import importlib.util
+import itertools
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from train import pipeline
+from train.data.batches import batch_at
+from train.model import ModelConfig, Transformer
+from train.training.log import Log
+from train.training.loop import FitConfig, gradients, steps
+from train.training.numerics import NumericsConfig, compile_in_place, prepare
+from train.training.optimizer import Optimizer
+from train.world import Machine, World
+
+TURNS, STEPS = 5, 5
+NANOGPT_STEPS = 2000  # of its documented recipe for characters on a processor, which reaches NANOGPT_LOSS
+NANOGPT_LOSS = 1.898  # nats a character, on the whole of its validation text
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    layers: int
+    width: int
+    heads: int
+    context: int
+    batch: int
+    vocabulary: int
+
+
+SHAPES = {
+    "s": Shape(4, 128, 4, 64, 12, 65),  # nanoGPT's recipe for a processor
+    "m": Shape(6, 320, 5, 256, 32, 4096),
+    "gpu": Shape(12, 768, 12, 1024, 32, 50304),  # GPT-2
+}
+Step = Callable[[np.ndarray], Any]
+
+
+class Block(nn.Module):
+    """Of GPT-2: normalised, with biases, GELU between products four times as wide."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.before, self.between = heads, nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, width = x.shape
+        qkv = self.qkv(self.before(x)).view(batch, length, 3, self.heads, width // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(y.transpose(1, 2).reshape(batch, length, width))
+        return x + self.mlp(self.between(x))
+
+
+class Plain(nn.Module):
+    """A GPT-2 as one would write it first: learnt positions, the head tied to the embeddings."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(shape.vocabulary, shape.width), nn.Embedding(shape.context, shape.width)
+        self.blocks = nn.Sequential(*(Block(shape.width, shape.heads) for _ in range(shape.layers)))
+        self.norm = nn.LayerNorm(shape.width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        return F.linear(self.norm(self.blocks(self.tokens(tokens) + self.places(places))), self.tokens.weight)
+
+
+def plain(shape: Shape, device: str) -> Step:
+    """The plain loop, eager, in float32 on a processor and in bfloat16 on a GPU."""
+    model = Plain(shape).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+    def step(batch: np.ndarray) -> float:
+        tokens = torch.from_numpy(batch).to(device)
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            loss = F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def model_config(shape: Shape) -> ModelConfig:
+    """Our architecture with as many weights: three matrices of 8/3 the width for two of four times."""
+    hidden = round(shape.width * 8 / 3 / 8) * 8
+    inner = shape.width // shape.heads
+    return ModelConfig(
+        layers=shape.layers, width=shape.width, heads=shape.heads, kv_heads=shape.heads, head_width=inner,
+        hidden=hidden, context=shape.context, rope_theta=1e4, norm_epsilon=1e-6, tied_embeddings=True, init_std=0.02,
+        zero_residual=True,
+    )  # fmt: skip
+
+
+def ours(shape: Shape, contract: Any, config: pipeline.Run) -> Step:
+    """Our model and optimizer, as the loop calls them."""
+    machine, numerics = config.machine, NumericsConfig(contract, "same", config.training.numerics.grid_bits)
+    model = numerics.place(Transformer(model_config(shape), shape.vocabulary), machine.device)
+    if machine.compile:
+        compile_in_place(model.model.layers)
+    optimizer = Optimizer(model, dataclasses.replace(config.training.optimizer, name="adamw"), numerics)
+    count = itertools.count(1)
+
+    def step(batch: np.ndarray) -> None:
+        gradients(model, batch, machine.micro_batches)
+        optimizer.step(next(count), 10**6, optimizer.gradient_norm())
+
+    return step
+
+
+def trainer(shape: Shape, turn: list[np.ndarray]) -> tuple[float, float]:
+    """Seconds a step, by the clock and by the processors, of the Transformers Trainer with its GPT-2."""
+    import transformers
+
+    size = {"n_layer": shape.layers, "n_embd": shape.width, "n_head": shape.heads, "n_positions": shape.context}
+    drop = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    model = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(**size, **drop, **ends, vocab_size=shape.vocabulary)  # type: ignore[arg-type]
+    )
+    moments: list[tuple[float, float]] = []
+
+    class Clock(transformers.TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            moments.append(now())
+
+    rows = [{"input_ids": row[:-1], "labels": row[:-1]} for batch in [turn[0], *turn] for row in batch]
+    with tempfile.TemporaryDirectory() as out:
+        arguments = transformers.TrainingArguments(
+            out, max_steps=len(turn) + 1, per_device_train_batch_size=shape.batch, report_to=[], save_strategy="no",
+            logging_strategy="no", disable_tqdm=True, use_cpu=True, learning_rate=1e-3,
+        )  # fmt: skip
+        trainer: Any = transformers.Trainer  # its types differ with what else is installed
+        trainer(model, arguments, train_dataset=rows, callbacks=[Clock()]).train()
+    first, last = moments[0], moments[-1]
+    return (last[0] - first[0]) / len(turn), (last[1] - first[1]) / len(turn)
+
+
+def now() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
+
+
+def turn_of(step: Step, turn: list[np.ndarray]) -> tuple[float, float]:
+    """Seconds a step."""
+    began = now()
+    for batch in turn:
+        step(batch)
+    return tuple((b - a) / len(turn) for a, b in zip(began, now(), strict=True))  # type: ignore[return-value]
+
+
+def peak(kind: torch.dtype, device: str, size: int) -> float:
+    """Operations a second, by the clock, of a product of two square matrices."""
+    a = torch.ones(size, size, dtype=kind, device=device)
+    a @ a
+    began = time.monotonic()
+    (a @ a).sum().item()
+    return 2 * size**3 / (time.monotonic() - began)
+
+
+def speed(config: pipeline.Run, name: str) -> None:
+    """Print tokens a second, ratios to the plain loop and MFU of every contestant at a shape."""
+    shape, machine = SHAPES[name], config.machine
+    prepare(machine)
+    gpu = machine.device == "cuda"
+    contestants = {"plain": plain(shape, machine.device), "fast": ours(shape, "fast", config)}
+    if not gpu:
+        contestants["portable"] = ours(shape, "portable", config)
+    low = NumericsConfig("fast", "same", 10).products(machine.device)
+    kinds = {"plain": torch.bfloat16 if gpu else torch.float32, "fast": low, "portable": torch.float64}
+    draw = np.random.default_rng(0)
+    batches = [draw.integers(0, shape.vocabulary, (shape.batch, shape.context + 1)) for _ in range(STEPS)]
+    for step in contestants.values():  # compiled and warm before it counts
+        turn_of(step, batches[:2])
+    times: dict[str, list[tuple[float, float]]] = {}
+    peaks = dict.fromkeys(kinds.values(), 0.0)
+    for _ in range(TURNS):
+        for contestant, step in contestants.items():
+            times.setdefault(contestant, []).append(turn_of(step, batches))
+        if not gpu and importlib.util.find_spec("accelerate"):
+            times.setdefault("Trainer", []).append(trainer(shape, batches))
+        for kind in peaks:
+            peaks[kind] = max(peaks[kind], peak(kind, machine.device, 8192 if gpu else 1024))
+    if "Trainer" not in times:
+        print(
+            "not run: the Transformers Trainer needs accelerate (the extra `bench` brings it), and runs without a GPU"
+        )
+    operations = Transformer(model_config(shape), shape.vocabulary).flops_per_token()
+    tokens = shape.batch * shape.context
+    print(f"{'':<10} {'tokens/s':>10} {'by clock':>9} {'by processor':>13} {'MFU':>6}   precision, peak in GFLOP/s")
+    for contestant, found in times.items():
+        best = min(clock for clock, _ in found)
+        ratios = [statistics.median(p[i] / f[i] for p, f in zip(times["plain"], found, strict=True)) for i in (0, 1)]
+        kind = kinds.get(contestant, torch.float32)
+        used = operations * tokens / best / peaks[kind]
+        print(f"{contestant:<10} {tokens / best:>10.0f} {ratios[0]:>8.2f}x {ratios[1]:>12.2f}x {used:>6.1%}   "
+              f"{str(kind).removeprefix('torch.')}, {peaks[kind] / 1e9:.0f}", flush=True)  # fmt: skip
+    if gpu:
+        print(f"memory at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+    share = overhead(shape, machine) / statistics.median(clock for clock, _ in times["fast"])
+    print(f"the loop's own work (batch, digest, log) is {share:.2%} of a step of `fast`")
+
+
+def overhead(shape: Shape, machine: Machine, repeats: int = 200) -> float:
+    """Seconds a step that the loop spends on what is neither gradient nor update."""
+    tokens = np.zeros(2**20, np.uint16)
+    record = dict.fromkeys(("loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds"), 1.5)
+    with tempfile.TemporaryDirectory() as out:
+        log = Log(Path(out) / "log.jsonl", machine, 0, repeats, {})
+        began = time.monotonic()
+        for number in range(repeats):
+            batch = batch_at(tokens, shape.context, shape.batch, 0, number)
+            name = hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest()
+            log.record({"step": number + 1, "batch": name, **record})
+        spent = time.monotonic() - began
+        log.close()
+    return spent / repeats
+
+
+def training_s(config: pipeline.Run) -> None:
+    """Training at nanoGPT's shape for a processor: 0.8 million parameters, context 64, batch 12."""
+    speed(config, "s")
+
+
+def training_m(config: pipeline.Run) -> None:
+    """Training at a shape ten times as large: 8.7 million parameters, context 256, batch 32, vocabulary 4096."""
+    speed(config, "m")
+
+
+def training_gpu(config: pipeline.Run) -> None:
+    """Training at the shape of GPT-2, 124 million parameters and context 1024; for machine.device=cuda."""
+    if config.machine.device != "cuda":
+        print("not run: needs a GPU and machine.device=cuda machine.compile=true")
+        return
+    speed(config, "gpu")
+
+
+def quality(config: pipeline.Run) -> None:
+    """Time to nanoGPT's loss on Shakespeare, beside its step time times its steps; for recipe=shakespeare."""
+    prepare(config.machine)
+    texts = sorted(getattr(config.data.raw.sources[0], "path", Path("absent")).glob("*.txt"))
+    if not texts:
+        print("not run: give recipe=shakespeare and, where you work, what its head asks for")
+        return
+    # By characters, which are bytes here; 0 is the end-of-text mark. The split is nanoGPT's: the last tenth validates.
+    tokens = np.frombuffer(b"".join(path.read_bytes() for path in texts), np.uint8).astype(np.uint16) + 1
+    cut = int(0.9 * len(tokens))
+    fit, machine = FitConfig(config.model, config.training), config.machine
+    training, vocabulary = config.training, config.tokenizer.vocabulary
+    model = training.numerics.place(Transformer(config.model, vocabulary, training.seed), machine.device)
+    if machine.compile:
+        compile_in_place(model.model.layers)
+    optimizer = Optimizer(model, training.optimizer, training.numerics)
+    shape = dataclasses.replace(SHAPES["s"], vocabulary=vocabulary)
+    theirs, spent, took = plain(shape, machine.device), np.zeros(2), np.zeros(2)
+    with tempfile.TemporaryDirectory() as home:
+        np.save(Path(home) / "train.npy", tokens[:cut])
+        records: Iterator[Any] = steps(fit, model, optimizer, Path(home), World(0, 1, machine), range(training.steps))
+        for number in range(training.steps):
+            began = np.array(now())
+            next(records)
+            middle = np.array(now())
+            theirs(batch_at(tokens[:cut], shape.context, shape.batch, 0, number))
+            took, spent = took + middle - began, spent + np.array(now()) - middle
+    loss = whole_loss(model, tokens[cut:])
+    needed = spent / training.steps * NANOGPT_STEPS
+    print(f"loss {loss:.4f} on the whole validation text after {training.steps} steps; nanoGPT's is {NANOGPT_LOSS}")
+    print(f"{took[0]:.1f} s by the clock, {took[1]:.1f} s of processors; its {NANOGPT_STEPS} steps take "
+          f"{needed[0]:.1f} s and {needed[1]:.1f} s here")  # fmt: skip
+    print(f"ratio {needed[0] / took[0]:.2f} by the clock, {needed[1] / took[1]:.2f} by processors"
+          f"{'' if loss <= NANOGPT_LOSS else '; THE LOSS IS NOT REACHED'}", flush=True)  # fmt: skip
+
+
+@torch.no_grad()
+def whole_loss(model: Transformer, tokens: np.ndarray) -> float:
+    """Nats a token over every window of `tokens`, each token but the first predicted once."""
+    context = model.config.context
+    count = (len(tokens) - 1) // context
+    places = np.arange(count)[:, None] * context + np.arange(context + 1)
+    device = next(model.parameters()).device
+    parts = torch.from_numpy(tokens[places].astype(np.int64)).to(device).split(256)
+    return math.fsum(model.loss(part[:, :-1], part[:, 1:]).item() for part in parts) / (count * context)
+
+
+BENCHMARKS: dict[str, Callable[[pipeline.Run], None]] = {
+    "training_s": training_s,
+    "training_m": training_m,
+    "training_gpu": training_gpu,
+    "quality": quality,
+}
