@@ -227,13 +227,13 @@ def took(release: Path, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the training took: machine, time, memory, and energy where it was measured."""
     logs = release / "logs" / "weights"
     run, stack = read_json(logs / "run.json"), read_json(logs / "stack.json")
-    meters = logs / "resources.jsonl"
-    took = [json.loads(line) for line in meters.read_text().splitlines()] if meters.is_file() else []
-    joules = [part["energy_joules"] for part in took if part.get("energy_joules")]
+    parts = [json.loads(line) for line in (logs / "resources.jsonl").read_text().splitlines()]
+    joules = [sum(part["energy_joules"].values()) for part in parts if isinstance(part["energy_joules"], dict)]
     speeds = sorted(record["tokens_per_second"] for record in log)
     return {
         "run": run,
         "stack": stack,
+        "peak": max(part["peak_bytes"] for part in parts),
         "began": datetime.fromtimestamp(run["began"], UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "speed": speeds[len(speeds) // 2],
         "energy": sum(joules) / 3.6e6 if joules else None,  # in kilowatt-hours
