@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from train.artifact import digest, product_digest, write_json
+from train.artifact import digest, file_digest, product_digest, write_json
 from train.config import UserError, plain
 from train.data import tables
 from train.data.batches import batch_at, window_count, windows_at
@@ -81,7 +81,8 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         load_weights(model, found.weights)
         restore(optimizer.state, found.optimizer)
         start = found.step
-    log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, plain(config))
+    log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, {**plain(config), "digests": belongs_to})
+    log.compare_with_peak(model)
     for line in skipped:
         log.note(f"passed over a checkpoint: {line}")
     if start:
@@ -106,8 +107,10 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             if stop:
                 log.close()
                 raise KeyboardInterrupt if stop[0] == signal.SIGINT else SystemExit(128 + stop[0])
-    log.close()
     write_tensors(out / WEIGHTS, weights_of(model))
+    made = [out / WEIGHTS, *sorted(out.glob("checkpoints/*/*"))]
+    log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
+    log.close()
     shutil.rmtree(out / "resume", ignore_errors=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     write_json(out / "witness" / "stack.json", {**stack(machine), "peak_bytes": peak})
