@@ -2,6 +2,7 @@
 
 import ast
 import fcntl
+import functools
 import os
 import platform
 import subprocess
@@ -204,16 +205,21 @@ def closure(module: Path) -> list[Path]:
         if path in found:
             continue
         found.add(path)
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            else:
-                continue
-            files = (ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in names if name.startswith("train."))
-            queue.extend(file for file in files if file.is_file())
+        files = (ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in imported(path.read_bytes()))
+        queue.extend(file for file in files if file.is_file())
     return sorted(found)
+
+
+@functools.cache
+def imported(source: bytes) -> tuple[str, ...]:
+    """What a module imports of this library, and names that may be modules of it or things in them."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in names if name.startswith("train."))
 
 
 def _artifact(

@@ -104,6 +104,7 @@ TAMPER = {
     "cards": lambda r: replace(r / "README.md", "| parameters | ", "| parameters | 1"),
     "metadata": lambda r: edit(r / "data/croissant.json", "distribution", 0, "sha256", by=lambda _: "0" * 64),
     "osaid": lambda r: edit(r / "openness.json", "verdict", "must", "stated", by=lambda _: 0),
+    "report": lambda r: replace(r / "report.html", "complete", "twice complete"),
     "placeholders": lambda r: append(r / "README.md", "Training data: [More Information Needed]\n"),
     "machine_paths": lambda r: edit(r / "provenance/raw.json", "config", by=lambda _: ["/home/somebody/corpus"]),
 }

@@ -17,7 +17,7 @@ from train.artifact import digest, file_digest, product_digest, read_json, write
 from train.config import UserError, build, plain
 from train.data import tokenizer
 from train.model import Transformer, load_weights, weights_of
-from train.release.checks import Release
+from train.release.contents import Release
 from train.release.differences import cause, environments_apart, losses_apart, read_records, tensors_apart
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, Checkpoint, load, restore, save
 from train.training.log import Log

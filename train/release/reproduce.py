@@ -18,7 +18,7 @@ from train.artifact import WITNESS, file_digest, inventory, read_json, write_byt
 from train.config import UserError
 from train.data.tables import read_rows
 from train.release.bundle import ARTIFACTS, ROOT, manifest_of, placed, source_tree
-from train.release.checks import Release
+from train.release.contents import Release
 from train.release.differences import first_difference, tensors_apart
 from train.release.verify import verify
 from train.training.checkpoint import read_tensors

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from train.artifact import manifest, product_digest, write_json
+from train.artifact import file_digest, manifest, product_digest, write_json
 from train.config import UserError, plain
 from train.data import tables
 from train.data.batches import ahead, batch_at, window_count, windows_at
@@ -87,11 +87,10 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     optimizer = Optimizer(model, training.optimizer, training.numerics)
     belongs_to = {"config": plain(config), "data": product_digest(inputs["tokens"])}
 
-    start, skipped = 0, list[UserError]()
     if world.rank == 0:
         record_stack(out, training.numerics, machine, belongs_to)
         write_json(out / "witness" / "operations.json", operations(model))
-        start, skipped = resumed(out, model, optimizer, belongs_to)
+    start, skipped = resumed(out, model, optimizer, belongs_to) if world.rank == 0 else (0, [])
     saving: list[Future[None]] = []
 
     def keep(log: Log, record: dict[str, Any], stop: bool) -> None:
@@ -114,7 +113,9 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         start = follow([*(p.data for p in model.parameters()), *optimizer.state.values()], start, world)
         log = None
         if world.rank == 0:
-            log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, plain(config))
+            settings = {**plain(config), "data": belongs_to["data"]}
+            log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, settings)
+            log.compare_with_peak(model)
             for line in skipped:
                 log.note(f"passed over a checkpoint: {line}")
             if start:
@@ -131,8 +132,10 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         settle(saving, wait=True)
     if log is None:
         return
-    log.close()
     write_tensors(out / WEIGHTS, weights_of(model))
+    made = [out / WEIGHTS, *sorted(out.glob("checkpoints/*/*"))]
+    log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
+    log.close()
     shutil.rmtree(out / "resume", ignore_errors=True)
 
 

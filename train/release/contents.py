@@ -1,0 +1,108 @@
+"""A release that somebody else made, as the checks read it, and what can be made again from what it holds."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from train.artifact import check, file_digest, read_json
+from train.data.tables import read_rows
+from train.data.tokens import TokensConfig, encode
+from train.release import bundle, openness
+from train.world import Machine, World
+
+
+class Release:
+    """A release that is being checked, and what can be made from it again; each thing is made once."""
+
+    def __init__(self, path: Path, scratch: Path) -> None:
+        self.path, self.scratch = path, scratch
+        self.paths = [name for name in openness.regular_files(path) if name != "MANIFEST.json"]
+        self.notes: list[str] = []  # what a check that holds has to say of how much it could look at
+
+    def json(self, name: str) -> Any:
+        return read_json(self.path / name)
+
+    def text(self, name: str) -> str:
+        return (self.path / name).read_text(encoding="utf-8")
+
+    def bytes(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    @cached_property
+    def products(self) -> dict[str, str]:
+        """The SHA-256 of each file that is a product."""
+        return {path: file_digest(self.path / path) for path in self.paths if not path.startswith(openness.WITNESSES)}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return self.json("code/config.json")
+
+    @cached_property
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """The manifest of each artifact."""
+        return {name: self.json(f"provenance/{name}.json") for name in bundle.ARTIFACTS}
+
+    def rows(self, table: str) -> Iterator[dict[str, Any]]:
+        """The rows of the Parquet files in `data/<table>`."""
+        return read_rows(sorted((self.path / "data" / table).glob("*.parquet")))
+
+    @cached_property
+    def views(self) -> dict[str, Path]:
+        """Each artifact as the stages want to see it: its manifest, and links to what the release holds of it."""
+        found = {}
+        for name, record in self.provenance.items():
+            found[name] = self.scratch / "views" / name
+            found[name].mkdir(parents=True)
+            (found[name] / "manifest.json").symlink_to((self.path / "provenance" / f"{name}.json").resolve())
+            for product in record["products"]:
+                place = bundle.placed(name, product)
+                if place in self.paths:
+                    (found[name] / product).parent.mkdir(parents=True, exist_ok=True)
+                    (found[name] / product).symlink_to((self.path / place).resolve())
+        return found
+
+    @cached_property
+    def tokens(self) -> Path:
+        """The artifact `tokens`, made again from the documents and the tokenizer that the release holds."""
+        made = self.scratch / "tokens"
+        encode(TokensConfig(), self.views, made, self.world)
+        return made
+
+    @cached_property
+    def world(self) -> World:
+        machine = Machine(
+            device="cpu",
+            threads=None,
+            micro_batches=1,
+            compile=False,
+            patience=600,
+            save_every=None,
+            keep_saves=1,
+            cache=self.scratch,
+            runs=self.scratch,
+            releases=self.scratch,
+            progress="none",
+            wandb="disabled",
+            workers=1,
+            engine="processes",
+        )
+        return World(0, 1, machine)
+
+    def written(self, path: str) -> list[str]:
+        """The file at `path`, written again from the release's records, has the same bytes."""
+        made = bundle.WRITTEN[path](self.path)
+        return [] if made == self.bytes(path) else [f"{path}: not what its records give"]
+
+    def made_again(self, name: str, made: Path) -> list[str]:
+        """The products in the folder `made` are those that the artifact's manifest lists and those that stand here."""
+        (made / "manifest.json").write_bytes(self.bytes(f"provenance/{name}.json"))
+        problems = [f"{name} made again: {problem}" for problem in check(made)]
+        for product in openness.regular_files(made):
+            place = bundle.placed(name, product)
+            if place in self.products and self.products[place] != file_digest(made / product):
+                problems.append(f"{place}: differs from what was made again")
+        return problems
+
+
+Check = Callable[[Release], list[str]]  # a line a problem, none when the claim holds

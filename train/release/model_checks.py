@@ -1,0 +1,117 @@
+"""Checks of the model: settings, tokenizer, weights, checkpoints, and what is measured of them, all made again."""
+
+from itertools import islice
+from typing import Any
+
+import torch
+
+from train.artifact import file_digest, product_digest
+from train.config import build, plain
+from train.data.benchmarks import BenchmarksConfig
+from train.data.documents import DocumentsConfig
+from train.data.raw import RawConfig
+from train.data.selected import SelectedConfig
+from train.data.tokenizer import TokenizerConfig, learn
+from train.data.tokenizer import load as load_tokenizer
+from train.evaluation.measure import MeasureConfig, measure
+from train.release import bundle
+from train.release.contents import Release
+from train.training.checkpoint import WEIGHTS, load
+from train.training.loop import FitConfig
+
+LOGIT_TOLERANCE = 0.001
+ROUND_TRIPS = 200  # documents
+
+
+def settings(release: Release) -> list[str]:
+    """The resolved config builds, and each stage's part of it is what the stage's manifest says was used."""
+    config = release.config
+    build(bundle.ReleaseConfig, config["release"])
+    parts: dict[str, tuple[Any, Any]] = {
+        "raw": (RawConfig, config["data"]["raw"]),
+        "documents": (DocumentsConfig, config["data"]["documents"]),
+        "benchmarks": (BenchmarksConfig, config["benchmarks"]),
+        "selected": (SelectedConfig, config["data"]["selected"]),
+        "tokenizer": (TokenizerConfig, config["tokenizer"]),
+        "weights": (FitConfig, {"model": config["model"], "training": config["training"]}),
+        "evaluation": (MeasureConfig, {"model": config["model"], "evaluation": config["evaluation"]}),
+    }
+    problems = []
+    for name, (kind, part) in parts.items():
+        used = {key: value for key, value in release.provenance[name]["config"].items() if key != "stack"}
+        if plain(build(kind, part)) != used:
+            problems.append(f"{name}: code/config.json differs from the config in provenance/{name}.json")
+    if not all(isinstance(override, str) for override in release.json("code/overrides.json")):
+        problems.append("code/overrides.json: not a list of overrides")
+    return problems
+
+
+def tokenizer(release: Release) -> list[str]:
+    """The tokenizer, learnt again from the documents, has the same bytes, and gives every text back."""
+    made = release.scratch / "tokenizer"
+    learn(build(TokenizerConfig, release.config["tokenizer"]), release.views, made, release.world)
+    words = load_tokenizer(release.path)
+    problems = release.made_again("tokenizer", made)
+    for row in islice(release.rows("documents"), ROUND_TRIPS):
+        if words.decode(words.encode([row["text"]])[0]) != row["text"]:
+            problems.append(f"document {row['id'][:12]}: is not given back")
+    return problems
+
+
+def scores(release: Release) -> list[str]:
+    """The evaluation, run again on the weights, gives the recorded scores and samples."""
+    made = release.scratch / "evaluation"
+    parts = {name: release.config[name] for name in ("model", "evaluation")}
+    inputs = {**release.views, "tokens": release.tokens}
+    measure(build(MeasureConfig, parts), inputs, made, release.world)
+    return release.made_again("evaluation", made)
+
+
+def weights(release: Release) -> list[str]:
+    """The weights load, fit the config in every shape, are finite, and are those of the last checkpoint."""
+    problems = release.written("config.json") + release.written("generation_config.json")
+    bundle.model_of(release.path)
+    last = bundle.checkpoints_of(release.path)[-1]
+    if file_digest(last / WEIGHTS) != file_digest(release.path / WEIGHTS):
+        problems.append(f"{WEIGHTS}: differs from checkpoints/{last.name}")
+    return problems + release.written("provenance/facts.json")
+
+
+def logits(release: Release) -> list[str]:
+    """For the recorded prompts the model gives the recorded logits."""
+    told, found = release.json("evaluation/logits.json"), bundle.logits(release.path)
+    if [record["tokens"] for record in told] != [record["tokens"] for record in found]:
+        return ["evaluation/logits.json: the prompts or their tokens differ"]
+    pairs = [pair for t, f in zip(told, found, strict=True) for pair in zip(t["next"], f["next"], strict=True)]
+    apart = [abs(a["logit"] - b["logit"]) for a, b in pairs]
+    return [f"logits differ by up to {max(apart)}"] if max(apart) > LOGIT_TOLERANCE else []
+
+
+def checkpoints(release: Release) -> list[str]:
+    """A checkpoint stands at every step that the config says; each loads, belongs to this run, and is finite."""
+    steps: list[int] = []
+    owner = {
+        "config": {name: release.config[name] for name in ("model", "training")},
+        "data": product_digest(release.views["tokens"]),
+    }
+    problems = []
+    for folder in bundle.checkpoints_of(release.path):
+        found = load(folder, owner)
+        steps.append(found.step)
+        bad = [n for n, t in {**found.weights, **found.optimizer}.items() if not bool(torch.isfinite(t).all())]
+        problems += [f"{folder.name}: {name} is not finite" for name in bad]
+        if folder.name != f"step-{found.step:06d}":
+            problems.append(f"{folder.name}: holds step {found.step}")
+    every, end = (release.config["training"][name] for name in ("checkpoint_every", "steps"))
+    expected = [*range(every, end, every), end]
+    return problems + ([f"checkpoints of steps {steps}, expected {expected}"] if steps != expected else [])
+
+
+def optimizer_state(release: Release) -> list[str]:
+    """One more step after the first checkpoint leads to the recorded digests."""
+    path = "checkpoints/next_step.json"
+    told = release.json(path) if path in release.paths else None
+    found = bundle.next_step(release.path, release.tokens)
+    if release.config["training"]["numerics"]["contract"] != "portable" and found and told:
+        found = {**found, "files": told["files"]}  # which only the recorded stack can compare
+    return [] if found == told else [f"{path}: one more step gives {found}, recorded is {told}"]

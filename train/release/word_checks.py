@@ -1,0 +1,83 @@
+"""Checks of the words: cards that follow from records, nothing left blank, and nothing that should not be told."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from train.release import bundle, openness
+from train.release.contents import Release
+
+PLACEHOLDER = re.compile(r"\b(TODO|TBD|FIXME|XXX|CHANGEME)\b|\[More Information Needed\]|[Ll]orem ipsum")
+MACHINE_PATH = re.compile(r"""(?:^|[\s"'=(:])(?:file://|/(?:home|root|Users|tmp|var|mnt|work|opt)/|[A-Za-z]:\\)""")
+PROSE = (
+    "README.md", "data/README.md", "data/croissant.json", "provenance/eu_training_summary.md", "NOTICE", "CITATION.cff",
+    "REUSE.toml", "openness.json", "code/config.json",
+)  # fmt: skip
+
+
+def labelling(release: Release) -> list[str]:
+    """The data card tells how data was labelled, or why it was not."""
+    reason = release.config["release"]["not_used"].get("4")
+    found = re.search(r"^#+ Labelling\n+[^#\s]", release.text("data/README.md"), re.MULTILINE)
+    problems = [] if found else ["data/README.md: says nothing under 'Labelling'; describe it, or why there is none"]
+    if reason is not None and not reason.strip():
+        problems.append("code/config.json: labelling is declared as not used without a reason")
+    return problems
+
+
+def cards(release: Release) -> list[str]:
+    """Both cards and the citation, written again from the records, have the same bytes."""
+    return [p for path in ("README.md", "data/README.md", "CITATION.cff") for p in release.written(path)]
+
+
+def metadata(release: Release) -> list[str]:
+    """The description for machines, whose digests are those of the files, and the summary for the European Union."""
+    return release.written("data/croissant.json") + release.written("provenance/eu_training_summary.md")
+
+
+def osaid(release: Release) -> list[str]:
+    """openness.json follows from what is here, and says that every must item is there."""
+    problems = release.written("openness.json")
+    for row in release.json("openness.json")["rows"]:
+        if row["class"] == "must" and row["status"].startswith("absent"):
+            problems.append(f"{row['id']} ({row['requirement']}): {row['status']}")
+    return problems
+
+
+def report(release: Release) -> list[str]:
+    """The page for people shows what the records say. It is no product, but it is what most people read."""
+    made = bundle.report(release.path, release.json("MANIFEST.json")["identity"])
+    return [] if made == release.bytes("report.html") else ["report.html: not what its records give"]
+
+
+def placeholders(release: Release) -> list[str]:
+    """Nobody left a blank to be filled in later. Indented blocks are skipped: there the model or a source speaks."""
+    problems = []
+    for path in PROSE:
+        lines = release.text(path).split("\n")
+        spoken = [line for line in lines if path.endswith(".json") or not line.startswith("    ")]
+        problems += [f"{path}: {found[0]!r}" for line in spoken if (found := PLACEHOLDER.search(line))]
+    return problems
+
+
+def machine_paths(release: Release) -> list[str]:
+    """No record holds a path of the machine that it was made on. Texts of sources and samples are not records."""
+    skipped = ("code/", "evaluation/samples.json", "tokenizer.json", *openness.WITNESSES)
+    records = [p for p in release.paths if p.endswith((".json", ".toml", ".cff")) and not p.startswith(skipped)]
+    problems = []
+    for path in [*records, "code/config.json", "code/overrides.json"]:
+        texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
+        problems += [f"{path}: {text!r}" for text in texts if MACHINE_PATH.search(text)]
+    return problems
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string in plain data, keys among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from (key, *strings(item))
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)
