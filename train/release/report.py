@@ -227,14 +227,16 @@ def took(release: Path, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the training took: machine, time, memory, and energy where it was measured."""
     logs = release / "logs" / "weights"
     run, stack = read_json(logs / "run.json"), read_json(logs / "stack.json")
-    meters = logs / "resources.jsonl"
-    took = [json.loads(line) for line in meters.read_text().splitlines()] if meters.is_file() else []
-    joules = [part["energy_joules"] for part in took if part.get("energy_joules")]
+    meters = logs / "resources.jsonl"  # a line for each process that trained
+    spent = [json.loads(line) for line in meters.read_text().splitlines()] if meters.is_file() else []
+    joules = [sum(part["energy_joules"].values()) for part in spent if isinstance(part["energy_joules"], dict)]
+    peaks = [part["peak_bytes"] for part in (*spent, stack) if "peak_bytes" in part]
     speeds = sorted(record["tokens_per_second"] for record in log)
     return {
         "run": run,
         "stack": stack,
         "began": datetime.fromtimestamp(run["began"], UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "memory": max(peaks, default=None),
         "speed": speeds[len(speeds) // 2],
         "energy": sum(joules) / 3.6e6 if joules else None,  # in kilowatt-hours
         "operations_a_second": record(release, "provenance/facts.json", "/flops") / run["seconds"],
