@@ -264,6 +264,28 @@ def test_who_leaves_in_the_middle_stops_the_writing(ask, port, served):
     assert not served.turn.locked()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_writes_and_shows_what_stands_in_the_training_text(port, served, chromium, monkeypatch, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra `browser`")
+    said = "\U0001f600<b>\u00e9</b> the cat sat on the mat, \u00e9t\u00e9 zz"
+    tokens = served.tokenizer.encode([said])[0]
+    monkeypatch.setattr(serve, "generate", lambda model, prompt, **_: iter(tokens))
+    shown, complaints, asked = chromium.new_page(color_scheme=scheme), [], []
+    shown.on("console", lambda message: complaints.append(message.text))
+    shown.on("pageerror", lambda error: complaints.append(str(error)))
+    shown.on("request", lambda request: asked.append(request.url))
+    shown.goto(f"http://127.0.0.1:{port}/")
+    shown.fill("#prompt", "xx")
+    shown.click("button")
+    shown.wait_for_selector("#spans li")
+    assert shown.inner_text("#text") == f"xx{said}"
+    assert shown.inner_text("mark") == " the cat sat on the mat, \u00e9t\u00e9 "
+    assert "8 times in the training text: cat.txt of pkg:x/cats, MIT" in shown.inner_text("#spans")
+    assert [(each["id"], each["nodes"][0]["html"]) for each in axe.Axe().run(shown).response["violations"]] == []
+    assert complaints == [] and all(url.startswith(f"http://127.0.0.1:{port}/") for url in asked)
+    shown.close()
+
+
 SCRIPT = str(ROOT / "scripts" / "sample.py")
 
 

@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -102,6 +101,15 @@ def test_minimal_pairs_are_shown_where_there_are_any(copy):
     assert 'style="width: 75.0%"' in text and 'style="left: 50.0%"' in text and "width: 30.0%" in text
 
 
+def test_energy_and_memory_are_of_all_processes_that_trained(copy):
+    assert "not measured: no meter here" in page(copy)
+    lines = [{"energy_joules": {"package": 1.8e6, "gpu": 1.8e6}, "peak_bytes": 2e9}] * 2
+    lines.append({"energy_joules": "not measurable", "peak_bytes": 3e9})
+    (copy / "logs/weights/resources.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = report(copy, "0" * 64).decode()
+    assert "2 kWh, measured" in text and "3.00\u00a0GB" in text
+
+
 def test_curves_keep_their_last_point_and_few_others():
     log = [{"step": step, "loss": 9.0 - step / 1000} for step in range(1, 1001)]
     found = points(log, "loss")
@@ -132,19 +140,6 @@ def test_numbers_for_people():
     ]
     assert [duration(n) for n in (4.26, 528.7, 7384)] == ["4.3\u00a0s", "8\u00a0min 48\u00a0s", "2\u00a0h 3\u00a0min"]
     assert [percent(*pair) for pair in ((1, 4), (0, 0), (5, 4), (-1, 4))] == [25.0, 0.0, 100.0, 0.0]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A real browser, without its sandbox, as tests may run as root; its pages come from this repository alone."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser`")
-    with playwright.sync_playwright() as driver:
-        found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        if found is None and not Path(driver.chromium.executable_path).exists():
-            pytest.skip("needs Chromium: `playwright install chromium`, or that of the system")
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

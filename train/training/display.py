@@ -14,7 +14,7 @@ from train.world import Machine
 
 SMOOTHING = 0.9  # of the loss: how much of it is of the steps before
 EVERY = 10  # seconds between plain lines
-BAR = "  {percentage:3.0f} % {bar} {n_fmt}/{total_fmt} {desc}"
+BAR = "  weights {percentage:3.0f} % {bar} {n_fmt}/{total_fmt} {desc}"
 
 
 class Display:
