@@ -122,8 +122,20 @@ TAMPER = {
 ALSO: dict[str, str] = {}
 
 
-def failed(release: Path) -> set[str]:
-    return {result.name for result in verify(release, "full") if not result.ok}
+SECONDS = {
+    "selection",
+    "tokens",
+    "tokenizer",
+    "scores",
+    "overlap",
+    "components",
+    "collected",
+}  # run for themselves alone
+
+
+def failed(release: Path, name: str) -> dict[str, str]:
+    """The checks that fail, with what they say."""
+    return {r.name: r.detail for r in verify(release, "full", NAMES - SECONDS | {name}) if not r.ok}
 
 
 def test_every_check_has_a_release_that_fails_it():
@@ -149,6 +161,6 @@ def test_a_check_and_no_unrelated_one_fails(copy, name):
     TAMPER[name](copy)
     if name != "integrity":
         write_json(copy / "MANIFEST.json", manifest_of(copy))
-    results = {result.name: result for result in verify(copy, "full")}
-    assert {name for name, result in results.items() if not result.ok} == {name, *ALSO.get(name, "").split()}
-    assert "could not be checked" not in results[name].detail
+    found = failed(copy, name)
+    assert found.keys() == {name, *ALSO.get(name, "").split()}
+    assert "could not be checked" not in found[name]
