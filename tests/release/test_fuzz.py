@@ -132,13 +132,14 @@ class Subject:
         return f"{kind.__name__} {' '.join(touched)}", touched
 
     def restore(self, touched: list[str]) -> None:
-        for path in {*touched, "MANIFEST.json"}:
+        for path in sorted({*touched, "MANIFEST.json"}):
             if (self.pristine / path).exists():
-                shutil.copyfile(self.pristine / path, self.copy / path)
+                self.write(path, (self.pristine / path).read_bytes())
             else:
                 (self.copy / path).unlink(missing_ok=True)
-                if not any((self.copy / path).parent.iterdir()):
-                    (self.copy / path).parent.rmdir()
+        for path in touched:  # no empty folder is left
+            if (folder := (self.copy / path).parent).is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def noticed(release: Path, level: str, only: set[str]) -> bool:

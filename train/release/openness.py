@@ -6,6 +6,7 @@ such as training again, is a *command*: whoever doubts it runs it.
 """
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,12 +182,9 @@ def _evidence(release: Path, name: str, found: list[str]) -> dict[str, Any]:
 
 def regular_files(root: Path) -> list[str]:
     """The regular files below `root`, as sorted relative paths; links are not followed and not listed."""
-    return sorted(
-        (Path(folder) / name).relative_to(root).as_posix()
-        for folder, _, names in os.walk(root)
-        for name in names
-        if not (Path(folder) / name).is_symlink() and (Path(folder) / name).is_file()
-    )
+    start = len(str(root)) + 1
+    found = (f"{folder}/{name}" for folder, _, names in os.walk(root) for name in names)
+    return sorted(path[start:] for path in found if stat.S_ISREG(os.lstat(path).st_mode))
 
 
 def summary(release: Path) -> list[str]:
