@@ -149,7 +149,7 @@ ALSO = {
 }
 UNSHOWN = {"completeness", "osaid", "order", "secrets"}  # alterations of what openness.json holds no digest of
 # Those that take longest run for their own alteration alone.
-SECONDS = set("selection tokens tokenizer scores overlap components collected".split())
+SECONDS = {"selection", "tokens", "tokenizer", "scores", "overlap", "components", "collected"}
 
 
 def failed(release: Path, name: str) -> dict[str, str]:
