@@ -5,7 +5,6 @@ import fcntl
 import functools
 import os
 import platform
-import subprocess
 import sys
 import time
 import types
@@ -38,7 +37,7 @@ from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode
 from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.model import ModelConfig
-from train.release.bundle import CollectConfig, ReleaseConfig, collect, source_tree
+from train.release.bundle import CollectConfig, ReleaseConfig, checkout, collect, source_tree
 from train.training.loop import FitConfig, TrainingConfig, fit, require_shares
 from train.training.numerics import require_device, stack
 from train.training.ranks import world_of
@@ -303,12 +302,8 @@ def _turn(final: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 def environment() -> dict[str, Any]:
     """What is true of this machine and this checkout: a witness, in no digest."""
-    git = ["git", "-C", str(ROOT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
     return {
-        "commit": commit or None,
-        "uncommitted_changes": bool(changed.strip()),
+        **checkout(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),

@@ -7,6 +7,7 @@ What the stages made is copied byte for byte (`PLACES`); what is written here is
 import json
 import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
-from train.release import data_card, licences, metadata, model_card, openness
+from train.release import data_card, licences, metadata, model_card, mof, openness
 from train.release.openness import regular_files
 from train.release.report import report
 from train.release.statistics import statistics
@@ -125,6 +126,7 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
                 _copy(inputs[artifact] / "witness" / path, release / "logs" / artifact / path)
     for path in source_tree(ROOT):
         _copy(ROOT / path, release / "code" / path)
+    write_json(release / "logs" / "release" / "commit.json", checkout())
     write_json(release / "code" / "config.json", config.resolved)
     write_json(release / "code" / "overrides.json", list(config.overrides))
     _copy(ROOT / "LICENSE", release / "LICENSE")
@@ -156,8 +158,20 @@ def source_tree(root: Path) -> dict[str, str]:
     names: list[str] = []
     for top in TOP_LEVEL.split():
         names += [top] if (root / top).is_file() else [f"{top}/{path}" for path in regular_files(root / top)]
-    left = re.compile(r"/\.|/__pycache__/|\.pyc$|\.swp$|~$")
-    return {name: file_digest(root / name) for name in sorted(names) if not left.search(name)}
+    return {name: file_digest(root / name) for name in sorted(names) if belongs(name)}
+
+
+def checkout() -> dict[str, Any]:
+    """Of which commit this checkout is, and whether anything was changed since: a witness."""
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
+    return {"commit": commit or None, "uncommitted_changes": bool(changed.strip())}
+
+
+def belongs(path: str) -> bool:
+    """Whether a file of a checkout, by its relative path, is source code that a release holds."""
+    return path.split("/")[0] in TOP_LEVEL.split() and not re.search(r"/\.|/__pycache__/|\.pyc$|\.swp$|~$", path)
 
 
 def manifest_of(release: Path) -> dict[str, Any]:
@@ -276,6 +290,7 @@ WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "data/README.md": data_card.data_card,
     "data/croissant.json": _json(metadata.croissant),
     "provenance/eu_training_summary.md": metadata.eu_summary,
+    "provenance/mof.yml": mof.mof_yml,
     "README.md": model_card.model_card,
     "openness.json": _json(openness.openness_json),
 }

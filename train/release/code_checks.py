@@ -1,13 +1,17 @@
 """Checks of the code: that it is all here, that it made what is here, in which environment, from which commit."""
 
 import ast
+import hashlib
 import re
+import subprocess
+import sys
 
 from train.artifact import digest
 from train.release import bundle
 from train.release.contents import Release
 
 PINNED = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow")  # what the products pass through
+LOCKED = re.compile(r"(?:[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+(?: *;[^\n]*)?|#.*|) *")  # a line of the lock
 COMPONENTS = (
     ("C1 processing", "train/data/documents.py"),
     ("C1 filtering", "train/data/selected.py"),
@@ -71,3 +75,59 @@ def chain(release: Release) -> list[str]:
                     problems.append(f"{place}: not what {name} made")
     others = [path for path in release.products if path not in accounted]
     return problems + [f"{path}: nothing made this" for path in others if not path.startswith(("code/", "LICENSES/"))]
+
+
+def snapshot(release: Release) -> list[str]:
+    """The code is that of the commit that it names, as far as this clone knows that commit."""
+    ran = release.json("logs/release/commit.json")
+    commit, tree = str(ran.get("commit")), None
+    if re.fullmatch("[0-9a-f]{40}", commit) and not ran.get("uncommitted_changes"):
+        tree = _tree(commit)
+    if tree is None:
+        release.notes.append(f"not compared: it names no commit of this clone ({commit[:12]}, or changes on top of it)")
+        return []
+    made = {"code/config.json", "code/overrides.json"}
+    here = {path: _blob(release.bytes(path)) for path in release.paths if path.startswith("code/") and path not in made}
+    told = {f"code/{path}": blob for path, blob in tree.items() if bundle.belongs(path)}
+    return [f"{path}: not as in {commit[:12]}" for path in sorted(here.keys() | told.keys())
+            if here.get(path) != told.get(path)]  # fmt: skip
+
+
+def _tree(commit: str) -> dict[str, str] | None:
+    """Path -> the name that git gives the bytes, of each file of a commit; None if this clone has no such commit."""
+    line = ["git", "-C", str(bundle.ROOT), "ls-tree", "-r", "-z", commit]
+    listed = subprocess.run(line, capture_output=True, check=False)
+    entries = (entry.split("\t", 1) for entry in listed.stdout.decode(errors="replace").split("\0") if entry)
+    return None if listed.returncode else {path: head.split()[2] for head, path in entries}
+
+
+def _blob(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def collected(release: Release) -> list[str]:
+    """The code's tests can be collected: they can be read, there are some, and what they import of it is there.
+
+    Nothing is run: a stranger's tests are a stranger's program.
+    """
+    problems, tests = [], 0
+    for path in release.paths:
+        if path.startswith("code/tests/") and path.endswith(".py"):
+            tree = ast.parse(release.bytes(path))
+            tests += sum(isinstance(node, ast.FunctionDef) and node.name.startswith("test_") for node in ast.walk(tree))
+            wanted = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+            modules = sorted(name for name in wanted if name.startswith("train."))
+            places = [(name, f"code/{name.replace('.', '/')}") for name in modules]
+            problems += [f"{path}: imports {name}, which is not there" for name, place in places
+                         if f"{place}.py" not in release.paths and not (release.path / place).is_dir()]  # fmt: skip
+    return problems if tests else [*problems, "code/tests: no tests"]
+
+
+def installs(release: Release) -> list[str]:
+    """The lock installs, from wheels alone, whose installation runs no code of theirs."""
+    target, lock = release.scratch / "installed", release.path / "code" / "requirements.lock"
+    if strange := [line for line in lock.read_text().split("\n") if not LOCKED.fullmatch(line)]:
+        return [f"code/requirements.lock: {line[:80]!r} is no pinned package" for line in strange]
+    line = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", "--no-deps"]
+    done = subprocess.run([*line, "--target", str(target), "--requirement", str(lock)], capture_output=True, text=True)
+    return [] if not done.returncode else [f"code/requirements.lock: {done.stderr.strip()[-300:]}"]

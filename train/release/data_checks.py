@@ -10,6 +10,7 @@ from packageurl import PackageURL
 
 from train.artifact import file_digest
 from train.config import build
+from train.data.batches import batch_at
 from train.data.contamination import contaminated, evaluated, items_of
 from train.data.documents import spdx
 from train.data.near_duplicates import clusters, signature
@@ -17,9 +18,11 @@ from train.data.ngrams import words
 from train.data.selected import SPLITS, SelectedConfig
 from train.data.selected import split as split_of
 from train.data.tables import read_rows
+from train.data.tokens import read_tokens
 from train.evaluation.overlap import overlap as find_overlap
 from train.release import bundle
 from train.release.contents import Release
+from train.release.differences import read_records
 
 
 def provenance(release: Release) -> list[str]:
@@ -178,3 +181,17 @@ def overlap(release: Release) -> list[str]:
     path = "data/overlap.json"
     made = bundle.as_json(find_overlap({**release.views, "tokens": release.tokens}, release.world))
     return [] if made == release.bytes(path) else [f"{path}: not what documents and evaluation sets give"]
+
+
+def order(release: Release) -> list[str]:
+    """What each logged step read, drawn again from seed and step out of the tokens made again."""
+    config, train = release.config, read_tokens(release.tokens, "train")
+    told = read_records(release.path / "logs" / "weights" / "log.jsonl", 0, config["training"]["steps"])
+    problems = (
+        [f"logs/weights/log.jsonl: tells of {len(told)} steps"] if len(told) != config["training"]["steps"] else []
+    )
+    size = config["model"]["context"], config["training"]["batch"], config["training"]["seed"]
+    for step, entry in told.items():
+        read = hashlib.sha256(batch_at(train, *size, step - 1).astype("<i8").tobytes()).hexdigest()
+        problems += [f"logs/weights/log.jsonl: step {step} read another batch"] if entry["batch"] != read else []
+    return problems

@@ -9,7 +9,7 @@ import stat
 import unicodedata
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from train.artifact import digest, file_digest, read_json
@@ -51,24 +51,24 @@ def unsafe(root: Path) -> list[str]:
 
     Empty folders are among them, for no manifest of files tells of them. OSError when a folder cannot be read.
     """
-    found, seen = [], dict[str, str]()
+    found, seen, start = [], dict[str, str](), len(str(root)) + 1
     for folder, folders, names in os.walk(root, onerror=_refuse):
         if not folders and not names:
-            found.append(f"{Path(folder).relative_to(root).as_posix()}: an empty folder")
+            found.append(f"{folder[start:]}: an empty folder")
         for name in (*folders, *names):
-            path, whole = (Path(folder) / name).relative_to(root).as_posix(), (Path(folder) / name).lstat()
+            path, about = f"{folder}/{name}"[start:], os.lstat(f"{folder}/{name}")
             same = seen.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
-            if why := _wrong_kind(whole) or wrong_name(path) or ("" if same == path else f"the same name as {same}"):
+            if why := _wrong_kind(about) or wrong_name(path) or ("" if same == path else f"the same name as {same}"):
                 found.append(f"{path}: {why}")
     return found
 
 
 def wrong_name(path: str) -> str:
     """Why a relative path may not stand in a release; empty if it may."""
-    parts = PurePosixPath(path).parts
+    parts = path.split("/")
     if path.startswith("/") or ".." in parts or re.match("[A-Za-z]:", path):
         return "leads outside"
-    if not path.isprintable() or "\\" in path or PurePosixPath(path).as_posix() != path:
+    if not path.isprintable() or "\\" in path or "" in parts or "." in parts:
         return "has a name that not every system can hold"
     return f"has a name of more than {LONGEST} characters" if len(path) > LONGEST else ""
 
@@ -100,11 +100,11 @@ def manifest(root: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:
     return kinds[0] or {}, kinds[1] or {}, found.get("identity")
 
 
-def _wrong_kind(whole: os.stat_result) -> str:
-    if not (stat.S_ISREG(whole.st_mode) or stat.S_ISDIR(whole.st_mode)):
+def _wrong_kind(about: os.stat_result) -> str:
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
         return "neither a file nor a folder"
-    hollow = stat.S_ISREG(whole.st_mode) and whole.st_size > 2**24 and whole.st_blocks * 512 * HOLLOW < whole.st_size
-    return f"says that it has {whole.st_size} bytes, and is mostly holes" if hollow else ""
+    hollow = stat.S_ISREG(about.st_mode) and about.st_size > 2**24 and about.st_blocks * 512 * HOLLOW < about.st_size
+    return f"says that it has {about.st_size} bytes, and is mostly holes" if hollow else ""
 
 
 def _refuse(error: OSError) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from train.release import openness
+from train.release import licences, mof, openness
 from train.release.records import command, front_matter, record, rows, shown, yaml
 
 
@@ -60,6 +60,9 @@ def model_card(release: Path) -> bytes:
     verdict = openness.verdict(table)
     must = verdict["must"]
     claims = [f"* {row['requirement']}: {row['status']}" for row in table if row["kind"] != "machine"]
+    beyond, reached = verdict["beyond"], mof.mof_class(release)
+    free = openness.data_is_free(release, licences.terms(release))
+    again = openness.reproducibility(release)
     name = f"{config['name']}-{about['version']}"
     return f"""{front_matter(head)}
 # {about["title"]} {about["version"]}
@@ -103,7 +106,22 @@ These texts were written by the model. They are samples of its style, not statem
 Open Source AI Definition 1.0: **{"complete" if verdict["osaid_1_0"] else "incomplete"}**. {must["held"]} of
 {must["items"]} required items are there, of these {must["stated"]} as statements by people and {must["not_used"]}
 declared as not used; of the optional items {verdict["should"]["held"]} of {verdict["should"]["items"]}.
-`openness.json` has each item with its evidence. What no machine can decide, or was not used:
+`openness.json` has each item with its evidence.
+
+{
+        rows(
+            ("verdict", ""),
+            [
+                ("all training data is included and free", "yes" if free else "no"),
+                ("Model Openness Framework", f"class {reached['class']}, {reached['name']}"),
+                ("reproducibility", again["level"]),
+                ("run when this was packed, to establish it", "; ".join(again["ran"]) or "nothing"),
+                ("items beyond the definition", f"{beyond['held']} of {beyond['items']}"),
+            ],
+        )
+    }
+
+What no machine can decide, was not used, or costs whoever doubts it a run:
 
 {chr(10).join(claims)}
 

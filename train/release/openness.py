@@ -1,11 +1,13 @@
 """Openness is a table: what the Open Source AI Definition 1.0 asks for, the files that show it, the check that tests.
 
-Three classes are never mixed: *must* (the definition requires it), *should* (it says "might include") and, elsewhere,
-what goes beyond. What no machine can decide is a *statement*: shown with its name and date, never ticked.
+Three classes are never mixed: *must* (the definition requires it), *should* (it says "might include") and *beyond*.
+What no machine can decide is a *statement*: shown with its name and date, never ticked. What costs more than a look,
+such as training again, is a *command*: whoever doubts it runs it.
 """
 
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +24,8 @@ class Row:
     requirement: str
     evidence: str  # files, and folders that end in a slash, between spaces
     check: str | None  # of verify.py; None where no machine can decide
-    importance: Literal["must", "should"] = "must"
-    kind: Literal["machine", "declared", "statement"] = "machine"  # declared: may be "not used", with a reason
+    importance: Literal["must", "should", "beyond"] = "must"
+    kind: Literal["machine", "declared", "statement", "command"] = "machine"  # declared: or "not used", with a reason
 
 
 CARD = "data/README.md data/sources.json"
@@ -61,7 +63,36 @@ ROWS = (
     Row("licence claims", "D", "the sources' licences were read and their claims are believed true",
         "NOTICE", None, kind="statement"),
     Row("completeness", "D2, D3", "no other data was used in training", "data/sources.json", None, kind="statement"),
+    *(Row(*row, importance="beyond") for row in (
+        ("integrity", "release", "every file has its digest, and nothing hides", "code/train/release/integrity.py",
+         "integrity"),
+        ("chain", "release", "keys and digests lead from the sources to the weights", "provenance/", "chain"),
+        ("order", "C2", "which tokens each step read", "code/train/data/batches.py logs/weights/", "order"),
+        ("selection", "D1d", "nothing twice, nothing held out and nothing of the evaluation in the training text",
+         "data/documents/ evaluation/data/", "selection"),
+        ("split", "D1d", "what was held out, by a rule", "data/documents/ code/config.json", "split"),
+        ("overlap", "C3", "overlap of the training text with every evaluation set", "data/overlap.json", "overlap"),
+        ("logits", "P1", "the model computes what is recorded", "evaluation/logits.json", "logits"),
+        ("cards", "release", "every number in the cards follows from a record", "README.md data/README.md", "cards"),
+        ("licences", "release", "a licence for each file (REUSE), and its text", "REUSE.toml LICENSES/", "licences"),
+        ("metadata", "D", "metadata for machines, and the training-content summary of the European Union",
+         "data/croissant.json provenance/eu_training_summary.md", "metadata"),
+        ("mof", "release", "class in the Model Openness Framework", "provenance/mof.yml", "mof"),
+        ("snapshot", "C", "the code is that of the commit it names", "code/ logs/release/", "snapshot"),
+        ("tests", "C", "tests of the code; a change of a release for each check, which that check finds",
+         "code/tests/ code/tests/release/test_tamper.py", "collected"),
+        ("resources", "C2", "what training took", "provenance/facts.json logs/weights/", "environment"),
+        ("placeholders", "release", "nothing left blank", "README.md data/README.md", "placeholders"),
+        ("secrets", "release", "no secret and no path of a machine", "logs/ provenance/", "secrets"),
+    )),
+    Row("replay", "C2", "each segment of training can be trained again", "code/scripts/replay.py checkpoints/", None,
+        importance="beyond", kind="command"),
+    Row("reproduce", "C", "the whole release can be made again from itself",
+        "code/scripts/reproduce.py code/requirements.lock", None, importance="beyond", kind="command"),
+    Row("pack twice", "release", "packing again gives the same bytes", "code/scripts/reproduce.py", None,
+        importance="beyond", kind="command"),
 )  # fmt: skip
+LEVELS = {"portable": "portable", "pinned": "pinned", "fast": "tolerance"}  # contract -> level of reproducibility
 
 
 def table(release: Path) -> list[dict[str, Any]]:
@@ -81,9 +112,12 @@ def table(release: Path) -> list[dict[str, Any]]:
             found = said.get(row.id)
             status = f"stated by {found['name']} on {found['date']}: {found['text']}" if found else "absent: statement"
         else:
-            status = "evidenced"
+            status = (
+                f"shown by {row.evidence.split()[0]}, when somebody runs it" if row.kind == "command" else "evidenced"
+            )
         asked = {"id": row.id, "item": row.item, "requirement": row.requirement, "class": row.importance}
-        rows.append({**asked, "kind": row.kind, "check": row.check, "status": status})
+        who = {"stated": said[row.id]} if row.kind == "statement" and row.id in said else {}
+        rows.append({**asked, "kind": row.kind, "check": row.check, "status": status, **who})
     return rows
 
 
@@ -95,7 +129,7 @@ def files(name: str, paths: Iterable[str]) -> list[str]:
 def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Whether every must item has what it needs, and how many of which class and kind do."""
     counts: dict[str, Any] = {}
-    for importance in ("must", "should"):
+    for importance in ("must", "should", "beyond"):
         mine = [row for row in rows if row["class"] == importance]
         held = [row for row in mine if not row["status"].startswith("absent")]
         stated = sum(row["kind"] == "statement" for row in held)
@@ -106,7 +140,7 @@ def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def openness_json(release: Path) -> dict[str, Any]:
     """`openness.json`: the verdict, and each row with its evidence. A verdict is a claim; `verify` is its test."""
-    from train.release import licences
+    from train.release import licences, mof
 
     rows = table(release)
     paths = [path for path in regular_files(release) if path not in ("openness.json", "MANIFEST.json")]
@@ -114,7 +148,28 @@ def openness_json(release: Path) -> dict[str, Any]:
         row["evidence"] = [_evidence(release, name, files(name, paths)) for name in asked.evidence.split()]
     terms = licences.terms(release)
     documents = {"documents": terms, "standing": licences.by_standing(terms)}
-    return {"framework": "Open Source AI Definition 1.0", "verdict": verdict(rows), "rows": rows, **documents}
+    found = {
+        **verdict(rows),
+        "all_training_data_included_and_free": data_is_free(release, terms),
+        "mof_class": mof.mof_class(release),
+        "reproducibility": reproducibility(release),
+    }
+    return {"framework": "Open Source AI Definition 1.0", "verdict": found, "rows": rows, **documents}
+
+
+def data_is_free(release: Path, terms: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether every text that was kept is here, and each under a licence that is OSI-approved or known to be open."""
+    kept, here = (read_json(release / "data" / f"{name}.json") for name in ("counts", "statistics"))
+    known = all(entry["standing"] != "not known to be open" for entry in terms.values())
+    return known and kept["kept"]["documents"] == here["documents"]
+
+
+def reproducibility(release: Path) -> dict[str, Any]:
+    """The level that the config promises, what packing ran to establish it, and what anyone can run to test it."""
+    contract = read_json(release / "code" / "config.json")["training"]["numerics"]["contract"]
+    path = release / "checkpoints" / "next_step.json"
+    ran = [f"training step {read_json(path)['to_step']} again, from the checkpoint before it"] if path.is_file() else []
+    return {"level": LEVELS[contract], "ran": ran, "not_run": ["scripts/replay.py", "scripts/reproduce.py"]}
 
 
 def _evidence(release: Path, name: str, found: list[str]) -> dict[str, Any]:
@@ -127,23 +182,26 @@ def _evidence(release: Path, name: str, found: list[str]) -> dict[str, Any]:
 
 def regular_files(root: Path) -> list[str]:
     """The regular files below `root`, as sorted relative paths; links are not followed and not listed."""
-    return sorted(
-        (Path(folder) / name).relative_to(root).as_posix()
-        for folder, _, names in os.walk(root)
-        for name in names
-        if not (Path(folder) / name).is_symlink() and (Path(folder) / name).is_file()
-    )
+    start = len(str(root)) + 1
+    found = (f"{folder}/{name}" for folder, _, names in os.walk(root) for name in names)
+    return sorted(path[start:] for path in found if stat.S_ISREG(os.lstat(path).st_mode))
 
 
 def summary(release: Path) -> list[str]:
     """The verdict in a few lines, for the terminal."""
     found = read_json(release / "openness.json")
-    must, should = found["verdict"]["must"], found["verdict"]["should"]
+    names = ("must", "should", "beyond", "mof_class", "reproducibility")
+    must, should, beyond, reached, again = (found["verdict"][name] for name in names)
+    free = "yes" if found["verdict"]["all_training_data_included_and_free"] else "NO"
     lines = [
         f"openness   OSAID 1.0: {'complete' if found['verdict']['osaid_1_0'] else 'INCOMPLETE'}",
         f"           must    {must['held']} of {must['items']}, of these {must['stated']} stated by people and "
         f"{must['not_used']} declared not used",
         f"           should  {should['held']} of {should['items']}",
+        f"           beyond  {beyond['held']} of {beyond['items']}",
+        f"           all training data included and free: {free}",
+        f"           Model Openness Framework: class {reached['class']}, {reached['name']}",
+        f"           reproducibility: {again['level']}; ran: {', '.join(again['ran']) or 'nothing'}",
     ]
     lines += [
         f"           absent  {row['id']}: {row['requirement']}"

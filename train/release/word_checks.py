@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from train.data.redaction import secrets as find_secrets
 from train.release import bundle, openness
+from train.release import mof as framework
 from train.release.contents import Release
 
 PLACEHOLDER = re.compile(r"\b(TODO|TBD|FIXME|XXX|CHANGEME)\b|\[More Information Needed\]|[Ll]orem ipsum")
@@ -33,6 +35,15 @@ def cards(release: Release) -> list[str]:
 def metadata(release: Release) -> list[str]:
     """The description for machines, whose digests are those of the files, and the summary for the European Union."""
     return release.written("data/croissant.json") + release.written("provenance/eu_training_summary.md")
+
+
+def mof(release: Release) -> list[str]:
+    """mof.yml follows from what is here, and each component that it names has its path and its licence's."""
+    problems = release.written("provenance/mof.yml")
+    for each in framework.components(release.path):
+        paths = (each["component_path"], each["license_path"])
+        problems += [f"{each['name']}: {path} is missing" for path in paths if not (release.path / path).exists()]
+    return problems
 
 
 def osaid(release: Release) -> list[str]:
@@ -69,6 +80,19 @@ def machine_paths(release: Release) -> list[str]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
         problems += [f"{path}: {text!r}" for text in texts if MACHINE_PATH.search(text)]
     return problems
+
+
+def secrets(release: Release) -> list[str]:
+    """No file holds a private key or an access token: no text of a source, no record, no log, no code but its tests."""
+    problems = [f"document {row['id'][:12]}: a secret" for row in release.rows("documents") if secret(row["text"])]
+    for path in release.paths:
+        if not path.endswith((".parquet", ".safetensors")) and not path.startswith("code/tests/"):
+            problems += [f"{path}: a secret"] if secret(release.bytes(path).decode(errors="replace")) else []
+    return problems
+
+
+def secret(text: str) -> bool:
+    return find_secrets(text, "")[1] > 0
 
 
 def strings(value: Any) -> Iterator[str]:

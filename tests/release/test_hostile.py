@@ -1,0 +1,162 @@
+"""A release that means harm: it never crashes the command, leads it outside, or takes memory and time without bound."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from train.artifact import read_json, write_json
+from train.release.bundle import manifest_of
+from train.release.code_checks import installs
+from train.release.contents import Release
+from train.release.integrity import wrong_name
+from train.release.verify import apart, verify
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess:
+    line = [sys.executable, str(ROOT / "scripts" / "verify.py"), *map(str, arguments)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert all(letter.isprintable() or letter == "\n" for letter in done.stdout + done.stderr)
+    return done
+
+
+def fails(path: Path) -> str:
+    (result,) = verify(path, "quick", {"integrity"})
+    assert not result.ok
+    return result.detail
+
+
+def reseal(release: Path) -> None:
+    write_json(release / "MANIFEST.json", manifest_of(release))
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/etc/passwd", "leads outside"),
+        ("data/../../x", "leads outside"),
+        ("C:/x", "leads outside"),
+        ("a\\b", "not every system"),
+        ("a//b", "not every system"),
+        ("a\x1b[31m", "not every system"),
+        ("a/" * 130 + "b", "more than 240"),
+    ],
+)
+def test_names_that_no_release_may_have(copy, path, why):
+    assert why in wrong_name(path)
+    manifest = read_json(copy / "MANIFEST.json")
+    manifest["products"][path] = {"sha256": "0" * 64, "bytes": 0}
+    write_json(copy / "MANIFEST.json", manifest)
+    assert why in fails(copy)
+
+
+def test_names_that_some_systems_take_for_the_same(copy):
+    (copy / "readme.md").write_text("another card")
+    reseal(copy)
+    assert "the same name as" in fails(copy)
+
+
+def test_empty_and_hidden_folders(copy):
+    (copy / "data" / ".cache").mkdir()
+    assert "data/.cache: an empty folder" in fails(copy)
+
+
+def test_colours_and_pipes_and_holes_are_told_in_plain_letters(copy):
+    (copy / "\x1b[31mred").write_text("x")
+    os.mkfifo(copy / "pipe")
+    with (copy / "large").open("wb") as file:
+        file.truncate(2**40)
+    reseal_quickly = read_json(copy / "MANIFEST.json")
+    reseal_quickly["products"]["large"] = {"sha256": "0" * 64, "bytes": 2**40}
+    write_json(copy / "MANIFEST.json", reseal_quickly)
+    done = command(copy)
+    assert done.returncode == 1
+    assert "\\u001b[31mred: has a name" in done.stdout and "mostly holes" in done.stdout and "pipe" in done.stdout
+
+
+def lying_header(release: Path) -> None:
+    header = b'{"model.norm.weight":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}'
+    (release / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+
+
+def endless_header(release: Path) -> None:
+    (release / "model.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")
+
+
+def deep_json(release: Path) -> None:
+    (release / "data/statistics.json").write_text("[" * 200_000 + "]" * 200_000)
+
+
+def strange_config(release: Path) -> None:
+    config = read_json(release / "code/config.json")
+    config["model"] |= {"layers": 2**62, "width": [None], "heads": {"a": -1}}
+    write_json(release / "code/config.json", config)
+
+
+def swollen_table(release: Path) -> None:
+    """A small file that holds, packed, a thousand million letters in one column of text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (path,) = list((release / "data/documents").glob("*.parquet"))[:1]
+    table = pq.read_table(path).slice(0, 1)
+    same = {name: pa.array([table[name][0].as_py()] * 512) for name in table.schema.names}
+    wide = pa.DictionaryArray.from_arrays(pa.array([0] * 512, pa.int32()), pa.array(["a" * 2_000_000]))
+    pq.write_table(pa.table({**same, "text": wide}), path, compression="zstd")
+    assert path.stat().st_size < 2**20
+
+
+def wrong_rows(release: Path) -> None:
+    """A table whose footer tells of more rows than there are."""
+    (path,) = list((release / "data/documents").glob("*.parquet"))[:1]
+    data = bytearray(path.read_bytes())
+    (length,) = struct.unpack("<I", data[-8:-4])
+    for place in range(len(data) - 8 - length, len(data) - 8):
+        data[place] = data[place] if data[place] else 0x7F
+    path.write_bytes(data)
+
+
+HOSTILE = (lying_header, endless_header, deep_json, strange_config, swollen_table, wrong_rows)
+
+
+@pytest.mark.parametrize("harm", HOSTILE)
+def test_harm_is_told_in_a_line_and_nothing_is_written(copy, harm):
+    harm(copy)
+    reseal(copy)
+    before = manifest_of(copy)
+    done = command(copy, *(f"--only={name}" for name in ("integrity", "statistics", "weights", "settings", "counts")))
+    assert done.returncode == 1
+    assert "FAILS" in done.stdout
+    assert manifest_of(copy) == before
+
+
+def test_checks_that_end_their_process_are_told_by_name(tmp_path):
+    program = 'print(\'["one", "two", "three"]\\n\' + \'{"name": "one", "ok": true, "detail": ""}\', flush=True);'
+    killed = apart([sys.executable, "-c", f"{program} import os; os.kill(os.getpid(), 11)"], 1, lambda result: None)
+    assert [(r.name, r.ok, r.detail.split(",")[0]) for r in killed] == [
+        ("one", True, ""), ("two", False, "ended the checks"), ("three", False, "not run"),
+    ]  # fmt: skip
+    late = apart([sys.executable, "-c", f"{program} import time; time.sleep(60)"], 0.02, lambda result: None)
+    assert late[1].detail == "not done in 0.02 minutes"
+
+
+def test_a_lock_that_is_none_is_not_given_to_the_installer(tmp_path):
+    lock = tmp_path / "code" / "requirements.lock"
+    lock.parent.mkdir()
+    for line in ("--index-url http://localhost/x", "-e .", "torch @ file:///x", "torch>=2"):
+        lock.write_text(f"{line}\n")
+        assert "is no pinned package" in installs(Release(tmp_path, tmp_path / "scratch"))[0]
+
+
+def test_json_output_is_json_whatever_the_names(copy):
+    (copy / "\x1b[31mred").write_text("x")
+    done = command(copy, "--quick", "--json")
+    assert done.returncode == 1
+    assert {result["name"] for result in json.loads(done.stdout)} == {"integrity", "completeness"}

@@ -1,0 +1,193 @@
+"""Each check has a release that fails it: the table says which alteration, and what else must notice it.
+
+A new check without an alteration fails the suite, and so does an alteration that another set of checks notices.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from train.artifact import read_json, write_json
+from train.data import tables
+from train.data.pairs import pairs
+from train.release import openness
+from train.release.bundle import checkout, manifest_of
+from train.release.checks import CHECKS, DEEP
+from train.release.verify import verify
+
+NAMES = {"integrity", "completeness", *(check.__name__ for check in CHECKS)}
+
+
+def edit(path: Path, *steps, by) -> None:
+    """Change the value at `steps` of a JSON file."""
+    whole = value = read_json(path)
+    for step in steps[:-1]:
+        value = value[step]
+    value[steps[-1]] = by(value[steps[-1]])
+    write_json(path, whole)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def licence(release: Path, path: str, name: str) -> None:
+    """Put a file under another licence."""
+    append(release / "REUSE.toml", f'\n[[annotations]]\npath = "{path}"\nSPDX-License-Identifier = "{name}"\n')
+
+
+def rewrite(release: Path, change) -> None:
+    """Write a part of the documents anew, each row as `change` returns it; None drops the row."""
+    path = sorted((release / "data" / "documents").glob("*.parquet"))[0]
+    rows = [change(number, row) for number, row in enumerate(tables.read_rows([path]))]
+    tables.write_rows(path, [row for row in rows if row], tables.SELECTED)
+
+
+def flip(number: int, row: dict) -> dict:
+    return {**row, "split": "held_out" if row["split"] == "train" else "train"} if number == 0 else row
+
+
+def give_away(number: int, row: dict) -> dict:
+    """The document with the first sentence of our evaluation set in it."""
+    return {**row, "text": f"{row['text']} {next(pairs(1, 1))[1]}"}
+
+
+def flip_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+
+
+def forget_checkpoint(release: Path) -> None:
+    folder = release / "checkpoints" / "step-000002"
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+
+
+def claim_commit(release: Path) -> None:
+    """Say that the code is that of the last commit of this clone, unchanged, and change it."""
+    commit = checkout()["commit"] or pytest.skip("not in a clone")
+    write_json(release / "logs/release/commit.json", {"commit": commit, "uncommitted_changes": False})
+    append(release / "code/Makefile", "# and more\n")
+
+
+TOKEN = "ghp_" + "0a" * 18  # has the form of a secret and is none
+TAMPER = {
+    "integrity": lambda r: append(r / "NOTICE", " "),
+    "completeness": lambda r: (r / "generation_config.json").unlink(),
+    "provenance": lambda r: edit(r / "data/sources.json", 0, "files", by=lambda _: []),
+    "statistics": lambda r: edit(r / "data/statistics.json", "tokens", by=lambda n: n + 1),
+    "counts": lambda r: edit(r / "data/counts.json", "dropped", "too_short", "documents", by=lambda n: n + 1),
+    "labelling": lambda r: replace(r / "data/README.md", "Labelling", "Something else"),
+    "split": lambda r: rewrite(r, flip),
+    "selection": lambda r: rewrite(r, give_away),
+    "tokens": lambda r: rewrite(r, lambda number, row: row if number else {**row, "text": row["text"] + "!"}),
+    "source_kinds": lambda r: rewrite(r, lambda number, row: row if number else None),
+    "data_terms": lambda r: licence(r, "data/README.md", "CC-BY-4.0"),
+    "components": lambda r: (r / "code/train/model.py").unlink(),
+    "settings": lambda r: edit(r / "code/config.json", "training", "evaluate_every", by=lambda n: n + 1),
+    "tokenizer": lambda r: append(r / "tokenizer.json", "\n"),
+    "scores": lambda r: edit(r / "evaluation/scores.json", "bits_per_byte", "value", by=lambda v: v - 0.1),
+    "overlap": lambda r: edit(r / "data/overlap.json", "held_out", "words", "shared", by=lambda n: n + 1),
+    "code_terms": lambda r: licence(r, "code/**", "CC-BY-NC-4.0"),
+    "environment": lambda r: replace(r / "code/requirements.lock", "torch==", "torch>="),
+    "weights": lambda r: flip_byte(r / "model.safetensors"),
+    "logits": lambda r: edit(r / "evaluation/logits.json", 1, "next", 0, "logit", by=lambda v: v + 0.01),
+    "checkpoints": forget_checkpoint,
+    "optimizer_state": lambda r: edit(r / "checkpoints/next_step.json", "files", "model.safetensors", by=lambda _: ""),
+    "parameter_terms": lambda r: replace(r / "README.md", "freely available to all", "available to some"),
+    "use_restrictions": lambda r: append(r / "LICENSE", "For research purposes only.\n"),
+    "chain": lambda r: edit(r / "provenance/weights.json", "inputs", "tokens", "products", by=lambda _: "0" * 64),
+    "licences": lambda r: (r / "LICENSES/Apache-2.0.txt").write_text("do as you like\n"),
+    "cards": lambda r: replace(r / "README.md", "| parameters | ", "| parameters | 1"),
+    "metadata": lambda r: edit(r / "data/croissant.json", "distribution", 0, "sha256", by=lambda _: "0" * 64),
+    "osaid": lambda r: edit(r / "openness.json", "verdict", "must", "stated", by=lambda _: 0),
+    "placeholders": lambda r: append(r / "README.md", "Training data: [More Information Needed]\n"),
+    "machine_paths": lambda r: edit(
+        r / "provenance/raw.json", "config", by=lambda c: {**c, "at": "/home/somebody/corpus"}
+    ),
+    "order": lambda r: replace(r / "logs/weights/log.jsonl", '"batch": "', '"batch": "0'),
+    "mof": lambda r: replace(r / "provenance/mof.yml", "Data card", "Card of data"),
+    "snapshot": claim_commit,
+    "collected": lambda r: append(r / "code/tests/test_model.py", "from train.nowhere import nothing\n"),
+    "report": lambda r: replace(r / "report.html", "<body", "<body hidden"),
+    "secrets": lambda r: append(r / "logs/weights/log.jsonl", TOKEN),
+}
+# What else notices an alteration, beside `osaid`: openness.json has a digest of whatever shows an item. The digest of a
+# file that an artifact made stands in the chain, that of each file of the data in croissant.json; cards hold numbers.
+DATA = "chain counts metadata optimizer_state order statistics"  # of a changed document
+ALSO = {
+    "integrity": "licences",
+    "completeness": "weights",
+    "provenance": "cards chain metadata",
+    "statistics": "metadata",
+    "counts": "cards chain metadata",
+    "labelling": "cards metadata",
+    "split": DATA,
+    "selection": DATA,
+    "tokens": DATA,
+    "source_kinds": DATA,
+    "data_terms": "licences",
+    "components": "cards mof",
+    "settings": "checkpoints",
+    "tokenizer": "chain",
+    "scores": "cards chain",
+    "overlap": "cards chain metadata",
+    "code_terms": "licences use_restrictions",
+    "weights": "chain",
+    "checkpoints": "chain optimizer_state",
+    "parameter_terms": "cards",
+    "use_restrictions": "code_terms licences",
+    "placeholders": "cards",
+    "machine_paths": "chain settings",
+}
+UNSHOWN = {
+    "completeness",
+    "osaid",
+    "order",
+    "report",
+    "secrets",
+}  # alterations of what openness.json holds no digest of
+# Those that take longest run for their own alteration alone.
+SECONDS = {"selection", "tokens", "tokenizer", "scores", "overlap", "components", "collected"}
+
+
+def failed(release: Path, name: str) -> dict[str, str]:
+    """The checks that fail, with what they say."""
+    return {r.name: r.detail for r in verify(release, "full", NAMES - SECONDS | {name}) if not r.ok}
+
+
+def test_every_check_has_a_release_that_fails_it():
+    assert TAMPER.keys() == NAMES
+    assert {check.__name__ for check in DEEP} == {"installs"}  # tested in test_hostile.py: it needs no whole release
+
+
+def test_every_row_of_the_table_has_a_check():
+    decided = {row.check for row in openness.ROWS if row.kind not in ("statement", "command")}
+    assert decided <= NAMES
+    assert all(row.check is None for row in openness.ROWS if row.kind in ("statement", "command"))
+
+
+def test_an_untouched_release_passes_every_check(copy):
+    results = verify(copy, "full")
+    assert [result for result in results if not result.ok] == []
+    assert {result.name for result in results} == NAMES
+
+
+@pytest.mark.parametrize("name", TAMPER)
+def test_a_check_and_no_unrelated_one_fails(copy, name):
+    """With every digest of the manifest made anew, as by somebody who means to deceive."""
+    TAMPER[name](copy)
+    if name != "integrity":
+        write_json(copy / "MANIFEST.json", manifest_of(copy))
+    found = failed(copy, name)
+    drawn = {"report"} - {name}  # it shows nearly every record, and so it differs from most that are altered
+    assert found.keys() - drawn == {name, *ALSO.get(name, "").split(), *(() if name in UNSHOWN else ("osaid",))}
+    assert "could not be checked" not in found[name]
