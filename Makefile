@@ -1,6 +1,6 @@
 # make release            everything: fetch, prepare, train, evaluate, pack, verify
 # make release RECIPE=tiny ARGS="training.steps=50"
-# make bench              speed and memory of the data stages beside their peers
+# make bench              speed and memory of the data stages and of training, beside their peers
 # make test               every test, the whole chain on recipe tiny among them
 PYTHON ?= python3
 RECIPE ?= reference
