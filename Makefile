@@ -1,7 +1,7 @@
 # make release            everything: fetch, prepare, train, evaluate, pack, verify
 # make release RECIPE=tiny ARGS="training.steps=50"
 # make fork NAME=our_text TITLE="Our text" DEST=../our_text    a project of your own, for texts of your own
-# make bench              speed and memory of the data stages beside their peers
+# make bench              speed and memory of the data stages and of training, beside their peers
 # make sample             let the model write; ARGS=--serve: on a page and as an API, on this machine alone
 # make test               every test, the whole chain on recipe tiny among them
 PYTHON ?= python3

@@ -148,13 +148,7 @@ ALSO = {
     "placeholders": "cards",
     "machine_paths": "chain settings",
 }
-UNSHOWN = {
-    "completeness",
-    "osaid",
-    "order",
-    "report",
-    "secrets",
-}  # alterations of what openness.json holds no digest of
+UNSHOWN = {"completeness", "osaid", "order", "report", "secrets"}  # of what openness.json has no digest
 # Those that take longest run for their own alteration alone.
 SECONDS = {"selection", "tokens", "tokenizer", "scores", "overlap", "components", "collected"}
 
