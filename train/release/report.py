@@ -27,7 +27,8 @@ CURVES = (
 )  # title, unit, name in the log -> name on the page
 OWN = {"bits per byte", "next token accuracy", "perplexity"}  # scores of the model; the others are yardsticks
 CHANCE = 0.5  # of a guess at which of two sentences is the good one
-MARKS = {"evidenced": "shown", "stated": "stated", "not": "not used", "absent": "absent"}  # by a status's first word
+# By a status's first word.
+MARKS = {"evidenced": "shown", "shown": "command", "stated": "stated", "not": "not used", "absent": "absent"}
 
 Curve = Sequence[tuple[float, float]]  # step, value
 
