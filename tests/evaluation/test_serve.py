@@ -280,7 +280,7 @@ def test_the_page_writes_and_shows_what_stands_in_the_training_text(port, served
     shown.wait_for_selector("#spans li")
     assert shown.inner_text("#text") == f"xx{said}"
     assert shown.inner_text("mark") == " the cat sat on the mat, \u00e9t\u00e9 "
-    assert "8 times in the training text: cat.txt of pkg:x/cats, MIT" in shown.inner_text("#spans")
+    assert "in the training text 8 times: cat.txt of pkg:x/cats, MIT" in shown.inner_text("#spans")
     assert [(each["id"], each["nodes"][0]["html"]) for each in axe.Axe().run(shown).response["violations"]] == []
     assert complaints == [] and all(url.startswith(f"http://127.0.0.1:{port}/") for url in asked)
     shown.close()
