@@ -19,7 +19,7 @@ KILLS = int(os.environ.get("PELLUCID_KILLS", 25))  # more of them for a longer l
 def kill_at(warm, step: int, later: float) -> None:
     """Start a run and kill it `later` seconds after it has logged `step`."""
     child = warm.begin()
-    log, deadline = None, time.monotonic() + 240
+    log, deadline = None, time.monotonic() + 600
     while time.monotonic() < deadline:
         log = log or next((warm.home / "runs").glob("weights-*/witness/log.jsonl"), None)
         if (log.read_text().count("\n") if log and log.exists() else 0) >= step:

@@ -30,7 +30,7 @@ def rank(parent: int, number: int) -> int:
 
 
 def first_checkpoint(command, process) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while not list((command.home / "runs").glob("weights-*.part/checkpoints/step-*")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
