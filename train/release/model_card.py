@@ -136,6 +136,11 @@ prompt = tokenizer("<|endoftext|>The ", return_tensors="pt")  # the mark stands 
 print(tokenizer.decode(model.generate(**prompt, max_new_tokens=50)[0]))
 ```
 
+The tests in `code/` run releases of this code in transformers, lm-eval, peft and, through `scripts/export.py`,
+llama.cpp. These should read this one too, which nobody has tested: vLLM by `vllm serve ./{name}`; Ollama by
+`python scripts/export.py RELEASE {name}.gguf` in `code/`, a file `Modelfile` that says `FROM ./{name}.gguf`, and
+`ollama create {name} -f Modelfile`.
+
 ## How to check it
 
 `python scripts/verify.py RELEASE`, in your own clone of the code, tests every claim of this release.

@@ -1,0 +1,172 @@
+"""The release in other people's programs, each really run: on the small release, or on the one that $RELEASE names."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import MACHINE
+
+from train.artifact import read_json
+from train.data.tables import read_rows
+from train.data.tokenizer import load
+from train.evaluation.minimal_pairs import sentence_bits
+from train.evaluation.sample import generate, next_logits
+from train.release import bundle
+from train.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMPT = "The following example"
+MARK = "<|endoftext|>"
+DOCUMENTS = 20  # of the held-out ones, for what takes long elsewhere
+
+
+@pytest.fixture(scope="module")
+def subject(request) -> Path:
+    return Path(os.environ["RELEASE"]) if "RELEASE" in os.environ else request.getfixturevalue("release")
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.setenv(name, "1")
+
+
+@pytest.fixture(scope="module")
+def written(subject) -> list[int]:
+    """At most 64 tokens that the model finds likeliest after the prompt, by our own code."""
+    words, model = load(subject), bundle.model_of(subject)
+    start = words.encode([PROMPT])[0]
+    count = min(64, model.config.context - len(start) - 1)
+    greedy = {"temperature": 0.0, "top_k": None, "seed": 0, "end_of_text": words.end_of_text}
+    return list(generate(model, start, count=count, **greedy))
+
+
+@pytest.fixture(scope="module")
+def held_out(subject) -> list[str]:
+    rows = read_rows(sorted((subject / "data/documents").glob("*.parquet")))
+    return [row["text"] for row in rows if row["split"] == "held_out"][:DOCUMENTS]
+
+
+def test_transformers_writes_the_same_tokens_and_the_pipeline_the_same_text(subject, written):
+    from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+    tokenizer, model = AutoTokenizer.from_pretrained(subject), AutoModelForCausalLM.from_pretrained(subject)
+    start = tokenizer(MARK + PROMPT, return_tensors="pt")
+    assert start["input_ids"][0].tolist() == [0, *load(subject).encode([PROMPT])[0]]
+    found = model.generate(**start, max_new_tokens=len(written), do_sample=False)[0, start["input_ids"].shape[1] :]
+    assert len(written) > 8 and found.tolist() == written
+    assert tokenizer.decode(found) == load(subject).decode(written)
+    pipe = pipeline("text-generation", model=str(subject), device="cpu")
+    said = pipe(MARK + PROMPT, max_new_tokens=len(written), do_sample=False, return_full_text=False)
+    assert said[0]["generated_text"] == load(subject).decode(written)
+
+
+def test_numpy_reads_the_weights_without_torch(subject):
+    from safetensors.numpy import load_file
+
+    weights = load_file(subject / "model.safetensors")
+    assert sum(tensor.size for tensor in weights.values()) == read_json(subject / "provenance/facts.json")["parameters"]
+    assert all(tensor.dtype == np.float32 and np.isfinite(tensor).all() for tensor in weights.values())
+
+
+def lm_eval_scores(subject: Path, home: Path, rows: list[dict[str, str]], task: dict) -> dict[str, float]:
+    """What lm-eval makes of a task of its own on `rows`, in float64."""
+    lm_eval = pytest.importorskip("lm_eval")
+    (home / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    local = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(home / "rows.jsonl")}}}
+    arguments = {"pretrained": str(subject), "dtype": "float64", "max_length": read_json(subject / "config.json")[
+        "max_position_embeddings"]}  # fmt: skip
+    found = lm_eval.simple_evaluate(
+        model="hf", model_args=arguments, tasks=[{"task": "ours", "test_split": "test", **local, **task}],
+        device="cpu", batch_size=4, bootstrap_iters=0, log_samples=False,
+    )  # fmt: skip
+    return {name.split(",")[0]: value for name, value in found["results"]["ours"].items() if "," in name}
+
+
+def test_lm_eval_finds_our_bits_per_byte_and_so_its_word_perplexity(subject, held_out, tmp_path):
+    metrics = ["word_perplexity", "byte_perplexity", "bits_per_byte"]
+    task = {
+        "output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{text}}",
+        "metric_list": [{"metric": name} for name in metrics],
+    }  # fmt: skip
+    found = lm_eval_scores(subject, tmp_path, [{"text": text} for text in held_out], task)
+    model = bundle.model_of(subject)
+    bits = sum(sentence_bits(model, load(subject), held_out, batch=4, world=World(0, 1, MACHINE)))
+    size, words = sum(len(text.encode()) for text in held_out), sum(len(text.split()) for text in held_out)
+    assert found["bits_per_byte"] == pytest.approx(bits / size, rel=1e-4)
+    assert np.log2(found["word_perplexity"]) == pytest.approx(bits / words, rel=0.01)  # it counts words its own way
+
+
+def test_lm_eval_judges_the_pairs_as_we_do(subject, tmp_path):
+    words, context = load(subject), read_json(subject / "config.json")["max_position_embeddings"]
+    bits = {pair["id"]: pair["bits"] for pair in read_json(subject / "evaluation/pairs.json") if pair["set"] == "pairs"}
+    rows = [  # what is longer than the context it cuts off, where we go on
+        row
+        for row in read_rows([subject / "evaluation/data/pairs.parquet"])
+        if max(map(len, words.encode([row["text"], row["contrast"]]))) < context
+    ]
+    task = {
+        "output_type": "multiple_choice", "doc_to_text": "", "doc_to_target": 0, "target_delimiter": "",
+        "doc_to_choice": "{{[text, contrast]}}", "metric_list": [{"metric": "acc"}],
+    }  # fmt: skip
+    found = lm_eval_scores(subject, tmp_path, rows, task)
+    ties = sum(bits[row["id"]][0] == bits[row["id"]][1] for row in rows)
+    right = sum(bits[row["id"]][0] < bits[row["id"]][1] for row in rows)
+    assert len(rows) > 400 and abs(found["acc"] * len(rows) - right) <= ties + 1e-6
+
+
+def test_peft_finetunes_it(subject, tmp_path):
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(subject)
+    before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
+    model = peft.get_peft_model(base, peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj", "down_proj"]))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+    tokens = torch.tensor([load(subject).encode([PROMPT + " a girl named Ada who had 12 cats."])[0]])
+    losses = []
+    for _ in range(6):
+        loss = model(input_ids=tokens, labels=tokens).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+    model.save_pretrained(tmp_path)
+    again = peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(subject), tmp_path)
+    model.eval()
+    with torch.no_grad():
+        assert torch.allclose(again(input_ids=tokens).logits, model(input_ids=tokens).logits, atol=1e-6)
+        assert not torch.allclose(AutoModelForCausalLM.from_pretrained(subject)(tokens).logits, again(tokens).logits)
+    kept = {
+        name.replace("base_layer.", "").removeprefix("base_model.model."): t for name, t in model.state_dict().items()
+    }
+    assert all(torch.equal(kept[name], tensor) for name, tensor in before.items())
+
+
+def test_llama_cpp_writes_the_same_tokens_from_the_exported_file(subject, written, tmp_path):
+    pytest.importorskip("gguf")
+    llama = pytest.importorskip("xllamacpp")
+    line = [sys.executable, str(ROOT / "scripts/export.py"), str(subject), str(tmp_path / "model.gguf")]
+    subprocess.run(line, check=True, capture_output=True)
+    parameters = llama.CommonParams()
+    parameters.model.path = str(tmp_path / "model.gguf")
+    parameters.n_ctx = read_json(subject / "config.json")["max_position_embeddings"]
+    server = llama.Server(parameters)
+    words = load(subject)
+
+    def write(prompt: str | list[int]) -> list[int]:
+        asked = {"prompt": prompt, "max_tokens": len(written), "temperature": 0, "top_k": 1, "logprobs": 1}
+        return [token["id"] for token in server.handle_completions(asked)["choices"][0]["logprobs"]["content"]]
+
+    # Its float32 is not torch's, so two tokens may change places where they are all but equally likely.
+    model, start = bundle.model_of(subject), [0, *words.encode([PROMPT])[0]]
+    tops = (np.sort(next_logits(model, [*start, *written[:place]]))[-2:] for place in range(len(written)))
+    sure = next((place for place, (second, first) in enumerate(tops) if first - second < 1e-3), len(written))
+    assert sure and write(start)[:sure] == written[:sure]
+    assert write(PROMPT)[:sure] == written[:sure]  # the mark before it and, of such plain words, the same tokens
