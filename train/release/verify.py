@@ -97,7 +97,13 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
     ):
-        clock = threading.Timer(minutes * 60, process.kill)
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        clock = threading.Timer(minutes * 60, stop)
         clock.start()
         try:
             lines = iter(process.stdout or ())
@@ -106,7 +112,6 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
                 found.append(Result(**json.loads(line)))
                 say(found[-1])
         finally:
-            late = clock.finished.is_set()
             clock.cancel()
             process.kill()
         errors.seek(0)
@@ -114,7 +119,9 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
     if not names:
         raise UserError(words.removeprefix("error: ") or f"the checks ended with status {process.returncode}")
     ended = (
-        f"not done in {minutes:g} minutes" if late else f"ended the checks, with status {process.returncode} {words}"
+        f"not done in {minutes:g} minutes"
+        if late.is_set()
+        else f"ended the checks, with status {process.returncode} {words}"
     )
     for number, name in enumerate(names[len(found) :]):
         found.append(Result(name, False, "not run" if number else ended))
