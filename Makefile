@@ -1,6 +1,8 @@
 # make release            everything: fetch, prepare, train, evaluate, pack, verify
 # make release RECIPE=tiny ARGS="training.steps=50"
-# make bench              speed and memory of the data stages beside their peers
+# make fork NAME=our_text TITLE="Our text" DEST=../our_text    a project of your own, for texts of your own
+# make bench              speed and memory of the data stages and of training, beside their peers
+# make sample             let the model write; ARGS=--serve: on a page and as an API, on this machine alone
 # make test               every test, the whole chain on recipe tiny among them
 PYTHON ?= python3
 RECIPE ?= reference
@@ -9,7 +11,7 @@ PROMPT ?= The
 ARGS ?=
 RUN := .venv/bin/python
 
-.PHONY: help setup release test bench check format verify replay reproduce sample explore clean
+.PHONY: help setup release test bench check format verify replay reproduce sample explore fork clean
 help: ; @sed -n 's/^# //p' Makefile
 
 # A virtual environment from the lock, made once; made again when the lock changes.
@@ -26,6 +28,7 @@ replay: setup ; @$(RUN) scripts/replay.py $(RELEASE) $(if $(SEGMENT),--segment $
 reproduce: setup ; @$(RUN) scripts/reproduce.py $(RELEASE) $(ARGS)
 sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
 explore: setup ; @$(RUN) scripts/explore.py --from $(RELEASE) $(ARGS)
+fork: setup ; @$(RUN) scripts/fork.py "$(NAME)" "$(TITLE)" "$(DEST)" $(ARGS)
 bench: setup ; @$(RUN) scripts/bench.py $(ARGS)
 test: setup ; $(RUN) -m pytest $(ARGS)
 

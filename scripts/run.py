@@ -2,13 +2,18 @@
 
 Arguments are Hydra overrides. `--multirun` runs every combination of comma-separated values, sharing what they can.
 `--config code/config.json` makes again what a release keeps; only `machine` and `until` can be set then.
-`--given FOLDER` takes the artifacts in FOLDER (by name, such as FOLDER/selected) in place of making them.
+`--dry-run` makes nothing: it measures this machine for ten seconds, tells what the run would take, and refuses what
+cannot fit. `--given FOLDER` takes the artifacts in FOLDER (by name, such as FOLDER/selected) in place of making them.
+`--submit slurm` runs it, or each combination, as a job through Hydra's submitit launcher, whose settings are overrides
+such as `hydra.launcher.nodes=2 hydra.launcher.tasks_per_node=8`: its tasks train together, a rank each.
 This is the only file that knows Hydra; the library sees a plain mapping.
 """
 
 import argparse
 import itertools
+import os
 import re
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,9 +93,18 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--multirun", action="store_true", help="run every combination of comma-separated values")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the resolved config of a release")
     parser.add_argument("--given", type=Path, metavar="FOLDER", help="artifacts to take in place of making them")
+    parser.add_argument("--submit", choices=["slurm", "local"], help="as jobs of Slurm, or of this machine for a trial")
+    parser.add_argument("--dry-run", action="store_true", help="make nothing; tell what it would take on this machine")
+    parser.add_argument("--seconds", type=float, default=10, help="of measuring, for --dry-run (default: %(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
     asked = parser.parse_intermixed_args(arguments)
     given = {path.name: path.resolve() for path in asked.given.iterdir()} if asked.given else {}
+    if asked.submit:
+        if asked.config or asked.given or asked.dry_run:
+            raise UserError("--submit: takes none of --config, --given and --dry-run; call those in a job of your own")
+        submit(asked.submit, asked.overrides, asked.multirun)
+        return
+    evaluations: list[Path] = []
     for choice in combinations(asked.overrides) if asked.multirun else [asked.overrides]:
         if asked.multirun:
             print("\n# " + " ".join(choice))
@@ -99,11 +113,80 @@ def main(arguments: list[str]) -> None:
         from train import pipeline
 
         config = build(pipeline.Run, mapping)
+        if asked.dry_run:
+            show_plan(config, asked.seconds)
+            continue
         made = pipeline.run(config, say, given)
         if "release" in made:  # of several ranks, the first alone goes on after the training
             deliver(made, config.machine.releases)
         elif "evaluation" in made:
             show_scores(made["evaluation"])
+        evaluations += [made["evaluation"]] if "evaluation" in made else []
+    if len(evaluations) > 1:
+        show_spread(evaluations)
+
+
+def show_plan(config: Any, seconds: float) -> None:
+    """What there is already, what would be made, and what training would take here; nothing is written."""
+    from train import pipeline
+    from train.training.loop import FitConfig
+    from train.training.plan import plan
+
+    where = {
+        name: config.machine.runs / f"{name}-{record['key'][:8]}" for name, record in pipeline.plan(config).items()
+    }
+    for name, artifact in where.items():
+        say(f"{name:<10} {'there' if artifact.is_dir() else 'to make'}  {artifact}")
+        if name == config.until:
+            break
+    fit = FitConfig(config.model, config.training)
+    for line in plan(fit, config.tokenizer.vocabulary, config.machine, seconds):
+        say(line)
+    counts = where["tokens"] / "counts.json"
+    seen = config.training.steps * config.training.batch * config.model.context
+    passes = f"{seen / read_json(counts)['train']['tokens']:.2f}" if counts.is_file() else "not known before `tokens`"
+    say(f"passes     {passes} over the text; beyond some four, more text does more than more steps")
+
+
+def submit(where: str, overrides: list[str], multirun: bool) -> None:
+    """Run what the overrides ask for as jobs, and wait for them; UserError when one fails, or without the launcher."""
+    import hydra
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+    from hydra.errors import HydraException
+    from hydra.types import HydraContext, RunMode
+
+    settings = [text for text in overrides if text.startswith("hydra.")]
+    asked = [text for text in overrides if text not in settings]
+    choices = combinations(asked) if multirun else [asked]
+    folder = Path(compose(choices[0])["machine"]["runs"]).absolute() / "jobs"
+    quiet = [f"hydra.sweep.dir={folder}", "hydra.output_subdir=null", "hydra/job_logging=none"]
+    os.environ["PYTHONPATH"] = str(CONFIGS.parent)  # of the jobs
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        try:
+            launching = [f"hydra/launcher=submitit_{where}", *quiet, *settings]
+            config = loader.load_configuration("pipeline", launching, RunMode.MULTIRUN)
+        except HydraException as error:
+            text = " ".join(str(error).split())
+            raise UserError(f"--submit: {text} (the launcher comes with the extra `cluster`)") from None
+        context = HydraContext(config_loader=loader, callbacks=Callbacks())
+        launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=config)
+        say(f"jobs       {len(choices)}, their output below {folder}")
+        for done in launcher.launch(choices, 0):
+            _ = done.return_value  # raises what the job raised
+
+
+def job(_: Any) -> None:
+    """What each task of a job does: the same command, as one of the ranks."""
+    import submitit
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+    GlobalHydra.instance().clear()
+    main(list(HydraConfig.get().overrides.task))
 
 
 def deliver(made: dict[str, Path], releases: Path) -> None:
@@ -139,9 +222,26 @@ def show_scores(evaluation: Path) -> None:
     print()
     for name in [*own, *(name for name in scores if name not in own)]:
         score = scores[name]
-        interval = f"[{score['low']:.4f}, {score['high']:.4f}]" if "low" in score else ""
-        title = name if name in own else f"yardstick {name}"
-        print(f"{title:<28} {score['value']:8.4f} {interval:<18} {score['unit']}")
+        show_score(name if name in own else f"yardstick {name}", score)
+    for name, score in read_json(evaluation / "minimal_pairs.json").items():
+        show_score(f"minimal pairs, {name}", score)
+
+
+def show_score(title: str, score: dict[str, Any]) -> None:
+    interval = f"[{score['low']:.4f}, {score['high']:.4f}]" if "low" in score else ""
+    print(f"{title:<28} {score['value']:8.4f} {interval:<18} {score['unit']}")
+
+
+def show_spread(evaluations: list[Path]) -> None:
+    """How far several runs lie apart in each score: mean, standard deviation of a run, least and most."""
+    records = [read_json(path / "scores.json") | read_json(path / "minimal_pairs.json") for path in evaluations]
+    found = [{name: score["value"] for name, score in record.items()} for record in records]
+    print(f"\n{'spread over ' + str(len(found)) + ' runs':<28} {'mean':>8} {'sd':>8} {'least':>8} {'most':>8}")
+    for name in found[0]:
+        values = [scores[name] for scores in found if name in scores]
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        numbers = (statistics.mean(values), spread, min(values), max(values))
+        print(f"{name:<28} " + " ".join(f"{number:8.4f}" for number in numbers))
 
 
 def say(line: str) -> None:

@@ -1,15 +1,19 @@
 """Let a release write: `python scripts/sample.py RELEASE --prompt "This tutorial" --tokens 200 --temperature 0.7`.
 
-The same release and settings give the same text. Exit status: 0 done, 1 bad input, 130 interrupted.
+The same release and settings give the same text. With `--serve [PORT]` it does so on a page and as OpenAI's API does,
+for this machine alone; `--trace` shows there what stands word for word in the training text.
+Exit status: 0 done, 1 bad input, 130 interrupted.
 """
 
 import argparse
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -33,7 +37,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--temperature", type=float, default=0.7, help="0: the likeliest token (default: %(default)s)")
     parser.add_argument("--top-k", type=int, default=50, help="draw among so many likeliest (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
-    return parser.parse_args()
+    parser.add_argument("--serve", type=int, nargs="?", const=8000, metavar="PORT", help="answer on loopback instead: "
+                        "a page, and /v1/completions (port: %(const)s; 0: a free one)")  # fmt: skip
+    parser.add_argument("--trace", action="store_true", help="with --serve: first make an index of the training text")
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/pellucid"), help="of it (default: %(default)s)")
+    given = parser.parse_args()
+    if given.serve is not None and not 0 <= given.serve < 2**16:
+        parser.error(f"--serve: expected a port from 0 to 65535, got {given.serve}")
+    return given
 
 
 def main() -> None:
@@ -54,6 +65,9 @@ def main() -> None:
         raise UserError(f"{described}: {str(error).replace(chr(10), '; ')}; expected that of a release") from None
     tokenizer = tokenizers.load(given.release)
     model = load_model(given.release, shape, tokenizer.vocabulary)
+    if given.serve is not None:
+        serve(given, model, tokenizer)
+        return
 
     written = 0
 
@@ -80,6 +94,25 @@ def main() -> None:
     ended = "the end of the text" if written < config.tokens else "as many as asked for"
     print(flush=True)
     print(f"[{written} tokens, {ended}; {speed:.1f} tokens/s]", file=sys.stderr)
+
+
+def serve(given: argparse.Namespace, model: Any, tokenizer: Any) -> None:
+    """Answer until Ctrl-C."""
+    from tqdm import tqdm
+
+    from train.data.index import index
+    from train.data.lineage import lineage
+    from train.evaluation.serve import Served, server
+
+    traced = None
+    if given.trace:
+        found, shows = lineage(given.release), partial(tqdm, disable=None, leave=False)
+        traced = index(found.selected, found.training, given.cache.expanduser(), shows)
+    name = given.release.resolve().name
+    with server(Served(name, model, tokenizer, traced, threading.Lock()), given.serve) as bound:
+        address = f"http://127.0.0.1:{bound.server_address[1]}"
+        print(f"{name} answers at {address} and {address}/v1/completions; Ctrl-C ends it", flush=True)
+        bound.serve_forever()
 
 
 def show(text: str) -> None:

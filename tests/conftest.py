@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["recipe=tiny", "training.steps=24", "training.checkpoint_every=8", "training.evaluate_every=12"]
 
 MACHINE = Machine(
-    device="cpu", threads=1, micro_batches=1, compile=False, patience=600, workers=1, engine="processes",
-    progress="none", wandb="disabled", cache=Path("cache"), runs=Path("runs"), releases=Path("releases"),
+    device="cpu", threads=1, micro_batches=1, compile=False, patience=600, save_every=None, keep_saves=2,
+    workers=1, engine="processes", progress="none", wandb="disabled",
+    cache=Path("cache"), runs=Path("runs"), releases=Path("releases"),
 )  # fmt: skip
 
 
@@ -92,3 +93,16 @@ def killing(tmp_path_factory) -> Path:
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
     return program
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A real browser, without its sandbox, as tests may run as root; its pages come from this repository alone."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser`")
+    with playwright.sync_playwright() as driver:
+        found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        if found is None and not Path(driver.chromium.executable_path).exists():
+            pytest.skip("needs Chromium: `playwright install chromium`, or that of the system")
+        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()

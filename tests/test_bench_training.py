@@ -19,14 +19,13 @@ try:
 finally:
     sys.path.pop(0)
 
-TINY = bench.Shape(layers=2, width=16, heads=2, context=8, batch=3, vocabulary=11)
+TINY = bench.Shape(layers=2, width=16, heads=2, context=8, batch=3, vocabulary=11, steps=2)
 
 
 @pytest.fixture
 def config(monkeypatch):
     monkeypatch.setitem(bench.SHAPES, "s", TINY)
     monkeypatch.setattr(bench, "TURNS", 2)
-    monkeypatch.setattr(bench, "STEPS", 2)
     monkeypatch.setattr(bench.importlib.util, "find_spec", lambda name: None)  # nor the Trainer, which takes long
     return build(Run, compose(["recipe=tiny", "machine.threads=1", "machine.progress=none"]))
 

@@ -131,11 +131,12 @@ def test_every_data_card_says_where_its_sources_are_to_be_had(name):
     assert availability((ROOT / "data_cards" / f"{name}.md").read_text())
 
 
-def test_only_the_card_to_be_filled_in_has_blanks():
+def test_the_cards_that_come_with_the_code_have_no_blanks_but_the_one_to_be_filled_in():
     from train.release.word_checks import PLACEHOLDER
 
     blank = [name for name in GROUPS["data"] if PLACEHOLDER.search((ROOT / "data_cards" / f"{name}.md").read_text())]
-    assert blank == ["my_text"]
+    assert "my_text" in blank  # the template; a project's own is filled in when its people are ready
+    assert not {"common_pile", "fineweb_edu", "opendocs", "stories", "tinystories"} & set(blank)
 
 
 def test_multirun_lists_every_combination():

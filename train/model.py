@@ -9,7 +9,7 @@ Ainslie et al. 2023 (grouped queries), Henry et al. 2020 (QK-norm), Shazeer 2020
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from train.config import build
+
+Past = list[
+    Tensor
+]  # of a layer: the keys and the values of the tokens so far, each [batch, kv_heads, length, head_width]
 
 
 @dataclass(frozen=True)
@@ -74,18 +78,21 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(config.head_width, config.norm_epsilon)
         self.grouped = config.heads != config.kv_heads
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:
         batch, length, _ = x.shape
         heads = (batch, length, -1, self.head_width)
         q = _rotate(self.q_norm(self.q_proj(x).view(heads)).transpose(1, 2), cos, sin)
         k = _rotate(self.k_norm(self.k_proj(x).view(heads)).transpose(1, 2), cos, sin)
         v = self.v_proj(x).view(heads).transpose(1, 2)
+        if past is not None:
+            past[:] = k, v = [torch.cat(pair, 2) for pair in zip(past, (k, v), strict=True)] if past else [k, v]
+        causal = k.shape[2] == length  # otherwise x is one token, which sees all before it
         if x.is_cuda:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.grouped)
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=self.grouped)
         else:  # never in lower precision: measured, it takes longer on a processor
             with torch.autocast("cpu", enabled=False):
                 v = v.to(q.dtype)
-                y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.grouped)
+                y = F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=self.grouped)
         return self.o_proj(y.transpose(1, 2).reshape(batch, length, -1))
 
 
@@ -108,8 +115,8 @@ class Layer(nn.Module):
         self.input_layernorm = RMSNorm(config.width, config.norm_epsilon)
         self.post_attention_layernorm = RMSNorm(config.width, config.norm_epsilon)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, past)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -122,10 +129,10 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_epsilon)
 
-    def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor, past: Sequence[Past | None]) -> Tensor:
         x = self.embed_tokens(tokens)
-        for layer in self.layers:
-            x = layer(x, cos, sin)
+        for layer, mine in zip(self.layers, past, strict=True):
+            x = layer(x, cos, sin, mine)
         return self.norm(x)
 
 
@@ -212,10 +219,15 @@ class Transformer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         return self.lm_head(self.hidden(tokens))
 
-    def hidden(self, tokens: Tensor) -> Tensor:
-        """The last hidden states [batch, length, width], before the output head."""
-        length = tokens.shape[1]
-        return self.model(tokens, self.cos[:length], self.sin[:length])
+    def hidden(self, tokens: Tensor, past: Sequence[Past] = ()) -> Tensor:
+        """The last hidden states [batch, length, width], before the output head.
+
+        With `past`, a list for each layer, empty at first, `tokens` go on from those of earlier calls, whose keys and
+        values it keeps; after the first call, they are one at a time.
+        """
+        start = past[0][0].shape[2] if past and past[0] else 0
+        end = start + tokens.shape[1]
+        return self.model(tokens, self.cos[start:end], self.sin[start:end], past or [None] * self.config.layers)
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Sum over all positions of the nats that `targets` [batch, length] cost after `tokens` [batch, length]."""

@@ -2,6 +2,7 @@
 
 import ast
 import fcntl
+import functools
 import os
 import platform
 import sys
@@ -203,16 +204,21 @@ def closure(module: Path) -> list[Path]:
         if path in found:
             continue
         found.add(path)
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            else:
-                continue
-            files = (ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in names if name.startswith("train."))
-            queue.extend(file for file in files if file.is_file())
+        files = (ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in imported(path.read_bytes()))
+        queue.extend(file for file in files if file.is_file())
     return sorted(found)
+
+
+@functools.cache
+def imported(source: bytes) -> tuple[str, ...]:
+    """What a module imports of this library, and names that may be modules of it or things in them."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in names if name.startswith("train."))
 
 
 def _artifact(
@@ -261,12 +267,20 @@ def _followed(
     world: World,
     say: Callable[[str], None],
 ) -> Path:
-    """Where the first rank makes or has made the artifact, which this one waits for, or helps with if it trains."""
+    """Where the first rank makes or has made the artifact, which this one waits for, or helps with if it trains.
+
+    UserError when the first rank has ended without.
+    """
     final = world.machine.runs / f"{stage.name}-{planned['key'][:8]}"
     if world.rank and not final.exists():
         stage.make(config, {name: made[name] for name in stage.needs}, final.with_name(f"{final.name}.part"), world)
+    since = time.monotonic()
     while not world.rank and not final.exists():
         time.sleep(0.1)
+        if time.monotonic() - since > world.machine.patience:
+            with _turn(final, say):  # which the first rank has as long as it makes it
+                if not final.exists():
+                    raise UserError(f"{final}: the first rank has ended without making it; see what it said")
     return final
 
 

@@ -21,6 +21,8 @@ class Machine:
     micro_batches: int  # slices of the batch that go through the model one after another
     compile: bool  # fuse what stands between the matrix products; pays off in long runs
     patience: int  # seconds that one rank of several waits for another
+    save_every: int | None  # steps between saves that only serve to go on; None: none beside the checkpoints
+    keep_saves: int  # of those, the newest
     cache: Path  # downloads, by digest
     runs: Path
     releases: Path
@@ -34,7 +36,9 @@ class Machine:
             raise ValueError(f"threads: expected null or at least 1, got {self.threads}")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers: expected null or at least 1, got {self.workers}")
-        for name in ("micro_batches", "patience"):
+        if self.save_every is not None and self.save_every < 1:
+            raise ValueError(f"save_every: expected null or at least 1, got {self.save_every}")
+        for name in ("micro_batches", "patience", "keep_saves"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
 

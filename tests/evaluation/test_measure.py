@@ -10,6 +10,7 @@ import torch
 from conftest import MACHINE
 
 from train.config import UserError
+from train.data.benchmarks import BenchmarksConfig, PairsConfig, gather
 from train.data.tables import RANGES, SELECTED, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import encode, read_tokens
@@ -65,6 +66,7 @@ def artifacts(tmp_path_factory):
     learn(TokenizerConfig(VOCABULARY), inputs, inputs["tokenizer"], world())
     encode(None, inputs, inputs["tokens"], world())
     write_tensors(inputs["weights"] / WEIGHTS, weights_of(Transformer(TINY, VOCABULARY, seed=1)))
+    gather(BenchmarksConfig(PairsConfig(1, 3), None), {}, inputs["benchmarks"], world())
     return inputs
 
 
@@ -196,7 +198,7 @@ def test_the_stage_writes_what_follows_from_its_records(artifacts, tmp_path, thr
 def test_the_number_of_threads_changes_no_product(artifacts, tmp_path, threads):
     for count in (1, 2, 3):
         measure(MeasureConfig(TINY, SETTINGS), artifacts, tmp_path / str(count), world(count))
-    for name in ("scores.json", "documents.json", "samples.json"):
+    for name in ("scores.json", "documents.json", "samples.json", "pairs.json", "minimal_pairs.json"):
         assert len({(tmp_path / str(count) / name).read_bytes() for count in (1, 2, 3)}) == 1
 
 
@@ -204,7 +206,8 @@ def test_how_many_windows_go_together_changes_no_score(artifacts, tmp_path, thre
     for batch in (1, 7):
         settings = EvaluationConfig(batch, 200, 0.9, 5, SAMPLES)
         measure(MeasureConfig(TINY, settings), artifacts, tmp_path / str(batch), world())
-    assert (tmp_path / "1" / "scores.json").read_bytes() == (tmp_path / "7" / "scores.json").read_bytes()
+    for name in ("scores.json", "pairs.json"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "7" / name).read_bytes()
 
 
 def test_load_model_is_the_model_in_float64(artifacts):

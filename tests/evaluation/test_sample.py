@@ -69,6 +69,16 @@ def test_temperature_0_and_top_1_take_the_likeliest_also_beyond_the_context(mode
     assert list(generate(model, [5], count=15, **{**SETTINGS, **greedy})) == expected
 
 
+def test_kept_keys_and_values_give_the_logits_that_all_tokens_at_once_give(model):
+    sequence, past = [0, 5, 6, 30, 2, 9, 11, 7], [[], []]
+    step_by_step = [next_logits(model, sequence[:3], past), *(next_logits(model, [t], past) for t in sequence[3:])]
+    whole = [next_logits(model, sequence[:end]) for end in range(3, 9)]
+    assert np.allclose(step_by_step, whole, rtol=1e-12, atol=1e-12)
+    assert [[tuple(kept.shape) for kept in layer] for layer in past] == [[(1, 1, 8, 4)] * 2] * 2  # one head of keys
+    wrong = next_logits(model, [sequence[-1]], [[kept[:, :, 1:-1] for kept in layer] for layer in past])
+    assert not np.allclose(wrong, whole[-1])  # as they would be if a token were lost
+
+
 def test_ends_before_the_end_of_text_mark():
     stuck = Transformer(TINY, 31, seed=1).double()
     torch.nn.init.zeros_(stuck.model.norm.weight)  # every logit is 0, and the first of equals is token 0

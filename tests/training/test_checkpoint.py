@@ -1,12 +1,24 @@
 import json
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 import torch
 
 from train.config import UserError
-from train.training.checkpoint import Checkpoint, load, newest, read_tensors, restore, save, write_tensors
+from train.training.checkpoint import (
+    Checkpoint,
+    ForeignError,
+    load,
+    newest,
+    read_tensors,
+    restore,
+    save,
+    settle,
+    thin,
+    write_tensors,
+)
 
-OWNER = {"config": "c1", "data": "d1"}
+OWNER = {"config": {"model": {"width": 8}, "training": {"seed": 0}}, "data": "d1"}
 
 
 def checkpoint(step: int) -> Checkpoint:
@@ -61,13 +73,17 @@ def test_a_damaged_one_is_passed_over_by_name(two, damage, line):
     damage(two[1])
     found, skipped = newest(two, OWNER)
     assert found is not None and found.step == 10
-    assert len(skipped) == 1 and line in skipped[0] and "step-000020" in skipped[0]
+    assert len(skipped) == 1 and line in str(skipped[0]) and "step-000020" in str(skipped[0])
 
 
 def test_one_of_other_data_is_refused_by_name(two):
-    with pytest.raises(UserError, match="another data"):
+    with pytest.raises(ForeignError, match=r"another training \(data is 'd1' there and 'd2' here\)"):
         load(two[0], {**OWNER, "data": "d2"})
-    assert newest(two, {**OWNER, "config": "c2"})[0] is None
+    other = {**OWNER, "config": {"model": {"width": 8}, "training": {"seed": 1}}}
+    with pytest.raises(ForeignError, match=r"\(config\.training\.seed is 0 there and 1 here\)"):
+        load(two[0], other)
+    found, skipped = newest(two, other)
+    assert found is None and [type(error) for error in skipped] == [ForeignError, ForeignError]
 
 
 def test_restore_refuses_other_names_and_shapes():
@@ -87,3 +103,31 @@ def test_a_file_that_is_no_safetensors_is_named(tmp_path):
     for name in ("lies", "huge", "absent"):
         with pytest.raises(UserError, match=f"{name}: cannot be read as safetensors"):
             read_tensors(tmp_path / name)
+
+
+def test_a_copy_is_no_longer_changed(two):
+    weight = torch.ones(2)
+    copy = Checkpoint(3, {"w": weight}, {"w.first": weight}).copy()
+    weight.add_(1)
+    assert copy.weights["w"].tolist() == copy.optimizer["w.first"].tolist() == [1, 1]
+
+
+def test_of_saves_the_newest_stay(two):
+    thin(two[0].parent, 5)
+    assert all(path.is_dir() for path in two)
+    thin(two[0].parent, 1)
+    assert [path.is_dir() for path in two] == [False, True]
+
+
+def test_what_fails_in_the_background_is_raised_by_the_next_look():
+    def fail() -> None:
+        raise OSError("no space")
+
+    waiting: list[Future] = [Future()]
+    settle(waiting, wait=False)
+    assert len(waiting) == 1
+    with ThreadPoolExecutor(1) as pool:
+        saving = [pool.submit(lambda: None), pool.submit(fail)]
+        with pytest.raises(OSError, match="no space"):
+            settle(saving, wait=True)
+    assert saving == []

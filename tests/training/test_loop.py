@@ -2,13 +2,27 @@
 
 import json
 import os
+import runpy
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from conftest import MACHINE, ROOT, SMALL
+
+from train import pipeline
+from train.artifact import write_json
+from train.config import ConfigError, UserError, build
+from train.model import Transformer, load_weights, weights_of
+from train.training.checkpoint import Checkpoint, restore
+from train.training.loop import FitConfig, fit, steps
+from train.training.optimizer import Optimizer
+from train.world import World
 
 STEPS = 24
+COMPOSE = runpy.run_path(str(ROOT / "scripts" / "run.py"))["compose"]
 
 
 def test_products_are_the_weights_and_every_checkpoint(uninterrupted):
@@ -37,15 +51,6 @@ def test_portable_is_the_same_bytes_everywhere(command, uninterrupted, threads, 
     assert capability in (None, stack["capability"].lower())
 
 
-@pytest.mark.parametrize("fsync", [1, 3, 6, 7, 8, 15, 21])
-def test_killed_in_mid_save_it_ends_with_the_same_bytes(command, uninterrupted, killing, fsync):
-    command("until=weights", "machine.threads=1", before=[str(killing), str(fsync)], status=-signal.SIGKILL)
-    (part,) = (command.home / "runs").glob("weights-*.part")
-    assert part.is_dir() and not part.with_suffix("").exists()
-    command("until=weights", "machine.threads=2")
-    assert command.products() == uninterrupted
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_stop_it_saves_the_step_and_goes_on_from_there(command, uninterrupted, number, status):
     process = command.start("until=weights", "machine.threads=1")
@@ -68,18 +73,6 @@ def test_asked_to_stop_it_saves_the_step_and_goes_on_from_there(command, uninter
     assert command.products() == uninterrupted
     steps = [json.loads(line)["step"] for line in (command.artifact("weights") / "witness" / "log.jsonl").open()]
     assert steps == list(range(1, STEPS + 1))
-
-
-def test_a_damaged_checkpoint_is_passed_over(command, uninterrupted, killing):
-    command("until=weights", "machine.threads=1", before=[str(killing), "15"], status=-signal.SIGKILL)
-    (part,) = (command.home / "runs").glob("weights-*.part")
-    newest = sorted(part.glob("checkpoints/step-*"))[-1] / "optimizer.safetensors"
-    data = bytearray(newest.read_bytes())
-    data[100] ^= 1
-    newest.write_bytes(data)
-    said = command("until=weights", "machine.threads=1")
-    assert "passed over a checkpoint" in said and str(newest.name) in said
-    assert command.products() == uninterrupted
 
 
 def test_what_is_not_finite_stops_before_the_update_and_names_the_batch(command):
@@ -121,3 +114,74 @@ def test_wandb_offline_gets_the_same_records_and_stays_a_witness(command, uninte
     command("until=weights", "machine.wandb=offline")
     assert command.products() == uninterrupted
     assert list(command.artifact("weights").glob("witness/wandb/offline-run-*/*.wandb"))
+
+
+def zero(which: str):
+    """Forget the optimizer's moments of one kind."""
+    return lambda found: replace(
+        found, optimizer={n: torch.zeros_like(t) if n.endswith(which) else t for n, t in found.optimizer.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("forget", "same"),
+    [
+        (lambda found: found, True),
+        (lambda found: replace(found, step=found.step - 1), False),
+        (lambda found: replace(found, weights={n: t.bfloat16() for n, t in found.weights.items()}), False),
+        (zero("first"), False),
+        (zero("second"), False),
+        (zero("momentum"), False),
+    ],
+)
+def test_a_checkpoint_holds_what_it_must_and_nothing_in_it_can_be_left_out(prepared, forget, same):
+    (tokens,) = (path for path in (prepared / "runs").glob("tokens-*") if path.suffix == "")
+    mapping = COMPOSE([*SMALL, "model.layers=1", "model.width=32", "training.batch=4", "training.optimizer.clip=0.1"])
+    config = build(FitConfig, {name: mapping[name] for name in ("model", "training")})
+
+    def begin(found: Checkpoint | None) -> tuple[Transformer, Optimizer]:
+        model = Transformer(config.model, 512, config.training.seed).to(config.training.numerics.compute)
+        optimizer = Optimizer(model, config.training.optimizer, config.training.numerics)
+        if found:
+            load_weights(model, found.weights)
+            restore(optimizer.state, found.optimizer)
+        return model, optimizer
+
+    def go(model: Transformer, optimizer: Optimizer, start: int, end: int) -> Checkpoint:
+        list(steps(config, model, optimizer, tokens, World(0, 1, MACHINE), range(start, end)))
+        return Checkpoint(end, weights_of(model), optimizer.state).copy()
+
+    training = begin(None)
+    middle = go(*training, 0, 3)
+    end = go(*training, 3, 5)
+    found = forget(middle)
+    reached = go(*begin(found), found.step, found.step + 2)
+    assert all(torch.equal(reached.weights[n], t) for n, t in end.weights.items()) == same
+    assert all(torch.equal(reached.optimizer[n], t) for n, t in end.optimizer.items()) == same
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("training.optimizer.learning_rate=0", "training.optimizer: learning_rate: expected above 0, got 0.0"),
+        ("training.optimizer.learning_rate=nan", "training.optimizer.learning_rate: expected finite float, got nan"),
+        ("model.kv_heads=3", "model: heads (2) must be a multiple of kv_heads (3)"),
+        ("machine.patience=0", "machine: patience: expected at least 1, got 0"),
+        ("machine.save_every=0", "machine: save_every: expected null or at least 1, got 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_line(override, line):
+    with pytest.raises(ConfigError) as caught:
+        build(pipeline.Run, COMPOSE([*SMALL, override]))
+    assert caught.value.problems == [line]
+
+
+def test_tokens_of_another_tokenizer_are_refused(tmp_path):
+    mapping = COMPOSE(SMALL)
+    config = build(FitConfig, {name: mapping[name] for name in ("model", "training")})
+    inputs = {name: tmp_path / name for name in ("tokens", "tokenizer")}
+    write_json(inputs["tokens"] / "manifest.json", {"inputs": {"tokenizer": {"products": "0" * 64}}})
+    write_json(inputs["tokenizer"] / "manifest.json", {"products": {}})
+    with pytest.raises(UserError, match=r"tokens: encoded by another tokenizer than .*tokenizer; give the two that"):
+        fit(config, inputs, tmp_path / "out", World(0, 1, MACHINE))
+    assert not (tmp_path / "out").exists()

@@ -26,15 +26,15 @@ from train.data.selected import kept_documents
 from train.data.tables import read_rows
 from train.data.tokenizer import Tokenizer
 from train.data.tokens import read_tokens
+from train.evaluation.minimal_pairs import judged, summary
 from train.evaluation.overlap import overlap
+from train.evaluation.prediction import predict
 from train.evaluation.sample import SamplesConfig, generate, uniform
 from train.evaluation.yardsticks import compressed, count_grams
 from train.model import ModelConfig, Transformer, load_weights
 from train.training.checkpoint import WEIGHTS, read_tensors
 from train.training.numerics import prepare
 from train.world import World
-
-POSITIONS = 256  # whose logits stand in memory together
 
 Integers = NDArray[np.int64]
 
@@ -62,7 +62,7 @@ class MeasureConfig:
 
 
 def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
-    """Write `documents.json`, `scores.json`, `samples.json` and `overlap.json`; exact sizes are a witness.
+    """Write the records: of documents and their scores, of pairs and theirs, samples, overlap. Exact sizes: a witness.
 
     Raises UserError when the weights are unreadable, do not fit the config, or predict what is not a number.
     """
@@ -85,8 +85,11 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
         "byte_4gram": byte_model_score([grams.bits(text) for text in held_out], documents, settings),
         **compressor_scores(sizes, documents),
     }
+    pairs = judged(model, tokenizer, grams, inputs["benchmarks"], batch=settings.batch, world=world)
     write_json(out / "documents.json", documents)
     write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **yardsticks})
+    write_json(out / "pairs.json", pairs)
+    write_json(out / "minimal_pairs.json", summary(pairs, inputs["benchmarks"], settings.confidence))
     write_json(out / "samples.json", samples(model, tokenizer, settings.samples))
     write_json(out / "overlap.json", overlap(inputs, world))
     write_json(out / WITNESS / "compressed.json", sizes)
@@ -111,7 +114,7 @@ def load_model(
 
 def score_documents(
     model: Transformer,
-    tokens: NDArray[np.unsignedinteger],
+    tokens: NDArray[np.integer],
     ranges: Sequence[Mapping[str, Any]],
     *,
     end_of_text: int,
@@ -133,50 +136,6 @@ def score_documents(
         }
         for row in ranges
     ]
-
-
-@torch.no_grad()
-def predict(
-    model: Transformer,
-    tokens: NDArray[np.unsignedinteger],
-    ranges: Sequence[Mapping[str, Any]],
-    *,
-    end_of_text: int,
-    batch: int,
-    world: World,
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """What each of `tokens` [n] costs in nats, and whether it is the model's first choice; both [n]."""
-    context, head = model.config.context, model.lm_head.weight
-    # Every document ends with the mark, so the token before a document's first one is the mark already.
-    before = np.concatenate([[end_of_text], tokens[:-1]]).astype(np.int64)
-    windows = np.array(
-        [
-            (start, min(start + context, row["end"]))
-            for row in ranges
-            for start in range(row["start"], row["end"], context)
-        ]
-    )
-    # Longest first: the windows of a batch are about as long as its first, and little is padding.
-    windows = windows[np.argsort(windows[:, 0] - windows[:, 1], kind="stable")]
-    nats, correct = np.zeros(len(tokens)), np.zeros(len(tokens), bool)
-    for first in world.track(range(0, len(windows), batch), "batches measured"):
-        starts, ends = windows[first : first + batch].T[:, :, None]
-        index = starts + np.arange((ends - starts).max())  # (B, T)
-        real = index < ends
-        # Padding repeats a window's last token; as attention looks back only, it changes nothing before it.
-        inputs = torch.from_numpy(before[np.minimum(index, ends - 1)]).to(head.device)
-        states = model.hidden(inputs)[torch.from_numpy(real).to(head.device)]  # (N, D)
-        for part in range(0, len(states), POSITIONS):
-            place = index[real][part : part + POSITIONS]
-            logits = states[part : part + POSITIONS] @ head.T  # (n, V)
-            target = torch.from_numpy(tokens[place].astype(np.int64)).to(head.device)
-            logits -= logits.amax(1, keepdim=True)
-            chosen = logits.gather(1, target[:, None])[:, 0]
-            correct[place] = (chosen == 0).cpu().numpy()
-            nats[place] = (logits.exp_().sum(1).log() - chosen).cpu().numpy()
-    if not (nats < 1e9).all():  # nor is it with NaN
-        raise UserError("the model's predictions are beyond measure: its weights are damaged, or training diverged")
-    return nats, correct
 
 
 def model_scores(documents: Sequence[Mapping[str, Any]], context: int, config: EvaluationConfig) -> dict[str, Any]:

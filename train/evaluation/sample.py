@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from train.config import UserError
 from train.data.tokenizer import Tokenizer
-from train.model import Transformer
+from train.model import Past, Transformer
 
 
 @dataclass(frozen=True)
@@ -42,23 +42,29 @@ def generate(
 ) -> Iterator[int]:
     """Yield at most `count` tokens that follow the beginning of a document `tokens`; end before the end-of-text mark.
 
-    The model sees the mark, then the document; once that is longer than its context, the last `context` tokens.
+    The model sees the mark, then the document; once that is longer than its context, the last `context` tokens. Until
+    then each token is computed once: keys and values of those before it are kept.
     """
     sequence, source = [end_of_text, *tokens], np.random.PCG64(seed)
+    past: list[Past] = [[] for _ in range(model.config.layers)]
+    new = sequence
     for _ in range(count):
-        token = draw(next_logits(model, sequence), temperature, top_k, uniform(source, 1)[0])
+        kept = len(sequence) <= model.config.context  # beyond it, every position moves
+        logits = next_logits(model, new, past) if kept else next_logits(model, sequence)
+        token = draw(logits, temperature, top_k, uniform(source, 1)[0])
         if token == end_of_text:
             return
         yield token
+        new = [token]
         sequence.append(token)
 
 
 @torch.no_grad()
-def next_logits(model: Transformer, sequence: Sequence[int]) -> NDArray[np.float64]:
-    """Logits [vocabulary] of the token after the last `context` tokens of `sequence`."""
+def next_logits(model: Transformer, sequence: Sequence[int], past: Sequence[Past] = ()) -> NDArray[np.float64]:
+    """Logits [vocabulary] of the token after the last `context` tokens of `sequence`; see `hidden` for `past`."""
     weight = model.lm_head.weight
     tokens = torch.tensor([sequence[-model.config.context :]], device=weight.device)
-    logits = (model.hidden(tokens)[0, -1] @ weight.T).double().cpu().numpy()
+    logits = (model.hidden(tokens, past)[0, -1] @ weight.T).double().cpu().numpy()
     if not np.isfinite(logits).all():
         raise UserError("the model's logits are not finite: its weights are damaged, or training diverged")
     return logits

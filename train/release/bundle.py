@@ -25,6 +25,7 @@ from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import data_card, licences, metadata, model_card, mof, openness
 from train.release.openness import regular_files
+from train.release.report import report
 from train.release.statistics import statistics
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
 from train.training.loop import TrainingConfig, gradients
@@ -34,7 +35,7 @@ from train.world import World
 ROOT = Path(__file__).resolve().parents[2]
 TOP_LEVEL = """
     train configs data_cards scripts tests docs .ci Makefile pyproject.toml requirements.lock LICENSE README.md
-    CHANGELOG.md CITATION.cff .gitignore
+    CHANGELOG.md CITATION.cff NOTICE UPGRADE.md .gitignore
 """  # all that makes up the source code; folders and files
 ARTIFACTS = ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation")
 
@@ -110,8 +111,8 @@ class CollectConfig:
 def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
     """Write the release to `out/release`. Raises UserError when the data set has no card or a folder is not readable.
 
-    The same inputs give the same bytes, save `logs/` (witnesses of the runs) and the digests of these in
-    `MANIFEST.json`. `identity` there is the digest over all products.
+    The same inputs give the same bytes, save `logs/` and `report.html` (witnesses of the runs) and the digests of
+    these in `MANIFEST.json`. `identity` there is the digest over all products.
     """
     release = out / "release"
     shutil.rmtree(release, ignore_errors=True)
@@ -136,6 +137,7 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
         write_json(release / "checkpoints" / "next_step.json", step)
     for path, written in WRITTEN.items():
         write_bytes(release / path, written(release))
+    write_bytes(release / "report.html", report(release, manifest_of(release)["identity"]))
     write_json(release / "MANIFEST.json", manifest_of(release))
 
 

@@ -18,12 +18,22 @@ from train.release.data_checks import (
 )
 from train.release.model_checks import checkpoints, logits, optimizer_state, scores, settings, tokenizer, weights
 from train.release.terms_checks import code_terms, data_terms, licences, parameter_terms, use_restrictions
-from train.release.word_checks import cards, labelling, machine_paths, metadata, mof, osaid, placeholders, secrets
+from train.release.word_checks import (
+    cards,
+    labelling,
+    machine_paths,
+    metadata,
+    mof,
+    osaid,
+    placeholders,
+    report,
+    secrets,
+)
 
 CHECKS: tuple[Check, ...] = (
     provenance, statistics, counts, labelling, split, selection, tokens, source_kinds, data_terms, components, settings,
     tokenizer, scores, overlap, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms,
     use_restrictions, chain, licences, cards, metadata, osaid, placeholders, machine_paths,
-    order, mof, snapshot, collected, secrets,
+    order, mof, snapshot, collected, secrets, report,
 )  # fmt: skip
 DEEP: tuple[Check, ...] = (installs,)

@@ -77,6 +77,8 @@ class Release:
             micro_batches=1,
             compile=False,
             patience=600,
+            save_every=None,
+            keep_saves=1,
             cache=self.scratch,
             runs=self.scratch,
             releases=self.scratch,

@@ -41,7 +41,7 @@ def integrity(root: Path) -> list[str]:
 def completeness(root: Path) -> list[str]:
     """Everything that the definition requires has its evidence here."""
     needed = {name for row in openness.ROWS if row.importance == "must" for name in row.evidence.split()}
-    needed |= {"openness.json", "generation_config.json", "CITATION.cff", "provenance/facts.json"}
+    needed |= {"openness.json", "generation_config.json", "CITATION.cff", "provenance/facts.json", "report.html"}
     paths = _paths(root)
     return [f"{name}: missing" for name in sorted(needed) if not openness.files(name, paths)]
 

@@ -79,6 +79,8 @@ are by bootstrap over documents.
 
 {rows(("score", "value", "interval", "unit", "method"), scores)}
 
+{_minimal_pairs(release)}
+
 ## How it was made
 
 {rows(("what", "how"), made)}
@@ -130,7 +132,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("{name}")
 model = AutoModelForCausalLM.from_pretrained("{name}")
-prompt = tokenizer("The ", return_tensors="pt")
+prompt = tokenizer("<|endoftext|>The ", return_tensors="pt")  # the mark stands before every text
 print(tokenizer.decode(model.generate(**prompt, max_new_tokens=50)[0]))
 ```
 
@@ -168,6 +170,27 @@ def citation(release: Path) -> bytes:
         "abstract": about["description"].strip(),
     }
     return yaml(entry).encode()
+
+
+def _minimal_pairs(release: Path) -> str:
+    """The table of minimal pairs, a row for each set and then for each of its phenomena; or that there are none."""
+    sets = record(release, "evaluation/minimal_pairs.json")
+    named = [
+        (name, score)
+        for of, found in sorted(sets.items())
+        for name, score in [(f"**{of}**, all", found), *sorted(found["groups"].items())]
+    ]
+    body = (
+        (name.replace("_", " "), score["value"], _interval(score), score["pairs"], score["ties"], score["byte_4gram"])
+        for name, score in named
+    )
+    told = ", ".join(f"`{name}` is {found['purl']}" for name, found in sorted(sets.items()))
+    if not sets:
+        return "No minimal pairs were used."
+    return f"""Minimal pairs: how often the model finds the good one of two sentences, which differ by one change, more
+probable. A guess would be right in half of them; a tie counts as wrong; intervals are Wilson's. Of the sets, {told}.
+
+{rows(("pairs", "value", "interval", "pairs", "ties", "byte 4-grams"), body)}"""
 
 
 def _interval(score: Mapping[str, Any]) -> str:

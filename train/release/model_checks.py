@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from train.artifact import digest, file_digest, product_digest
+from train.artifact import file_digest, product_digest
 from train.config import build, plain
 from train.data.benchmarks import BenchmarksConfig
 from train.data.documents import DocumentsConfig
@@ -91,7 +91,7 @@ def checkpoints(release: Release) -> list[str]:
     """A checkpoint stands at every step that the config says; each loads, belongs to this run, and is finite."""
     steps: list[int] = []
     owner = {
-        "config": digest({name: release.config[name] for name in ("model", "training")}),
+        "config": {name: release.config[name] for name in ("model", "training")},
         "data": product_digest(release.views["tokens"]),
     }
     problems = []

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from train.artifact import digest, file_digest, read_json
 
-WITNESSES = "logs/"  # what is true of one run only, and enters no digest of a product
+WITNESSES = ("logs/", "report.html")  # what is true of one run only, and enters no digest of a product
 
 
 @dataclass(frozen=True)

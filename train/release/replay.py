@@ -116,7 +116,7 @@ def retrain(release: Path, segment: Segment, out: Path, machine: Machine, enviro
     seconds = time.monotonic() - began
     log.close()
     moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
-    owner = {"config": digest(plain(config)), "data": product_digest(files.views["tokens"])}
+    owner = {"config": plain(config), "data": product_digest(files.views["tokens"])}
     save(out / "reached", Checkpoint(segment.end, weights_of(model), moments), owner)
     ran = {**environment, **stack(machine)}
     write_json(out / RUN, {"tokens": file_digest(tokens / "train.npy"), "environment": ran, "seconds": seconds})

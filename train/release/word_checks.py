@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from train.data.redaction import secrets as find_secrets
+from train.release import bundle, openness
 from train.release import mof as framework
-from train.release import openness
 from train.release.contents import Release
 
 PLACEHOLDER = re.compile(r"\b(TODO|TBD|FIXME|XXX|CHANGEME)\b|\[More Information Needed\]|[Ll]orem ipsum")
@@ -55,6 +55,12 @@ def osaid(release: Release) -> list[str]:
     return problems
 
 
+def report(release: Release) -> list[str]:
+    """The page for people shows what the records say. It is no product, but it is what most people read."""
+    made = bundle.report(release.path, release.json("MANIFEST.json")["identity"])
+    return [] if made == release.bytes("report.html") else ["report.html: not what its records give"]
+
+
 def placeholders(release: Release) -> list[str]:
     """Nobody left a blank to be filled in later. Indented blocks are skipped: there the model or a source speaks."""
     problems = []
@@ -67,7 +73,7 @@ def placeholders(release: Release) -> list[str]:
 
 def machine_paths(release: Release) -> list[str]:
     """No record holds a path of the machine that it was made on. Texts of sources and samples are not records."""
-    skipped = ("code/", "evaluation/samples.json", "tokenizer.json", openness.WITNESSES)
+    skipped = ("code/", "evaluation/samples.json", "tokenizer.json", *openness.WITNESSES)
     records = [p for p in release.paths if p.endswith((".json", ".toml", ".cff")) and not p.startswith(skipped)]
     problems = []
     for path in [*records, "code/config.json", "code/overrides.json"]:

@@ -1,13 +1,14 @@
 """Checkpoints: everything that training needs to go on, in safetensors and JSON, whole or not there.
 
-The complete state of a run is: the weights, the optimizer's moments, and the number of the next step. The data order
-is a pure function of seed and step, the schedule of the step, and no random number is drawn after the weights are
-initialised, so there is no generator state to keep. `state.json` also holds the digests of the tensors' files and of
-the config and data they belong to.
+The complete state of a run is: the weights, the optimizer's moments (`first` and `second` of AdamW, `momentum` of
+Muon), and the number of steps taken. The data order is a pure function of seed and step, the schedule of the step, and
+no random number is drawn after the weights are initialised, so there is no generator state to keep. `state.json` also
+holds the digests of the tensors' files, and what they belong to: the config, and the digest of the data.
 """
 
 import os
 import shutil
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,20 @@ from train.config import UserError
 WEIGHTS, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
 
+class ForeignError(UserError):
+    """A checkpoint is whole, but of another training."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     step: int  # steps taken
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
+
+    def copy(self) -> "Checkpoint":
+        """What training that goes on cannot change any more, in the processor's memory."""
+        weights, optimizer = ({n: t.to("cpu", copy=True) for n, t in x.items()} for x in (self.weights, self.optimizer))
+        return Checkpoint(self.step, weights, optimizer)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -47,7 +57,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: cannot be read as safetensors ({error})") from None
 
 
-def save(directory: Path, checkpoint: Checkpoint, belongs_to: dict[str, str]) -> None:
+def save(directory: Path, checkpoint: Checkpoint, belongs_to: dict[str, Any]) -> None:
     """Write `checkpoint` to `directory`: built aside, every file fsynced, then renamed."""
     aside = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
@@ -61,11 +71,23 @@ def save(directory: Path, checkpoint: Checkpoint, belongs_to: dict[str, str]) ->
     sync_directory(directory.parent)
 
 
-def load(directory: Path, belongs_to: dict[str, str] | None = None) -> Checkpoint:
+def thin(directory: Path, keep: int) -> None:
+    """Remove all but the newest `keep` checkpoints in `directory`."""
+    for old in sorted(directory.glob("step-*"))[:-keep]:
+        shutil.rmtree(old)
+
+
+def settle(saving: list[Future[None]], *, wait: bool) -> None:
+    """Raise what went wrong where a checkpoint was written in the background; with `wait`, after all are written."""
+    while saving and (wait or saving[0].done()):
+        saving.pop(0).result()
+
+
+def load(directory: Path, belongs_to: dict[str, Any] | None = None) -> Checkpoint:
     """Read the checkpoint in `directory`, checking its digests.
 
-    Raises UserError when a file is missing, torn or changed, or when the checkpoint belongs to another config or
-    other data than `belongs_to`.
+    Raises UserError when a file is missing, torn or changed, and ForeignError, naming the field, when the checkpoint
+    belongs to another config or other data than `belongs_to`.
     """
     state: dict[str, Any] = read_json(directory / STATE)
     try:
@@ -75,20 +97,31 @@ def load(directory: Path, belongs_to: dict[str, str] | None = None) -> Checkpoin
     for name in (WEIGHTS, OPTIMIZER):
         if not (directory / name).is_file() or file_digest(directory / name) != files.get(name):
             raise UserError(f"{directory / name}: missing, or changed since it was saved")
-    for name, expected in (belongs_to or {}).items():
-        if owner.get(name) != expected:
-            raise UserError(f"{directory}: made with another {name} ({owner.get(name)}, now {expected})")
+    if belongs_to is not None and owner != belongs_to:
+        raise ForeignError(
+            f"{directory}: belongs to another training ({difference(owner, belongs_to)}); go on with that one, or "
+            "remove the checkpoint"
+        )
     return Checkpoint(step, read_tensors(directory / WEIGHTS), read_tensors(directory / OPTIMIZER))
 
 
-def newest(directories: list[Path], belongs_to: dict[str, str]) -> tuple[Checkpoint | None, list[str]]:
-    """The whole checkpoint with the most steps among `directories`, and a line for each one passed over."""
-    skipped: list[str] = []
+def difference(there: Any, here: Any, path: str = "") -> str:
+    """The dotted path of the first field in which two nested mappings differ, with both values."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for name in sorted(there.keys() | here.keys()):
+            if there.get(name) != here.get(name):
+                return difference(there.get(name), here.get(name), f"{path}.{name}" if path else name)
+    return f"{path} is {there!r} there and {here!r} here"
+
+
+def newest(directories: list[Path], belongs_to: dict[str, Any]) -> tuple[Checkpoint | None, list[UserError]]:
+    """The whole checkpoint with the most steps among `directories`, and why each one was passed over."""
+    skipped: list[UserError] = []
     for directory in sorted(directories, key=lambda d: d.name, reverse=True):
         try:
             return load(directory, belongs_to), skipped
         except UserError as error:
-            skipped.append(str(error))
+            skipped.append(error)
     return None, skipped
 
 

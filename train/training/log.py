@@ -1,13 +1,13 @@
-"""What a run shows and keeps of itself: JSON lines on disk, a bar or plain lines, and wandb, from the same records."""
+"""What a run shows and keeps of itself: JSON lines on disk, a display, and wandb, all from the same records."""
 
 import json
-import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tqdm import tqdm
-
+from train.model import Transformer
+from train.training.display import Display, peak
 from train.training.resources import Energy, peaks
 from train.world import Machine
 
@@ -26,20 +26,24 @@ class Log:
         kept = [line for line in _lines(path) if json.loads(line)["step"] <= start]
         path.write_text("".join(f"{line}\n" for line in kept))
         self.file = path.open("a")
-        self.steps = steps
-        self.started, self.shown = time.monotonic(), time.monotonic()
         self.start = self.step = start
         self.near_boundary = 0
-        self.energy, self.metered = Energy(), time.monotonic()
+        self.energy, self.began = Energy(), time.monotonic()
+        self.metered = self.began
         self.resources = path.with_name("resources.jsonl")
-        self.plain = machine.progress == "plain" or (machine.progress == "auto" and not sys.stderr.isatty())
-        self.bar = tqdm(
-            total=steps, initial=start, desc="  train", unit="step", disable=self.plain or machine.progress == "none"
-        )
-        self.wandb = _wandb(machine.wandb, path.parent, settings)
+        self.display = Display(machine, start, steps)
+        self.at_peak: float | None = None  # tokens a second
+        self.wandb: Any = None
+        self._track(lambda: self._start_wandb(machine.wandb, path.parent, settings))
+
+    def compare_with_peak(self, model: Transformer) -> None:
+        """From now on records hold `mfu`: the model's operations as a share of those that this machine can do."""
+        self.at_peak = peak(model.lm_head.weight) / model.flops_per_token()
 
     def record(self, record: dict[str, Any]) -> None:
-        """Keep one step's record and show it; a line every ten seconds where there is no terminal."""
+        """Keep one step's record and show it."""
+        if self.at_peak is not None:
+            record["mfu"] = round(record["tokens_per_second"] / self.at_peak, 4)
         self.file.write(json.dumps(record) + "\n")
         self.file.flush()
         self.step = record["step"]
@@ -47,35 +51,44 @@ class Log:
         if time.monotonic() - self.metered >= METERS_EVERY:
             self.metered = time.monotonic()
             self.energy.read()
-        shown = {"loss": f"{record['loss']:.3f}", "tok/s": f"{record['tokens_per_second']:.0f}"}
-        if "held_out_loss" in record:
-            shown["held-out"] = f"{record['held_out_loss']:.3f}"
-        self.bar.set_postfix(shown, refresh=False)
-        self.bar.update()
-        last = record["step"] == self.steps
-        if self.plain and (last or "held_out_loss" in record or time.monotonic() - self.shown >= 10):
-            self.shown = time.monotonic()
-            pace = (self.shown - self.started) / (record["step"] - self.start)
-            left = round(pace * (self.steps - record["step"]))
-            numbers = ", ".join(f"{name} {value}" for name, value in shown.items())
-            print(f"  step {record['step']}/{self.steps}: {numbers}, {left} s left", file=sys.stderr, flush=True)
-        if self.wandb is not None:
-            self.wandb.log(record, step=record["step"])
+        self.display.show(record)
+        self._track(lambda: self.wandb and self.wandb.log(record, step=record["step"]))
 
     def note(self, message: str) -> None:
         """Say something beside the progress."""
-        tqdm.write(f"  {message}", file=sys.stderr)
+        self.display.note(message)
+
+    def products(self, digests: Mapping[str, str]) -> None:
+        """Let wandb know the SHA-256 of what came out, by path."""
+        self._track(lambda: self.wandb and self.wandb.summary.update({"products": dict(digests)}))
 
     def close(self) -> None:
         """End the log and say what it took."""
-        took = {"from_step": self.start, "to_step": self.step, "seconds": time.monotonic() - self.started}
+        took = {"from_step": self.start, "to_step": self.step, "seconds": time.monotonic() - self.began}
         took |= {**peaks(), "energy_joules": self.energy.read(), "near_boundary": self.near_boundary}
         with self.resources.open("a") as file:
             file.write(json.dumps(took) + "\n")
-        self.bar.close()
+        self.display.bar.close()
         self.file.close()
-        if self.wandb is not None:
-            self.wandb.finish()
+        self._track(lambda: self.wandb and self.wandb.finish())
+
+    def _start_wandb(
+        self, mode: Literal["disabled", "offline", "online"], home: Path, settings: dict[str, Any]
+    ) -> None:
+        if mode != "disabled":
+            import wandb
+
+            # It neither catches what we print nor waits for somebody to type a password.
+            quiet = wandb.Settings(silent=True, console="off", login_timeout=10)
+            self.wandb = wandb.init(project="pellucid", mode=mode, dir=home, config=settings, settings=quiet)
+
+    def _track(self, what: Callable[[], object]) -> None:
+        """Do something with wandb. Whatever a tracker's failure is, it is no reason to stop training."""
+        try:
+            what()
+        except Exception as error:
+            self.wandb = None
+            self.note(f"wandb does not work ({error}); training goes on without it")
 
 
 def _lines(path: Path) -> list[str]:
@@ -83,15 +96,3 @@ def _lines(path: Path) -> list[str]:
     if not path.exists():
         return []
     return [line for line in path.read_text().split("\n")[:-1] if line]
-
-
-def _wandb(mode: str, directory: Path, settings: dict[str, Any]) -> Any:
-    if mode == "disabled":
-        return None
-    try:
-        import wandb
-
-        return wandb.init(project="pellucid", mode=mode, dir=directory, config=settings)  # type: ignore[arg-type]
-    except Exception as error:  # whatever a tracker's failure is, it is no reason to stop training
-        print(f"  wandb does not work ({error}); training goes on without it", file=sys.stderr)
-        return None

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from train.artifact import digest, product_digest, write_json
+from train.artifact import file_digest, manifest, product_digest, write_json
 from train.config import UserError, plain
 from train.data import tables
 from train.data.batches import ahead, batch_at, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.model import ModelConfig, Transformer, load_weights, weights_of
-from train.training.checkpoint import WEIGHTS, Checkpoint, newest, restore, save, write_tensors
+from train.training.checkpoint import (
+    WEIGHTS,
+    Checkpoint,
+    ForeignError,
+    newest,
+    restore,
+    save,
+    settle,
+    thin,
+    write_tensors,
+)
 from train.training.log import Log
 from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
@@ -60,31 +71,30 @@ class FitConfig:
 def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
     """Train; `out` gets `model.safetensors`, `checkpoints/step-*/` and, as witnesses, the log and the stack.
 
-    Goes on from the newest whole checkpoint in `out`. Of several ranks each takes its share of every batch, and the
-    first writes. Raises UserError when the text is smaller than a batch, when another rank is lost, and, before the
-    update, when loss or gradient is not finite.
+    Goes on from the newest whole checkpoint in `out`. Checkpoints are written while training goes on. Of several ranks
+    each takes its share of every batch, and the first writes. Raises UserError when the text is smaller than a batch
+    or of another vocabulary, when there are only checkpoints of another training, when another rank is lost, and,
+    before the update, when loss or gradient is not finite.
     """
     training, machine = config.training, world.machine
     prepare(machine)
+    _require_vocabulary(inputs["tokens"], inputs["tokenizer"])
     held_out = _tokens(inputs["tokens"], "held_out", config)
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
     model = training.numerics.place(Transformer(config.model, vocabulary, training.seed), machine.device)
     if machine.compile:
         compile_in_place(model.model.layers)
     optimizer = Optimizer(model, training.optimizer, training.numerics)
-    belongs_to = {"config": digest(plain(config)), "data": product_digest(inputs["tokens"])}
+    belongs_to = {"config": plain(config), "data": product_digest(inputs["tokens"])}
 
-    start, skipped = 0, list[str]()
     if world.rank == 0:
         record_stack(out, training.numerics, machine, belongs_to)
         write_json(out / "witness" / "operations.json", operations(model))
-        found, skipped = newest([*out.glob("checkpoints/step-*"), *out.glob("resume/step-*")], belongs_to)
-        if found is not None:
-            load_weights(model, found.weights)
-            restore(optimizer.state, found.optimizer)
-            start = found.step
+    start, skipped = resumed(out, model, optimizer, belongs_to) if world.rank == 0 else (0, [])
+    saving: list[Future[None]] = []
 
     def keep(log: Log, record: dict[str, Any], stop: bool) -> None:
+        settle(saving, wait=False)
         step = record["step"]
         if step % training.evaluate_every == 0 or step == training.steps:
             # Compiling again for so few calls would not pay off.
@@ -92,16 +102,20 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
                 record["held_out_loss"] = held_out_loss(model, held_out, config)
         log.record(record)
         regular = step % training.checkpoint_every == 0 or step == training.steps
-        if regular or stop:
-            moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
+        if regular or stop or (machine.save_every and step % machine.save_every == 0):
+            settle(saving, wait=True)
             directory = out / ("checkpoints" if regular else "resume") / f"step-{step:06d}"
-            save(directory, Checkpoint(step, weights_of(model), moments), belongs_to)
+            copy = Checkpoint(step, weights_of(model), optimizer.state).copy()
+            saving.append(writer.submit(save, directory, copy, belongs_to))
+            saving.append(writer.submit(thin, out / "resume", machine.keep_saves))
 
-    with joined(world, out.name), stop_requests() as asked:
+    with joined(world, out.name), stop_requests() as asked, ThreadPoolExecutor(1) as writer:
         start = follow([*(p.data for p in model.parameters()), *optimizer.state.values()], start, world)
         log = None
         if world.rank == 0:
-            log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, plain(config))
+            settings = {**plain(config), "data": belongs_to["data"]}
+            log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, settings)
+            log.compare_with_peak(model)
             for line in skipped:
                 log.note(f"passed over a checkpoint: {line}")
             if start:
@@ -111,14 +125,36 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             if log is not None:
                 keep(log, record, stop)
             if stop:
+                settle(saving, wait=True)
                 if log is not None:
                     log.close()
                 raise KeyboardInterrupt if asked[:1] == [signal.SIGINT] else SystemExit(128 + signal.SIGTERM)
+        settle(saving, wait=True)
     if log is None:
         return
-    log.close()
     write_tensors(out / WEIGHTS, weights_of(model))
+    made = [out / WEIGHTS, *sorted(out.glob("checkpoints/*/*"))]
+    log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
+    log.close()
     shutil.rmtree(out / "resume", ignore_errors=True)
+
+
+def resumed(
+    out: Path, model: Transformer, optimizer: Optimizer, belongs_to: dict[str, Any]
+) -> tuple[int, list[UserError]]:
+    """Load the newest whole checkpoint in `out`, if there is one; its step, and why others were passed over."""
+    found, skipped = newest([*out.glob("checkpoints/step-*"), *out.glob("resume/step-*")], belongs_to)
+    if found is None:
+        for error in skipped:
+            if isinstance(error, ForeignError):
+                raise error
+        return 0, skipped
+    try:
+        load_weights(model, found.weights)
+        restore(optimizer.state, found.optimizer)
+    except ValueError as error:
+        raise UserError(f"{out}: the checkpoint of step {found.step} does not fit the config: {error}") from None
+    return found.step, skipped
 
 
 def steps(
@@ -218,6 +254,12 @@ def stop_requests() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _require_vocabulary(tokens: Path, tokenizer: Path) -> None:
+    made_by = manifest(tokens)["inputs"]["tokenizer"]["products"]
+    if made_by != product_digest(tokenizer):
+        raise UserError(f"{tokens}: encoded by another tokenizer than {tokenizer}; give the two that belong together")
 
 
 def _tokens(artifact: Path, split: str, config: FitConfig) -> np.ndarray:

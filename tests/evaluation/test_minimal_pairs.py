@@ -1,0 +1,162 @@
+"""Minimal pairs: known costs, ties that are not hidden, intervals that are known, and files as BLiMP has them."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import MACHINE
+
+from train.artifact import digest, write_json
+from train.config import build
+from train.data.benchmarks import BenchmarksConfig, gather
+from train.data.tables import ITEM, SELECTED, write_rows
+from train.data.tokenizer import TokenizerConfig, learn, load
+from train.evaluation.minimal_pairs import judged, score, sentence_bits, summary, wilson
+from train.evaluation.yardsticks import count_grams
+from train.model import ModelConfig, Transformer
+from train.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+WORLD = World(0, 1, MACHINE)
+TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
+TEXTS = ["the cat sat on the mat.", "a cat", "x", "", "the cats sit over the hills and far away, all of them, always."]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    home = tmp_path_factory.mktemp("tokenizer")
+    row = dict.fromkeys(SELECTED.names, "") | {
+        "text": "the cat sat on the mat and the cats sit. " * 9,
+        "split": "train",
+    }
+    write_rows(home / "selected" / "documents" / "part-0000.parquet", [row], SELECTED)
+    learn(TokenizerConfig(262), {"selected": home / "selected"}, home, WORLD)
+    return load(home)
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    return Transformer(TINY, tokenizer.vocabulary, seed=1).double()
+
+
+def naive(model, tokens):
+    """Bits of a sentence after the mark, its end left out, a window of the context at a time."""
+    sequence, bits = [0, *tokens], 0.0
+    for start in range(0, len(tokens), TINY.context):
+        window = sequence[start : start + TINY.context + 1]
+        with torch.no_grad():
+            logits = model(torch.tensor([window[:-1]]))[0]
+        bits += float(torch.nn.functional.cross_entropy(logits, torch.tensor(window[1:]), reduction="sum")) / np.log(2)
+    return bits
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 100])
+def test_a_sentence_costs_the_same_alone_and_beside_others(model, tokenizer, batch):
+    expected = [naive(model, tokens) for tokens in tokenizer.encode(TEXTS)]
+    assert len(tokenizer.encode(TEXTS)[4]) > TINY.context > len(tokenizer.encode(TEXTS)[1])
+    found = sentence_bits(model, tokenizer, TEXTS, batch=batch, world=WORLD)
+    assert found == pytest.approx(expected, abs=6e-4)
+    assert found == [round(bits, 3) for bits in found]
+    assert found == [sentence_bits(model, tokenizer, [text], batch=1, world=WORLD)[0] for text in TEXTS]
+
+
+def items(home, pairs):
+    """An artifact `benchmarks` with one set of these (group, good, bad)."""
+    rows = [
+        {"set": "mine", "group": group, "id": str(number), "text": good, "contrast": bad}
+        for number, (group, good, bad) in enumerate(pairs)
+    ]
+    write_rows(home / "sets" / "mine.parquet", rows, ITEM)
+    (home / "sets.json").write_text(json.dumps([{"name": "mine", "purl": "pkg:generic/mine@3", "licence": "MIT"}]))
+    return home
+
+
+def test_where_all_tokens_cost_the_same_the_shorter_wins_and_equals_tie(tokenizer, tmp_path):
+    flat = Transformer(TINY, tokenizer.vocabulary).double()
+    torch.nn.init.zeros_(flat.model.embed_tokens.weight)
+    benchmarks = items(
+        tmp_path, [("b", "x y", "x y z"), ("b", "x y z", "x y"), ("a", "xyz", "zyx"), ("a", "a text", "")]
+    )
+    pairs = judged(flat, tokenizer, count_grams([b"x y", b"xyz"]), benchmarks, batch=3, world=WORLD)
+    assert len(pairs) == 3  # an item without a contrast is no pair
+    assert pairs[2]["bits"] == [round(3 * np.log2(262), 3)] * 2
+    found = summary(pairs, benchmarks, 0.95)["mine"]
+    assert (found["value"], found["pairs"], found["ties"]) == (round(1 / 3, 6), 3, 1)
+    assert {group: (s["value"], s["ties"]) for group, s in found["groups"].items()} == {"a": (0.0, 1), "b": (0.5, 0)}
+    assert found["byte_4gram"] == round(2 / 3, 6)  # it knows `xyz`, and that `x y` ends there
+    assert (found["purl"], found["licence"]) == ("pkg:generic/mine@3", "MIT")
+    assert found["sha256"] == digest([["0", "x y", "x y z"], ["1", "x y z", "x y"], ["2", "xyz", "zyx"]])
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"),  # of Newcombe 1998, table I, where he has them
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_intervals_are_those_of_the_literature(right, count, low, high):
+    assert wilson(right, count, 0.95) == pytest.approx((low, high), abs=6e-5)
+
+
+def test_where_all_are_right_the_interval_is_no_point():
+    found = score([{"bits": [1.0, 2.0], "byte_4gram": [2.0, 1.0]}] * 20, 0.95)
+    assert (found["value"], found["high"], found["byte_4gram"]) == (1.0, 1.0, 0.0)
+    assert 0.8 < found["low"] < 0.9
+    assert score([{"bits": [1.0, 2.0], "byte_4gram": [2.0, 1.0]}] * 20, 0.99)["low"] < found["low"]
+
+
+def test_files_as_blimp_has_them_and_our_own_set(model, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        {"sentence_good": "The cats sit.", "sentence_bad": "The cats sits.", "UID": "agreement", "pairID": "0"},
+        {"sentence_good": "A cat has sat.", "sentence_bad": "A cat has sit.", "UID": "participle", "pairID": "1"},
+    ]
+    (tmp_path / "blimp").mkdir()
+    (tmp_path / "blimp" / "two.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "blimp" / "LICENSE").write_text("as you like")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "blimp").iterdir()}
+    source = {
+        "kind": "files", "purl": "pkg:generic/blimp@1", "path": "blimp", "licence": "CC-BY-4.0",
+        "licence_files": ["LICENSE"], "attribution": "Warstadt et al.", "language": "en", "include": ["*.jsonl"],
+        "exclude": [], "columns": None, "mirrors": [],
+        "sha256": digest({name: hashlib.sha256(text).hexdigest() for name, text in files.items()}),
+    }  # fmt: skip
+    config = build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 4}, "raw": {"sources": [source]}})
+    gather(config, {}, tmp_path / "out", WORLD)
+    pairs = judged(model, tokenizer, count_grams([b"The cats sit."]), tmp_path / "out", batch=4, world=WORLD)
+    found = summary(pairs, tmp_path / "out", 0.9)
+    assert {name: (s["pairs"], len(s["groups"])) for name, s in found.items()} == {"blimp": (2, 2), "pairs": (48, 12)}
+    assert found["blimp"]["purl"] == "pkg:generic/blimp@1"
+    right = sum(pair["bits"][0] < pair["bits"][1] for pair in pairs if pair["set"] == "pairs")
+    assert found["pairs"]["value"] == round(right / 48, 6)
+
+
+def test_without_pairs_there_is_nothing_to_tell(tmp_path):
+    assert judged(None, load_nothing(), count_grams([b"x"]), tmp_path, batch=1, world=WORLD) == []
+    assert summary([], tmp_path, 0.95) == {}
+
+
+def load_nothing():
+    class Nothing:
+        def encode(self, texts):
+            return []
+
+    return Nothing()
+
+
+def test_several_runs_are_shown_with_their_spread(tmp_path, capsys):
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from run import show_spread
+    finally:
+        sys.path.pop(0)
+    for seed, value in enumerate((1.0, 2.0, 4.5)):
+        write_json(tmp_path / str(seed) / "scores.json", {"bits_per_byte": {"value": value}})
+        write_json(tmp_path / str(seed) / "minimal_pairs.json", {"pairs": {"value": 0.5}})
+    show_spread([tmp_path / str(seed) for seed in range(3)])
+    head, bits, pairs = capsys.readouterr().out.strip().splitlines()
+    assert head.split() == ["spread", "over", "3", "runs", "mean", "sd", "least", "most"]
+    assert bits.split() == ["bits_per_byte", "2.5000", "1.8028", "1.0000", "4.5000"]
+    assert pairs.split() == ["pairs", "0.5000", "0.0000", "0.5000", "0.5000"]

@@ -1,0 +1,185 @@
+"""A project of one's own: baked, filled in, released and verified; and forked again."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from train.artifact import read_json
+from train.data.stories import story
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = """
+    tokenizer.vocabulary=400 model.context=32 training.steps=4 training.batch=2 training.checkpoint_every=2
+    training.evaluate_every=4 evaluation.resamples=20 evaluation.samples.tokens=10 benchmarks.pairs.count=2
+    machine.threads=1 machine.workers=1 machine.cache=cache
+"""
+
+tracked = subprocess.run(["git", "-C", str(ROOT), "ls-files", "pyproject.toml"], capture_output=True, text=True)
+pytestmark = pytest.mark.skipif(not tracked.stdout, reason="only a git checkout can be forked")
+
+
+def command(*line: str, at: Path, status: int = 0) -> str:
+    done = subprocess.run([sys.executable, *line], cwd=at, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def fork(name: str, title: str, destination: Path, *more: str, root: Path = ROOT, status: int = 0) -> str:
+    return command(str(root / "scripts/fork.py"), name, title, str(destination), *more, at=root, status=status)
+
+
+def git(*line: str, at: Path) -> str:
+    identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@localhost"]
+    return subprocess.run(["git", *identity, *line], cwd=at, capture_output=True, text=True, check=True).stdout
+
+
+def put_texts(project: Path, name: str, count: int) -> None:
+    """Texts and their licence, as step 1 of the project's README asks."""
+    (project / name).mkdir()
+    for number in range(count):
+        (project / name / f"{number}.txt").write_text(story(7, number))
+    (project / name / "LICENSE").write_text((ROOT / "LICENSE").read_text())
+
+
+def fill_in(project: Path, name: str) -> None:
+    """Steps 2 and 4: the data config and the card, and nothing else."""
+    config, card = project / f"configs/data/{name}.yaml", project / f"data_cards/{name}.md"
+    card.write_text(card.read_text().replace("TODO: ", "We say: ").replace("TODO", "so"))
+    config.write_text(config.read_text().replace("TODO: who wrote the texts", "Ada and Ruth").replace("TODO", "what"))
+    said = command("scripts/run.py", f"recipe={name}", *SMALL.split(), at=project, status=1)
+    (found,) = re.findall(r"[0-9a-f]{64}", said)
+    config.write_text(config.read_text().replace("sha256: null", f"sha256: {found}"))
+
+
+def run_tests(project: Path, name: str) -> None:
+    """The project's own tests of itself and of what was baked; all of them take as long as ours."""
+    quick = ["tests/test_repo.py", "tests/test_config.py", "-k", f"test_repo or card or {name}"]
+    command("-m", "pytest", "-n", "0", "-p", "no:cacheprovider", *quick, at=project)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A project as it is baked."""
+    destination = tmp_path_factory.mktemp("forked") / "deep" / "our_text"
+    said = fork("our_text", 'Our "own" text', destination, "--authors", "Ada and Ruth")
+    assert str(destination) in said
+    return destination
+
+
+def test_what_is_baked_is_named_and_says_what_it_is_made_from(project):
+    citation = yaml.safe_load((project / "CITATION.cff").read_text())
+    assert citation["authors"] == [{"name": "Ada and Ruth"}] and citation["title"].startswith('Our "own" text')
+    assert citation["references"][0]["title"].startswith(yaml.safe_load((ROOT / "CITATION.cff").read_text())["title"])
+    assert (project / "README.md").read_text().startswith('# Our "own" text\n')
+    assert "Copyright " in (project / "NOTICE").read_text() and "The Pellucid" in (project / "NOTICE").read_text()
+    assert 'name = "our_text"' in (project / "pyproject.toml").read_text()
+    assert set(yaml.safe_load((project / ".github/workflows/check.yml").read_text())["jobs"]) == {"check"}
+    assert re.search(r"commit ([0-9a-f]{40}|none)", (project / "UPGRADE.md").read_text())
+    same = [name for name in git("ls-files", "train", "scripts", "tests", at=ROOT).split() if (ROOT / name).is_file()]
+    assert same and all((project / name).read_bytes() == (ROOT / name).read_bytes() for name in same)
+    assert os.access(project / ".ci/run", os.X_OK)
+    assert set(git("ls-files", at=ROOT).split()) <= set(git("ls-files", at=project).split())
+
+
+def test_a_project_gets_to_a_verified_release_by_its_data_config_and_card_alone(tmp_path):
+    project = tmp_path / "our_text"
+    fork("our_text", "Our text", project)
+    put_texts(project, "our_text", 150)
+    card = (project / "data_cards/our_text.md").read_text()
+    fill_in(project, "our_text")
+    filled = (project / "data_cards/our_text.md").read_text()
+    (project / "data_cards/our_text.md").write_text(card)
+    said = command("scripts/run.py", "recipe=our_text", *SMALL.split(), at=project, status=1)
+    assert "placeholders: data/README.md: 'TODO'" in said and not (project / "releases").exists()
+    (project / "data_cards/our_text.md").write_text(filled)
+    said = command("scripts/run.py", "recipe=our_text", *SMALL.split(), at=project)
+    assert "verify     holds (every check)" in said and "OSAID 1.0: complete" in said
+    release = project / "releases/our_text-0.1.0"
+    about = read_json(release / "code/config.json")["release"]
+    assert about["title"] == "Our text" and about["authors"] == ["The Our text maintainers"]
+    assert {statement["name"] for statement in about["statements"]} == {"The Our text maintainers"}
+    assert (release / "README.md").read_text().count("Our text 0.1.0") and (release / "code/NOTICE").is_file()
+    changed = git("diff", "--name-only", at=project).split()  # since it was baked
+    assert changed == ["configs/data/our_text.yaml", "data_cards/our_text.md"]
+    run_tests(project, "our_text")
+
+
+def test_a_fork_of_a_fork_is_a_project_too(project, tmp_path):
+    second = tmp_path / "second"
+    fork("second", "Second", second, root=project)
+    assert (second / "configs/data/our_text.yaml").is_file()  # what it was made from comes along
+    assert 'Made from Our "own" text 0.1.0, commit none' in (second / "CHANGELOG.md").read_text()
+    notice = (second / "NOTICE").read_text()
+    assert notice.index("Second") < notice.index('Our "own" text') < notice.index("Pellucid")
+    put_texts(second, "second", 40)
+    fill_in(second, "second")
+    assert "documents  made" in command("scripts/run.py", "recipe=second", "until=documents", *SMALL.split(), at=second)
+    run_tests(second, "second")
+
+
+def test_later_changes_are_taken_over_as_the_note_says(project, tmp_path):
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    git("clone", "--quiet", "--no-hardlinks", str(ROOT), str(theirs), at=tmp_path)
+    for name in git("ls-files", at=ROOT).split():  # with what is not committed here
+        if (ROOT / name).is_file():
+            (theirs / name).parent.mkdir(parents=True, exist_ok=True)
+            (theirs / name).write_bytes((ROOT / name).read_bytes())
+    git("add", "--all", at=theirs)
+    git("commit", "--quiet", "--allow-empty", "-m", "as it was forked", at=theirs)
+    fork("ours", "Ours", ours, root=theirs)
+    note = (ours / "UPGRADE.md").read_text()
+    (commit,) = re.findall(r"commit ([0-9a-f]{40})\.", note)
+    (theirs / "train/model.py").write_text((theirs / "train/model.py").read_text() + "\n# later\n")
+    git("commit", "--quiet", "--all", "-m", "later", at=theirs)
+    (ours / "train/model.py").write_text("# ours\n" + (ours / "train/model.py").read_text())
+    git("add", "--all", at=ours)
+    diff, apply = re.findall(r"^    (git .*)$", note, re.M)
+    line = diff.replace("THEIRS", str(theirs)).replace("COMMIT", commit)
+    subprocess.run(f"{line} && {apply}", shell=True, cwd=ours, check=True, capture_output=True)
+    merged = (ours / "train/model.py").read_text()
+    assert merged.startswith("# ours\n") and merged.endswith("# later\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "says"),
+    [
+        ("Our-Text", "Our text", "NAME: expected 2 to 40 small letters"),
+        ("", "Our text", "NAME: expected"),
+        ("../x", "Our text", "NAME: expected"),
+        ("null", "Our text", "NAME: expected"),
+        ("tiny", "Our text", "NAME: 'tiny' is taken by configs/recipe/tiny.yaml"),
+        ("my_text", "Our text", "taken by configs/data/my_text.yaml"),
+        ("our_text", " ", "TITLE: expected a line"),
+        ("our_text", "two\nlines", "TITLE: expected a line"),
+        ("our_text", "${oc.env:HOME}", "TITLE: expected a line"),
+        ("our_text", "TODO", "TITLE: expected a line"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(name, title, says, tmp_path):
+    said = fork(name, title, tmp_path / "new", status=1)
+    assert said.startswith("error: ") and says in said and said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_free_is_refused(tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("x")
+    assert "is there and not empty" in fork("our_text", "Our text", tmp_path / "full", status=1)
+    assert "beside this checkout" in fork("our_text", "Our text", ROOT / "inside", status=1)
+    assert "beside this checkout" in fork("our_text", "Our text", ROOT, status=1)
+    assert json.dumps([path.name for path in tmp_path.iterdir()]) == '["full"]'
+
+
+def test_without_git_there_is_nothing_to_fork_from(tmp_path):
+    for name in ("scripts/fork.py", "CITATION.cff", "train/config.py", "train/terminal.py", "train/__init__.py"):
+        (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "code" / name).write_bytes((ROOT / name).read_bytes())
+    said = fork("our_text", "Our text", tmp_path / "new", root=tmp_path / "code", status=1)
+    assert "not a git checkout" in said and not (tmp_path / "new").exists()

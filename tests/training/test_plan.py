@@ -1,0 +1,184 @@
+"""The dial: presets follow the rules, numbers follow the model, and what cannot fit is refused with what would."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import MACHINE
+
+from train.config import UserError, build
+from train.model import ModelConfig, Transformer
+from train.training import plan
+from train.training.loop import FitConfig, TrainingConfig
+from train.training.optimizer import Optimizer
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ModelConfig(3, 24, 4, 2, 10, 52, 16, 10000.0, 1e-6, True, 0.02, True)
+MUON = yaml.safe_load((ROOT / "configs/training/muon.yaml").read_text())
+FIT = FitConfig(MODEL, build(TrainingConfig, {**MUON, "steps": 7, "batch": 6, "checkpoint_every": 3}))
+VOCABULARY = 300
+
+
+@pytest.mark.parametrize(("name", "layers"), plan.PRESETS.items())
+def test_each_size_stands_in_its_file_as_the_rules_give_it(name, layers):
+    text = (ROOT / "configs/model" / f"{name}.yaml").read_text()
+    found = plan.preset(layers)
+    assert yaml.safe_load(text) == found and text.startswith("# @package _global_\n")
+    model = build(ModelConfig, found["model"])
+    weights = sum(out * into * number for (out, into), number in plan.shapes(model).items())
+    seen = found["training"]["steps"] * found["training"]["batch"] * model.context
+    assert seen / weights == pytest.approx(20, rel=0.01)  # Hoffmann et al.
+    assert f"{weights / 1e6:,.1f} million" in text
+    assert float(name[:-1]) * {"m": 1e6, "b": 1e9}[name[-1]] == pytest.approx(weights, rel=0.35)
+
+
+def test_sizes_grow_and_learning_rates_fall():
+    found = [plan.preset(layers) for layers in plan.PRESETS.values()]
+    widths = [each["model"]["width"] for each in found]
+    rates = [each["training"]["optimizer"]["learning_rate"] for each in found]
+    assert widths == sorted(set(widths)) and rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+def test_numbers_are_those_of_the_model_itself(tied, name):
+    training = dataclasses.replace(FIT.training, optimizer=dataclasses.replace(FIT.training.optimizer, name=name))
+    fit = FitConfig(dataclasses.replace(MODEL, tied_embeddings=tied), training)
+    model = Transformer(fit.model, VOCABULARY)
+    optimizer = Optimizer(model, training.optimizer, training.numerics)
+    found = plan.needs(fit, VOCABULARY, 2)
+    assert found.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert found.tokens == 7 * 6 * 16 and found.flops == found.tokens * model.flops_per_token()
+    state = sum(4 * tensor.numel() for tensor in optimizer.state.values())
+    assert (found.weights, found.checkpoint, found.checkpoints) == (
+        4 * found.parameters, 4 * found.parameters + state, 3,
+    )  # fmt: skip
+    assert found.disk == 3 * (found.weights + 3 * found.checkpoint)
+
+
+def test_smaller_slices_take_less_memory_and_float64_more():
+    portable = plan.needs(FIT, VOCABULARY, 1).memory
+    assert plan.needs(FIT, VOCABULARY, 6).memory < portable
+    numerics = dataclasses.replace(FIT.training.numerics, contract="pinned")
+    pinned = FitConfig(MODEL, dataclasses.replace(FIT.training, numerics=numerics))
+    assert plan.needs(pinned, VOCABULARY, 1).memory < portable
+
+
+def test_memory_is_about_what_a_step_takes():
+    """In a process of its own, whose peak is read; large enough for the model to count."""
+    script = f"""
+import resource, sys
+sys.path.insert(0, {str(ROOT)!r})
+import numpy as np, torch, yaml
+from train.config import build
+from train.model import ModelConfig, Transformer
+from train.training import plan
+from train.training.loop import FitConfig, TrainingConfig, gradients
+from train.training.optimizer import Optimizer
+torch.set_num_threads(1)
+found = plan.preset(6)
+training = yaml.safe_load(open({str(ROOT / "configs/training/muon.yaml")!r}))
+fit = FitConfig(build(ModelConfig, found["model"]), build(TrainingConfig, {{**training, "steps": 2, "batch": 2}}))
+model = Transformer(fit.model, 512).double()
+optimizer = Optimizer(model, fit.training.optimizer, fit.training.numerics)
+gradients(model, np.zeros((2, fit.model.context + 1), int), 1)
+optimizer.step(0, 2, optimizer.gradient_norm())
+print(plan.needs(fit, 512, 1).memory, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    told, peak = map(int, done.stdout.split())
+    assert 0.7 < told / peak < 1.4, (told, peak)
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_what_would(monkeypatch):
+    large = FitConfig(build(ModelConfig, plan.preset(12)["model"]), dataclasses.replace(FIT.training, batch=64))
+    whole = plan.needs(large, VOCABULARY, 1).memory
+    monkeypatch.setattr(plan, "memory_of", lambda machine: whole - 1)
+    with pytest.raises(UserError, match=r"takes about .* GiB of memory .* machine.micro_batches=2 would take"):
+        plan.refuse(large, VOCABULARY, MACHINE)
+    monkeypatch.setattr(plan, "memory_of", lambda machine: 1 << 30)
+    with pytest.raises(UserError, match=r"model=10m with machine.micro_batches=128 would take \d+"):
+        plan.refuse(large, VOCABULARY, MACHINE)
+    monkeypatch.setattr(plan, "memory_of", lambda machine: 1000)
+    with pytest.raises(UserError, match="no size that this pipeline knows would fit"):
+        plan.refuse(large, VOCABULARY, MACHINE)
+    monkeypatch.setattr(plan, "memory_of", lambda machine: whole)
+    plan.refuse(large, VOCABULARY, MACHINE)
+
+
+def test_what_does_not_fit_on_the_disk_is_refused_with_what_would(monkeypatch):
+    found = plan.needs(FIT, VOCABULARY, 1)
+    monkeypatch.setattr(plan, "memory_of", lambda machine: 1 << 40)
+    monkeypatch.setattr(plan, "disk_of", lambda machine: found.disk - 1)
+    with pytest.raises(UserError, match=r"training\.checkpoint_every=4 would keep 2"):
+        plan.refuse(FIT, VOCABULARY, MACHINE)
+    monkeypatch.setattr(plan, "disk_of", lambda machine: found.disk)
+    plan.refuse(FIT, VOCABULARY, MACHINE)
+
+
+def test_a_large_model_is_tried_in_part(monkeypatch):
+    tried = []
+
+    class Small(Transformer):
+        def __init__(self, config, vocabulary):
+            tried.append((config.layers, config.width))
+            super().__init__(config, vocabulary)
+
+    monkeypatch.setattr(plan, "Transformer", Small)
+    monkeypatch.setattr(plan, "TRIAL", plan.needs(FIT, VOCABULARY, 1).flops / 7 / 6 * 0.7)  # 0.7 of a sequence
+    assert plan.seconds_a_step(FIT, VOCABULARY, MACHINE, 0) > 0
+    assert tried == [(2, 24)]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 << 19, "1.5 MiB"), (5 << 50, "5120.0 TiB")]
+)
+def test_bytes_for_people(number, text):
+    assert plan.bytes_shown(number) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "5 seconds"), (119, "119 seconds"), (7200, "2.0 hours"), (1e6, "11.6 days")]
+)
+def test_times_for_people(seconds, text):
+    assert plan.duration(seconds) == text
+
+
+def dry_run(*overrides: str, at: Path, status: int = 0) -> str:
+    line = [sys.executable, str(ROOT / "scripts/run.py"), "--dry-run", "--seconds=0.1", "machine.threads=1", *overrides]
+    done = subprocess.run(line, cwd=at, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path):
+    said = dry_run("recipe=tiny", at=tmp_path)
+    assert re.search(r"^raw +to make +runs/raw-[0-9a-f]{8}$", said, re.M)
+    for word in ("parameters", "tokens", "FLOPs", "memory", "time", "disk", "release", "passes"):
+        assert re.search(rf"^{word} +\S", said, re.M), said
+    assert "tokens     204,800 in 200 steps" in said and "not known before `tokens`" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_of_what_fits_nowhere_is_one_line_and_status_1(tmp_path):
+    said = dry_run("recipe=tiny", "model.layers=100000", "model.width=8192", at=tmp_path, status=1)
+    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert "TiB of memory" in line and "model=" in line and "Traceback" not in said
+
+
+def test_the_dial_sets_model_and_training_and_a_recipe_has_the_last_word():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from run import compose
+    finally:
+        sys.path.pop(0)
+    found = compose(["model=10m"])
+    assert found["model"]["layers"] == 6 and found["training"]["steps"] == plan.preset(6)["training"]["steps"]
+    assert found["training"]["optimizer"]["momentum"] == MUON["optimizer"]["momentum"]
+    assert compose(["recipe=tiny", "model=10m"])["training"]["steps"] == 200
+    assert json.dumps(found["model"], sort_keys=True) == json.dumps(plan.preset(6)["model"], sort_keys=True)

@@ -1,0 +1,239 @@
+"""Before anything runs: the rules that size a model by one number, and what a run will take here.
+
+The dial is the number of layers; `configs/model/<size>.yaml` holds what `preset` makes of it, so that a config stays
+complete and readable. The rules:
+
+* shape: 64 of width and one head of width 64 a layer, feed-forward 8/3 as wide (Shazeer 2020). Kaplan et al. 2020
+  (arXiv 2001.08361) found that loss hardly depends on a shape anywhere near this one, but on its weights.
+* context: the next power of two from the width on, 2048 at most.
+* tokens: 20 a weight (Hoffmann et al. 2022, arXiv 2203.15556).
+* batch and learning rate by compute C in floating-point operations: 0.292 C^0.3271 tokens, 0.3118 C^-0.125 (Bi et al.
+  2024, arXiv 2401.02954). At the compute of the reference recipe this gives 0.0086; sweeps found 0.008.
+* Muon's learning rate is 2.5 times that, as those sweeps found; its update has AdamW's size at any width, so that one
+  rate does for both (Liu et al. 2025, arXiv 2502.16982).
+
+Weights are those of the layers, without embeddings. The rules were found on larger vocabularies and other text: they
+are where a sweep begins, not where it ends.
+"""
+
+import math
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from train.config import UserError
+from train.model import ModelConfig, Transformer
+from train.training.loop import FitConfig, gradients
+from train.training.numerics import prepare
+from train.training.optimizer import Optimizer
+from train.world import Machine
+
+PRESETS = {"1m": 3, "3m": 4, "10m": 6, "25m": 8, "85m": 12, "200m": 16, "400m": 20, "1b": 28}  # name -> layers
+COPIES = 3  # of weights and checkpoints: in the artifact, in the packed release, and where it is placed
+LIBRARIES = 450 << 20  # bytes of memory that torch and the rest take before there is a model
+TRIAL = 3e11  # floating-point operations of one try, at most
+
+
+def preset(layers: int) -> dict[str, Any]:
+    """What `configs/model/<size>.yaml` holds: all of `model`, and of `training` what size decides."""
+    width, hidden = 64 * layers, 64 * math.ceil(8 * layers / 3)
+    context = min(2048, 2 ** math.ceil(math.log2(width)))
+    weights = layers * width * (4 * width + 3 * hidden)
+    tokens = 20 * weights
+    compute = 6 * weights * tokens
+    batch = 2 ** round(math.log2(0.292 * compute**0.3271 / context))
+    steps, rate = round(tokens / batch / context), 0.3118 * compute**-0.125
+    shape = {"layers": layers, "width": width, "heads": layers, "kv_heads": layers, "head_width": 64, "hidden": hidden}
+    rest = {"rope_theta": 10000.0, "norm_epsilon": 1e-6, "tied_embeddings": True, "init_std": 0.02}
+    rates = {"learning_rate": float(f"{rate:.2g}"), "matrix_learning_rate": float(f"{2.5 * rate:.2g}")}
+    return {
+        "model": {**shape, "context": context, **rest, "zero_residual": True},
+        "training": {
+            "steps": steps,
+            "batch": batch,
+            "checkpoint_every": math.ceil(steps / 4),
+            "evaluate_every": math.ceil(steps / 10),
+            "optimizer": {**rates, "warmup_steps": max(20, steps // 100)},
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run takes, in numbers that follow from its config."""
+
+    parameters: int
+    tokens: int  # that training sees
+    flops: int
+    memory: int  # bytes at the peak of a step, about
+    weights: int  # bytes of the file
+    checkpoint: int  # bytes of one
+    checkpoints: int
+    disk: int  # bytes of weights and checkpoints, wherever they are kept; data comes on top
+
+
+def shapes(model: ModelConfig) -> Counter[tuple[int, int]]:
+    """How many matrices of each shape [out, in] the layers hold."""
+    queries, keys = model.heads * model.head_width, model.kv_heads * model.head_width
+    counted: Counter[tuple[int, int]] = Counter()
+    for out, into, number in (
+        (queries, model.width, 1),
+        (keys, model.width, 2),
+        (model.width, queries, 1),
+        (model.hidden, model.width, 2),
+        (model.width, model.hidden, 1),
+    ):
+        counted[out, into] += number * model.layers
+    return counted
+
+
+def needs(config: FitConfig, vocabulary: int, micro_batches: int) -> Needs:
+    """What training as `config` says takes, in slices of the batch as `micro_batches` says.
+
+    Memory: weights and gradients in the precision of the numerics, the optimizer's state in float32; and the larger of
+    what forward keeps for backward (some 8 widths, 11 of attention and 4 of the feed-forward block a token and layer)
+    and what the optimizer holds for a moment (gradients in float32; Muon's largest stack three times).
+    """
+    model, training = config.model, config.training
+    counted, inner = shapes(model), model.heads * model.head_width
+    matrices = sum(out * into * number for (out, into), number in counted.items())
+    tables = vocabulary * model.width * (1 if model.tied_embeddings else 2)
+    parameters = matrices + tables + model.width + model.layers * 2 * (model.width + model.head_width)
+    muon = matrices if training.optimizer.name == "muon" else 0
+    state, size = 4 * muon + 8 * (parameters - muon), training.numerics.compute.itemsize
+    sequences = math.ceil(training.batch / micro_batches)
+    kept = sequences * model.context * model.layers * (8 * model.width + 11 * inner + 4 * model.hidden) * size
+    stack = max(out * into * number for (out, into), number in counted.items()) if muon else 0
+    seen = training.steps * training.batch * model.context
+    checkpoints = math.ceil(training.steps / training.checkpoint_every)
+    return Needs(
+        parameters=parameters,
+        tokens=seen,
+        flops=seen * (6 * (matrices + vocabulary * model.width) + 12 * model.layers * inner * model.context),
+        memory=LIBRARIES + 2 * size * parameters + state + max(kept, 4 * parameters + 3 * size * stack),
+        weights=4 * parameters,
+        checkpoint=4 * parameters + state,
+        checkpoints=checkpoints,
+        disk=COPIES * (4 * parameters + checkpoints * (4 * parameters + state)),
+    )
+
+
+def refuse(config: FitConfig, vocabulary: int, machine: Machine) -> None:
+    """UserError when memory or disk do not hold the run; it says what they would hold."""
+    found = needs(config, vocabulary, machine.micro_batches)
+    room, free = memory_of(machine), disk_of(machine)
+    if found.memory > room:
+        raise UserError(
+            f"a step takes about {bytes_shown(found.memory)} of memory with machine.micro_batches="
+            f"{machine.micro_batches}, and {bytes_shown(room)} are free; "
+            + next(less_memory(config, vocabulary, machine, room), "no size that this pipeline knows would fit")
+        )
+    if found.disk > free:
+        fewer = max(1, int((free / COPIES - found.weights) / found.checkpoint))
+        every = math.ceil(config.training.steps / fewer)
+        raise UserError(
+            f"weights and {found.checkpoints} checkpoints take {bytes_shown(found.disk)} of disk, and "
+            f"{bytes_shown(free)} are free; training.checkpoint_every={every} would keep {fewer}, a smaller model= less"
+        )
+
+
+def less_memory(config: FitConfig, vocabulary: int, machine: Machine, room: int) -> Iterator[str]:
+    """What would fit into `room` bytes, the nearest to what was asked for first."""
+    batch = config.training.batch
+    for slices in range(machine.micro_batches + 1, batch + 1):
+        if batch % slices == 0 and (least := needs(config, vocabulary, slices).memory) <= room:
+            yield f"machine.micro_batches={slices} would take {bytes_shown(least)}"
+    for name, layers in reversed(PRESETS.items()):
+        model = replace(config.model, **preset(layers)["model"])
+        training = replace(config.training, batch=preset(layers)["training"]["batch"])
+        least = needs(FitConfig(model, training), vocabulary, training.batch).memory
+        if least <= room:
+            yield f"model={name} with machine.micro_batches={training.batch} would take {bytes_shown(least)}"
+
+
+def memory_of(machine: Machine) -> int:
+    """Bytes of memory that are free where training runs: of the GPU, else of the system or of its container."""
+    if machine.device == "cuda":
+        return torch.cuda.mem_get_info()[0]
+    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    known, limit = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
+    if known.is_file():
+        told = dict(line.split(":") for line in known.read_text().splitlines())
+        free = int(told["MemAvailable"].split()[0]) * 1024
+    return min(free, int(limit.read_text())) if limit.is_file() and limit.read_text().strip().isdigit() else free
+
+
+def disk_of(machine: Machine) -> int:
+    """Bytes of disk that are free where artifacts go, whether or not that folder is there yet."""
+    return shutil.disk_usage(next(path for path in (machine.runs.absolute(), *machine.runs.absolute().parents)
+                                  if path.is_dir())).free  # fmt: skip
+
+
+def seconds_a_step(config: FitConfig, vocabulary: int, machine: Machine, seconds: float) -> float:
+    """How long a step takes here, tried for about `seconds` on random tokens; without torch's compiler.
+
+    Tried is the model itself on a slice of the batch; where one such try would take too long, with fewer sequences and
+    then fewer layers, in proportion to the operations that they take.
+    """
+    prepare(machine)
+    model, training = config.model, config.training
+    total = needs(config, vocabulary, 1)
+    sequences = math.ceil(training.batch / machine.micro_batches)
+    a_layer_less = total.flops / training.steps / training.batch
+    sequences = max(1, min(sequences, int(TRIAL / a_layer_less)))
+    layers = max(1, min(model.layers, int(model.layers * TRIAL / a_layer_less)))
+    tried = FitConfig(replace(model, layers=layers), replace(training, batch=sequences))
+    small = needs(tried, vocabulary, 1)
+    trial = Transformer(tried.model, vocabulary).to(machine.device, training.numerics.compute)
+    optimizer = Optimizer(trial, training.optimizer, training.numerics)
+    batch = np.random.default_rng(0).integers(0, vocabulary, (sequences, model.context + 1))
+    gradients(trial, batch, 1)  # the first is slow: memory is asked for
+    began, tries = time.monotonic(), 0
+    while not tries or time.monotonic() - began < seconds:
+        gradients(trial, batch, 1)
+        tries += 1
+    once = (time.monotonic() - began) / tries
+    began = time.monotonic()
+    optimizer.step(0, training.steps, optimizer.gradient_norm())
+    update = (time.monotonic() - began) * total.parameters / small.parameters
+    return once * total.flops / small.flops + update
+
+
+def bytes_shown(number: int) -> str:
+    """A number of bytes for people."""
+    power = min(4, max(0, math.ceil(math.log2(number + 1) / 10) - 1))
+    return f"{number / 1024**power:.{0 if not power else 1}f} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+
+
+def plan(config: FitConfig, vocabulary: int, machine: Machine, seconds: float) -> list[str]:
+    """The plan of training, a line a fact; UserError when it does not fit here."""
+    refuse(config, vocabulary, machine)
+    found = needs(config, vocabulary, machine.micro_batches)
+    step = seconds_a_step(config, vocabulary, machine, seconds)
+    return [
+        f"parameters {found.parameters:,}",
+        f"tokens     {found.tokens:,} in {config.training.steps:,} steps",
+        f"FLOPs      {found.flops:.3g}",
+        f"memory     about {bytes_shown(found.memory)} at the peak; {bytes_shown(memory_of(machine))} are free",
+        f"time       about {duration(step * config.training.steps)} of training, measured here: {step:.3g} s a step",
+        f"disk       {bytes_shown(found.disk)} for weights and checkpoints, beside the data; "
+        f"{bytes_shown(disk_of(machine))} are free",
+        f"release    weights of {bytes_shown(found.weights)}, {found.checkpoints} checkpoints of "
+        f"{bytes_shown(found.checkpoint)}; documents, ledger, tokenizer, evaluation, code, cards, evidence",
+    ]
+
+
+def duration(seconds: float) -> str:
+    """A time for people, in the unit that gives at least two of it."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
