@@ -6,6 +6,7 @@ integrity and completeness with the standard library alone. `--deep` also instal
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -54,9 +55,11 @@ def show(result: Result) -> None:
 
 def lines(release: Path, level: Level, only: list[str]) -> int:
     """Print the names of all checks, then each result, a line of JSON each: what `apart` reads."""
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints does not come between
     confine(release)
-    for result in results(release, level, only, lambda names: print(json.dumps(names), flush=True)):
-        print(json.dumps(vars(result)), flush=True)
+    for result in results(release, level, only, lambda names: print(json.dumps(names), file=told, flush=True)):
+        print(json.dumps(vars(result)), file=told, flush=True)
     return 0
 
 

@@ -167,7 +167,7 @@ def source_kinds(release: Release) -> list[str]:
     held = Counter(row["source"] for row in release.rows("documents"))
     told = release.json("data/counts.json")["sources"]
     for source in release.json("data/sources.json"):
-        if source["kind"] not in ("pypi", "files", "stories"):
+        if source["kind"] not in ("pypi", "hub", "files", "stories"):
             problems.append(f"{source['purl']}: unknown kind {source['kind']!r}")
         if source["kind"] == "pypi" and not source.get("filename"):
             problems.append(f"{source['purl']}: which file it is is not said")

@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 from train.config import UserError, did_you_mean
 from train.release.integrity import completeness, integrity, manifest, unsafe
-from train.terminal import harmless
 
 Level = Literal["quick", "full", "deep"]
 SHOWN = 3  # problems of one check
@@ -80,8 +79,12 @@ def _run(check: Callable[[Any], list[str]], subject: Any, path: Path) -> Result:
         problems = [f"could not be checked: {type(error).__name__}: {str(error)[:200]}"]
     more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
     text = " ".join("; ".join((problems or notes)[:SHOWN]).replace(f"{path.resolve()}/", "").split()) + more
-    # What the release says reaches the terminal as text only.
-    return Result(check.__name__, not problems, "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text))
+    return Result(check.__name__, not problems, _letters(text))
+
+
+def _letters(text: str) -> str:
+    """What a release says reaches the terminal as text only."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 # Apart ---------------------------------------------------------------------------------------------------------------
@@ -97,7 +100,13 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
     ):
-        clock = threading.Timer(minutes * 60, process.kill)
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        clock = threading.Timer(minutes * 60, stop)
         clock.start()
         try:
             lines = iter(process.stdout or ())
@@ -106,15 +115,16 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
                 found.append(Result(**json.loads(line)))
                 say(found[-1])
         finally:
-            late = clock.finished.is_set()
             clock.cancel()
             process.kill()
         errors.seek(0)
-        words = harmless(errors.read()[-500:].decode(errors="replace")).strip()
+        words = _letters(" ".join(errors.read()[-500:].decode(errors="replace").split()))
     if not names:
         raise UserError(words.removeprefix("error: ") or f"the checks ended with status {process.returncode}")
     ended = (
-        f"not done in {minutes:g} minutes" if late else f"ended the checks, with status {process.returncode} {words}"
+        f"not done in {minutes:g} minutes"
+        if late.is_set()
+        else f"ended the checks, with status {process.returncode} {words}"
     )
     for number, name in enumerate(names[len(found) :]):
         found.append(Result(name, False, "not run" if number else ended))
