@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 # What of a record of an environment is no reason for other bits.
-OF_ONE_RUN = ("began", "seconds", "peak_bytes", "uncommitted_changes")
+OF_ONE_RUN = ("began", "seconds", "earlier", "uncommitted_changes")
 Records = Mapping[int, Mapping[str, Any]]  # step -> its loss, and the digest of its batch
 
 

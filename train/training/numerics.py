@@ -11,8 +11,7 @@ A value next to the middle between two grid points can still be rounded apart. M
 that makes 4.8e-4: about one pair of runs in two thousand would end apart. A finer grid (`grid_bits`) raises the chance
 in proportion. Whether a certain run is one of them need not be left to chance: each step records how many values lay
 within DISAGREEMENT of a boundary. While that is none, machines that disagree by less have made the same bits. Now and
-then a value is off by more, 1.2e-13 at most where the script looked; that leaves 1.0e-5 of the 640 steps' chance
-uncounted.
+then a value is off by more, 1.2e-13 at most where the script looked; that leaves 1.0e-5 of the 4.8e-4 uncounted.
 
 The idea of rounding to a coarse grid so that sums no longer depend on their order is that of reproducible summation by
 pre-rounding (Demmel and Nguyen 2013); training in higher precision and rounding what is kept is that of Srivastava et
