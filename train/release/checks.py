@@ -499,6 +499,7 @@ def chain(release: Release) -> list[str]:
                 if release.products.get(place) != entry["sha256"]:
                     problems.append(f"{place}: not what {name} made")
     others = [path for path in release.products if path not in accounted]
+    problems += _written(release, "provenance/chain.json")
     return problems + [f"{path}: nothing made this" for path in others if not path.startswith(("code/", "LICENSES/"))]
 
 
@@ -522,8 +523,9 @@ def cards(release: Release) -> list[str]:
 
 
 def metadata(release: Release) -> list[str]:
-    """The description for machines, whose digests are those of the files, and the summary for the European Union."""
-    return _written(release, "data/croissant.json") + _written(release, "provenance/eu_training_summary.md")
+    """The description for machines, the bill of materials, and the summary for the European Union."""
+    paths = ("data/croissant.json", "provenance/bom.json", "provenance/eu_training_summary.md")
+    return [problem for path in paths for problem in _written(release, path)]
 
 
 def osaid(release: Release) -> list[str]:
