@@ -11,7 +11,8 @@ PROMPT ?= The
 ARGS ?=
 RUN := .venv/bin/python
 
-.PHONY: help setup release test bench check format verify replay reproduce sample explore fork clean
+.PHONY: help setup release test bench check format verify replay reproduce diff assess sign archive publish
+.PHONY: sample explore fork clean
 help: ; @sed -n 's/^# //p' Makefile
 
 # A virtual environment from the lock, made once; made again when the lock changes.
@@ -26,6 +27,11 @@ release: setup ; @$(RUN) scripts/run.py recipe=$(RECIPE) $(ARGS)
 verify: setup ; @$(RUN) scripts/verify.py $(RELEASE) $(ARGS)
 replay: setup ; @$(RUN) scripts/replay.py $(RELEASE) $(if $(SEGMENT),--segment $(SEGMENT)) $(ARGS)
 reproduce: setup ; @$(RUN) scripts/reproduce.py $(RELEASE) $(ARGS)
+diff: setup ; @$(RUN) scripts/diff.py $(BEFORE) $(RELEASE) $(ARGS)
+assess: setup ; @$(RUN) scripts/assess.py $(FOLDER) $(ARGS)
+sign: setup ; @$(RUN) scripts/sign.py $(RELEASE) $(if $(KEY),--key $(KEY)) $(ARGS)
+archive: setup ; @$(RUN) scripts/archive.py $(RELEASE) $(ARGS)
+publish: setup ; @$(RUN) scripts/publish.py $(RELEASE) $(TO) $(ARGS)
 sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
 explore: setup ; @$(RUN) scripts/explore.py --from $(RELEASE) $(ARGS)
 fork: setup ; @$(RUN) scripts/fork.py "$(NAME)" "$(TITLE)" "$(DEST)" $(ARGS)

@@ -6,7 +6,6 @@ drawn from the release's identity and the nonce. It trains with the code of this
 """
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -19,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from run import how  # type: ignore[import-not-found]
 
 from train.config import UserError, build
-from train.terminal import harmless
+from train.terminal import harmless, reported
 
 SHOWN = 8  # differences of the environment
 
@@ -32,25 +31,17 @@ def main() -> int:
     parser.add_argument("--release-code", action="store_true", help="train with the code that the release holds")
     parser.add_argument("--here", action="store_true", help="with --release-code: in the environment of this command")
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="train only, and leave in FOLDER what is reached")
+    parser.add_argument("--attest", type=Path, metavar="KEY", help="sign what came out, in a file beside the release")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("machine", nargs="*", metavar="machine.KEY=VALUE", help="how to compute")
     arguments = parser.parse_intermixed_args()
-    try:
-        report = replayed(arguments)
-    except Exception as error:  # a release may hold anything, and must not crash its checker
-        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        print(f"error: {harmless(kind + str(error))}", file=sys.stderr)
-        return 2
-    if arguments.into:
-        return 0
-    print(json.dumps(report, indent=2) if arguments.json else "\n".join(map(harmless, lines(report))))
-    return 0 if report["holds"] else 1
+    return reported(replayed, arguments, lines, lambda report: 0 if report["holds"] else 1)
 
 
 def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train a segment and compare; the report. Raises UserError when that cannot be done."""
     from train import pipeline
-    from train.release import replay, reproduce
+    from train.release import replay, reproduce, statements
     from train.release.bundle import model_of
     from train.world import Machine
 
@@ -59,8 +50,9 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.into:  # as the other program of `elsewhere`
         segment = segments[arguments.segment or 0]
         replay.retrain(release, segment, arguments.into, build(Machine, machine), pipeline.environment())
-        return {"holds": True}
+        return {"holds": True, "into": str(arguments.into)}
     reproduce.require_whole(release)
+    key = statements.private_key(arguments.attest) if arguments.attest else None
     model_of(release)  # whose weights fit the config: before memory is asked for, and time
     segment, chosen = replay.chosen(release, segments, arguments.segment, arguments.nonce)
     weights = next(stage for stage in pipeline.STAGES if stage.name == "weights")
@@ -74,6 +66,10 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
         else:
             replay.retrain(release, segment, out, build(Machine, machine), pipeline.environment())
         report = replay.compare(release, segment, out, build(Machine, machine))
+    if key:
+        told = {name: report[name] for name in ("segment", "steps", "compared", "problems", "cause")}
+        command = f"replay of segment {segment.number}"
+        say(f"statement  {statements.attest(release, command, report['holds'], told, key)}")
     return {**report, "chosen": chosen, "seconds": round(time.monotonic() - began, 1)}
 
 
@@ -100,6 +96,8 @@ def elsewhere(arguments: argparse.Namespace, release: Path, segment: Any, out: P
 
 def lines(report: dict[str, Any]) -> list[str]:
     """The report for people: the verdict, what differs, why, and in which environment."""
+    if "into" in report:
+        return [f"what was reached is in {report['into']}"]
     span = f"segment {report['segment']}, steps {report['steps'][0] + 1} to {report['steps'][1]}"
     beyond = report["seconds"] - report["training_seconds"]
     found = [

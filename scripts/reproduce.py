@@ -6,7 +6,6 @@ at the code before you do. Run again, it goes on from what was made. Exit status
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from run import how  # type: ignore[import-not-found]
 
-from train.config import UserError
-from train.terminal import harmless
+from train.terminal import harmless, reported
 
 SHOWN = 5  # differences of one stage
 
@@ -28,26 +26,22 @@ def main() -> int:
     parser.add_argument("--use-cache", action="store_true", help="take sources from the cache of downloads if there")
     parser.add_argument("--here", action="store_true", help="in the environment of this command, not in a new one")
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="where everything is made")
+    parser.add_argument("--attest", type=Path, metavar="KEY", help="sign what came out, in a file beside the release")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("machine", nargs="*", metavar="machine.KEY=VALUE", help="how to compute")
     arguments = parser.parse_intermixed_args()
-    try:
-        report = reproduced(arguments)
-    except Exception as error:  # a release may hold anything, and must not crash its checker
-        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        print(f"error: {harmless(kind + str(error))}", file=sys.stderr)
-        return 2
-    print(json.dumps(report, indent=2) if arguments.json else "\n".join(map(harmless, lines(report))))
-    return {"bit-identical": 0, "differs": 1}.get(report["verdict"], 2)
+    status = {"bit-identical": 0, "differs": 1}
+    return reported(reproduced, arguments, lines, lambda report: status.get(report["verdict"], 2))
 
 
 def reproduced(arguments: argparse.Namespace) -> dict[str, Any]:
     """Make the release again; the report of what came out. Raises UserError when it cannot be begun."""
-    from train.release import reproduce
+    from train.release import reproduce, statements
 
     how(arguments.machine)
     release = arguments.release.resolve()
     reproduce.require_whole(release)
+    key = statements.private_key(arguments.attest) if arguments.attest else None
     home = reproduce.home(release, arguments.into)
     say(f"everything is made in {home}")
     say(warning(reproduce.other_files(release)))
@@ -59,7 +53,11 @@ def reproduced(arguments: argparse.Namespace) -> dict[str, Any]:
         options += ["--given", str(reproduce.give(release, home))]
     status = reproduce.command(python, code / "scripts" / "run.py", *options, *arguments.machine, home=home)
     given = reproduce.GIVEN if arguments.from_release_data else ()
-    return {"folder": str(home), "exit_status": status, **reproduce.compare(release, home / "runs", given)}
+    report = reproduce.compare(release, home / "runs", given)
+    if key and report["verdict"] in ("bit-identical", "differs"):
+        holds, told = report["verdict"] == "bit-identical", {**report, "given": list(given)}
+        say(f"statement  {statements.attest(release, 'reproduce', holds, told, key)}")
+    return {"folder": str(home), "exit_status": status, **report}
 
 
 def warning(other: list[str]) -> str:

@@ -195,10 +195,10 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
     from train.release.verify import verify
 
     packed = made["release"] / "release"
-    resolved = read_json(packed / "code" / "config.json")
+    resolved, identity = read_json(packed / "code" / "config.json"), read_json(packed / "MANIFEST.json")["identity"]
     placed = releases / f"{resolved['name']}-{resolved['release']['version']}"
-    known = placed.is_dir() and (placed / "MANIFEST.json").is_file()
-    known = known and (placed / "MANIFEST.json").read_bytes() == (packed / "MANIFEST.json").read_bytes()
+    known = (placed / "MANIFEST.json").is_file()  # perhaps with statements, which came later
+    known = known and read_json(placed / "MANIFEST.json").get("identity") == identity
     level: Literal["quick", "full"] = "quick" if known else "full"
     say(f"verify     ...   {placed if known else packed}")
     failures = [result for result in verify(placed if known else packed, level) if not result.ok]
@@ -207,7 +207,7 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
     say(f"verify     holds ({'quick: verified in full when it was placed' if known else 'every check'})")
     if not known:
         replace_directory(packed, placed)
-    print(f"\nrelease    {placed}\nidentity   {read_json(placed / 'MANIFEST.json')['identity']}")
+    print(f"\nrelease    {placed}\nidentity   {identity}")
     show_scores(made["evaluation"])
     print("\n".join(["", *summary(placed), ""]))
     sample = read_json(made["evaluation"] / "samples.json")[0]

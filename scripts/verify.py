@@ -1,7 +1,8 @@
-"""Check a release: `python scripts/verify.py RELEASE [--quick | --deep] [--only NAME] [--json]`.
+"""Check a release, a folder or archives of it: `python scripts/verify.py RELEASE [--quick | --deep] [--only NAME]`.
 
 Exit status: 0 every check holds, 1 some check fails, 2 not a release, or one that cannot be read. `--quick` checks
-integrity and completeness with the standard library alone. `--deep` also installs what the release's lock names.
+integrity and completeness with the standard library alone. `--deep` also installs what the release's lock names. With
+`--public-key` somebody who holds that key must have signed it.
 """
 
 import argparse
@@ -13,16 +14,36 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.config import UserError
+from train.release.archive import unpacked
 from train.release.verify import Level, Result, apart, confine, results, verify
+from train.terminal import harmless
+
+
+def signed(release: Path, keys: list[Path], found: list[Result]) -> list[Result]:
+    """The check `signatures`, if statements are there or demanded; its detail is what they say."""
+    if not keys and not (release / "logs/statements").exists():
+        return []
+    if any(result.name == "integrity" and not result.ok for result in found):
+        return [Result("signatures", False, "not run: see integrity")]
+    from train.release.statements import signatures
+
+    try:
+        problems, lines = signatures(release, keys)
+    except Exception as error:  # what a stranger wrote must not crash its checker
+        kind = "" if isinstance(error, UserError) else f"could not be checked: {type(error).__name__}: "
+        problems, lines = [f"{kind}{error}"], []
+    return [Result("signatures", not problems, harmless("; ".join([*problems, *lines]).replace("\n", " ")))]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("release", type=Path, help="the folder that holds MANIFEST.json")
+    parser.add_argument("release", type=Path, nargs="+", help="the folder that holds MANIFEST.json, or its archives")
     parser.add_argument("--quick", action="store_true", help="integrity and completeness only, in seconds")
     parser.add_argument("--deep", action="store_true", help="also what needs network and time")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="run this check alone; repeatable")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument("--public-key", action="append", default=[], type=Path, metavar="PEM",
+                        help="demand a statement signed with this key; repeatable")  # fmt: skip
     parser.add_argument("--minutes", type=float, default=60, help="stop after so many minutes")
     parser.add_argument("--lines", action="store_true", help=argparse.SUPPRESS)  # of the process that checks
     asked = parser.parse_args()
@@ -30,14 +51,20 @@ def main() -> int:
     say = (lambda result: None) if asked.json else show
     try:
         if asked.lines:
-            return lines(asked.release, level, asked.only)
-        if level == "quick":
-            found = verify(asked.release, level, asked.only)
-            for result in found:
+            return lines(asked.release[0], level, asked.only)
+        with unpacked(asked.release) as release:
+            if level == "quick":
+                found = verify(release, level, asked.only)
+                for result in found:
+                    say(result)
+            else:
+                only = [f"--only={name}" for name in asked.only]
+                deep = ["--deep"] if level == "deep" else []
+                command = [sys.executable, __file__, str(release), *only, *deep, "--lines"]
+                found = apart(command, asked.minutes, say)
+            for result in signed(release, asked.public_key, found):
+                found.append(result)
                 say(result)
-        else:
-            command = [sys.executable, __file__, *sys.argv[1:], "--lines"]
-            found = apart(command, asked.minutes, say)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

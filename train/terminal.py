@@ -1,10 +1,16 @@
-"""How a command ends: what its user can mend is a line on the error stream and status 1; Ctrl-C is 130."""
+"""How a command ends: what its user can mend is a line on the error stream and status 1; Ctrl-C is 130.
 
+A command that judges what somebody else made ends with 0 when it holds, 1 when it does not, 2 when it cannot tell.
+"""
+
+import argparse
 import errno
+import json
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from train.config import UserError
 
@@ -20,6 +26,23 @@ def guarded(command: Callable[[list[str]], None], arguments: list[str]) -> None:
     except KeyboardInterrupt:
         print("\ninterrupted: run the same command again to go on from what was whole", file=sys.stderr)
         sys.exit(130)
+
+
+def reported(
+    make: Callable[[argparse.Namespace], Any],
+    arguments: argparse.Namespace,
+    lines: Callable[[Any], list[str]],
+    status: Callable[[Any], int],
+) -> int:
+    """Print what `make` reports, as `lines` or with --json as JSON; returns its exit status, 2 when there is none."""
+    try:
+        report = make(arguments)
+    except Exception as error:  # a release may hold anything, and must not crash its checker
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        print(f"error: {harmless(kind + str(error))}", file=sys.stderr)
+        return 2
+    print(json.dumps(report, indent=2) if arguments.json else "\n".join(map(harmless, lines(report))))
+    return status(report)
 
 
 def harmless(text: str) -> str:

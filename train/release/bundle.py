@@ -23,7 +23,8 @@ from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
-from train.release import data_card, licences, metadata, model_card, mof, openness
+from train.release import data_card, licences, materials, metadata, model_card, mof, openness
+from train.release.commitment import chain
 from train.release.openness import regular_files
 from train.release.report import report
 from train.release.statistics import statistics
@@ -124,6 +125,7 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
         for path in regular_files(inputs[artifact] / "witness"):
             if not path.startswith("wandb/"):  # a tracker's own files: of no use to a reader, and private
                 _copy(inputs[artifact] / "witness" / path, release / "logs" / artifact / path)
+    write_json(release / "logs" / "packages.json", materials.installed())
     for path in source_tree(ROOT):
         _copy(ROOT / path, release / "code" / path)
     write_json(release / "logs" / "release" / "commit.json", checkout())
@@ -284,6 +286,8 @@ WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "data/statistics.json": _json(statistics),
     "evaluation/logits.json": _json(logits),
     "provenance/facts.json": _json(facts),
+    "provenance/chain.json": _json(chain),
+    "provenance/bom.json": _json(materials.bill),
     "REUSE.toml": licences.reuse_toml,
     "NOTICE": licences.notice,
     "CITATION.cff": model_card.citation,

@@ -73,6 +73,7 @@ def chain(release: Release) -> list[str]:
                 accounted.add(place)
                 if release.products.get(place) != entry["sha256"]:
                     problems.append(f"{place}: not what {name} made")
+    problems += release.written("provenance/chain.json")
     others = [path for path in release.products if path not in accounted]
     return problems + [f"{path}: nothing made this" for path in others if not path.startswith(("code/", "LICENSES/"))]
 

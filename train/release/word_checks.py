@@ -33,8 +33,9 @@ def cards(release: Release) -> list[str]:
 
 
 def metadata(release: Release) -> list[str]:
-    """The description for machines, whose digests are those of the files, and the summary for the European Union."""
-    return release.written("data/croissant.json") + release.written("provenance/eu_training_summary.md")
+    """The description for machines, the bill of materials, and the summary for the European Union."""
+    paths = ("data/croissant.json", "provenance/bom.json", "provenance/eu_training_summary.md")
+    return [problem for path in paths for problem in release.written(path)]
 
 
 def mof(release: Release) -> list[str]:

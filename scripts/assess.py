@@ -1,0 +1,46 @@
+"""How open any model's folder is: `python scripts/assess.py FOLDER [--mof mof.yml] [--json]`.
+
+Nothing in the folder is run or unpickled. Exit status: 0 every must-item that a machine can decide is shown (of those
+that may be declared as not used, claimed), 1 some is not, 2 the folder cannot be looked at.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from train.terminal import reported
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("folder", type=Path, help="a model as it is handed around: weights, and whatever lies beside")
+    parser.add_argument("--mof", type=Path, metavar="FILE", help="what its makers say by the Model Openness Framework")
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
+    return reported(assessed, parser.parse_args(), lines, lambda found: int(bool(found["lacking"])))
+
+
+def assessed(arguments: argparse.Namespace) -> dict[str, Any]:
+    from train.release.assess import assess
+
+    return assess(arguments.folder, arguments.mof)
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """A line an item, must before should, a line a licence, and the verdict."""
+    found = [
+        f"{row['status']:<21} {row['class']:<6} {row['requirement']}{': ' if row['why'] else ''}{row['why']}"
+        for row in report["items"]
+    ]
+    for each in report["licences"]:
+        held = f", reserves uses: {each['restriction']!r}" if each["restriction"] else ""
+        found.append(
+            f"licence               {each['where']}: {each['licence'] or 'not known'}, {each['standing']}{held}"
+        )
+    return [*found, report["verdict"]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

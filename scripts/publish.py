@@ -1,0 +1,36 @@
+"""Upload a release to a model repository of the Hugging Face hub: `python scripts/publish.py RELEASE OWNER/NAME`.
+
+Only what passes every check of `verify` goes up, all of it or nothing. Which hub, and by whose leave, say the settings
+of the hub's own client, such as HF_TOKEN.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from train.terminal import guarded
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("release", type=Path, help="the folder that holds MANIFEST.json")
+    parser.add_argument("repository", metavar="OWNER/NAME", help="made if it is not there yet")
+    asked = parser.parse_args(arguments)
+    from train.artifact import read_json
+    from train.config import UserError
+    from train.data.hub import upload
+    from train.release.openness import regular_files
+    from train.release.verify import verify
+
+    failures = [result for result in verify(asked.release, "full") if not result.ok]
+    if failures:
+        raise UserError("\n".join(f"not published: {result.name}: {result.detail}" for result in failures))
+    identity = read_json(asked.release / "MANIFEST.json")["identity"]
+    where = upload(asked.release, regular_files(asked.release), asked.repository, f"Release {identity}")
+    print(f"published  {where}\nidentity   {identity}")
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])

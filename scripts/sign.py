@@ -1,0 +1,37 @@
+"""Sign a release, or take others' signed statements into it: `python scripts/sign.py RELEASE --key PEM`.
+
+`--collect FILE` takes in a statement that `--attest` of replay or reproduce wrote. Neither changes the identity; both
+add a witness, and its line to MANIFEST.json. A key: `openssl genpkey -algorithm ed25519 -out key.pem`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from train.terminal import guarded
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("release", type=Path, help="the folder that holds MANIFEST.json")
+    parser.add_argument("--key", type=Path, metavar="PEM", help="a private key, Ed25519 or P-256, without a password")
+    parser.add_argument("--collect", type=Path, nargs="+", default=[], metavar="FILE", help="statements of checkers")
+    asked = parser.parse_args(arguments)
+    if not asked.key and not asked.collect:
+        parser.error("give --key, or --collect")
+    from train.release import statements
+    from train.release.reproduce import require_whole
+
+    require_whole(asked.release)
+    made = [path.read_bytes() for path in asked.collect]
+    if asked.key:
+        said = statements.statement(asked.release, statements.PROVENANCE, statements.provenance(asked.release))
+        made.append(statements.sign(said, statements.private_key(asked.key)))
+    for envelope in made:
+        print(f"statement  {statements.collect(asked.release, envelope)}")
+
+
+if __name__ == "__main__":
+    guarded(main, sys.argv[1:])

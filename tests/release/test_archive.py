@@ -1,0 +1,115 @@
+"""One file, the same bytes whenever it is packed, that is checked like the folder; and archives that mean harm."""
+
+import io
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from train.artifact import file_digest
+from train.config import UserError
+from train.release import archive
+from train.release.archive import pack, unpack, unpacked
+from train.release.openness import regular_files
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(script: str, *arguments: object, status: int = 0) -> str:
+    line = [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_same_bytes_whatever_the_files_look_like_on_disk(release, copy, tmp_path):
+    said = command("archive.py", release, "--into", tmp_path)
+    made = tmp_path / f"{release.name}.tar.zst"
+    assert file_digest(made) in said
+    (copy / "LICENSE").chmod(0o700)
+    again = tmp_path / "again" / release.name
+    again.parent.mkdir()
+    copy.rename(again)
+    assert [file_digest(path) for path in pack(again, tmp_path / "again", False)] == [file_digest(made)]
+    assert "2 of 2 checks hold" in command("verify.py", made, "--quick")
+
+
+def test_by_role_all_parts_together_are_the_release_and_one_alone_is_not(release, tmp_path):
+    command("archive.py", release, "--into", tmp_path, "--by-role")
+    parts = sorted(tmp_path.glob("*.tar.zst"))
+    assert [p.name.removeprefix(release.name).split(".")[1] for p in parts] == [
+        "checkpoints",
+        "code",
+        "data",
+        "weights",
+    ]
+    with unpacked(parts) as whole:
+        assert regular_files(whole) == regular_files(release)
+    assert "2 of 2 checks hold" in command("verify.py", *parts, "--quick")
+    assert "FAILS  integrity" in command("verify.py", parts[-1], "--quick", status=1)
+
+
+def test_only_what_is_whole_is_packed(copy):
+    (copy / "NOTICE").write_text("changed")
+    assert "integrity" in command("archive.py", copy, status=1)
+    assert list(copy.parent.glob("*.tar.zst")) == []
+
+
+def hostile(path: Path, *members: tuple[str, bytes, bytes]) -> Path:
+    """An archive with members (name, type, content), whatever these are."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        for name, kind, content in members:
+            head = tarfile.TarInfo(name)
+            head.type, head.size, head.linkname = kind, len(content), "/etc/passwd"
+            tar.addfile(head, io.BytesIO(content))
+    path.write_bytes(zstandard.compress(made.getvalue()))
+    return path
+
+
+FILE = tarfile.REGTYPE
+
+
+@pytest.mark.parametrize(
+    "members, problem",
+    [
+        ([("../out", FILE, b"x")], "leads out"),
+        ([("/out", FILE, b"x")], "leads out"),
+        ([("a/..\\out", FILE, b"x")], "Windows"),
+        ([("a/\x1b[2J", FILE, b"x")], "unprintable"),
+        ([("a/link", tarfile.SYMTYPE, b"")], "not a regular file"),
+        ([("a/link", tarfile.LNKTYPE, b"")], "not a regular file"),
+        ([("a/device", tarfile.CHRTYPE, b"")], "not a regular file"),
+        ([("a/empty", tarfile.DIRTYPE, b"")], "not a regular file"),
+        ([("a/twice", FILE, b"x"), ("a/twice", FILE, b"y")], "cannot be unpacked"),
+        ([("a/b", FILE, b"x"), ("a/b/c", FILE, b"y")], "cannot be unpacked"),
+        ([("top", FILE, b"x")], "in no folder"),
+        ([("a/zeros", FILE, bytes(2**22))], "unpacks to more than"),
+    ],
+)
+def test_members_that_are_not_plain_new_files_are_refused(tmp_path, members, problem):
+    made = hostile(tmp_path / "bad.tar.zst", *members)
+    with pytest.raises(UserError, match=problem):
+        unpack(made, tmp_path / "into")
+    assert not (tmp_path / "out").exists()
+    assert command("verify.py", made, status=2).startswith("error: bad.tar.zst: ")
+
+
+def test_damage_and_roots_of_two_releases_are_one_line(tmp_path, monkeypatch):
+    good = hostile(tmp_path / "good.tar.zst", ("a/b", FILE, bytes(range(256)) * 40), ("a/c", FILE, b"y"))
+    unpack(good, tmp_path / "into")
+    assert (tmp_path / "into/a/c").read_bytes() == b"y"
+    for data in (b"", b"nonsense", good.read_bytes()[:-200], good.read_bytes()[:90]):
+        (tmp_path / "torn.tar.zst").write_bytes(data)
+        with pytest.raises(UserError, match="torn"):
+            unpack(tmp_path / "torn.tar.zst", tmp_path / "torn")
+    other = hostile(tmp_path / "other.tar.zst", ("z/b", FILE, b"x"))
+    with pytest.raises(UserError, match="2 folders"), unpacked([good, other]):
+        pass
+    monkeypatch.setattr(archive, "MEMBERS", 1)
+    with pytest.raises(UserError, match="more than 1 members"):
+        unpack(good, tmp_path / "many")

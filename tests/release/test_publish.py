@@ -1,0 +1,105 @@
+"""Only a release that holds goes up, all in one commit: the real command and client, against a hub on loopback."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from train.release.openness import regular_files
+
+ROOT = Path(__file__).resolve().parents[2]
+UPLOAD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from train.data.hub import upload
+print(upload(Path(sys.argv[2]), sys.argv[3].split(), "owner/name", "Release x"))
+"""
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        old = [{"type": "file", "path": path, "size": 1, "oid": "0" * 40} for path in (".gitattributes", "older.txt")]
+        self.answer(old if "/tree/" in self.path else {})
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append((self.path, self.headers["Authorization"]))
+        if self.server.refuses:
+            self.answer({"error": "no"}, 403)
+        elif self.path.endswith("/preupload/main"):
+            files = json.loads(body)["files"]
+            modes = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
+            self.answer({"files": modes})
+        elif self.path.endswith("/commit/main"):
+            self.server.commits.append([json.loads(line) for line in body.splitlines()])
+            self.answer({"commitUrl": f"{self.address()}/owner/name/commit/1", "commitOid": "1"})
+        else:
+            self.answer({"url": f"{self.address()}/owner/name"})
+
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def answer(self, value: object, status: int = 200) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@pytest.fixture
+def hub():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.commits, server.refuses = [], [], False
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def run(hub, home: Path, *line: object, status: int) -> str:
+    settings = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_address[1]}", "HF_TOKEN": "hf_mine", "HF_HOME": str(home)}
+    done = subprocess.run([sys.executable, *map(str, line)], capture_output=True, text=True, timeout=600,
+                          env={**os.environ, **settings, "HF_HUB_OFFLINE": "0"})  # fmt: skip
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def added(commit: list[dict]) -> dict[str, bytes]:
+    return {
+        line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in commit if line["key"] == "file"
+    }
+
+
+def test_a_release_that_holds_goes_up_whole(hub, release, tmp_path):
+    said = run(hub, tmp_path, ROOT / "scripts/publish.py", release, "owner/name", status=0)
+    assert "/owner/name/commit/1\nidentity " in said
+    (commit,) = hub.commits
+    assert added(commit) == {path: (release / path).read_bytes() for path in regular_files(release)}
+    assert [line["value"]["path"] for line in commit if line["key"] == "deletedFile"] == ["older.txt"]
+    assert {token for _, token in hub.asked} == {"Bearer hf_mine"}
+
+
+def test_one_that_does_not_hold_is_not_sent(hub, copy, tmp_path):
+    (copy / "NOTICE").write_text("changed")
+    said = run(hub, tmp_path, ROOT / "scripts/publish.py", copy, "owner/name", status=1)
+    assert "error: not published: integrity: NOTICE: changed" in said and "Traceback" not in said
+    assert hub.asked == []
+
+
+def test_a_hub_that_refuses_is_one_line_and_gets_nothing(hub, tmp_path):
+    hub.refuses = True
+    (tmp_path / "a.txt").write_text("a")
+    said = run(hub, tmp_path, "-c", UPLOAD, ROOT, tmp_path, "a.txt", status=1)
+    assert "UserError: owner/name: not published: " in said and hub.commits == []

@@ -1,0 +1,286 @@
+"""What the openness table says of any model's folder, made by anybody: each item shown, claimed, missing or undecided.
+
+Nothing in the folder is run, imported or unpickled, links are not followed, and no more is read than MOST_* allow.
+*Shown* means that a file of the kind asked for is there, which is less than `verify` asks of our own releases: whether
+the file is complete and true, only people or a rebuild can tell. *Claimed* means that a card or a mof.yml says so.
+"""
+
+import json
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from license_expression import get_spdx_licensing
+
+from train.config import UserError
+from train.release import licences, openness
+
+MOST_FILES, MOST_NAME, MOST_BYTES, MOST_YAML, MOST_HEADER, MOST_TRIED = 100_000, 500, 2**20, 2**16, 2**24, 20
+WEIGHTS = r"(?i)(^|/)[^/]*\.(safetensors|gguf|bin|pt|pth|ckpt|h5|onnx|msgpack)$"
+CODE = r"(?i)\.(py|ipynb|rs|cpp|cu|jl)$"
+DATA = r"(?i)\.(parquet|arrow|jsonl(\.gz|\.zst)?)$|(^|/)(data|corpus)[^/]*/[^/]*\.(csv|txt)$"
+CARD = r"(?i)^(readme|model_?card)\.md$"
+
+
+@dataclass(frozen=True)
+class Sign:
+    """How an item is recognised: files that show it, words of a card, and components of a mof.yml, that claim it."""
+
+    files: str
+    words: str
+    components: str
+
+
+# Item of openness.ROWS -> its signs. Statements are for people, and the items of licences follow from licences.
+SIGNS = {
+    "1": Sign(r"(?i)(^|/)(sources|croissant|provenance)[^/]*\.(json|jsonl|csv|md)$",
+              r"trained on|training data|datasets:|corpus", "Datasets|Data card"),
+    "2": Sign(r"(?i)(^|/)(statistics|data_?card|datasheet)[^/]*\.(json|md)$|^data/readme\.md$",
+              r"tokens of|billion tokens|languages?:", "Data card"),
+    "3": Sign(r"(?i)(^|/)(ledger|selection|filter|dedup)[^/]*(/|\.(json|parquet|py|md)$)",
+              r"collected|crawl|selected|filtered", "Data card|Technical report|Research paper"),
+    "4": Sign(r"(?i)(^|/)(label|annotation)[^/]*\.(json|md|csv)$", r"labell?ed|annotat", "Data card"),
+    "5": Sign(r"(?i)(^|/)[^/]*(preprocess|prepare|filter|dedup|clean|selected)[^/]*\.(py|ipynb|rs)$",
+              r"preprocess|dedup|filter", "Data preprocessing code"),
+    "6": Sign(DATA, r"datasets:|available (at|on|from)|download", "Datasets"),
+    "8": Sign(r"(?i)(^|/)[^/]*(model|infer|generat|sample)[^/]*\.py$", r"github\.com|source code|repository:",
+              "Training code|Inference code|Model architecture"),
+    "9": Sign(r"(?i)(^|/)(train|fit|loop|pretrain|finetune)[^/]*\.(py|ipynb|sh|ya?ml)$",
+              r"learning rate|batch size|hyper-?parameters", "Training code"),
+    "10": Sign(r"(?i)(^|/)[^/]*tokenizer[^/]*\.py$", r"tokeni[sz]er", "Supporting libraries and tools"),
+    "11": Sign(r"(?i)(^|/)(eval|benchmark|lm_eval)[^/]*(/|\.(py|json)$)", r"evaluat|benchmark|accuracy",
+               "Evaluation code|Evaluation results|Evaluation data"),
+    "13": Sign(r"(?i)(^|/)(requirements[^/]*|uv\.lock|poetry\.lock|environment\.ya?ml|dockerfile|pyproject\.toml)",
+               r"requires|pip install", "Supporting libraries and tools"),
+    "14": Sign(WEIGHTS, r"weights|safetensors|checkpoint", r"Model parameters \(Final\)"),
+    "15": Sign(r"(?i)(^|/)(checkpoint|step|global_step)[^/]*/[^/]+\.(safetensors|bin|pt)$",
+               r"intermediate checkpoint", r"Model parameters \(Intermediate\)"),
+    "16": Sign(r"(?i)(^|/)optim[^/]*\.(safetensors|bin|pt)$", r"optimi[sz]er state", "Model metadata"),
+    "hyper-parameter search": Sign(r"(?i)(^|/)(sweep|search)[^/]*\.(py|ya?ml|json)$", r"sweep|hyper-?parameter search",
+                                   "Supporting libraries and tools"),
+}  # fmt: skip
+# Phrases that the text of a licence cannot do without, in small letters -> its SPDX identifier; the first that fits.
+TEXTS = (
+    ("apache license version 2.0", "", "Apache-2.0"),
+    ("permission is hereby granted, free of charge, to any person obtaining", "", "MIT"),
+    ("redistribution and use in source and binary forms", "neither the name", "BSD-3-Clause"),
+    ("redistribution and use in source and binary forms", "", "BSD-2-Clause"),
+    ("gnu affero general public license version 3", "", "AGPL-3.0-only"),
+    ("gnu general public license version 3", "", "GPL-3.0-only"),
+    ("gnu general public license version 2", "", "GPL-2.0-only"),
+    ("mozilla public license version 2.0", "", "MPL-2.0"),
+    ("attribution-noncommercial 4.0 international", "", "CC-BY-NC-4.0"),
+    ("attribution-sharealike 4.0 international", "", "CC-BY-SA-4.0"),
+    ("attribution 4.0 international", "", "CC-BY-4.0"),
+    ("cc0 1.0 universal", "", "CC0-1.0"),
+)
+RESTRICTED_NAME = re.compile(r"(?i)rail|llama|gemma|(^|-)n[cd](-|$)|research|non-?commercial|proprietary")
+LICENCE_FILE = re.compile(r"(?i)(^|/)(licen[cs]es?|copying|use_policy)([-_.][^/]*|/[^/]+)?$")
+
+
+@dataclass
+class Folder:
+    """A stranger's folder: its regular files with their sizes, and the little that is read of them."""
+
+    root: Path
+    files: dict[str, int] = field(default_factory=dict)
+
+    def text(self, path: str, most: int = MOST_BYTES) -> str:
+        with (self.root / path).open("rb") as file:
+            return file.read(most).decode(errors="replace")
+
+    def matching(self, pattern: str) -> list[str]:
+        return [path for path in self.files if re.search(pattern, path)]
+
+
+def look(root: Path) -> Folder:
+    """The files below `root`; UserError when it is no folder or holds too many."""
+    if not root.is_dir():
+        raise UserError(f"{root}: not a folder")
+    found, entries = Folder(root), 0
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in (".git", ".cache"))
+        entries += len(folders) + len(names)
+        if entries > MOST_FILES:
+            raise UserError(f"{root}: more than {MOST_FILES} files and folders; give the folder of one model")
+        for name in sorted(names):
+            path = Path(folder) / name
+            relative = path.relative_to(root).as_posix()
+            if len(relative) > MOST_NAME:
+                raise UserError(f"{root}: a path of more than {MOST_NAME} letters")
+            if stat.S_ISREG(path.lstat().st_mode):
+                found.files[relative] = path.lstat().st_size
+    return found
+
+
+def read_yaml(text: str, what: str) -> dict[str, Any]:
+    """A mapping as YAML without any tag of Python; UserError when it is too large or something else.
+
+    Keys `<<`, which merge mappings, are refused: a few lines of them make a mapping larger than any memory.
+    """
+    import yaml
+
+    if len(text) > MOST_YAML or "<<" in text:
+        raise UserError(f"{what}: more than {MOST_YAML} characters of YAML, or a key `<<`")
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{what}: cannot be read as YAML ({type(error).__name__})") from None
+    if found is not None and not isinstance(found, dict):
+        raise UserError(f"{what}: expected a mapping, found {type(found).__name__}")
+    return found or {}
+
+
+def front_matter(card: str) -> dict[str, Any]:
+    """What stands between the lines `---` at the head of a card; nothing when that is not YAML."""
+    found = re.match(r"---[ \t\r]*\n(.*?)\n---[ \t\r]*(\n|$)", card, re.DOTALL)
+    try:
+        return read_yaml(found[1], "front matter") if found else {}
+    except UserError:
+        return {}
+
+
+def components(mof: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The components that a mof.yml lists, by name."""
+    release = mof.get("release")
+    listed = release.get("components") if isinstance(release, dict) else None
+    if not isinstance(listed, list):
+        raise UserError("mof.yml: expected a list at release.components")
+    return {str(each["name"]): each for each in listed if isinstance(each, dict) and isinstance(each.get("name"), str)}
+
+
+def named(name: object) -> str | None:
+    """A licence as a card or a mof.yml spells it, by SPDX where that list has it; None when it names none."""
+    known = {key.lower(): key for key in get_spdx_licensing().known_symbols}
+    known |= {licences.hub_name(i): i for i in sorted(licences.OSI_APPROVED | licences.OPEN_DATA, reverse=True)}
+    if isinstance(name, list):
+        name = " AND ".join(str(named(each)) for each in name[:9] if isinstance(each, str))
+    text = name.strip()[:80] if isinstance(name, str) else ""
+    return known.get(text.lower(), text) or None
+
+
+def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every licence that is found: where, by SPDX or as it is called, its standing, and what uses it reserves."""
+    found = []
+    for path in [path for path in folder.files if LICENCE_FILE.search(path) and not re.search(CODE, path)][:200]:
+        text = " ".join(folder.text(path).split())
+        low = text.lower().replace("license, version", "license version")
+        spdx = next((spdx for one, other, spdx in TEXTS if one in low and other in low), None)
+        found.append((path, True, spdx, licences.restriction(text, name=False)))
+    told = {"README.md: license": head.get("license_name") if head.get("license") == "other" else head.get("license")}
+    told |= {f"mof.yml: {name}": each.get("license") for name, each in mof.items()}
+    found += [(where, False, name, None) for where, given in told.items() if (name := named(given))]
+    return [
+        {"where": where, "text": text, "licence": name, "standing": standing(name),
+         "restriction": held or (word[0] if (word := RESTRICTED_NAME.search(name or "")) else None)}
+        for where, text, name, held in found
+    ]  # fmt: skip
+
+
+def standing(name: str | None) -> str:
+    """The standing of a licence, be it an SPDX expression or any other word."""
+    try:
+        return licences.standing(name or "LicenseRef-unknown")
+    except Exception:  # of the parser of expressions, which raises what it likes
+        return "not known to be open"
+
+
+def tensors_problem(path: Path, size: int) -> str | None:
+    """Why a safetensors file cannot hold what its header says, or None; the tensors themselves are not read."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(size - 8, MOST_HEADER):
+            return f"a header of {length} bytes in a file of {size}"
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            return None if ends and max(ends) == size - 8 - length else "the header does not fit the file"
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+            return "a header that is none"
+
+
+def items(folder: Folder, card: str, found: list[dict[str, Any]], mof: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each row of the openness table with its status, and what that rests on."""
+    rows = []
+    for row in openness.ROWS:
+        if row.kind == "statement":
+            status, why = "not machine-decidable", "for people to judge"
+        elif row.id in SIGNS:
+            status, why = by_signs(folder, SIGNS[row.id], card, mof)
+        else:
+            status, why = by_licences(row.id, folder, found)
+        asked = {"id": row.id, "class": row.importance, "kind": row.kind, "requirement": row.requirement}
+        rows.append({**asked, "status": status, "why": why})
+    return rows
+
+
+def by_signs(folder: Folder, sign: Sign, card: str, mof: dict[str, Any]) -> tuple[str, str]:
+    broken = None
+    for path in folder.matching(sign.files)[:MOST_TRIED]:
+        safe = path.endswith(".safetensors")
+        broken = f"{path}: {problem}" if safe and (problem := tensors_problem(folder.root / path, folder.files[path])) \
+            else "an empty file" if not folder.files[path] else None  # fmt: skip
+        if not broken:
+            return "shown", path
+    component = next((name for name in mof if re.fullmatch(sign.components, name)), None)
+    if component:
+        return "claimed", f"mof.yml: {component}"
+    word = re.search(sign.words, card, re.IGNORECASE)
+    return ("claimed", f"card: {' '.join(word[0].split())!r}") if word else ("missing", broken or "")
+
+
+def by_licences(item: str, folder: Folder, found: list[dict[str, Any]]) -> tuple[str, str]:
+    """The items about terms: of what is not there, nothing is shown; a licence that is only named is a claim."""
+    subject = {"7": DATA, "12": CODE}.get(item, WEIGHTS)
+    restricted = [f"{each['where']}: {each['restriction']!r}" for each in found if each["restriction"]]
+    if restricted:
+        return "missing", f"reserves uses: {restricted[0]}"
+    if item != "18" and not folder.matching(subject):
+        return "missing", "there is nothing that terms could be for"
+    component = {"7": "Data", "12": "[Cc]ode|tools|architecture", "17": "parameters"}.get(item, "")
+    found = [each for each in found if not each["where"].startswith("mof.yml") or re.search(component, each["where"])]
+    enough = ("OSI-approved", "open, not OSI-listed") if item == "18" else ("OSI-approved",)
+    best = sorted((each for each in found if each["standing"] in enough), key=lambda each: not each["text"])
+    if best:
+        return "shown" if best[0]["text"] else "claimed", f"{best[0]['where']}: {best[0]['licence']}"
+    return (
+        "missing",
+        f"{found[0]['licence'] or found[0]['where']}: {found[0]['standing']}" if found else "no licence is named",
+    )
+
+
+def assess(root: Path, mof: Path | None) -> dict[str, Any]:
+    """The table, the licences and the verdict of a model's folder; UserError when it cannot be looked at."""
+    folder = look(root)
+    mof = mof or (root / "mof.yml" if "mof.yml" in folder.files else None)
+    listed = components(read_yaml(Folder(mof.parent).text(mof.name), mof.name)) if mof else {}
+    cards = folder.matching(CARD)
+    card = folder.text(cards[0]) if cards else ""
+    found = licences_of(folder, front_matter(card), listed)
+    rows = items(folder, card, found, listed)
+    line, lacking = verdict(rows)
+    return {"verdict": line, "lacking": lacking, "items": rows, "licences": found}
+
+
+def verdict(rows: list[dict[str, Any]]) -> tuple[str, list[str]]:
+    """In one line, what the folder is and why it is Open Source AI or is not shown to be; and the items it lacks."""
+    must = [row for row in rows if row["class"] == "must" and row["status"] != "not machine-decidable"]
+    shown, status = sum(row["status"] == "shown" for row in must), {row["id"]: row["status"] for row in rows}
+    # Of what may be declared as not used, a word in a card is all there can be.
+    lacking = [r for r in must if r["status"] == "missing" or (r["status"] == "claimed" and r["kind"] != "declared")]
+    free = status["17"] != "missing" and status["18"] != "missing"
+    kind = "no weights" if status["14"] != "shown" else "open weights" if free else "weights without open terms"
+    if not lacking:
+        kind = "open data, code and weights"
+    elif kind == "open weights" and all(status[item] == "shown" for item in ("8", "9", "12")):
+        kind = "open weights and code"
+    counted = f"{kind}: {shown} of {len(must)} must-items shown"
+    if not lacking:
+        return f"{counted}; whether that is Open Source AI, people have to judge", []
+    first = [f"{row['requirement']} ({row['status']})" for row in lacking[:3]]
+    more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+    why = f"{counted}; not Open Source AI because these are not shown: {', '.join(first)}{more}"
+    return why, [row["id"] for row in lacking]

@@ -1,0 +1,87 @@
+"""The bill of materials: CycloneDX 1.7 of the model, its data sets and the packages, each with version and licence.
+
+One is a product, a function of the release, with the packages of the lock. The other is a witness: the packages as they
+were installed where the release was packed, with the licence that each one names and the digest of its list of files.
+Neither has a time or a serial number, so both are the same bytes whenever they are written.
+"""
+
+import re
+from hashlib import sha256
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Any
+
+from train.artifact import file_digest, read_json
+
+LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
+
+
+def bill(release: Path) -> dict[str, Any]:
+    """`provenance/bom.json`: the model with its digest, each source as a data set, each package of the lock."""
+    config = read_json(release / "code" / "config.json")
+    about, weights = config["release"], file_digest(release / "model.safetensors")
+    packages = [_package(*found) for found in LOCKED.findall((release / "code/requirements.lock").read_text())]
+    sources = [
+        {
+            "type": "data",
+            "bom-ref": source["purl"],
+            "name": source["purl"].split("@")[0].split("/", 1)[-1],
+            "purl": source["purl"],
+            "licenses": [{"expression": source["licence"]}],
+            "copyright": source["attribution"],
+            "data": [{"type": "dataset", "name": file["path"], "contents": {"url": file["path"]}}
+                     for file in source["files"]],
+            "hashes": [{"alg": "SHA-256", "content": file["sha256"]} for file in source["files"]],
+        }
+        for source in read_json(release / "data" / "sources.json")
+    ]  # fmt: skip
+    model = {
+        "type": "machine-learning-model",
+        "bom-ref": "model",
+        "name": config["name"],
+        "version": about["version"],
+        "description": about["description"],
+        "licenses": [{"license": {"id": about["licence"]}}],
+        "hashes": [{"alg": "SHA-256", "content": weights}],
+        "modelCard": {
+            "modelParameters": {
+                "task": "text-generation",
+                "architectureFamily": "transformer",
+                "datasets": [{"ref": source["bom-ref"]} for source in sources],
+            },
+            "considerations": {"useCases": [about["intended_use"]], "technicalLimitations": [about["limits"]]},
+        },
+    }
+    return _bill(model, [*sources, *packages])
+
+
+def installed() -> dict[str, Any]:
+    """`logs/packages.json`: every package of this environment; a licence stands as its own metadata names it."""
+    found = {package["bom-ref"]: package for package in map(_installed, distributions())}
+    return _bill({"type": "platform", "name": "environment"}, [found[name] for name in sorted(found)])
+
+
+def _bill(subject: dict[str, Any], components: list[dict[str, Any]]) -> dict[str, Any]:
+    head = {
+        "$schema": "http://cyclonedx.org/schema/bom-1.7.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.7",
+    }
+    return {**head, "version": 1, "metadata": {"component": subject}, "components": components}
+
+
+def _package(name: str, version: str) -> dict[str, Any]:
+    purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{version}"
+    return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+
+
+def _installed(found: Distribution) -> dict[str, Any]:
+    told: Any = found.metadata
+    expression, named = told.get("License-Expression"), told.get("License")
+    record, package = found.read_text("RECORD"), _package(told["Name"], found.version)
+    if expression or named:
+        word = " ".join((expression or named).split())[:80]
+        package["licenses"] = [{"expression": expression} if expression else {"license": {"name": word}}]
+    if record:
+        package["hashes"] = [{"alg": "SHA-256", "content": sha256(record.encode()).hexdigest()}]
+    return package
