@@ -175,7 +175,8 @@ def submit(where: str, overrides: list[str], multirun: bool) -> None:
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=config)
         say(f"jobs       {len(choices)}, their output below {folder}")
         for done in launcher.launch(choices, 0):
-            _ = done.return_value  # raises what the job raised
+            if isinstance(done._return_value, Exception):  # `return_value` would print lines of its own before it
+                raise done._return_value
 
 
 def job(_: Any) -> None:
