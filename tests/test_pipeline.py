@@ -101,7 +101,9 @@ def test_a_half_made_artifact_is_not_taken_for_a_whole_one(command, killing):
     command("until=selected", before=[str(killing), "3"], status=-9)
     (part,) = (command.home / "runs").glob("selected-*.part")
     assert not part.with_suffix("").exists()
+    bound = json.loads((part / "witness" / "commitment.json").read_text())["bound"]
     command("until=selected")
+    assert {**bound, "products": json.loads(before)["products"]} == json.loads(before)
     assert (command.artifact("selected") / "manifest.json").read_bytes() == before
 
 

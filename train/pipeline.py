@@ -245,16 +245,19 @@ def _artifact(
         part, began = final.with_name(f"{final.name}.part"), time.time()
         part.mkdir(exist_ok=True)
         inputs: dict[str, Path] = {name: made[name] for name in stage.needs}
+        came_in = {
+            name: {"key": planned["inputs"][name], "products": product_digest(path)} for name, path in inputs.items()
+        }
+        bound, commitment = {**planned, "inputs": came_in}, part / WITNESS / "commitment.json"
+        if not commitment.exists():  # before the first step, and not when it goes on
+            write_json(commitment, {"bound": bound, "committed": began})
         if stage.name in SHARED:
             work(stage.make, config, inputs, part, world.machine)
         else:
             stage.make(config, inputs, part, world)
         seconds = time.time() - began
         write_json(part / WITNESS / "run.json", {**environment(), "began": began, "seconds": seconds})
-        came_in = {
-            name: {"key": planned["inputs"][name], "products": product_digest(path)} for name, path in inputs.items()
-        }
-        seal(part, final, {**planned, "inputs": came_in})
+        seal(part, final, bound)
         say(f"{stage.name:<10} made  {final} in {seconds:.1f} s")
         return final
 

@@ -10,6 +10,7 @@ import pytest
 
 from train.artifact import read_json, write_json
 from train.config import UserError
+from train.release.bundle import manifest_of
 from train.release.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +27,16 @@ def test_weights_that_are_not_finite_or_not_of_the_model_fail(copy, tensor):
     (result,) = verify(copy, "full", {"weights"})
     assert not result.ok
     assert tensor in result.detail
+
+
+def test_what_was_made_must_be_what_was_committed_to(copy):
+    path = copy / "logs/weights/commitment.json"
+    told = read_json(path)
+    told["bound"]["config"]["training"]["seed"] += 1
+    write_json(path, told)
+    write_json(copy / "MANIFEST.json", manifest_of(copy))
+    (result,) = verify(copy, "full", {"chain"})
+    assert result.detail == "weights: is not what was committed to in logs/weights/commitment.json"
 
 
 # A release that means harm ------------------------------------------------------------------------------------------

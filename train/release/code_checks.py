@@ -54,10 +54,16 @@ def environment(release: Release) -> list[str]:
 
 
 def chain(release: Release) -> list[str]:
-    """Keys and digests lead from each artifact to the next, and to every product that is here."""
+    """Keys and digests lead from each artifact to the next, and to every product that is here.
+
+    Each artifact is what its maker was bound to before it was begun.
+    """
     problems, accounted = [], {*bundle.WRITTEN, "LICENSE", "checkpoints/next_step.json"}
     for name, record in release.provenance.items():
         accounted.add(f"provenance/{name}.json")
+        bound = release.json(f"logs/{name}/commitment.json")["bound"]
+        if {key: value for key, value in record.items() if key != "products"} != bound:
+            problems.append(f"{name}: is not what was committed to in logs/{name}/commitment.json")
         keys = {each: entry["key"] for each, entry in record["inputs"].items()}
         told = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
         if digest(told) != record["key"]:

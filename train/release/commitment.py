@@ -1,8 +1,8 @@
 """What training was bound to before its first step, and the chain of digests that leads from there to the last one.
 
 The commitment holds nothing but config, code, data and seed, all of which the key of the artifact `weights` fixes
-before anything runs. Each link is the digest of the link before and of the checkpoint's files: whoever knows the last
-link knows that no checkpoint was exchanged, left out or put in later.
+before anything runs; `logs/weights/commitment.json` was written then. Each link is the digest of the link before and of
+the checkpoint's files: whoever knows the last link knows that no checkpoint was exchanged, left out or put in later.
 """
 
 from pathlib import Path
