@@ -9,11 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 from train.world import Machine
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = ["recipe=tiny", "training.steps=24", "training.checkpoint_every=8", "training.evaluate_every=12"]
+SMALL = [
+    "recipe=tiny", "data.raw.sources.0.count=1000", "model.context=32", "training.steps=24",
+    "training.checkpoint_every=8", "training.evaluate_every=12",
+]  # fmt: skip
 
 MACHINE = Machine(
     device="cpu", threads=1, micro_batches=1, compile=False, patience=600, save_every=None, keep_saves=2,
@@ -27,6 +31,15 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes, unless asked for: `make test ARGS="-m slow"`."""
+    if config.option.markexpr or any("::" in argument for argument in config.args):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
+
+
 class Command:
     """`scripts/run.py` with its output folders below `home`."""
 
@@ -35,22 +48,34 @@ class Command:
 
     def line(self, *overrides: str) -> list[str]:
         folders = [f"machine.{name}={self.home / name}" for name in ("runs", "releases", "cache")]
-        return [str(ROOT / "scripts" / "run.py"), *SMALL, "machine.workers=1", *folders, *overrides]
+        return [
+            str(ROOT / "scripts" / "run.py"),
+            *SMALL,
+            "machine.workers=1",
+            "machine.threads=1",
+            *folders,
+            *overrides,
+        ]
 
     def start(self, *overrides: str, before: list[str] | None = None, env: dict[str, str] | None = None):
         line = [sys.executable, *(before or []), *self.line(*overrides)]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(line, env={**os.environ, **(env or {})}, cwd=self.home, **streams)
 
-    def __call__(self, *overrides: str, status: int = 0, **options) -> str:
+    def __call__(self, *overrides: str, status: int = 0, fsync: int = 0, **options) -> str:
+        """What the command says; it runs as a new process where options ask for it, else as a child of a warm one."""
+        done = self.anew(*overrides, **options) if options else warm.run(self.line(*overrides), self.home, fsync)
+        assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    def anew(self, *overrides: str, **options) -> subprocess.CompletedProcess:
         process = self.start(*overrides, **options)
         try:
             out, err = process.communicate(timeout=600)
         finally:
             process.kill()
-        assert process.returncode == status, f"exit {process.returncode}\n{out}\n{err}"
-        assert "Traceback" not in err
-        return out + err
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def artifact(self, stage: str) -> Path:
         (found,) = (path for path in (self.home / "runs").glob(f"{stage}-*") if path.suffix == "")

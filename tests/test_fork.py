@@ -88,6 +88,7 @@ def test_what_is_baked_is_named_and_says_what_it_is_made_from(project):
     assert set(git("ls-files", at=ROOT).split()) <= set(git("ls-files", at=project).split())
 
 
+@pytest.mark.slow
 def test_a_project_gets_to_a_verified_release_by_its_data_config_and_card_alone(tmp_path):
     project = tmp_path / "our_text"
     fork("our_text", "Our text", project)
@@ -111,6 +112,7 @@ def test_a_project_gets_to_a_verified_release_by_its_data_config_and_card_alone(
     run_tests(project, "our_text")
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_fork_is_a_project_too(project, tmp_path):
     second = tmp_path / "second"
     fork("second", "Second", second, root=project)
@@ -124,6 +126,7 @@ def test_a_fork_of_a_fork_is_a_project_too(project, tmp_path):
     run_tests(second, "second")
 
 
+@pytest.mark.slow
 def test_later_changes_are_taken_over_as_the_note_says(project, tmp_path):
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     git("clone", "--quiet", "--no-hardlinks", str(ROOT), str(theirs), at=tmp_path)

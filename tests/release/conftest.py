@@ -1,12 +1,11 @@
 """A small release, made once by the real command; tests that alter one get a copy."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 from train.artifact import digest, file_digest, read_json, write_json
 from train.release.bundle import ARTIFACTS, checkpoints_of, manifest_of, placed
@@ -30,8 +29,7 @@ def home(tmp_path_factory) -> Path:
     """A folder with `runs/` and `releases/`, in which one release was made."""
     home = tmp_path_factory.mktemp("released")
     folders = [f"machine.{name}={home / name}" for name in ("runs", "releases", "cache")]
-    line = [sys.executable, str(ROOT / "scripts" / "run.py"), *SMALL.split(), *folders]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    done = warm.run([str(ROOT / "scripts" / "run.py"), *SMALL.split(), *folders])
     assert done.returncode == 0, done.stdout + done.stderr
     return home
 

@@ -1,12 +1,11 @@
 """One file, the same bytes whenever it is packed, that is checked like the folder; and archives that mean harm."""
 
 import io
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
+import warm
 import zstandard
 
 from train.artifact import file_digest
@@ -19,8 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(script: str, *arguments: object, status: int = 0) -> str:
-    line = [sys.executable, str(ROOT / "scripts" / script), *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    done = warm.run([str(ROOT / "scripts" / script), *map(str, arguments)])
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

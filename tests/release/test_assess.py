@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 from train.config import UserError
 from train.release.assess import assess, read_yaml, tensors_problem
@@ -33,8 +32,7 @@ def folder(tmp_path) -> Path:
 
 
 def command(*arguments: object, status: int) -> str:
-    line = [sys.executable, str(ROOT / "scripts" / "assess.py"), *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    done = warm.run([str(ROOT / "scripts" / "assess.py"), *map(str, arguments)])
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout or done.stderr

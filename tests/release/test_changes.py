@@ -1,11 +1,10 @@
 """What `scripts/diff.py` says of two releases: nothing of a copy, and of each change where it is and how large."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 from train.artifact import read_json, write_json
 from train.data import tables
@@ -17,8 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(*arguments: object, status: int) -> str:
-    line = [sys.executable, str(ROOT / "scripts" / "diff.py"), *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    done = warm.run([str(ROOT / "scripts" / "diff.py"), *map(str, arguments)])
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout or done.stderr

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 from train.artifact import read_json, write_json
 from train.release.bundle import manifest_of
@@ -20,8 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess:
-    line = [sys.executable, str(ROOT / "scripts" / "verify.py"), *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    done = warm.run([str(ROOT / "scripts" / "verify.py"), *map(str, arguments)])
     assert "Traceback" not in done.stdout + done.stderr
     assert all(letter.isprintable() or letter == "\n" for letter in done.stdout + done.stderr)
     return done

@@ -1,7 +1,6 @@
 """A segment trained again reaches the next checkpoint; what does not is named, with its cause."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 from conftest import MACHINE
 
 from train import pipeline
@@ -26,8 +26,7 @@ WEIGHTS = next(stage for stage in pipeline.STAGES if stage.name == "weights")
 
 
 def command(*arguments: object, status: int, cwd: Path | None = None) -> str:
-    line = [sys.executable, str(ROOT / "scripts" / "replay.py"), *map(str, arguments), "machine.threads=1"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=600, cwd=cwd, env=dict(os.environ))
+    done = warm.run([str(ROOT / "scripts" / "replay.py"), *map(str, arguments), "machine.threads=1"], cwd)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout or done.stderr

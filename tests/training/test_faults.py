@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import warm as processes
 
 STEPS = 12
-BEFORE, EACH = 4, 7  # times that a run makes files and folders durable: before the first checkpoint, and for each
-KILLS = int(os.environ.get("PELLUCID_KILLS", 25))  # more of them for a longer look
+BEFORE, EACH = 6, 7  # times that a run makes files and folders durable: before the first checkpoint, and for each
+KILLS = int(os.environ.get("PELLUCID_KILLS", 4))  # 25 of them take minutes
 
 
 def kill_at(warm, step: int, later: float) -> None:
@@ -27,7 +28,7 @@ def kill_at(warm, step: int, later: float) -> None:
         time.sleep(0.001)
     time.sleep(later)
     os.kill(child, signal.SIGKILL)
-    warm.process.stdout.readline()
+    processes.end()
 
 
 def test_killed_at_any_moment_it_loses_nothing_before_the_last_checkpoint(warm, unharmed):
@@ -143,7 +144,7 @@ def test_of_two_runs_at_once_one_trains_and_the_other_takes_over_when_it_dies(wa
     while "waiting for another process" not in (line := second.stdout.readline()):
         assert line
     os.kill(first, signal.SIGKILL)
-    warm.process.stdout.readline()
+    processes.end()
     out, err = second.communicate(timeout=240)
     assert second.returncode == 0, err
     assert "weights    made" in out and warm.products() == unharmed

@@ -86,7 +86,7 @@ def test_what_is_not_finite_stops_before_the_update_and_names_the_batch(command)
     ("override", "line"),
     [
         ("machine.micro_batches=3", "machine.micro_batches: 3 does not divide training.batch (16)"),
-        ("training.batch=1000000", "windows of 64; at least 1000000 are needed"),
+        ("training.batch=1000000", "windows of 32; at least 1000000 are needed"),
         ("machine.device=cuda", "use machine.device=cpu"),
     ],
 )

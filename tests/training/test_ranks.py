@@ -59,6 +59,7 @@ def test_a_rank_of_four_that_dies_is_started_again_with_the_others_from_the_last
     assert warm.products() == unharmed
 
 
+@pytest.mark.slow
 def test_two_nodes_that_meet_at_an_address_go_on_from_one_process_with_the_same_bytes(warm, unharmed):
     warm(fsync=12, status=-signal.SIGKILL)
     with socket.create_server(("localhost", 0)) as server:
@@ -74,6 +75,7 @@ def test_two_nodes_that_meet_at_an_address_go_on_from_one_process_with_the_same_
     assert warm.products() == unharmed
 
 
+@pytest.mark.slow
 def test_asked_to_stop_two_ranks_save_the_same_step_from_which_one_goes_on(warm, unharmed):
     process = warm.start(before=ranks(2))
     first_checkpoint(warm, process)
@@ -85,6 +87,7 @@ def test_asked_to_stop_two_ranks_save_the_same_step_from_which_one_goes_on(warm,
     assert warm.products() == unharmed
 
 
+@pytest.mark.slow
 def test_a_rank_that_hangs_is_given_up_in_a_clear_line(warm):
     process = warm.start("machine.patience=5", "training.steps=2000", before=ranks(2))
     first_checkpoint(warm, process)

@@ -203,9 +203,14 @@ def tensors_problem(path: Path, size: int) -> str | None:
 
 
 def items(folder: Folder, card: str, found: list[dict[str, Any]], mof: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each row of the openness table with its status, and what that rests on."""
+    """Each row of the openness table with its status, and what that rests on.
+
+    Of what goes beyond the definition, only what has signs: the rest are proofs that this pipeline alone can give.
+    """
     rows = []
     for row in openness.ROWS:
+        if row.importance == "beyond" and row.id not in SIGNS:
+            continue
         if row.kind == "statement":
             status, why = "not machine-decidable", "for people to judge"
         elif row.id in SIGNS:
