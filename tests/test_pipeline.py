@@ -161,7 +161,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(command):
     runs = command.home / "small"
     runs.mkdir()
     line = " ".join([sys.executable, *command.line("until=tokens", f"machine.runs={runs}")])
-    script = f"mount -t tmpfs -o size=6m none {runs} && {line}; code=$?; ls {runs}; exit $code"
+    script = f"mount -t tmpfs -o size=2m none {runs} && {line}; code=$?; ls {runs}; exit $code"
     done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, check=False)
     if "mount" in done.stderr:
         pytest.skip("may not mount here")
