@@ -21,7 +21,7 @@ from train.release.checks import CHECKS
 from train.release.openness import regular_files
 from train.release.verify import verify
 
-MUTATIONS = int(os.environ.get("PELLUCID_MUTATIONS", "300"))
+MUTATIONS = int(os.environ.get("PELLUCID_MUTATIONS", "150"))
 FAST = {"integrity", "completeness", "chain", "osaid", "metadata", "licences"}  # these mostly suffice
 SLOW = {check.__name__ for check in CHECKS} - FAST
 

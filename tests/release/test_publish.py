@@ -91,6 +91,7 @@ def test_a_release_that_holds_goes_up_whole(hub, release, tmp_path):
     assert {token for _, token in hub.asked} == {"Bearer hf_mine"}
 
 
+@pytest.mark.slow
 def test_one_that_does_not_hold_is_not_sent(hub, copy, tmp_path):
     (copy / "NOTICE").write_text("changed")
     said = run(hub, tmp_path, ROOT / "scripts/publish.py", copy, "owner/name", status=1)

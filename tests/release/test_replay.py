@@ -85,7 +85,7 @@ def test_the_release_code_trains_elsewhere_and_does_not_see_what_it_has_to_reach
     # Another training code, which tells what checkpoints it finds.
     path = copy / "code/train/training/log.py"
     path.write_text(
-        path.read_text() + "\nprint(sorted(p.name for p in Path(sys.argv[1]).glob('checkpoints/step-*')))\n"
+        path.read_text() + "\nimport sys\nprint(sorted(p.name for p in Path(sys.argv[1]).glob('checkpoints/step-*')))\n"
     )
     path.write_text(path.read_text() + "print((Path(sys.argv[1]) / 'model.safetensors').exists())\n")
     edit(copy / "provenance/weights.json", "code", "train/training/log.py", by=lambda _: "0" * 64)

@@ -36,7 +36,7 @@ def test_products_are_the_weights_and_every_checkpoint(uninterrupted):
 @pytest.mark.parametrize(
     ("threads", "capability", "micro_batches", "compiled"),
     [(2, None, 2, True), (3, "default", 2, False), (1, "avx2", 4, False), (2, "avx512", 1, False),
-     (7, "default", 16, False)],
+     pytest.param(7, "default", 16, False, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_portable_is_the_same_bytes_everywhere(command, uninterrupted, threads, capability, micro_batches, compiled):
     env = {"ATEN_CPU_CAPABILITY": capability} if capability else {}

@@ -20,6 +20,7 @@ def test_a_run_that_another_stack_began_is_refused_naming_what_differs(command, 
     command(*PINNED, "machine.threads=2")  # what has ended stands in nobody's way
 
 
+@pytest.mark.slow
 def test_where_the_config_lets_it_a_run_changes_stacks_and_tells_them(command, killing):
     free = [*PINNED, "training.numerics.stack=any"]
     command(*free, "machine.threads=1", before=[str(killing), "15"], status=-signal.SIGKILL)
