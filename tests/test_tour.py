@@ -68,6 +68,7 @@ def ours() -> list[str]:
     return [path.name for path in ROOT.iterdir() if path.is_file()] + below
 
 
+@pytest.mark.slow
 def test_every_command_prints_what_the_tour_shows_and_every_check_holds(clone):
     given = blocks(tour())
     script = "".join(f"{command}\nprintf '\\n{MARK}%s\\n' $?\n" for command, _ in given)

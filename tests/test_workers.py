@@ -51,7 +51,9 @@ def test_processes_and_one_after_another_in_reverse_write_the_same_bytes(tmp_pat
     assert inventory(tmp_path / "many") == inventory(tmp_path / "reverse") == one
 
 
-@pytest.mark.parametrize("workers", [2, 3, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "workers", [2, pytest.param(3, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
+)
 def test_manifests_are_the_same_for_any_number_of_workers(command, workers):
     stages = ("documents", "selected")
     wanted = {stage: (command.artifact(stage) / "manifest.json").read_bytes() for stage in stages}

@@ -82,6 +82,7 @@ def added(commit: list[dict]) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_release_that_holds_goes_up_whole(hub, release, tmp_path):
     said = run(hub, tmp_path, ROOT / "scripts/publish.py", release, "owner/name", status=0)
     assert "/owner/name/commit/1\nidentity " in said

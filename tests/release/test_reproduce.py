@@ -71,6 +71,7 @@ def test_run_again_it_goes_on_from_what_was_made(release, made):
     assert out.endswith(f"bit-identical\nidentity   {identity}\n")
 
 
+@pytest.mark.slow
 def test_a_changed_document_is_named_by_the_stage_that_made_it(copy, reseal, again):
     part = rewrite(copy)
     reseal(copy)
@@ -80,6 +81,7 @@ def test_a_changed_document_is_named_by_the_stage_that_made_it(copy, reseal, aga
     assert "row 0: text: " in out
 
 
+@pytest.mark.slow
 def test_a_changed_document_shows_in_the_tokenizer_when_the_released_documents_are_taken(copy, reseal, tmp_path):
     rewrite(copy)
     reseal(copy)
@@ -101,6 +103,7 @@ def test_from_the_released_documents_everything_else_is_made_again_and_that_is_s
     )
 
 
+@pytest.mark.slow
 def test_a_changed_setting_is_named_with_its_path(copy, again):
     config = read_json(copy / "code/config.json")
     config["tokenizer"]["vocabulary"] += 1

@@ -14,7 +14,7 @@ import warm as processes
 
 STEPS = 12
 BEFORE, EACH = 6, 7  # times that a run makes files and folders durable: before the first checkpoint, and for each
-KILLS = int(os.environ.get("PELLUCID_KILLS", 4))  # 25 of them take minutes
+KILLS = int(os.environ.get("PELLUCID_KILLS", 3))  # 25 of them take minutes
 
 
 def kill_at(warm, step: int, later: float) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -132,6 +133,22 @@ def read_back(path: Path):
             whole = b""
 
 
+def ended(path: Path) -> list:
+    """The records in the file of a run that is over, which wandb's own process may still be writing."""
+    from google.protobuf.message import DecodeError
+
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            records = list(read_back(path))
+        except DecodeError:  # it is not whole yet
+            records = []
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            return records
+        time.sleep(0.1)
+    raise AssertionError(f"{path}: the run does not end")
+
+
 def values(items) -> dict:
     return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
@@ -141,7 +158,7 @@ def test_an_offline_run_holds_the_same_records_the_config_and_the_digests(tmp_pa
     kept = run(tmp_path / "log.jsonl", dataclasses.replace(MACHINE, wandb="offline"), settings=settings)
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     steps, config, summary = [], {}, {}
-    for record in read_back(file):
+    for record in ended(file):
         if record.WhichOneof("record_type") == "history":
             found = values(record.history.item)
             steps.append({name: value for name, value in found.items() if not name.startswith("_")})

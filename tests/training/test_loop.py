@@ -35,7 +35,8 @@ def test_products_are_the_weights_and_every_checkpoint(uninterrupted):
 
 @pytest.mark.parametrize(
     ("threads", "capability", "micro_batches", "compiled"),
-    [(2, None, 2, True), (3, "default", 2, False), (1, "avx2", 4, False), (2, "avx512", 1, False),
+    [(2, None, 2, False), (3, "default", 2, False), (1, "avx2", 4, False), (2, "avx512", 1, False),
+     pytest.param(2, None, 2, True, marks=pytest.mark.slow),
      pytest.param(7, "default", 16, False, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_portable_is_the_same_bytes_everywhere(command, uninterrupted, threads, capability, micro_batches, compiled):
@@ -51,7 +52,9 @@ def test_portable_is_the_same_bytes_everywhere(command, uninterrupted, threads, 
     assert capability in (None, stack["capability"].lower())
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_asked_to_stop_it_saves_the_step_and_goes_on_from_there(command, uninterrupted, number, status):
     process = command.start("until=weights", "machine.threads=1")
     log = None

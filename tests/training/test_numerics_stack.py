@@ -12,6 +12,7 @@ from conftest import ROOT
 PINNED = ["until=weights", "training.numerics.contract=pinned"]
 
 
+@pytest.mark.slow
 def test_a_run_that_another_stack_began_is_refused_naming_what_differs(command, killing):
     command(*PINNED, "machine.threads=1", before=[str(killing), "15"], status=-signal.SIGKILL)
     said = command(*PINNED, "machine.threads=2", status=1)

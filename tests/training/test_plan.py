@@ -69,6 +69,7 @@ def test_smaller_slices_take_less_memory_and_float64_more():
     assert plan.needs(pinned, VOCABULARY, 1).memory < portable
 
 
+@pytest.mark.slow
 def test_memory_is_about_what_a_step_takes():
     """In a process of its own, whose peak is read; large enough for the model to count."""
     script = f"""

@@ -49,6 +49,7 @@ def test_two_ranks_make_the_data_once_and_the_bytes_of_one(warm, unharmed, tmp_p
     assert json.loads((new.artifact("weights") / "witness" / "stack.json").read_text())["ranks"] == 2
 
 
+@pytest.mark.slow
 def test_a_rank_of_four_that_dies_is_started_again_with_the_others_from_the_last_checkpoint(warm, unharmed):
     process = warm.start(before=ranks(4, "--max-restarts", "1"))
     first_checkpoint(warm, process)
