@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from train.model import CrossEntropy
+from train.model import CrossEntropy, RMSNorm
 
 
 def test_cross_entropy_some_positions_at_a_time_is_torchs_and_so_are_its_gradients():
@@ -32,3 +32,16 @@ def test_cross_entropy_with_products_in_bfloat16_keeps_its_sums_in_float32():
     for found, expected in zip(torch.autograd.grad(low, (x, head)), wanted, strict=True):
         assert found.dtype == torch.float32
         assert 0 < (found - expected).norm() < 0.01 * expected.norm()
+
+
+def test_the_norm_is_torchs_and_so_are_its_gradients():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, 5, 7, generator=generator, dtype=torch.float64, requires_grad=True)
+    norm = RMSNorm(7, 0.1).double()
+    norm.weight.data = torch.randn(7, generator=generator, dtype=torch.float64)
+    ours, theirs = norm(x.transpose(1, 2)), F.rms_norm(x.transpose(1, 2), (7,), norm.weight, 0.1)
+    torch.testing.assert_close(ours, theirs)
+    factor = torch.randn(2, 5, 3, 7, generator=generator, dtype=torch.float64)
+    wanted = torch.autograd.grad((theirs * factor).sum(), (x, norm.weight))
+    for found, expected in zip(torch.autograd.grad((ours * factor).sum(), (x, norm.weight)), wanted, strict=True):
+        torch.testing.assert_close(found, expected)

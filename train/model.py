@@ -54,6 +54,25 @@ class ModelConfig:
             raise ValueError("init_std, norm_epsilon and rope_theta must be above 0")
 
 
+class Normalised(torch.autograd.Function):
+    """x [..., width] over its root mean square, times `weight` [width], with a backward of few passes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon)
+        normal = x * scale
+        ctx.save_for_backward(normal, scale, weight)
+        return normal * weight
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        normal, scale, weight = ctx.saved_tensors
+        aligned = grad * normal
+        along = (aligned * weight).mean(-1, keepdim=True)  # what of dx would only change x's size
+        dx = (grad * weight).addcmul_(normal, along, value=-1).mul_(scale)
+        return dx, aligned.flatten(0, -2).sum(0), None
+
+
 class RMSNorm(nn.Module):
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
@@ -61,8 +80,7 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.to(self.weight.dtype)  # also where matrix products are of lower precision
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon) * self.weight
+        return Normalised.apply(x.to(self.weight.dtype), self.weight, self.epsilon)  # in full also beside low products
 
 
 class Attention(nn.Module):
