@@ -3,7 +3,8 @@
 All train alike: the same shape, the same tokens, AdamW, the same threads. They take turns, some steps each, so that
 whatever else runs on the machine hinders all of them. Counted is, of each turn, the time by the clock and by the
 processors; ratios are the median over the turns, rates the best. Model FLOP utilisation (MFU) is the model's operations
-a second, by the formula, over the best product of matrices in that precision in the same run.
+a second, by the formula, over the best product of matrices in that precision in the same run; "at most" is the ratio
+that a loop of nothing but such products would have.
 """
 
 import dataclasses
@@ -211,14 +212,16 @@ def speed(config: pipeline.Run, name: str) -> None:
         )
     operations = Transformer(model_config(shape), shape.vocabulary).flops_per_token()
     tokens = shape.batch * shape.context
-    print(f"{'':<10} {'tokens/s':>10} {'by clock':>9} {'by processor':>13} {'MFU':>6}   precision, peak in GFLOP/s")
+    print(f"{'':<10} {'tokens/s':>10} {'by clock':>9} {'by processor':>13} {'at most':>8} {'MFU':>6}   precision, "
+          "peak in GFLOP/s")  # fmt: skip
     for contestant, found in times.items():
         best = min(clock for clock, _ in found)
         ratios = [statistics.median(p[i] / f[i] for p, f in zip(times["plain"], found, strict=True)) for i in (0, 1)]
         kind = kinds.get(contestant, torch.float32)
         used = operations * tokens / best / peaks[kind]
-        print(f"{contestant:<10} {tokens / best:>10.0f} {ratios[0]:>8.2f}x {ratios[1]:>12.2f}x {used:>6.1%}   "
-              f"{str(kind).removeprefix('torch.')}, {peaks[kind] / 1e9:.0f}", flush=True)  # fmt: skip
+        rates = f"{ratios[0]:>8.2f}x {ratios[1]:>12.2f}x {ratios[0] / used:>7.2f}x {used:>6.1%}"
+        print(f"{contestant:<10} {tokens / best:>10.0f} {rates}   {str(kind).removeprefix('torch.')}, "
+              f"{peaks[kind] / 1e9:.0f}", flush=True)  # fmt: skip
     if gpu:
         print(f"memory at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
     share = overhead(shape, machine) / statistics.median(clock for clock, _ in times["fast"])
