@@ -224,7 +224,8 @@ def speed(config: pipeline.Run, name: str) -> None:
               f"{peaks[kind] / 1e9:.0f}", flush=True)  # fmt: skip
     if gpu:
         print(f"memory at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
-    share = overhead(shape, dataclasses.replace(machine, progress="none")) / statistics.median(clock for clock, _ in times["fast"])
+    own = overhead(shape, dataclasses.replace(machine, progress="none"))
+    share = own / statistics.median(clock for clock, _ in times["fast"])
     print(f"the loop's own work (batch, digest, log) is {share:.2%} of a step of `fast`")
 
 
