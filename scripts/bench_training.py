@@ -267,15 +267,15 @@ def ranks(config: pipeline.Run) -> None:
     """Training at the shape of training_m by one rank of one thread, and by two that share the same batches."""
     with socket.create_server(("localhost", 0)) as server:
         port = server.getsockname()[1]
-    torch.multiprocessing.spawn(rank_of_two, (port, config), nprocs=2)
+    torch.multiprocessing.spawn(rank_of_two, (port, SHAPES["m"], config), nprocs=2)
 
 
-def rank_of_two(rank: int, port: int, config: pipeline.Run) -> None:
+def rank_of_two(rank: int, port: int, shape: Shape, config: pipeline.Run) -> None:
     """Take turns, rank 0 alone while the other waits, then both; rank 0 prints tokens a second and their ratio."""
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
     machine = dataclasses.replace(config.machine, device="cpu", threads=1)
     prepare(machine)
-    shape, both = SHAPES["m"], World(rank, 2, machine)
+    both = World(rank, 2, machine)
     batch = np.random.default_rng(0).integers(0, shape.vocabulary, (shape.batch, shape.context + 1))
     with joined(both, "bench"):
         for contract in ("fast", "portable"):
