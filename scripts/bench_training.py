@@ -12,6 +12,8 @@ import hashlib
 import importlib.util
 import itertools
 import math
+import os
+import socket
 import statistics
 import tempfile
 import time
@@ -28,12 +30,14 @@ from train import pipeline
 from train.data.batches import batch_at
 from train.model import ModelConfig, Transformer
 from train.training.log import Log
-from train.training.loop import FitConfig, gradients, steps
+from train.training.loop import FitConfig, gradients, part, steps
 from train.training.numerics import NumericsConfig, compile_in_place, prepare
 from train.training.optimizer import Optimizer
+from train.training.ranks import any_rank, averaged, joined
 from train.world import Machine, World
 
 TURNS = 5
+RANK_TURNS = 3
 NANOGPT_STEPS = 2000  # of its documented recipe for characters on a processor, which reaches NANOGPT_LOSS
 NANOGPT_LOSS = 1.898  # nats a character, on the whole of its validation text
 
@@ -118,9 +122,9 @@ def model_config(shape: Shape) -> ModelConfig:
     )  # fmt: skip
 
 
-def ours(shape: Shape, contract: Any, config: pipeline.Run) -> Step:
+def ours(shape: Shape, contract: Any, config: pipeline.Run, world: World) -> Step:
     """Our model and optimizer, as the loop calls them."""
-    machine, numerics = config.machine, NumericsConfig(contract, "same", config.training.numerics.grid_bits)
+    machine, numerics = world.machine, NumericsConfig(contract, "same", config.training.numerics.grid_bits)
     model = numerics.place(Transformer(model_config(shape), shape.vocabulary), machine.device)
     if machine.compile:
         compile_in_place(model.model.layers)
@@ -128,7 +132,7 @@ def ours(shape: Shape, contract: Any, config: pipeline.Run) -> Step:
     count = itertools.count(1)
 
     def step(batch: np.ndarray) -> None:
-        gradients(model, batch, machine.micro_batches)
+        averaged(model, gradients(model, part(batch, world), machine.micro_batches), world)
         optimizer.step(next(count), 10**6, optimizer.gradient_norm())
 
     return step
@@ -187,10 +191,10 @@ def speed(config: pipeline.Run, name: str) -> None:
     """Print tokens a second, ratios to the plain loop and MFU of every contestant at a shape."""
     shape, machine = SHAPES[name], config.machine
     prepare(machine)
-    gpu = machine.device == "cuda"
-    contestants = {"plain": plain(shape, machine.device), "fast": ours(shape, "fast", config)}
+    gpu, world = machine.device == "cuda", World(0, 1, machine)
+    contestants = {"plain": plain(shape, machine.device), "fast": ours(shape, "fast", config, world)}
     if not gpu:
-        contestants["portable"] = ours(shape, "portable", config)
+        contestants["portable"] = ours(shape, "portable", config, world)
     low = NumericsConfig("fast", "same", 10).products(machine.device)
     kinds = {"plain": torch.bfloat16 if gpu else torch.float32, "fast": low, "portable": torch.float64}
     draw = np.random.default_rng(0)
@@ -263,6 +267,35 @@ def training_gpu(config: pipeline.Run) -> None:
     speed(config, "gpu")
 
 
+def ranks(config: pipeline.Run) -> None:
+    """Training at the shape of training_m by one rank of one thread, and by two that share the same batches."""
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    torch.multiprocessing.spawn(rank_of_two, (port, SHAPES["m"], config), nprocs=2)
+
+
+def rank_of_two(rank: int, port: int, shape: Shape, config: pipeline.Run) -> None:
+    """Take turns, rank 0 alone while the other waits, then both; rank 0 prints tokens a second and their ratio."""
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
+    machine = dataclasses.replace(config.machine, device="cpu", threads=1)
+    prepare(machine)
+    both = World(rank, 2, machine)
+    batch = np.random.default_rng(0).integers(0, shape.vocabulary, (shape.batch, shape.context + 1))
+    with joined(both, "bench"):
+        for contract in ("fast", "portable"):
+            alone, together = (ours(shape, contract, config, world) for world in (World(0, 1, machine), both))
+            times: list[list[tuple[float, float]]] = []
+            for rows in (4, *[shape.batch] * RANK_TURNS):  # a small batch first, to warm up
+                first = turn_of(alone, [batch[:rows]]) if rank == 0 else (0.0, 0.0)
+                any_rank(False, both)  # here the other waits
+                times.append([first, turn_of(together, [batch[:rows]])])
+            if rank == 0:
+                rates = [shape.batch * shape.context / min(turn[i][0] for turn in times[1:]) for i in (0, 1)]
+                clock, spent = (statistics.median(one[i] / two[i] for one, two in times[1:]) for i in (0, 1))
+                print(f"{contract:<10} {rates[0]:.0f} tokens/s by one rank, {rates[1]:.0f} by two: {clock:.2f}x by the "
+                      f"clock, {spent:.2f}x by the processor time of a rank", flush=True)  # fmt: skip
+
+
 def quality(config: pipeline.Run) -> None:
     """Time to nanoGPT's loss on Shakespeare, beside its step time times its steps; for recipe=shakespeare."""
     prepare(config.machine)
@@ -316,5 +349,6 @@ BENCHMARKS: dict[str, Callable[[pipeline.Run], None]] = {
     "training_s": training_s,
     "training_m": training_m,
     "training_gpu": training_gpu,
+    "ranks": ranks,
     "quality": quality,
 }

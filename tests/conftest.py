@@ -20,7 +20,7 @@ SMALL = [
 ]  # fmt: skip
 
 MACHINE = Machine(
-    device="cpu", threads=1, micro_batches=1, compile=False, patience=600, save_every=None, keep_saves=2,
+    device="cpu", threads=1, micro_batches=1, compile=False, sharded=False, patience=600, save_every=None, keep_saves=2,
     workers=1, engine="processes", progress="none", wandb="disabled",
     cache=Path("cache"), runs=Path("runs"), releases=Path("releases"),
 )  # fmt: skip

@@ -51,6 +51,15 @@ def test_contestants_are_of_one_size_and_learn():
     assert losses[-1] < losses[0] - 0.2
 
 
+def test_two_ranks_are_set_beside_one(config, capfd, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")  # where each rank, a new process, finds the benchmark
+    monkeypatch.setitem(bench.SHAPES, "m", dataclasses.replace(TINY, batch=4))
+    bench.ranks(config)
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["fast", "portable"]
+    assert all("tokens/s by one rank" in line and "x by the clock" in line for line in lines)
+
+
 def test_the_gpu_benchmark_says_that_it_was_not_run(config, capsys):
     bench.training_gpu(config)
     assert capsys.readouterr().out.startswith("not run: needs a GPU")

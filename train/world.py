@@ -20,6 +20,7 @@ class Machine:
     threads: int | None  # None: as many as torch finds
     micro_batches: int  # slices of the batch that go through the model one after another
     compile: bool  # fuse what stands between the matrix products; pays off in long runs
+    sharded: bool  # each of several ranks holds only a share of the weights and moments
     patience: int  # seconds that one rank of several waits for another
     save_every: int | None  # steps between saves that only serve to go on; None: none beside the checkpoints
     keep_saves: int  # of those, the newest

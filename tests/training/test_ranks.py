@@ -5,11 +5,20 @@ import os
 import signal
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from conftest import MACHINE
+
+from train.config import UserError
+from train.training.checkpoint import read_tensors
+from train.training.loop import require_shares
+from train.world import World
 
 TORCHRUN = ["-m", "torch.distributed.run"]
+PINNED = ["training.numerics.contract=pinned", "training.numerics.stack=any"]
 
 
 def ranks(number: int, *more: str) -> list[str]:
@@ -89,8 +98,9 @@ def test_asked_to_stop_two_ranks_save_the_same_step_from_which_one_goes_on(warm,
 
 
 @pytest.mark.slow
-def test_a_rank_that_hangs_is_given_up_in_a_clear_line(warm):
-    process = warm.start("machine.patience=5", "training.steps=2000", before=ranks(2))
+@pytest.mark.parametrize("more", [[], [*PINNED, "machine.sharded=true"]])
+def test_a_rank_that_hangs_is_given_up_in_a_clear_line(warm, more):
+    process = warm.start("machine.patience=5", "training.steps=2000", *more, before=ranks(2))
     first_checkpoint(warm, process)
     stuck = rank(process.pid, 1)
     os.kill(stuck, signal.SIGSTOP)
@@ -132,3 +142,62 @@ def test_what_a_job_says_to_its_user_is_said_by_the_command(warm):
     process = warm.start("--submit=local", "hydra.launcher.node=2")
     _, err = process.communicate(timeout=600)
     assert process.returncode == 1 and err.startswith("error: --submit: ") and "node" in err
+
+
+@pytest.fixture(scope="module")
+def held_whole(warm_process, unharmed):
+    """The tensors of each file of a short `pinned` run of one rank, which holds all."""
+    warm_process.begin_anew()
+    warm_process(*PINNED)
+    return tensors(warm_process)
+
+
+def tensors(command) -> dict:
+    """Every tensor of the weights and of their checkpoints, by file and name."""
+    files = (name for name in command.products() if name.endswith(".safetensors"))
+    read = {file: read_tensors(command.artifact("weights") / file) for file in files}
+    return {(file, name): tensor for file, part in read.items() for name, tensor in part.items()}
+
+
+def near(found: dict, told: dict) -> None:
+    """The same tensors of the same shapes, and nearly the same values."""
+    assert found.keys() == told.keys()
+    for place, tensor in told.items():
+        assert found[place].shape == tensor.shape
+        assert (found[place] - tensor).norm() <= 1e-3 * tensor.norm(), place
+
+
+def test_ranks_that_hold_a_share_each_go_on_after_a_death_and_end_near_one_that_holds_all(warm, held_whole):
+    process = warm.start(*PINNED, "machine.sharded=true", before=ranks(2, "--max-restarts", "1"))
+    first_checkpoint(warm, process)
+    os.kill(rank(process.pid, 1), signal.SIGKILL)
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 0 and "going on after step" in err, err
+    near(tensors(warm), held_whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("begin", [1, 2])
+def test_another_number_of_ranks_goes_on_from_what_others_held(warm, held_whole, begin):
+    """One rank holds all, four hold shares: each goes on where two that hold shares, or the other, have stopped."""
+    sharded = ["machine.sharded=true"]
+    process = warm.start(*PINNED, *sharded[: begin - 1], before=ranks(begin))
+    first_checkpoint(warm, process)
+    os.kill(rank(process.pid, 0), signal.SIGTERM)
+    assert process.wait(600) == 1
+    process = warm.start(*PINNED, *sharded, before=ranks(4))
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 0 and "going on after step" in err, err
+    near(tensors(warm), held_whole)
+
+
+def test_shares_are_refused_where_there_is_nobody_to_share_with_and_in_portable(warm):
+    line = "machine.sharded: needs several ranks (see torchrun) and a contract other than portable"
+    for contract in ("portable", "pinned"):
+        said = warm("machine.sharded=true", f"training.numerics.contract={contract}", status=1)
+        assert said == f"error: {line}\n"
+    machine = replace(MACHINE, sharded=True)
+    numerics = {contract: SimpleNamespace(contract=contract) for contract in ("portable", "fast")}
+    require_shares(SimpleNamespace(numerics=numerics["fast"], batch=4), World(0, 2, machine))
+    with pytest.raises(UserError, match="needs several ranks"):
+        require_shares(SimpleNamespace(numerics=numerics["portable"], batch=4), World(0, 2, machine))

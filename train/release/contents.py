@@ -76,6 +76,7 @@ class Release:
             threads=None,
             micro_batches=1,
             compile=False,
+            sharded=False,
             patience=600,
             save_every=None,
             keep_saves=1,

@@ -4,10 +4,13 @@ The complete state of a run is: the weights, the optimizer's moments (`first` an
 Muon), and the number of steps taken. The data order is a pure function of seed and step, the schedule of the step, and
 no random number is drawn after the weights are initialised, so there is no generator state to keep. `state.json` also
 holds the digests of the tensors' files, and what they belong to: the config, and the digest of the data.
+
+Where ranks hold a share each of the state, each writes its own; the first joins them to the same two files on the disk.
 """
 
 import os
 import shutil
+import warnings
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +74,44 @@ def save(directory: Path, checkpoint: Checkpoint, belongs_to: dict[str, Any]) ->
     sync_directory(directory.parent)
 
 
+def write_shares(directory: Path, checkpoint: Checkpoint) -> Path:
+    """Write, all ranks together, each what it holds of a checkpoint's tensors; returns the folder."""
+    from torch.distributed import get_rank
+    from torch.distributed.checkpoint import CheckpointException
+    from torch.distributed.checkpoint import save as save_shares
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+
+    shares = directory.with_name(f".{directory.name}.shares.tmp")
+    if get_rank() == 0:
+        shutil.rmtree(shares, ignore_errors=True)  # of a run that was killed; nobody writes before all have planned
+    try:
+        save_shares(
+            {**checkpoint.weights, **checkpoint.optimizer},
+            storage_writer=HuggingFaceStorageWriter(str(shares), save_distributed=True),
+        )
+    except CheckpointException as error:  # what went wrong on some ranks, told to all
+        raise next(iter(error.failures.values()))[0] from None
+    return shares
+
+
+def read_shares(directory: Path, tensors: dict[str, Tensor]) -> None:
+    """Fill `tensors`, of which this rank may hold a share each, from safetensors in `directory`, whole or shares."""
+    from torch.distributed.checkpoint import load as load_shares
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+
+    with warnings.catch_warnings(action="ignore"):  # that this rank reads for itself is meant
+        load_shares(tensors, storage_reader=HuggingFaceStorageReader(str(directory)), no_dist=True)
+
+
+def join_shares(directory: Path, shares: Path, checkpoint: Checkpoint, belongs_to: dict[str, Any]) -> None:
+    """Make of the `shares` of `checkpoint` that all ranks wrote what `save` makes of the whole; they are gone then."""
+    parts = (checkpoint.weights, checkpoint.optimizer)
+    weights, optimizer = ({n: torch.empty(t.shape, dtype=t.dtype) for n, t in part.items()} for part in parts)
+    read_shares(shares, {**weights, **optimizer})
+    save(directory, Checkpoint(checkpoint.step, weights, optimizer), belongs_to)
+    shutil.rmtree(shares)
+
+
 def thin(directory: Path, keep: int) -> None:
     """Remove all but the newest `keep` checkpoints in `directory`."""
     for old in sorted(directory.glob("step-*"))[:-keep]:
@@ -84,7 +125,13 @@ def settle(saving: list[Future[None]], *, wait: bool) -> None:
 
 
 def load(directory: Path, belongs_to: dict[str, Any] | None = None) -> Checkpoint:
-    """Read the checkpoint in `directory`, checking its digests.
+    """Read the checkpoint in `directory`, checking it as `checked` does."""
+    step = checked(directory, belongs_to)
+    return Checkpoint(step, read_tensors(directory / WEIGHTS), read_tensors(directory / OPTIMIZER))
+
+
+def checked(directory: Path, belongs_to: dict[str, Any] | None = None) -> int:
+    """The step of the checkpoint in `directory`, whose files have the digests that they were saved with.
 
     Raises UserError when a file is missing, torn or changed, and ForeignError, naming the field, when the checkpoint
     belongs to another config or other data than `belongs_to`.
@@ -102,7 +149,7 @@ def load(directory: Path, belongs_to: dict[str, Any] | None = None) -> Checkpoin
             f"{directory}: belongs to another training ({difference(owner, belongs_to)}); go on with that one, or "
             "remove the checkpoint"
         )
-    return Checkpoint(step, read_tensors(directory / WEIGHTS), read_tensors(directory / OPTIMIZER))
+    return step
 
 
 def difference(there: Any, here: Any, path: str = "") -> str:
@@ -114,15 +161,15 @@ def difference(there: Any, here: Any, path: str = "") -> str:
     return f"{path} is {there!r} there and {here!r} here"
 
 
-def newest(directories: list[Path], belongs_to: dict[str, Any]) -> tuple[Checkpoint | None, list[UserError]]:
-    """The whole checkpoint with the most steps among `directories`, and why each one was passed over."""
+def newest(directories: list[Path], belongs_to: dict[str, Any]) -> tuple[int, list[UserError]]:
+    """The step of the newest whole checkpoint among `directories`, 0 if there is none; why others were passed over."""
     skipped: list[UserError] = []
     for directory in sorted(directories, key=lambda d: d.name, reverse=True):
         try:
-            return load(directory, belongs_to), skipped
+            return checked(directory, belongs_to), skipped
         except UserError as error:
             skipped.append(error)
-    return None, skipped
+    return 0, skipped
 
 
 def restore(state: dict[str, Tensor], saved: dict[str, Tensor]) -> None:

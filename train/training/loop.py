@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from train.artifact import file_digest, manifest, product_digest, write_json
+from train.artifact import file_digest, manifest, product_digest, whole, write_json
 from train.config import UserError, plain
 from train.data import tables
 from train.data.batches import ahead, batch_at, window_count, windows_at
@@ -25,20 +25,24 @@ from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.model import ModelConfig, Transformer, load_weights, weights_of
 from train.training.checkpoint import (
+    OPTIMIZER,
     WEIGHTS,
     Checkpoint,
     ForeignError,
+    join_shares,
     newest,
+    read_shares,
+    read_tensors,
     restore,
     save,
     settle,
     thin,
-    write_tensors,
+    write_shares,
 )
 from train.training.log import Log
 from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
-from train.training.ranks import any_rank, averaged, follow, joined
+from train.training.ranks import any_rank, averaged, follow, joined, shard
 from train.training.resources import operations
 from train.world import World
 
@@ -81,36 +85,43 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     _require_vocabulary(inputs["tokens"], inputs["tokenizer"])
     held_out = _tokens(inputs["tokens"], "held_out", config)
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
-    model = training.numerics.place(Transformer(config.model, vocabulary, training.seed), machine.device)
-    if machine.compile:
-        compile_in_place(model.model.layers)
-    optimizer = Optimizer(model, training.optimizer, training.numerics)
+    model = Transformer(config.model, vocabulary, training.seed)
     belongs_to = {"config": plain(config), "data": product_digest(inputs["tokens"])}
-
     if world.rank == 0:
         record_stack(out, training.numerics, machine, belongs_to)
         write_json(out / "witness" / "operations.json", operations(model))
-    start, skipped = resumed(out, model, optimizer, belongs_to) if world.rank == 0 else (0, [])
     saving: list[Future[None]] = []
 
-    def keep(log: Log, record: dict[str, Any], stop: bool) -> None:
+    def keep(log: Log | None, record: dict[str, Any], stop: bool) -> None:
         settle(saving, wait=False)
         step = record["step"]
-        if step % training.evaluate_every == 0 or step == training.steps:
+        if (log or machine.sharded) and (step % training.evaluate_every == 0 or step == training.steps):
             # Compiling again for so few calls would not pay off.
             with torch.compiler.set_stance("force_eager") if machine.compile else nullcontext():
                 record["held_out_loss"] = held_out_loss(model, held_out, config)
-        log.record(record)
-        regular = step % training.checkpoint_every == 0 or step == training.steps
-        if regular or stop or (machine.save_every and step % machine.save_every == 0):
+        if log:
+            log.record(record)
+        if regular(training, step) or stop or (machine.save_every and step % machine.save_every == 0):
             settle(saving, wait=True)
-            directory = out / ("checkpoints" if regular else "resume") / f"step-{step:06d}"
-            copy = Checkpoint(step, weights_of(model), optimizer.state).copy()
-            saving.append(writer.submit(save, directory, copy, belongs_to))
-            saving.append(writer.submit(thin, out / "resume", machine.keep_saves))
+            directory = place(out, training, step)
+            if machine.sharded:  # all write together, so training waits
+                state = Checkpoint(step, {n: p.detach() for n, p in model.named_parameters()}, optimizer.state)
+                task = functools.partial(join_shares, directory, write_shares(directory, state), state, belongs_to)
+            elif log:
+                copy = Checkpoint(step, weights_of(model), optimizer.state).copy()
+                task = functools.partial(save, directory, copy, belongs_to)
+            if log:
+                saving.append(writer.submit(task))
+                saving.append(writer.submit(thin, out / "resume", machine.keep_saves))
 
     with joined(world, out.name), stop_requests() as asked, ThreadPoolExecutor(1) as writer:
-        start = follow([*(p.data for p in model.parameters()), *optimizer.state.values()], start, world)
+        if machine.sharded:
+            shard(model, world)
+        training.numerics.place(model, machine.device)
+        if machine.compile:
+            compile_in_place(model.model.layers)
+        optimizer = Optimizer(model, training.optimizer, training.numerics)
+        start, skipped = resumed(out, model, optimizer, training, belongs_to, world)
         log = None
         if world.rank == 0:
             settings = {**plain(config), "data": belongs_to["data"]}
@@ -122,8 +133,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
                 log.note(f"going on after step {start}")
         for record in steps(config, model, optimizer, inputs["tokens"], world, range(start, training.steps)):
             stop = any_rank(bool(asked), world)
-            if log is not None:
-                keep(log, record, stop)
+            keep(log, record, stop)
             if stop:
                 settle(saving, wait=True)
                 if log is not None:
@@ -132,29 +142,50 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         settle(saving, wait=True)
     if log is None:
         return
-    write_tensors(out / WEIGHTS, weights_of(model))
+    with whole(out / WEIGHTS) as file, (place(out, training, training.steps) / WEIGHTS).open("rb") as last:
+        shutil.copyfileobj(last, file)
     made = [out / WEIGHTS, *sorted(out.glob("checkpoints/*/*"))]
     log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
     log.close()
     shutil.rmtree(out / "resume", ignore_errors=True)
 
 
+def regular(training: TrainingConfig, step: int) -> bool:
+    """Whether the checkpoint after `step` is one of the run's products, not only there to go on from."""
+    return step % training.checkpoint_every == 0 or step == training.steps
+
+
+def place(out: Path, training: TrainingConfig, step: int) -> Path:
+    """Where in `out` the checkpoint after `step` is."""
+    return out / ("checkpoints" if regular(training, step) else "resume") / f"step-{step:06d}"
+
+
 def resumed(
-    out: Path, model: Transformer, optimizer: Optimizer, belongs_to: dict[str, Any]
+    out: Path, model: Transformer, optimizer: Optimizer, training: TrainingConfig, belongs_to: Any, world: World
 ) -> tuple[int, list[UserError]]:
-    """Load the newest whole checkpoint in `out`, if there is one; its step, and why others were passed over."""
-    found, skipped = newest([*out.glob("checkpoints/step-*"), *out.glob("resume/step-*")], belongs_to)
-    if found is None:
-        for error in skipped:
-            if isinstance(error, ForeignError):
-                raise error
-        return 0, skipped
-    try:
-        load_weights(model, found.weights)
-        restore(optimizer.state, found.optimizer)
-    except ValueError as error:
-        raise UserError(f"{out}: the checkpoint of step {found.step} does not fit the config: {error}") from None
-    return found.step, skipped
+    """Load on all ranks the newest whole checkpoint in `out`, if there is one; its step, and why others were not it.
+
+    The first rank looks for it. Where the ranks hold shares, each reads its own; else they are given what it read.
+    """
+    candidates = [*out.glob("checkpoints/step-*"), *out.glob("resume/step-*")] if world.rank == 0 else []
+    step, skipped = newest(candidates, belongs_to)
+    foreign = [error for error in skipped if isinstance(error, ForeignError)]
+    if foreign and not step:
+        raise foreign[0]
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    if world.machine.sharded:
+        step = follow([], step, world)
+        if step:
+            read_shares(place(out, training, step), {**weights, **optimizer.state})
+        return step, skipped
+    if step:
+        directory = place(out, training, step)
+        try:
+            load_weights(model, read_tensors(directory / WEIGHTS))
+            restore(optimizer.state, read_tensors(directory / OPTIMIZER))
+        except ValueError as error:
+            raise UserError(f"{directory}: does not fit the config: {error}") from None
+    return follow([*weights.values(), *optimizer.state.values()], step, world), skipped
 
 
 def steps(
@@ -189,7 +220,9 @@ def steps(
 
 
 def require_shares(training: TrainingConfig, world: World) -> None:
-    """Refuse, with UserError, a batch that the ranks' micro-batches do not divide."""
+    """Refuse, with UserError, a batch that the ranks' micro-batches do not divide, and shares where none can be."""
+    if world.machine.sharded and (world.size == 1 or training.numerics.contract == "portable"):
+        raise UserError("machine.sharded: needs several ranks (see torchrun) and a contract other than portable")
     if training.batch % (world.size * world.machine.micro_batches):
         each = f"on each of {world.size} ranks " if world.size > 1 else ""
         raise UserError(

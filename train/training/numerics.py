@@ -153,6 +153,7 @@ def stack(machine: Machine) -> dict[str, Any]:
         "micro_batches": machine.micro_batches,
         "compile": machine.compile,
         "ranks": int(os.environ.get("WORLD_SIZE", 1)),
+        "sharded": machine.sharded,
         "device": machine.device,
         "capability": torch.backends.cpu.get_cpu_capability(),
         "processor": processor(),

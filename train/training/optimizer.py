@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from train.training.numerics import NumericsConfig
+from train.training.ranks import gathered, is_share, shared_like
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 RATIOS_EVERY = 50  # steps
@@ -108,7 +109,7 @@ class Optimizer:
 
     def gradient_norm(self) -> float:
         """Norm of the whole gradient, before clipping."""
-        return float(nn.utils.get_total_norm([_gradient(p) for p in self.parameters.values()]))
+        return float(gathered(nn.utils.get_total_norm([_gradient(p) for p in self.parameters.values()])))
 
     @torch.no_grad()
     def step(self, number: int, steps: int, gradient_norm: float) -> dict[str, Any]:
@@ -195,13 +196,15 @@ class Optimizer:
 
     def _muon(self, gradients: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
         """The updates of Muon's matrices, those of one shape orthogonalised together."""
-        shape = lambda name: tuple(gradients[name].shape)  # noqa: E731
+        # What the ranks hold shares of is gathered one by one: all together would be the whole model.
+        shape = lambda name: (*gradients[name].shape, is_share(gradients[name]) and name)  # noqa: E731
         for _, group in groupby(sorted(self.groups["muon"], key=shape), key=shape):
             names = list(group)
-            directions = torch.stack([self._nesterov(name, gradients[name]) for name in names])
+            directions = torch.stack([gathered(self._nesterov(name, gradients[name])) for name in names])
             directions = directions.to(self.numerics.products(directions.device.type))
             found = orthogonalised(directions, self.config.newton_schulz_steps).to(self.numerics.compute)
-            yield from zip(names, found, strict=True)
+            for name, update in zip(names, found, strict=True):
+                yield name, shared_like(update, self.parameters[name])
 
     def _nesterov(self, name: str, gradient: Tensor) -> Tensor:
         momentum = self.state[f"{name}.momentum"]
@@ -232,8 +235,8 @@ def _stays(rate: float, decay: float) -> float:
 
 def _ratio(now: Tensor, before: Tensor) -> float:
     """The norm of a change by that of what was changed, to three digits; 0 where that was nothing."""
-    size = float(before.norm())
-    return float(f"{float((now - before).norm()) / size:.3g}") if size else 0.0
+    size, change = (float(gathered(x.norm())) for x in (before, now - before))
+    return float(f"{change / size:.3g}") if size else 0.0
 
 
 def _gradient(parameter: Tensor) -> Tensor:

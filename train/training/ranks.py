@@ -3,12 +3,17 @@
 Every rank holds the whole state. The mean of the ranks' gradients is taken in the precision of the gradients, so in
 `portable` it differs with the number of ranks no more than with the number of slices, and that is rounded away. The
 ranks must see the same files; only rank 0 writes.
+
+Where a device is too small for that, each holds a share of every tensor, and a layer is gathered while it is used
+(FSDP2, after Zhao et al. 2023, arXiv 2304.11277). Each begins with the whole in the processor's memory. A grid is one
+of a whole tensor, so `portable` does without shares.
 """
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -16,6 +21,7 @@ from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
 from train.config import UserError
+from train.model import Transformer
 from train.world import Machine, World
 
 
@@ -26,23 +32,21 @@ def world_of(machine: Machine) -> World:
 
 @contextmanager
 def joined(world: World, name: str) -> Iterator[None]:
-    """Meet the other ranks for the training `name`, and part from them; UserError when they do not come in time."""
+    """Meet the other ranks for the training `name`, and part from them; UserError when one is not there in time."""
     if world.size == 1:
         yield
         return
     if world.machine.device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     patience = timedelta(seconds=world.machine.patience)
-    with _answered(world):
+    with _answered(world), ExitStack() as ending:
         store, rank, size = next(rendezvous("env://", timeout=patience))
         # The store may still hold the addresses of the dead: each attempt, and each run of a sweep, has its own names.
         store = dist.PrefixStore(f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{name}", store)
         backend = "nccl" if world.machine.device == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
-    try:
+        ending.callback(dist.destroy_process_group)
         yield
-    finally:
-        dist.destroy_process_group()
 
 
 def follow(tensors: Iterable[Tensor], step: int, world: World) -> int:
@@ -50,10 +54,40 @@ def follow(tensors: Iterable[Tensor], step: int, world: World) -> int:
     if world.size == 1:
         return step
     number = torch.tensor([step], device=world.machine.device)
-    with _answered(world):
-        for tensor in (*tensors, number):
-            dist.broadcast(tensor, 0)
+    for tensor in (*tensors, number):
+        dist.broadcast(tensor, 0)
     return int(number)
+
+
+def shard(model: Transformer, world: World) -> None:
+    """Leave each rank, on its device, its share of every parameter of `model`, which is the same on all of them."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+    mesh = init_device_mesh(world.machine.device, (world.size,))
+    for part in (*model.model.layers, model):
+        fully_shard(part, mesh=mesh)
+    register_fsdp_forward_method(model, "loss")
+
+
+def is_share(tensor: Tensor) -> bool:
+    """Whether this rank holds only its share of `tensor`."""
+    return hasattr(tensor, "full_tensor")  # a DTensor; importing that class takes every command a second
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """The whole of a tensor of which each rank may hold a share; all ranks ask together."""
+    whole: Tensor = getattr(tensor, "full_tensor", lambda: tensor)()
+    return whole
+
+
+def shared_like(tensor: Tensor, other: Any) -> Tensor:
+    """Of `tensor`, which is the same on all ranks, the share that this rank has of `other`."""
+    if not is_share(other):
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(tensor.contiguous(), other.device_mesh, other.placements, src_data_rank=None)
 
 
 @torch.no_grad()
@@ -61,10 +95,11 @@ def averaged(model: nn.Module, loss: float, world: World) -> float:
     """Replace the gradients in `model` by their mean over the ranks, in one message; returns the mean of `loss`."""
     if world.size == 1:
         return loss
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    message = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([loss])])
-    with _answered(world):
-        dist.all_reduce(message)
+    # Those that the ranks hold shares of are means already.
+    gradients = [p.grad for p in model.parameters() if p.grad is not None and not is_share(p.grad)]
+    told = torch.tensor([loss], dtype=next(model.parameters()).dtype, device=world.machine.device)
+    message = torch.cat([*(gradient.flatten() for gradient in gradients), told])
+    dist.all_reduce(message)
     message /= world.size
     *means, mean = message.split([*(gradient.numel() for gradient in gradients), 1])
     for gradient, found in zip(gradients, means, strict=True):
@@ -77,8 +112,7 @@ def any_rank(asks: bool, world: World) -> bool:
     if world.size == 1:
         return asks
     told = torch.tensor([float(asks)], device=world.machine.device)
-    with _answered(world):
-        dist.all_reduce(told)
+    dist.all_reduce(told)
     return float(told) > 0
 
 
@@ -86,7 +120,9 @@ def any_rank(asks: bool, world: World) -> bool:
 def _answered(world: World) -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:  # torch's own classes for this all descend from it
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error).lower():  # which has no class of its own
+            raise
         raise UserError(
             f"rank {world.rank} of {world.size}: another rank died, or gave no answer for "
             f"{world.machine.patience} s (machine.patience); run the same command to go on from the last checkpoint ("
