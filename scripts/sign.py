@@ -21,12 +21,13 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     if not asked.key and not asked.collect:
         parser.error("give --key, or --collect")
-    from train.release import statements
+    from train.release import partial, statements
     from train.release.reproduce import require_whole
 
     require_whole(asked.release)
     made = [path.read_bytes() for path in asked.collect]
     if asked.key:
+        partial.require_full(asked.release)
         said = statements.statement(asked.release, statements.PROVENANCE, statements.provenance(asked.release))
         made.append(statements.sign(said, statements.private_key(asked.key)))
     for envelope in made:

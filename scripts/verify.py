@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.config import UserError
 from train.release.archive import unpacked
+from train.release.partial import label
+from train.release.partial import level as level_of
 from train.release.verify import Level, Result, apart, confine, results, verify
 from train.terminal import harmless
 
@@ -65,6 +67,7 @@ def main() -> int:
             for result in signed(release, asked.public_key, found):
                 found.append(result)
                 say(result)
+            words = label(level_of(release))
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -72,7 +75,7 @@ def main() -> int:
     if asked.json:
         print(json.dumps([vars(result) for result in found], indent=2))
     else:
-        print(f"{len(found) - failed} of {len(found)} checks hold")
+        print(f"{len(found) - failed} of {len(found)} checks hold{f': {words}' if words else ''}")
     return 1 if failed else 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from train.artifact import digest, file_digest, read_json
 from train.config import UserError
-from train.release import openness
+from train.release import openness, partial
 
 LONGEST = 240  # characters of a path: with a folder around it, some systems allow no more
 LARGEST = 2**28  # bytes of a MANIFEST.json, a hundred times what a release of many thousand files has
@@ -39,10 +39,13 @@ def integrity(root: Path) -> list[str]:
 
 
 def completeness(root: Path) -> list[str]:
-    """Everything that the definition requires has its evidence here."""
+    """Everything that the definition requires has its evidence here; in a partial release, what makes up its level."""
+    paths, level = _paths(root), partial.level(root)
+    if level != "full":
+        lacking = [f"{name}: missing" for name in partial.KEPT[level] if not openness.files(name, paths)]
+        return lacking + [f"{path}: is not of level {level}" for path in paths if not partial.kept(path, level)]
     needed = {name for row in openness.ROWS if row.importance == "must" for name in row.evidence.split()}
     needed |= {"openness.json", "generation_config.json", "CITATION.cff", "provenance/facts.json", "report.html"}
-    paths = _paths(root)
     return [f"{name}: missing" for name in sorted(needed) if not openness.files(name, paths)]
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.config import UserError, did_you_mean
+from train.release import partial
 from train.release.integrity import completeness, integrity, manifest, unsafe
 
 Level = Literal["quick", "full", "deep"]
@@ -50,6 +51,8 @@ def results(path: Path, level: Level, only: Collection[str], announce: Callable[
         from train.release.checks import CHECKS, DEEP
 
         deeper = [*CHECKS, *(DEEP if level == "deep" else ())]
+    here = partial.level(path)
+    deeper = [check for check in deeper if partial.checked(check.__name__, here)]
     known = [check.__name__ for check in quick + deeper]
     for name in sorted(set(only) - set(known)):
         raise UserError(f"'{name}' is no check of this level{did_you_mean(name, known)}; they are {', '.join(known)}")
