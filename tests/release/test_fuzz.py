@@ -79,21 +79,19 @@ class Subject:
 
     def edit_json(self) -> list[str]:
         path = self.any(".json")
-        whole = json.loads((self.copy / path).read_bytes())
-        place, key = {"": whole}, ""
+        root = {"": json.loads((self.copy / path).read_bytes())}
+        place, key = root, ""
         while isinstance(place[key], dict | list) and place[key]:
             place = place[key]
             key = self.draw.choice(list(place) if isinstance(place, dict) else range(len(place)))
         old = place[key]
-        if self.draw.random() < 0.2 and place is not whole and isinstance(place, dict):
+        if self.draw.random() < 0.2 and place is not root and isinstance(place, dict):
             del place[key]
         elif isinstance(old, bool):
             place[key] = not old
         else:
             place[key] = old + 1 if isinstance(old, int | float) else f"{old}x"
-        if key == "":
-            whole = place[key]
-        return self.write(path, (json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+        return self.write(path, (json.dumps(root[""], indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
     def edit_rows(self) -> list[str]:
         path = self.any(".parquet")
