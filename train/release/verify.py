@@ -42,7 +42,9 @@ def verify(path: Path, level: Level, only: Collection[str] = ()) -> list[Result]
 
 def results(path: Path, level: Level, only: Collection[str], announce: Callable[[list[str]], None]) -> Iterator[Result]:
     """What `verify` finds, check by check, after `announce` was told the names of all that will run."""
-    if not (path / "MANIFEST.json").is_file() or (path / "MANIFEST.json").is_symlink():
+    if (path / "MANIFEST.json").is_symlink():
+        raise UserError(f"{path}: its files are links, as in the cache of the hub's client: download with --local-dir")
+    if not (path / "MANIFEST.json").is_file():
         raise UserError(f"{path}: not a release: it has no MANIFEST.json; give the folder that holds one")
     manifest(path)
     quick: list[Callable[[Any], list[str]]] = [integrity, completeness]
