@@ -2,6 +2,8 @@
 
 `--collect FILE` takes in a statement that `--attest` of replay or reproduce wrote. Neither changes the identity; both
 add a witness, and its line to MANIFEST.json. A key: `openssl genpkey -algorithm ed25519 -out key.pem`.
+OpenSSF's own `model_signing sign key RELEASE --private_key KEY --signature FILE` takes the same folder and a P-256 key;
+it overlooks files such as `.gitattributes`, which `verify` does not.
 """
 
 import argparse

@@ -71,6 +71,7 @@ def test_run_again_it_goes_on_from_what_was_made(release, made):
     assert out.endswith(f"bit-identical\nidentity   {identity}\n")
 
 
+@pytest.mark.slow
 def test_what_came_out_is_attested_in_a_file_beside_the_release(copy, again, tmp_path):
     pytest.importorskip("cryptography", reason="needs the extra `sign`")
     from cryptography.hazmat.primitives.asymmetric import ed25519
