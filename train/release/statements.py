@@ -242,7 +242,7 @@ def signatures(release: Path, keys: Sequence[Path]) -> tuple[list[str], list[str
     the public keys must have signed one, and some of these must be of provenance, which has to be what the release
     gives. Without keys only formats and subjects are checked: who signed is not known then.
     """
-    problems, lines, publics = [], [], {path: public_key(path) for path in keys}
+    problems, lines, publics = list[str](), list[str](), {path: public_key(path) for path in keys}
     spoke, published = set(), False
     inside = sorted((release / PLACE).glob("*"))
     for path in (*inside, *beside(release)):
