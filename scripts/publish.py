@@ -30,6 +30,7 @@ def main(arguments: list[str]) -> None:
     identity = read_json(asked.release / "MANIFEST.json")["identity"]
     where = upload(asked.release, regular_files(asked.release), asked.repository, f"Release {identity}")
     print(f"published  {where}\nidentity   {identity}")
+    print(f"for others hf download {asked.repository} --local-dir FOLDER --exclude .gitattributes; rm -r FOLDER/.cache")
 
 
 if __name__ == "__main__":

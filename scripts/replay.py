@@ -41,7 +41,7 @@ def main() -> int:
 def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train a segment and compare; the report. Raises UserError when that cannot be done."""
     from train import pipeline
-    from train.release import replay, reproduce, statements
+    from train.release import partial, replay, reproduce, statements
     from train.release.bundle import model_of
     from train.world import Machine
 
@@ -52,6 +52,7 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
         replay.retrain(release, segment, arguments.into, build(Machine, machine), pipeline.environment())
         return {"holds": True, "into": str(arguments.into)}
     reproduce.require_whole(release)
+    partial.require_full(release)
     key = statements.private_key(arguments.attest) if arguments.attest else None
     model_of(release)  # whose weights fit the config: before memory is asked for, and time
     segment, chosen = replay.chosen(release, segments, arguments.segment, arguments.nonce)

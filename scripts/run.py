@@ -197,15 +197,17 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
 
     packed = made["release"] / "release"
     resolved, identity = read_json(packed / "code" / "config.json"), read_json(packed / "MANIFEST.json")["identity"]
-    placed = releases / f"{resolved['name']}-{resolved['release']['version']}"
+    partly = "" if (level := resolved["release"]["level"]) == "full" else f"-{level}"
+    placed = releases / f"{resolved['name']}-{resolved['release']['version']}{partly}"
     known = (placed / "MANIFEST.json").is_file()  # perhaps with statements, which came later
     known = known and read_json(placed / "MANIFEST.json").get("identity") == identity
-    level: Literal["quick", "full"] = "quick" if known else "full"
+    depth: Literal["quick", "full"] = "quick" if known else "full"
     say(f"verify     ...   {placed if known else packed}")
-    failures = [result for result in verify(placed if known else packed, level) if not result.ok]
+    failures = [result for result in verify(placed if known else packed, depth) if not result.ok]
     if failures:
         raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
-    say(f"verify     holds ({'quick: verified in full when it was placed' if known else 'every check'})")
+    every = "every check" if level == "full" else "every check of what is there"
+    say(f"verify     holds ({'quick: verified in full when it was placed' if known else every})")
     if not known:
         replace_directory(packed, placed)
     print(f"\nrelease    {placed}\nidentity   {identity}")

@@ -2,6 +2,8 @@
 
 `--collect FILE` takes in a statement that `--attest` of replay or reproduce wrote. Neither changes the identity; both
 add a witness, and its line to MANIFEST.json. A key: `openssl genpkey -algorithm ed25519 -out key.pem`.
+OpenSSF's own `model_signing sign key RELEASE --private_key KEY --signature FILE` takes the same folder and a P-256 key;
+it overlooks files such as `.gitattributes`, which `verify` does not.
 """
 
 import argparse
@@ -21,12 +23,13 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     if not asked.key and not asked.collect:
         parser.error("give --key, or --collect")
-    from train.release import statements
+    from train.release import partial, statements
     from train.release.reproduce import require_whole
 
     require_whole(asked.release)
     made = [path.read_bytes() for path in asked.collect]
     if asked.key:
+        partial.require_full(asked.release)
         said = statements.statement(asked.release, statements.PROVENANCE, statements.provenance(asked.release))
         made.append(statements.sign(said, statements.private_key(asked.key)))
     for envelope in made:

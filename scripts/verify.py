@@ -15,13 +15,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.config import UserError
 from train.release.archive import unpacked
+from train.release.partial import label
+from train.release.partial import level as level_of
 from train.release.verify import Level, Result, apart, confine, results, verify
 from train.terminal import harmless
 
 
 def signed(release: Path, keys: list[Path], found: list[Result]) -> list[Result]:
-    """The check `signatures`, if statements are there or demanded; its detail is what they say."""
-    if not keys and not (release / "logs/statements").exists():
+    """The check `signatures`, if statements are there, or beside it, or demanded; its detail is what they say."""
+    release = release.resolve()
+    if not keys and not (release / "logs/statements").exists() and not any(release.parent.glob("*.re*.*.json")):
         return []
     if any(result.name == "integrity" and not result.ok for result in found):
         return [Result("signatures", False, "not run: see integrity")]
@@ -32,6 +35,8 @@ def signed(release: Path, keys: list[Path], found: list[Result]) -> list[Result]
     except Exception as error:  # what a stranger wrote must not crash its checker
         kind = "" if isinstance(error, UserError) else f"could not be checked: {type(error).__name__}: "
         problems, lines = [f"{kind}{error}"], []
+    if not problems and not lines:
+        return []
     return [Result("signatures", not problems, harmless("; ".join([*problems, *lines]).replace("\n", " ")))]
 
 
@@ -65,6 +70,7 @@ def main() -> int:
             for result in signed(release, asked.public_key, found):
                 found.append(result)
                 say(result)
+            words = label(level_of(release))
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -72,7 +78,7 @@ def main() -> int:
     if asked.json:
         print(json.dumps([vars(result) for result in found], indent=2))
     else:
-        print(f"{len(found) - failed} of {len(found)} checks hold")
+        print(f"{len(found) - failed} of {len(found)} checks hold{f': {words}' if words else ''}")
     return 1 if failed else 0
 
 

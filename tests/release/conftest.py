@@ -25,13 +25,18 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory) -> Path:
-    """A folder with `runs/` and `releases/`, in which one release was made."""
+def small(tmp_path_factory) -> list[str]:
+    """The overrides by which the release is made, and the folders that it is made in."""
     home = tmp_path_factory.mktemp("released")
-    folders = [f"machine.{name}={home / name}" for name in ("runs", "releases", "cache")]
-    done = warm.run([str(ROOT / "scripts" / "run.py"), *SMALL.split(), *folders])
+    return [*SMALL.split(), *(f"machine.{name}={home / name}" for name in ("runs", "releases", "cache"))]
+
+
+@pytest.fixture(scope="session")
+def home(small) -> Path:
+    """A folder with `runs/` and `releases/`, in which one release was made."""
+    done = warm.run([str(ROOT / "scripts" / "run.py"), *small])
     assert done.returncode == 0, done.stdout + done.stderr
-    return home
+    return Path(small[-1].partition("=")[2]).parent
 
 
 @pytest.fixture(scope="session")

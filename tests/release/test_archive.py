@@ -111,3 +111,47 @@ def test_damage_and_roots_of_two_releases_are_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MEMBERS", 1)
     with pytest.raises(UserError, match="more than 1 members"):
         unpack(good, tmp_path / "many")
+
+
+def zeros(declared: int, window: int) -> bytes:
+    """A frame of 256 MiB of zeros after the head of a member that has as many; it tells its size if `declared`."""
+    head = tarfile.TarInfo("a/zeros")
+    head.size = 2**28
+    parameters = zstandard.ZstdCompressionParameters(window_log=window, write_content_size=bool(declared))
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj(size=declared or -1)
+    parts = [packer.compress(head.tobuf()), *(packer.compress(bytes(2**20)) for _ in range(2**8))]
+    return b"".join([*parts, packer.compress(bytes(1024)), packer.flush()])
+
+
+def lying() -> bytes:
+    """A frame whose head promises a terabyte and which has one block of a few bytes: RFC 8878, 3.1.1."""
+    return b"\x28\xb5\x2f\xfd\xc0\x50" + (2**40).to_bytes(8, "little") + b"\x29\x00\x00hello"
+
+
+@pytest.mark.parametrize(
+    "data, problem",
+    [
+        (zeros(0, 20), "unpacks to more than"),
+        (zeros(512 + 2**28 + 1024, 20), "unpacks to more than"),
+        (zeros(0, 30), "cannot be unpacked"),
+        (lying(), "cannot be unpacked"),
+    ],
+    ids=["size not told", "size told", "a window of a gigabyte", "a size that is a lie"],
+)
+def test_bombs_are_refused_before_they_fill_anything(tmp_path, data, problem):
+    (tmp_path / "bomb.tar.zst").write_bytes(data)
+    with pytest.raises(UserError, match=problem):
+        unpack(tmp_path / "bomb.tar.zst", tmp_path / "into")
+    assert sum(path.stat().st_size for path in tmp_path.rglob("into/**/*") if path.is_file()) < 2**24
+
+
+def test_heads_that_swell_and_folders_without_end_are_refused(tmp_path):
+    swollen = hostile(tmp_path / "swollen.tar.zst", ("a/b", tarfile.XHDTYPE, bytes(2**24)), ("a/b", FILE, b"x"))
+    with pytest.raises(UserError, match="unpacks to more than"):
+        unpack(swollen, tmp_path / "into")
+    deep = hostile(tmp_path / "deep.tar.zst", (f"{'a/' * 9000}b", FILE, b"x"))
+    with pytest.raises(UserError, match=r"deep\.tar\.zst: member 'a/a/"):
+        unpack(deep, tmp_path / "into")
+    nested = hostile(tmp_path / "nested.tar.zst", ("a/inner.tar.zst", FILE, swollen.read_bytes()))
+    unpack(nested, tmp_path / "nested")
+    assert (tmp_path / "nested/a/inner.tar.zst").read_bytes() == swollen.read_bytes(), "what is in it stays packed"

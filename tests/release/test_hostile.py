@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -79,6 +81,32 @@ def test_colours_and_pipes_and_holes_are_told_in_plain_letters(copy):
     done = command(copy)
     assert done.returncode == 1
     assert "\\u001b[31mred: has a name" in done.stdout and "mostly holes" in done.stdout and "pipe" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "block device", "a link to a device", "a link to itself"])
+def test_what_is_no_file_is_told_and_never_opened(tmp_path, kind):
+    strange, numbers = tmp_path / "data" / "strange", os.makedev(1, 5)  # zeros without end, if it were read
+    strange.parent.mkdir()
+    (tmp_path / "README.md").write_text("a card")
+    reseal(tmp_path)
+    listed = read_json(tmp_path / "MANIFEST.json")
+    listed["products"]["data/strange"] = {"sha256": "0" * 64, "bytes": 0}
+    write_json(tmp_path / "MANIFEST.json", listed)
+    if kind == "pipe":
+        os.mkfifo(strange)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind(str(strange))
+    elif kind.startswith("a link"):
+        strange.symlink_to("/dev/zero" if kind.endswith("device") else strange)
+    else:
+        try:
+            os.mknod(strange, (stat.S_IFCHR if kind == "device" else stat.S_IFBLK) | 0o600, numbers)
+        except PermissionError:
+            pytest.skip("only root makes devices")
+    assert "data/strange: neither a file nor a folder" in fails(tmp_path)
+    found = verify(tmp_path, "full")
+    assert not any(result.ok for result in found) and found[-1].detail == "not run: see integrity"
 
 
 def lying_header(release: Path) -> None:

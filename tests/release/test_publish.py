@@ -3,17 +3,28 @@
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from train.artifact import write_json
+from train.config import UserError
+from train.release.bundle import manifest_of
 from train.release.openness import regular_files
+from train.release.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
+DOWNLOAD = """
+import sys
+from huggingface_hub import snapshot_download
+print(snapshot_download("owner/name", local_dir=sys.argv[1] if len(sys.argv) > 1 else None))
+"""
 UPLOAD = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -27,9 +38,20 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
+    def do_HEAD(self) -> None:
+        self.send(self.server.files[self.path.partition("/resolve/")[2].partition("/")[2]], "text/plain")
+
     def do_GET(self) -> None:
-        old = [{"type": "file", "path": path, "size": 1, "oid": "0" * 40} for path in (".gitattributes", "older.txt")]
-        self.answer(old if "/tree/" in self.path else {})
+        if "/resolve/" in self.path:
+            self.do_HEAD()
+            return
+        files = self.server.files or {".gitattributes": b"x", "older.txt": b"x"}
+        tree = [{"type": "file", "path": f, "size": len(data), "oid": self.git(data)} for f, data in files.items()]
+        about = {"id": "owner/name", "sha": "1" * 40, "siblings": [{"rfilename": path} for path in files]}
+        self.answer(tree if "/tree/" in self.path else about)
+
+    def git(self, data: bytes) -> str:
+        return sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -50,18 +72,21 @@ class Handler(BaseHTTPRequestHandler):
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def answer(self, value: object, status: int = 200) -> None:
-        data = json.dumps(value).encode()
+        self.send(json.dumps(value).encode(), "application/json", status)
+
+    def send(self, data: bytes, kind: str, status: int = 200) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
+        headers = {"Content-Type": kind, "Content-Length": len(data), "X-Repo-Commit": "1" * 40}
+        for name, value in {**headers, "ETag": f'"{self.git(data)}"'}.items():
+            self.send_header(name, str(value))
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(data if self.command != "HEAD" else b"")
 
 
 @pytest.fixture
 def hub():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.commits, server.refuses = [], [], False
+    server.asked, server.commits, server.refuses, server.files = [], [], False, {}
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -105,3 +130,27 @@ def test_a_hub_that_refuses_is_one_line_and_gets_nothing(hub, tmp_path):
     (tmp_path / "a.txt").write_text("a")
     said = run(hub, tmp_path, "-c", UPLOAD, ROOT, tmp_path, "a.txt", status=1)
     assert "UserError: owner/name: not published: " in said and hub.commits == []
+
+
+def integrity(folder: Path) -> tuple[bool, str]:
+    (result,) = verify(folder, "quick", {"integrity"})
+    return result.ok, result.detail
+
+
+def test_what_the_hub_and_its_client_add_is_named_and_once_deleted_the_release_holds(hub, tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/README.md").write_text("a card")
+    write_json(tmp_path / "kept/MANIFEST.json", manifest_of(tmp_path / "kept"))
+    hub.files = {path: (tmp_path / "kept" / path).read_bytes() for path in ("README.md", "MANIFEST.json")}
+    hub.files[".gitattributes"] = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
+    run(hub, tmp_path, "-c", DOWNLOAD, tmp_path / "got", status=0)
+    holds, detail = integrity(tmp_path / "got")
+    assert not holds and detail.startswith(
+        "the hub and its client add .cache and .gitattributes: delete that and verify again; "
+    )
+    shutil.rmtree(tmp_path / "got/.cache")
+    (tmp_path / "got/.gitattributes").unlink()
+    assert integrity(tmp_path / "got") == (True, "")
+    cached = run(hub, tmp_path, "-c", DOWNLOAD, status=0).splitlines()[0]
+    with pytest.raises(UserError, match=r"its files are links, .* download with --local-dir"):
+        verify(Path(cached), "quick")

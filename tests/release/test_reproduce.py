@@ -12,7 +12,7 @@ import pytest
 from train.artifact import read_json, write_json
 from train.config import UserError
 from train.data import tables
-from train.release import reproduce
+from train.release import reproduce, statements
 from train.release.bundle import ARTIFACTS, manifest_of
 from train.release.differences import first_difference
 from train.training.checkpoint import read_tensors, write_tensors
@@ -69,6 +69,25 @@ def test_run_again_it_goes_on_from_what_was_made(release, made):
     assert err.count("kept") == len(ARTIFACTS) + 1 and " made  " not in err
     identity = read_json(release / "MANIFEST.json")["identity"]
     assert out.endswith(f"bit-identical\nidentity   {identity}\n")
+
+
+@pytest.mark.slow
+def test_what_came_out_is_attested_in_a_file_beside_the_release(copy, again, tmp_path):
+    pytest.importorskip("cryptography", reason="needs the extra `sign`")
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = ed25519.Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(pem)
+    _, err = command(copy, "--into", again, "--attest", tmp_path / "key.pem", status=0)
+    (written,) = copy.parent.glob("copy.reproduce.*.json")
+    said = statements.opened(written)
+    assert str(written) in err and said.holds(key.public_key())
+    told = said.statement["predicate"]
+    assert (told["result"], told["passedTests"]) == ("PASSED", ["reproduce"])
+    assert told["annotations"]["verdict"] == "bit-identical" and told["annotations"]["given"] == []
+    assert [path.name for path in statements.beside(copy)] == [written.name]
 
 
 @pytest.mark.slow

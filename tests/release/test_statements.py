@@ -14,6 +14,7 @@ from train.config import UserError
 from train.release import statements
 from train.release.bundle import manifest_of
 from train.release.statements import PROVENANCE, collect, encoded, private_key, sign, signatures, statement
+from train.release.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -145,10 +146,30 @@ def test_provenance_must_be_what_the_release_gives(copy, tmp_path):
 def test_a_checkers_word_is_shown_and_is_no_provenance(copy, tmp_path, keys):
     written = statements.attest(copy, "replay of segment 1", True, {"segment": 1}, private_key(keys[0]))
     assert written.parent == copy.parent and written.name.startswith("copy.replay.")
+    assert "beside it, copy.replay." in command("verify.py", copy, "--quick")
     command("sign.py", copy, "--collect", written)
+    written.unlink()
     said = command("verify.py", copy, "--quick")
-    assert "replay of segment 1: PASSED, said to be signed by key" in said
+    assert "replay of segment 1: PASSED, said to be signed by key" in said and "beside" not in said
+    page, (kept,) = (copy / "report.html").read_text(), (copy / statements.PLACE).glob("*")
+    assert f'<a href="{statements.PLACE}{kept.name}">replay of segment 1: PASSED</a>' in page
+    assert [result.ok for result in verify(copy, "full", {"integrity", "report"})] == [True, True]
     assert signatures(copy, [keys[1]])[0] == ["nothing that these keys signed is a statement of provenance"]
+
+
+def test_statements_beside_a_release_are_told_and_cannot_make_it_fail(copy, tmp_path, keys):
+    written = statements.attest(copy, "reproduce", False, {}, private_key(keys[0]))
+    (copy.parent / "copy.replay.old.json").write_text("[]")
+    (copy.parent / "copy.replay.other.json").write_bytes(made(copy, keys[0]))
+    said = statements.opened(copy.parent / "copy.replay.other.json").statement
+    said["subject"][0]["digest"]["sha256"] = "0" * 64
+    (copy.parent / "copy.replay.other.json").write_bytes(sign(said, private_key(keys[0])))
+    problems, lines = signatures(copy, [])
+    assert problems == [] and [line.partition(": ")[0] for line in lines] == [
+        "beside it, copy.replay.old.json", "beside it, copy.replay.other.json", f"beside it, {written.name}",
+    ]  # fmt: skip
+    assert "not a statement" in lines[0] and "about another release" in lines[1] and "reproduce: FAILED" in lines[2]
+    assert "holds  signatures" in command("verify.py", copy, "--quick")
 
 
 def test_a_replay_is_attested(copy, keys):

@@ -21,7 +21,7 @@ from train.release import licences, openness
 MOST_FILES, MOST_NAME, MOST_BYTES, MOST_YAML, MOST_HEADER, MOST_TRIED = 100_000, 500, 2**20, 2**16, 2**24, 20
 WEIGHTS = r"(?i)(^|/)[^/]*\.(safetensors|gguf|bin|pt|pth|ckpt|h5|onnx|msgpack)$"
 CODE = r"(?i)\.(py|ipynb|rs|cpp|cu|jl)$"
-DATA = r"(?i)\.(parquet|arrow|jsonl(\.gz|\.zst)?)$|(^|/)(data|corpus)[^/]*/[^/]*\.(csv|txt)$"
+DATA = r"(?i)^(?!logs?/)(.*\.(parquet|arrow|jsonl(\.gz|\.zst)?)$|(.*/)?(data|corpus)[^/]*/[^/]*\.(csv|txt)$)"
 CARD = r"(?i)^(readme|model_?card)\.md$"
 
 
@@ -51,7 +51,7 @@ SIGNS = {
     "9": Sign(r"(?i)(^|/)(train|fit|loop|pretrain|finetune)[^/]*\.(py|ipynb|sh|ya?ml)$",
               r"learning rate|batch size|hyper-?parameters", "Training code"),
     "10": Sign(r"(?i)(^|/)[^/]*tokenizer[^/]*\.py$", r"tokeni[sz]er", "Supporting libraries and tools"),
-    "11": Sign(r"(?i)(^|/)(eval|benchmark|lm_eval)[^/]*(/|\.(py|json)$)", r"evaluat|benchmark|accuracy",
+    "11": Sign(r"(?i)(^|/)(eval|benchmark|lm_eval)[^/]*(/(?!logits\.)|\.(py|json)$)", r"evaluat|benchmark|accuracy",
                "Evaluation code|Evaluation results|Evaluation data"),
     "13": Sign(r"(?i)(^|/)(requirements[^/]*|uv\.lock|poetry\.lock|environment\.ya?ml|dockerfile|pyproject\.toml)",
                r"requires|pip install", "Supporting libraries and tools"),
@@ -263,7 +263,7 @@ def assess(root: Path, mof: Path | None) -> dict[str, Any]:
     mof = mof or (root / "mof.yml" if "mof.yml" in folder.files else None)
     listed = components(read_yaml(Folder(mof.parent).text(mof.name), mof.name)) if mof else {}
     cards = folder.matching(CARD)
-    card = folder.text(cards[0]) if cards else ""
+    card = re.sub(r"not here:\n\n(\* .*\n)+", "", folder.text(cards[0])) if cards else ""  # which are no claims
     found = licences_of(folder, front_matter(card), listed)
     rows = items(folder, card, found, listed)
     line, lacking = verdict(rows)

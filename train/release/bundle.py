@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,7 @@ from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
-from train.release import data_card, licences, materials, metadata, model_card, mof, openness
+from train.release import data_card, licences, materials, metadata, model_card, mof, openness, partial
 from train.release.commitment import chain
 from train.release.openness import regular_files
 from train.release.report import report
@@ -80,6 +80,7 @@ class ReleaseConfig:
     """What people say of the release; all else in it comes from records."""
 
     version: str
+    level: partial.Level  # what the release holds: everything, or less of it on purpose
     title: str
     description: str
     licence: Literal["Apache-2.0"]  # of weights, code, cards and our own data
@@ -115,32 +116,42 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
     The same inputs give the same bytes, save `logs/` and `report.html` (witnesses of the runs) and the digests of
     these in `MANIFEST.json`. `identity` there is the digest over all products.
     """
-    release = out / "release"
+    release, level = out / "release", config.release.level
     shutil.rmtree(release, ignore_errors=True)
-    for artifact in ARTIFACTS:
-        for product in manifest(inputs[artifact])["products"]:
-            if place := placed(artifact, product):
-                _copy(inputs[artifact] / product, release / place)
-        _copy(inputs[artifact] / "manifest.json", release / "provenance" / f"{artifact}.json")
-        for path in regular_files(inputs[artifact] / "witness"):
-            if not path.startswith("wandb/"):  # a tracker's own files: of no use to a reader, and private
-                _copy(inputs[artifact] / "witness" / path, release / "logs" / artifact / path)
-    write_json(release / "logs" / "packages.json", materials.installed())
-    for path in source_tree(ROOT):
-        _copy(ROOT / path, release / "code" / path)
-    write_json(release / "logs" / "release" / "commit.json", checkout())
+    for path, origin in origins(inputs):
+        if partial.kept(path, level):
+            _copy(origin, release / path)
+    if partial.kept("logs/", level):
+        write_json(release / "logs" / "packages.json", materials.installed())
+        write_json(release / "logs" / "release" / "commit.json", checkout())
     write_json(release / "code" / "config.json", config.resolved)
     write_json(release / "code" / "overrides.json", list(config.overrides))
-    _copy(ROOT / "LICENSE", release / "LICENSE")
     for path, text in licences.texts(release).items():
         write_bytes(release / path, text)
-    step = next_step(release, inputs["tokens"])
+    step = next_step(release, inputs["tokens"]) if level == "full" else None
     if step is not None:
         write_json(release / "checkpoints" / "next_step.json", step)
     for path, written in WRITTEN.items():
-        write_bytes(release / path, written(release))
-    write_bytes(release / "report.html", report(release, manifest_of(release)["identity"]))
+        if partial.kept(path, level):
+            write_bytes(release / path, written(release))
+    if level == "full":
+        write_bytes(release / "report.html", report(release, manifest_of(release)["identity"]))
     write_json(release / "MANIFEST.json", manifest_of(release))
+
+
+def origins(inputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
+    """Each file that is copied as it is: where it stands in a full release, and where it comes from."""
+    for artifact in ARTIFACTS:
+        for product in manifest(inputs[artifact])["products"]:
+            if place := placed(artifact, product):
+                yield place, inputs[artifact] / product
+        yield f"provenance/{artifact}.json", inputs[artifact] / "manifest.json"
+        for path in regular_files(inputs[artifact] / "witness"):
+            if not path.startswith("wandb/"):  # a tracker's own files: of no use to a reader, and private
+                yield f"logs/{artifact}/{path}", inputs[artifact] / "witness" / path
+    for path in source_tree(ROOT):
+        yield f"code/{path}", ROOT / path
+    yield "LICENSE", ROOT / "LICENSE"
 
 
 def placed(artifact: str, product: str) -> str | None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from train.artifact import digest
-from train.release import bundle
+from train.release import bundle, partial
 from train.release.contents import Release
 
 PINNED = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow")  # what the products pass through
@@ -75,7 +75,7 @@ def chain(release: Release) -> list[str]:
                 problems.append(f"{name}: was made from another {each}")
         for product, entry in record["products"].items():
             place = bundle.placed(name, product)
-            if place:
+            if place and partial.kept(place, release.level):
                 accounted.add(place)
                 if release.products.get(place) != entry["sha256"]:
                     problems.append(f"{place}: not what {name} made")

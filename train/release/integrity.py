@@ -14,7 +14,7 @@ from typing import Any
 
 from train.artifact import digest, file_digest, read_json
 from train.config import UserError
-from train.release import openness
+from train.release import openness, partial
 
 LONGEST = 240  # characters of a path: with a folder around it, some systems allow no more
 LARGEST = 2**28  # bytes of a MANIFEST.json, a hundred times what a release of many thousand files has
@@ -24,10 +24,11 @@ HOLLOW = 64  # times larger than what it takes on the disk, and a file is mostly
 def integrity(root: Path) -> list[str]:
     """Every file is as MANIFEST.json says, none is missing or added, and the identity is the products' digest."""
     if problems := unsafe(root):
-        return problems
+        return [*remedy(root), *problems]
     products, witnesses, identity = manifest(root)
     listed, paths = {**products, **witnesses}, _paths(root)
-    problems = [f"{name}: listed, and {why}" for name in listed if (why := wrong_name(name))]
+    problems = remedy(root) if set(paths) - listed.keys() else []
+    problems += [f"{name}: listed, and {why}" for name in listed if (why := wrong_name(name))]
     problems += [f"{name}: missing" for name in sorted(listed.keys() - set(paths))]
     problems += [f"{name}: not in MANIFEST.json" for name in paths if name not in listed]
     problems += [f"{name}: a witness among the products" for name in products if name.startswith(openness.WITNESSES)]
@@ -39,11 +40,23 @@ def integrity(root: Path) -> list[str]:
 
 
 def completeness(root: Path) -> list[str]:
-    """Everything that the definition requires has its evidence here."""
+    """Everything that the definition requires has its evidence here; in a partial release, what makes up its level."""
+    paths, level = _paths(root), partial.level(root)
+    if level != "full":
+        lacking = [f"{name}: missing" for name in partial.KEPT[level] if not openness.files(name, paths)]
+        return lacking + [f"{path}: is not of level {level}" for path in paths if not partial.kept(path, level)]
     needed = {name for row in openness.ROWS if row.importance == "must" for name in row.evidence.split()}
     needed |= {"openness.json", "generation_config.json", "CITATION.cff", "provenance/facts.json", "report.html"}
-    paths = _paths(root)
     return [f"{name}: missing" for name in sorted(needed) if not openness.files(name, paths)]
+
+
+def remedy(root: Path) -> list[str]:
+    """What the hub's client makes of a release that is downloaded, and how it is undone.
+
+    It is not overlooked: what lies in these places could be anything, and `.gitattributes` can name programs.
+    """
+    added = [name for name in (".cache", ".gitattributes") if (root / name).exists()]
+    return [f"the hub and its client add {' and '.join(added)}: delete that and verify again"] if added else []
 
 
 def unsafe(root: Path) -> list[str]:

@@ -13,6 +13,7 @@ from license_expression import get_spdx_licensing
 from train.artifact import read_json
 from train.config import UserError
 from train.data import rules, tables
+from train.release import partial
 from train.release.records import record, shown
 from train.release.statistics import UNITS, parquet
 
@@ -193,8 +194,9 @@ def texts(release: Path) -> dict[str, bytes]:
     none came, as when rows name their licences, the file says where the text is.
     """
     found: dict[str, bytes] = {}
-    under = by_source(release)
-    for source, files in sorted(evidence(release), key=lambda pair: (" " in pair[0]["licence"], pair[0]["purl"])):
+    full = partial.level(release) == "full"
+    under, theirs = (by_source(release), evidence(release)) if full else ({}, [])
+    for source, files in sorted(theirs, key=lambda pair: (" " in pair[0]["licence"], pair[0]["purl"])):
         own, names = identifiers(source["licence"]), source["licence_files"]
         expressions = under.get(source["purl"], [source["licence"]])
         for identifier in sorted({i for expression in expressions for i in identifiers(expression)}):
@@ -217,12 +219,10 @@ def reuse_toml(release: Path) -> bytes:
     """`REUSE.toml`: each file's licence, by glob; the last glob that fits a file holds (REUSE 3.3)."""
     config = read_json(release / "code" / "config.json")["release"]
     others = "the authors that NOTICE names"
-    tables = [
-        ("**", config["licence"], ", ".join(config["authors"])),
-        ("data/documents/**", of_documents(release), others),
-        ("data/licences/**", of_documents(release), others),
-    ]
-    for given in sets_of_others(release):
+    full = partial.level(release) == "full"
+    tables = [("**", config["licence"], ", ".join(config["authors"]))]
+    tables += [(f"data/{name}/**", of_documents(release), others) for name in ("documents", "licences") if full]
+    for given in sets_of_others(release) if full else ():
         tables.append((f"evaluation/data/{given['name']}.parquet", given["licence"], others))
         tables += [(f"evaluation/data/licences/{sha}.txt", given["licence"], others)
                    for sha in sorted(set(given["licences"].values()))]  # fmt: skip

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from train.release import licences, mof, openness
+from train.release import licences, mof, openness, partial
 from train.release.records import command, front_matter, record, rows, shown, yaml
 
 
 def model_card(release: Path) -> bytes:
     """`README.md`: what the model is, how good, how made, and how to check each of these."""
+    if partial.level(release) != "full":
+        return partial.card(release, openness.table(release))
     config = record(release, "code/config.json")
     about, model, training = config["release"], config["model"], config["training"]
     facts = record(release, "provenance/facts.json")

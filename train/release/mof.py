@@ -38,16 +38,16 @@ def components(release: Path) -> list[dict[str, str]]:
     """Each component that is here, with its licence and where that licence's text stands."""
     found = []
     ours = record(release, "code/config.json", "/release/licence")
-    sets = sorted({given["licence"] for given in licences.sets_of_others(release)})
     for name, _, path, what in COMPONENTS:
+        if not (release / path).exists() and path != "README.md":  # which shows this class, and so comes after it
+            continue
         licence, text = ours, "LICENSE"
         if name == "Datasets":
             licence, text = licences.of_documents(release), "LICENSES"
-        elif name == "Evaluation data" and sets:
-            licence, text = " AND ".join(f"({each})" for each in (ours, *sets)), "LICENSES"
-        if (release / path).exists() or path == "README.md":  # which shows this class, and so comes after it
-            about = {"name": name, "description": what, "license": licence}
-            found.append({**about, "license_path": text, "component_path": path})
+        elif name == "Evaluation data" and (sets := {each["licence"] for each in licences.sets_of_others(release)}):
+            licence, text = " AND ".join(f"({each})" for each in (ours, *sorted(sets))), "LICENSES"
+        about = {"name": name, "description": what, "license": licence}
+        found.append({**about, "license_path": text, "component_path": path})
     return found
 
 

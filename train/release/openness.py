@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.artifact import digest, file_digest, read_json
+from train.release import partial
 
 WITNESSES = ("logs/", "report.html")  # what is true of one run only, and enters no digest of a product
 
@@ -97,14 +98,16 @@ LEVELS = {"portable": "portable", "pinned": "pinned", "fast": "tolerance"}  # co
 
 def table(release: Path) -> list[dict[str, Any]]:
     """Each row with its status, given the files that are there; README.md shows these rows and so counts as there."""
-    paths = [*regular_files(release), "README.md"]
+    paths, level = [*regular_files(release), "README.md"], partial.level(release)
     config = read_json(release / "code" / "config.json")["release"]
     said = {entry["item"]: entry for entry in config["statements"]}
     rows = []
     for row in ROWS:
-        missing = [name for name in row.evidence.split() if not files(name, paths)]
+        missing = [n for n in row.evidence.split() if not files(n, paths) or not partial.kept(n, level)]
         if missing:
             status = f"absent: {', '.join(missing)}"
+        elif row.importance == "beyond" and not partial.checked(row.check, level):
+            status = "absent: what it takes to test it"
         elif row.kind == "declared":
             reason = config["not_used"].get(row.id)
             status = f"not used: {reason}" if reason else "evidenced"
@@ -112,9 +115,9 @@ def table(release: Path) -> list[dict[str, Any]]:
             found = said.get(row.id)
             status = f"stated by {found['name']} on {found['date']}: {found['text']}" if found else "absent: statement"
         else:
-            status = (
-                f"shown by {row.evidence.split()[0]}, when somebody runs it" if row.kind == "command" else "evidenced"
-            )
+            proof = f"shown by {row.evidence.split()[0]}, when somebody runs it"
+            tested = partial.checked(row.check, level)
+            status = proof if row.kind == "command" else "evidenced" if tested else "evidenced, and not to be tested"
         asked = {"id": row.id, "item": row.item, "requirement": row.requirement, "class": row.importance}
         who = {"stated": said[row.id]} if row.kind == "statement" and row.id in said else {}
         rows.append({**asked, "kind": row.kind, "check": row.check, "status": status, **who})
@@ -146,14 +149,18 @@ def openness_json(release: Path) -> dict[str, Any]:
     paths = [path for path in regular_files(release) if path not in ("openness.json", "MANIFEST.json")]
     for row, asked in zip(rows, ROWS, strict=True):
         row["evidence"] = [_evidence(release, name, files(name, paths)) for name in asked.evidence.split()]
-    terms = licences.terms(release)
+    level = partial.level(release)
+    terms = licences.terms(release) if level == "full" else {}
     documents = {"documents": terms, "standing": licences.by_standing(terms)}
     found = {
         **verdict(rows),
-        "all_training_data_included_and_free": data_is_free(release, terms),
+        "all_training_data_included_and_free": level == "full" and data_is_free(release, terms),
         "mof_class": mof.mof_class(release),
         "reproducibility": reproducibility(release),
     }
+    if level != "full":
+        lacks = [row["id"] for row in rows if row["class"] == "must" and row["status"].startswith("absent")]
+        found |= {"partial": partial.label(level), "absent": lacks}
     return {"framework": "Open Source AI Definition 1.0", "verdict": found, "rows": rows, **documents}
 
 
@@ -166,6 +173,8 @@ def data_is_free(release: Path, terms: Mapping[str, Mapping[str, Any]]) -> bool:
 
 def reproducibility(release: Path) -> dict[str, Any]:
     """The level that the config promises, what packing ran to establish it, and what anyone can run to test it."""
+    if partial.level(release) != "full":
+        return {"level": "none", "ran": [], "not_run": []}
     contract = read_json(release / "code" / "config.json")["training"]["numerics"]["contract"]
     path = release / "checkpoints" / "next_step.json"
     ran = [f"training step {read_json(path)['to_step']} again, from the checkpoint before it"] if path.is_file() else []
@@ -195,6 +204,7 @@ def summary(release: Path) -> list[str]:
     free = "yes" if found["verdict"]["all_training_data_included_and_free"] else "NO"
     lines = [
         f"openness   OSAID 1.0: {'complete' if found['verdict']['osaid_1_0'] else 'INCOMPLETE'}",
+        *(f"           {line}" for line in [found["verdict"].get("partial")] if line),
         f"           must    {must['held']} of {must['items']}, of these {must['stated']} stated by people and "
         f"{must['not_used']} declared not used",
         f"           should  {should['held']} of {should['items']}",

@@ -37,6 +37,8 @@ def report(release: Path, identity: str) -> bytes:
     """The page of the release whose identity is `identity`. The same folder gives the same bytes."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    from train.release.statements import shown as statements
+
     loader = FileSystemLoader(Path(__file__).parent)
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"shown": shown, "brief": brief, "duration": duration}
@@ -61,6 +63,7 @@ def report(release: Path, identity: str) -> bytes:
         "lengths": [strip(unit, found) for unit, found in statistics["length"].items()],
         "verdict": record(release, "openness.json", "/verdict"),
         "checklist": checklist(release),
+        "statements": statements(release),
         **chain(release),
         **took(release, log),
     }

@@ -10,6 +10,7 @@ what is trusted is the making again, and a key says only who spoke.
 """
 
 import base64
+import glob
 import importlib.util
 import json
 import tempfile
@@ -21,7 +22,7 @@ from typing import Any
 
 from train.artifact import canonical_json, digest, file_digest, read_json, write_bytes, write_json
 from train.config import UserError
-from train.release.bundle import ROOT, as_json, manifest_of, source_tree
+from train.release.bundle import ROOT, as_json, manifest_of, report, source_tree
 
 PLACE = "logs/statements/"
 PAYLOAD = "application/vnd.in-toto+json"
@@ -205,6 +206,8 @@ def collect(release: Path, envelope: bytes) -> Path:
         if problem := _about_another(release, opened(Path(folder) / path.name)):
             raise UserError(problem)
     write_bytes(path, envelope)
+    if (release / "report.html").is_file():  # which shows it, and is a witness as well
+        write_bytes(release / "report.html", report(release, read_json(release / "MANIFEST.json")["identity"]))
     write_json(release / "MANIFEST.json", manifest_of(release))
     return path
 
@@ -214,30 +217,51 @@ def _about_another(release: Path, envelope: Envelope) -> str | None:
     return None if said == own else f"about another release: {str(said)[:12]}, this one is {own[:12]}"
 
 
-def signatures(release: Path, keys: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """What is wrong with the statements in a release, and a line on each of them.
-
-    Each of the public keys must have signed one, and some of these must be of provenance, which has to be what the
-    release gives. Without keys only formats and subjects are checked: who signed is not known then.
-    """
-    problems, lines, publics = [], [], {path: public_key(path) for path in keys}
-    spoke, published = set(), False
+def shown(release: Path) -> list[dict[str, str]]:
+    """What the statements in a release say, for its page, which takes nobody's word for who signed them."""
+    found = []
     for path in sorted((release / PLACE).glob("*")):
-        name = f"{PLACE}{path.name}"
+        try:
+            envelope = opened(path)
+            told = {"says": _told(envelope), "key": envelope.key[:12]}
+        except UserError as error:
+            told = {"says": str(error), "key": ""}
+        found.append({"path": f"{PLACE}{path.name}", **told})
+    return found
+
+
+def beside(release: Path) -> list[Path]:
+    """The files beside a release that are named as `attest` names what a checker says of it."""
+    return sorted(p for p in release.parent.glob(f"{glob.escape(release.name)}.re*.*.json") if p.is_file())
+
+
+def signatures(release: Path, keys: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """What is wrong with the statements in a release, and a line on each of them and of those beside it.
+
+    A statement beside a release is no part of it: whatever is the matter with it is told, and is no problem. Each of
+    the public keys must have signed one, and some of these must be of provenance, which has to be what the release
+    gives. Without keys only formats and subjects are checked: who signed is not known then.
+    """
+    problems, lines, publics = list[str](), list[str](), {path: public_key(path) for path in keys}
+    spoke, published = set(), False
+    inside = sorted((release / PLACE).glob("*"))
+    for path in (*inside, *beside(release)):
+        place, wrongs = (PLACE, problems) if path in inside else ("beside it, ", lines)
+        name = f"{place}{path.name}"
         try:
             found = opened(path)
         except UserError as error:
-            problems.append(f"{PLACE}{error}")
+            wrongs.append(f"{place}{error}")
             continue
         if problem := _about_another(release, found):
-            problems.append(f"{name}: {problem}")
+            wrongs.append(f"{name}: {problem}")
             continue
         owners = [key for key, public in publics.items() if found.holds(public)]
         wrong = [key for key, public in publics.items() if key not in owners and key_name(public) == found.key]
-        problems += [f"{name}: its signature is not that of {key.name}, which it names" for key in wrong]
+        wrongs += [f"{name}: its signature is not that of {key.name}, which it names" for key in wrong]
         if owners and found.statement["predicateType"] == PROVENANCE:
             published = found.statement["predicate"] == provenance(release)
-            problems += [] if published else [f"{name}: tells of another config, source or code than is here"]
+            wrongs += [] if published else [f"{name}: tells of another config, source or code than is here"]
         spoke |= set(owners)
         lines.append(f"{name}: {_told(found)}, {_signer(found, owners)}")
     problems += [f"no statement is signed by {key.name}" for key in keys if key not in spoke]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.config import UserError, did_you_mean
+from train.release import partial
 from train.release.integrity import completeness, integrity, manifest, unsafe
 
 Level = Literal["quick", "full", "deep"]
@@ -41,7 +42,9 @@ def verify(path: Path, level: Level, only: Collection[str] = ()) -> list[Result]
 
 def results(path: Path, level: Level, only: Collection[str], announce: Callable[[list[str]], None]) -> Iterator[Result]:
     """What `verify` finds, check by check, after `announce` was told the names of all that will run."""
-    if not (path / "MANIFEST.json").is_file() or (path / "MANIFEST.json").is_symlink():
+    if (path / "MANIFEST.json").is_symlink():
+        raise UserError(f"{path}: its files are links, as in the cache of the hub's client: download with --local-dir")
+    if not (path / "MANIFEST.json").is_file():
         raise UserError(f"{path}: not a release: it has no MANIFEST.json; give the folder that holds one")
     manifest(path)
     quick: list[Callable[[Any], list[str]]] = [integrity, completeness]
@@ -50,6 +53,8 @@ def results(path: Path, level: Level, only: Collection[str], announce: Callable[
         from train.release.checks import CHECKS, DEEP
 
         deeper = [*CHECKS, *(DEEP if level == "deep" else ())]
+    here = partial.level(path)
+    deeper = [check for check in deeper if partial.checked(check.__name__, here)]
     known = [check.__name__ for check in quick + deeper]
     for name in sorted(set(only) - set(known)):
         raise UserError(f"'{name}' is no check of this level{did_you_mean(name, known)}; they are {', '.join(known)}")

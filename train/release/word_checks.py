@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from train.data.redaction import secrets as find_secrets
-from train.release import bundle, openness
+from train.release import bundle, openness, partial
 from train.release import mof as framework
 from train.release.contents import Release
 
@@ -48,8 +48,11 @@ def mof(release: Release) -> list[str]:
 
 
 def osaid(release: Release) -> list[str]:
-    """openness.json follows from what is here, and says that every must item is there."""
+    """openness.json follows from what is here, and says that every must item is there, or which are not and why."""
     problems = release.written("openness.json")
+    if release.level != "full":
+        release.notes.append(partial.label(release.level))
+        return problems
     for row in release.json("openness.json")["rows"]:
         if row["class"] == "must" and row["status"].startswith("absent"):
             problems.append(f"{row['id']} ({row['requirement']}): {row['status']}")
@@ -65,7 +68,7 @@ def report(release: Release) -> list[str]:
 def placeholders(release: Release) -> list[str]:
     """Nobody left a blank to be filled in later. Indented blocks are skipped: there the model or a source speaks."""
     problems = []
-    for path in PROSE:
+    for path in (path for path in PROSE if partial.kept(path, release.level)):
         lines = release.text(path).split("\n")
         spoken = [line for line in lines if path.endswith(".json") or not line.startswith("    ")]
         problems += [f"{path}: {found[0]!r}" for line in spoken if (found := PLACEHOLDER.search(line))]
