@@ -12,7 +12,7 @@ ARGS ?=
 RUN := .venv/bin/python
 
 .PHONY: help setup release test bench check format verify replay reproduce diff assess sign archive publish
-.PHONY: sample explore fork clean
+.PHONY: sample pairs explore fork clean
 help: ; @sed -n 's/^# //p' Makefile
 
 # A virtual environment from the lock, made once; made again when the lock changes.
@@ -33,6 +33,7 @@ sign: setup ; @$(RUN) scripts/sign.py $(RELEASE) $(if $(KEY),--key $(KEY)) $(ARG
 archive: setup ; @$(RUN) scripts/archive.py $(RELEASE) $(ARGS)
 publish: setup ; @$(RUN) scripts/publish.py $(RELEASE) $(TO) $(ARGS)
 sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
+pairs: setup ; @$(RUN) scripts/pairs.py $(RELEASE) $(FILES) $(ARGS)
 explore: setup ; @$(RUN) scripts/explore.py --from $(RELEASE) $(ARGS)
 fork: setup ; @$(RUN) scripts/fork.py "$(NAME)" "$(TITLE)" "$(DEST)" $(ARGS)
 bench: setup ; @$(RUN) scripts/bench.py $(ARGS)
