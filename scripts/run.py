@@ -157,9 +157,12 @@ def show_plan(config: Any, seconds: float) -> None:
     for line in plan(fit, config.tokenizer.vocabulary, config.machine, seconds):
         say(line)
     counts = where["tokens"] / "counts.json"
+    if not counts.is_file():
+        say("passes     over the text: not known before `tokens` is made")
+        return
     seen = config.training.steps * config.training.batch * config.model.context
-    passes = f"{seen / read_json(counts)['train']['tokens']:.2f}" if counts.is_file() else "not known before `tokens`"
-    say(f"passes     {passes} over the text; beyond some four, more text does more than more steps")
+    passes = seen / read_json(counts)["train"]["tokens"]
+    say(f"passes     {passes:.2f} over the text; beyond some four, more text does more than more steps")
 
 
 def submit(where: str, overrides: list[str], multirun: bool) -> None:
