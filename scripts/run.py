@@ -150,7 +150,7 @@ def show_plan(config: Any, seconds: float) -> None:
         name: config.machine.runs / f"{name}-{record['key'][:8]}" for name, record in pipeline.plan(config).items()
     }
     for name, artifact in where.items():
-        say(f"{name:<10} {'there' if artifact.is_dir() else 'to make'}  {artifact}")
+        say(f"{name:<10} {'there' if artifact.is_dir() else 'to make':<7}  {artifact}")
         if name == config.until:
             break
     fit = FitConfig(config.model, config.training)
