@@ -4,6 +4,7 @@
 # make bench              speed and memory of the data stages and of training, beside their peers
 # make sample             let the model write; ARGS=--serve: on a page and as an API, on this machine alone
 # make test               every test, the whole chain on recipe tiny among them
+# verify, replay, reproduce, explore, pairs, diff, assess, sign, archive and publish: see README.md
 PYTHON ?= python3
 RECIPE ?= reference
 RELEASE ?= releases/$(RECIPE)-0.1.0
@@ -13,7 +14,7 @@ RUN := .venv/bin/python
 
 .PHONY: help setup release test bench check format verify replay reproduce diff assess sign archive publish
 .PHONY: sample pairs explore fork clean
-help: ; @sed -n 's/^# //p' Makefile
+help: ; @sed -n '/^PYTHON/q; s/^# //p' Makefile
 
 # A virtual environment from the lock, made once; made again when the lock changes.
 setup: .venv/complete

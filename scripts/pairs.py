@@ -48,6 +48,10 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     from train.release.bundle import model_of
     from train.world import Machine, World
 
+    if not (release / "MANIFEST.json").is_file():
+        raise UserError(f"{release}: no release, as it has no MANIFEST.json; `make release` makes one")
+    if absent := [path for path in files if not path.is_file()]:
+        raise UserError(f"{absent[0]}: no such file; expected JSON lines with sentence_good and sentence_bad")
     sets = {path.stem: path for path in files}
     if len(sets) < len(files):
         raise UserError("two files have the same name, by which their pairs would be told apart; rename one")

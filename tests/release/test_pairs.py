@@ -40,4 +40,6 @@ def test_what_is_no_pair_is_told_in_a_line(release, tmp_path, content, says):
     said = judge(release, tmp_path / "odd.jsonl", status=1)
     assert said.startswith("error: ") and says in said and said.count("\n") == 1
     said = judge(release, tmp_path / "absent.jsonl", status=1)
-    assert said.startswith("error: ") and "absent.jsonl" in said
+    assert said.startswith("error: ") and "absent.jsonl: no such file" in said
+    said = judge(tmp_path, tmp_path / "odd.jsonl", status=1)
+    assert said.startswith("error: ") and "`make release` makes one" in said
