@@ -4,6 +4,7 @@
 # make bench              speed and memory of the data stages and of training, beside their peers
 # make sample             let the model write; ARGS=--serve: on a page and as an API, on this machine alone
 # make test               every test, the whole chain on recipe tiny among them
+# verify, replay, reproduce, explore, pairs, diff, assess, sign, archive and publish: see README.md
 PYTHON ?= python3
 RECIPE ?= reference
 RELEASE ?= releases/$(RECIPE)-0.1.0
@@ -12,8 +13,8 @@ ARGS ?=
 RUN := .venv/bin/python
 
 .PHONY: help setup release test bench check format verify replay reproduce diff assess sign archive publish
-.PHONY: sample explore fork clean
-help: ; @sed -n 's/^# //p' Makefile
+.PHONY: sample pairs explore fork clean
+help: ; @sed -n '/^PYTHON/q; s/^# //p' Makefile
 
 # A virtual environment from the lock, made once; made again when the lock changes.
 setup: .venv/complete
@@ -33,6 +34,7 @@ sign: setup ; @$(RUN) scripts/sign.py $(RELEASE) $(if $(KEY),--key $(KEY)) $(ARG
 archive: setup ; @$(RUN) scripts/archive.py $(RELEASE) $(ARGS)
 publish: setup ; @$(RUN) scripts/publish.py $(RELEASE) $(TO) $(ARGS)
 sample: setup ; @$(RUN) scripts/sample.py $(RELEASE) --prompt "$(PROMPT)" $(ARGS)
+pairs: setup ; @$(RUN) scripts/pairs.py $(RELEASE) $(FILES) $(ARGS)
 explore: setup ; @$(RUN) scripts/explore.py --from $(RELEASE) $(ARGS)
 fork: setup ; @$(RUN) scripts/fork.py "$(NAME)" "$(TITLE)" "$(DEST)" $(ARGS)
 bench: setup ; @$(RUN) scripts/bench.py $(ARGS)

@@ -23,7 +23,7 @@ from train.config import UserError
 from train.terminal import guarded
 
 TEMPLATE = "my_text"  # the name of the data config, card and recipe that are copied under the project's name
-LATER = "train scripts tests configs data_cards Makefile pyproject.toml requirements.lock .ci"
+LATER = "train scripts tests configs data_cards docs README.md Makefile pyproject.toml requirements.lock .ci"
 
 
 @dataclass(frozen=True)

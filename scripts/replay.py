@@ -46,13 +46,13 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     from train.world import Machine
 
     began, release, machine = time.monotonic(), arguments.release.resolve(), how(arguments.machine)["machine"]
-    segments = replay.segments(release)
     if arguments.into:  # as the other program of `elsewhere`
-        segment = segments[arguments.segment or 0]
+        segment = replay.segments(release)[arguments.segment or 0]
         replay.retrain(release, segment, arguments.into, build(Machine, machine), pipeline.environment())
         return {"holds": True, "into": str(arguments.into)}
     reproduce.require_whole(release)
     partial.require_full(release)
+    segments = replay.segments(release)
     key = statements.private_key(arguments.attest) if arguments.attest else None
     model_of(release)  # whose weights fit the config: before memory is asked for, and time
     segment, chosen = replay.chosen(release, segments, arguments.segment, arguments.nonce)

@@ -88,6 +88,17 @@ def combinations(overrides: list[str]) -> list[list[str]]:
     return [list(choice) for choice in itertools.product(*choices)]
 
 
+def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
+    """UserError when several runs would place their releases in one folder, where the last would replace the others."""
+    places = [f"{m['name']}-{m['release']['version']}" for m in mappings if m["until"] == "release"]
+    for place in places:
+        if places.count(place) > 1:
+            raise UserError(
+                f"--multirun: {places.count(place)} releases would be called {place}, and the last would replace the "
+                "others; add until=evaluation, or let name or release.version vary"
+            )
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     parser.add_argument("--multirun", action="store_true", help="run every combination of comma-separated values")
@@ -104,15 +115,18 @@ def main(arguments: list[str]) -> None:
             raise UserError("--submit: takes none of --config, --given and --dry-run; call those in a job of your own")
         submit(asked.submit, asked.overrides, asked.multirun)
         return
+    # Composed and built before anything heavy is imported or made: a wrong word is answered at once.
+    choices = combinations(asked.overrides) if asked.multirun else [asked.overrides]
+    mappings = [settled(asked.config, choice) if asked.config else compose(choice) for choice in choices]
+    if not asked.dry_run:
+        refuse_replacing(mappings)
+    from train import pipeline
+
+    configs = [build(pipeline.Run, mapping) for mapping in mappings]
     evaluations: list[Path] = []
-    for choice in combinations(asked.overrides) if asked.multirun else [asked.overrides]:
+    for choice, config in zip(choices, configs, strict=True):
         if asked.multirun:
             print("\n# " + " ".join(choice))
-        # Composed and built before anything heavy is imported: a wrong word is answered at once.
-        mapping = settled(asked.config, choice) if asked.config else compose(choice)
-        from train import pipeline
-
-        config = build(pipeline.Run, mapping)
         if asked.dry_run:
             show_plan(config, asked.seconds)
             continue
@@ -136,16 +150,19 @@ def show_plan(config: Any, seconds: float) -> None:
         name: config.machine.runs / f"{name}-{record['key'][:8]}" for name, record in pipeline.plan(config).items()
     }
     for name, artifact in where.items():
-        say(f"{name:<10} {'there' if artifact.is_dir() else 'to make'}  {artifact}")
+        say(f"{name:<10} {'there' if artifact.is_dir() else 'to make':<7}  {artifact}")
         if name == config.until:
             break
     fit = FitConfig(config.model, config.training)
     for line in plan(fit, config.tokenizer.vocabulary, config.machine, seconds):
         say(line)
     counts = where["tokens"] / "counts.json"
+    if not counts.is_file():
+        say("passes     over the text: not known before `tokens` is made")
+        return
     seen = config.training.steps * config.training.batch * config.model.context
-    passes = f"{seen / read_json(counts)['train']['tokens']:.2f}" if counts.is_file() else "not known before `tokens`"
-    say(f"passes     {passes} over the text; beyond some four, more text does more than more steps")
+    passes = seen / read_json(counts)["train"]["tokens"]
+    say(f"passes     {passes:.2f} over the text; beyond some four, more text does more than more steps")
 
 
 def submit(where: str, overrides: list[str], multirun: bool) -> None:
@@ -160,7 +177,9 @@ def submit(where: str, overrides: list[str], multirun: bool) -> None:
     settings = [text for text in overrides if text.startswith("hydra.")]
     asked = [text for text in overrides if text not in settings]
     choices = combinations(asked) if multirun else [asked]
-    folder = Path(compose(choices[0])["machine"]["runs"]).absolute() / "jobs"
+    mappings = [compose(choice) for choice in choices]
+    refuse_replacing(mappings)
+    folder = Path(mappings[0]["machine"]["runs"]).absolute() / "jobs"
     quiet = [f"hydra.sweep.dir={folder}", "hydra.output_subdir=null", "hydra/job_logging=none"]
     os.environ["PYTHONPATH"] = str(CONFIGS.parent)  # of the jobs
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
@@ -219,32 +238,34 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
 
 
 def show_scores(evaluation: Path) -> None:
-    """One line a score, with its interval where it has one; the yardsticks after the model's own."""
+    """One line a score, with its interval where it has one."""
+    print()
+    for title, score in titled(evaluation).items():
+        interval = f"[{score['low']:.4f}, {score['high']:.4f}]" if "low" in score else ""
+        print(f"{title:<28} {score['value']:8.4f} {interval:<18} {score['unit']}")
+
+
+def titled(evaluation: Path) -> dict[str, dict[str, Any]]:
+    """The records of scores by what people read: the model's own, the yardsticks, the minimal pairs."""
     scores = read_json(evaluation / "scores.json")
     own = ["bits_per_byte", "perplexity", "next_token_accuracy"]
-    print()
-    for name in [*own, *(name for name in scores if name not in own)]:
-        score = scores[name]
-        show_score(name if name in own else f"yardstick {name}", score)
-    for name, score in read_json(evaluation / "minimal_pairs.json").items():
-        show_score(f"minimal pairs, {name}", score)
-
-
-def show_score(title: str, score: dict[str, Any]) -> None:
-    interval = f"[{score['low']:.4f}, {score['high']:.4f}]" if "low" in score else ""
-    print(f"{title:<28} {score['value']:8.4f} {interval:<18} {score['unit']}")
+    pairs = read_json(evaluation / "minimal_pairs.json")
+    return {
+        **{name: scores[name] for name in own},
+        **{f"yardstick {name}": score for name, score in scores.items() if name not in own},
+        **{f"minimal pairs, {name}": score for name, score in pairs.items()},
+    }
 
 
 def show_spread(evaluations: list[Path]) -> None:
     """How far several runs lie apart in each score: mean, standard deviation of a run, least and most."""
-    records = [read_json(path / "scores.json") | read_json(path / "minimal_pairs.json") for path in evaluations]
-    found = [{name: score["value"] for name, score in record.items()} for record in records]
-    print(f"\n{'spread over ' + str(len(found)) + ' runs':<28} {'mean':>8} {'sd':>8} {'least':>8} {'most':>8}")
-    for name in found[0]:
-        values = [scores[name] for scores in found if name in scores]
+    records = [titled(evaluation) for evaluation in evaluations]
+    print(f"\n{'spread over ' + str(len(records)) + ' runs':<28} {'mean':>8} {'sd':>8} {'least':>8} {'most':>8}")
+    for title in records[0]:
+        values = [record[title]["value"] for record in records if title in record]
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         numbers = (statistics.mean(values), spread, min(values), max(values))
-        print(f"{name:<28} " + " ".join(f"{number:8.4f}" for number in numbers))
+        print(f"{title:<28} " + " ".join(f"{number:8.4f}" for number in numbers))
 
 
 def say(line: str) -> None:

@@ -58,6 +58,8 @@ def main() -> None:
     settings = {name: getattr(given, name) for name in ("tokens", "temperature", "top_k", "seed")}
     config = build(SamplesConfig, {"prompts": [given.prompt], **settings})
     described = given.release / "config.json"
+    if not described.is_file():
+        raise UserError(f"{given.release}: no release, as it has no config.json; `make release` makes one")
     mapping = read_json(described)
     try:
         shape = config_from_hugging_face(dict(mapping))

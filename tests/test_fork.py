@@ -139,7 +139,8 @@ def test_later_changes_are_taken_over_as_the_note_says(project, tmp_path):
     fork("ours", "Ours", ours, root=theirs)
     note = (ours / "UPGRADE.md").read_text()
     (commit,) = re.findall(r"commit ([0-9a-f]{40})\.", note)
-    (theirs / "train/model.py").write_text((theirs / "train/model.py").read_text() + "\n# later\n")
+    for name in ("train/model.py", "README.md", "docs/tour.md"):
+        (theirs / name).write_text((theirs / name).read_text() + "\n# later\n")
     git("commit", "--quiet", "--all", "-m", "later", at=theirs)
     (ours / "train/model.py").write_text("# ours\n" + (ours / "train/model.py").read_text())
     git("add", "--all", at=ours)
@@ -148,6 +149,9 @@ def test_later_changes_are_taken_over_as_the_note_says(project, tmp_path):
     subprocess.run(f"{line} && {apply}", shell=True, cwd=ours, check=True, capture_output=True)
     merged = (ours / "train/model.py").read_text()
     assert merged.startswith("# ours\n") and merged.endswith("# later\n")
+    readme = (ours / "README.md").read_text()  # of which the tests demand that it names every module
+    assert readme.startswith("# Ours\n") and readme.endswith("# later\n")
+    assert (ours / "docs/tour.md").read_text().endswith("# later\n")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -153,10 +154,21 @@ def test_several_runs_are_shown_with_their_spread(tmp_path, capsys):
     finally:
         sys.path.pop(0)
     for seed, value in enumerate((1.0, 2.0, 4.5)):
-        write_json(tmp_path / str(seed) / "scores.json", {"bits_per_byte": {"value": value}})
+        scores = {"byte_4gram": 2.0, "bits_per_byte": value, "next_token_accuracy": 1 - value / 10, "perplexity": value}
+        scores = {name: {"value": value} for name, value in scores.items()}
+        write_json(tmp_path / str(seed) / "scores.json", scores)
         write_json(tmp_path / str(seed) / "minimal_pairs.json", {"pairs": {"value": 0.5}})
     show_spread([tmp_path / str(seed) for seed in range(3)])
-    head, bits, pairs = capsys.readouterr().out.strip().splitlines()
+    head, bits, _, accuracy, bytes_, pairs = capsys.readouterr().out.strip().splitlines()
     assert head.split() == ["spread", "over", "3", "runs", "mean", "sd", "least", "most"]
     assert bits.split() == ["bits_per_byte", "2.5000", "1.8028", "1.0000", "4.5000"]
-    assert pairs.split() == ["pairs", "0.5000", "0.0000", "0.5000", "0.5000"]
+    assert accuracy.split() == ["next_token_accuracy", "0.7500", "0.1803", "0.5500", "0.9000"]
+    assert bytes_.split() == ["yardstick", "byte_4gram", "2.0000", "0.0000", "2.0000", "2.0000"]
+    assert pairs.split() == ["minimal", "pairs,", "pairs", "0.5000", "0.0000", "0.5000", "0.5000"]
+
+
+def test_releases_that_would_replace_each_other_are_refused_before_anything_is_made(tmp_path):
+    line = [sys.executable, str(ROOT / "scripts/run.py"), "--multirun", "recipe=tiny", "training.seed=1,2"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == "" and list(tmp_path.iterdir()) == []
+    assert done.stderr.startswith("error: --multirun: 2 releases would be called tiny-0.1.0")

@@ -190,7 +190,7 @@ def refused(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        ({}, "config.json: cannot be read"),
+        ({}, "no release, as it has no config.json; `make release` makes one"),
         ({"config.json": b"{"}, "config.json: cannot be read"),
         ({"config.json": b"[1]"}, "config.json"),
         ({"config.json": b"{}"}, "width: missing"),

@@ -41,18 +41,6 @@ def test_transformers_reads_the_release_and_computes_the_same_logits(release):
         assert torch.allclose(theirs(batch).logits, ours(batch), atol=1e-5, rtol=1e-5)
 
 
-def test_datasets_opens_documents_and_ledger(release, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    import datasets
-
-    counts = read_json(release / "data/counts.json")
-    documents = datasets.load_dataset(str(release / "data"), cache_dir=str(tmp_path))["kept"]
-    assert len(documents) == counts["kept"]["documents"]
-    assert {"id", "text", "source", "licence", "split"} <= set(documents.column_names)
-    ledger = datasets.load_dataset(str(release / "data"), "ledger", cache_dir=str(tmp_path))["decisions"]
-    assert ledger.column_names[:2] == ["id", "source"]
-
-
 def test_what_gave_no_document_is_in_the_release_file_by_file(release):
     for purl, counts in read_json(release / "data/extracted.json").items():
         slug = next(s["slug"] for s in read_json(release / "data/sources.json") if s["purl"] == purl)

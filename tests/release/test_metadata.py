@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import shutil
 
 import pytest
 
@@ -41,14 +40,6 @@ def test_every_file_has_its_digest(release, described):
         content = (data / path).read_bytes()
         assert entry["sha256"] == hashlib.sha256(content).hexdigest(), path
         assert (entry["contentUrl"], entry["contentSize"]) == (path, f"{len(content)} B")
-
-
-def test_mlcroissant_loads_the_data_wherever_the_folder_lies(release, tmp_path):
-    folder = shutil.copytree(release / "data", tmp_path / "elsewhere")
-    for table in ("documents", "ledger", "ranges"):
-        rows = list(tables.read_rows(sorted((folder / table).glob("*.parquet"))))
-        found = loaded(folder, table)
-        assert sorted(found, key=lambda row: row["id"]) == sorted(rows, key=lambda row: row["id"])
 
 
 def test_an_empty_ledger_is_described_and_read_as_empty(copy):

@@ -1,0 +1,45 @@
+"""A release judges files of pairs: as its own evaluation did, and what is no pair in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+import warm
+
+from train.artifact import file_digest, read_json
+from train.data.tables import read_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def judge(release, *arguments, status=0):
+    done = warm.run([str(ROOT / "scripts/pairs.py"), str(release), *map(str, arguments)])
+    assert done.returncode == status and "Traceback" not in done.stderr, done.stdout + done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def test_its_own_pairs_get_the_scores_that_they_have_in_it(release, tmp_path):
+    recorded = read_json(release / "evaluation/minimal_pairs.json")["pairs"]
+    rows = read_rows([release / "evaluation/data/pairs.parquet"])
+    lines = [{"sentence_good": r["text"], "sentence_bad": r["contrast"], "UID": r["group"]} for r in rows]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (found,) = json.loads(judge(release, tmp_path / "mine.jsonl", "--json")).values()
+    assert found["file"] == file_digest(tmp_path / "mine.jsonl")
+    for name in ("value", "low", "high", "pairs", "ties", "byte_4gram", "groups"):
+        assert found[name] == recorded[name], name
+    said = judge(release, tmp_path / "mine.jsonl").splitlines()
+    assert said[0].split()[:2] == ["mine", f"{recorded['value']:.4f}"] and len(said) == 2 + len(recorded["groups"])
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("", "has no items"), ("{}\n", "line 1: expected a JSON object"), ('{"text": "alone"}\n', "holds no pairs")],
+)
+def test_what_is_no_pair_is_told_in_a_line(release, tmp_path, content, says):
+    (tmp_path / "odd.jsonl").write_text(content)
+    said = judge(release, tmp_path / "odd.jsonl", status=1)
+    assert said.startswith("error: ") and says in said and said.count("\n") == 1
+    said = judge(release, tmp_path / "absent.jsonl", status=1)
+    assert said.startswith("error: ") and "absent.jsonl: no such file" in said
+    said = judge(tmp_path, tmp_path / "odd.jsonl", status=1)
+    assert said.startswith("error: ") and "`make release` makes one" in said
