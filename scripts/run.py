@@ -15,7 +15,7 @@ import os
 import re
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,13 +90,19 @@ def combinations(overrides: list[str]) -> list[list[str]]:
 
 def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
     """UserError when several runs would place their releases in one folder, where the last would replace the others."""
-    places = [f"{m['name']}-{m['release']['version']}" for m in mappings if m["until"] == "release"]
+    places = [folder_name(mapping) for mapping in mappings if mapping["until"] == "release"]
     for place in places:
         if places.count(place) > 1:
             raise UserError(
                 f"--multirun: {places.count(place)} releases would be called {place}, and the last would replace the "
                 "others; add until=evaluation, or let name or release.version vary"
             )
+
+
+def folder_name(mapping: Mapping[str, Any]) -> str:
+    """What the folder of the release of a configuration is called."""
+    level = mapping["release"]["level"]
+    return f"{mapping['name']}-{mapping['release']['version']}{'' if level == 'full' else f'-{level}'}"
 
 
 def main(arguments: list[str]) -> None:
@@ -216,8 +222,7 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
 
     packed = made["release"] / "release"
     resolved, identity = read_json(packed / "code" / "config.json"), read_json(packed / "MANIFEST.json")["identity"]
-    partly = "" if (level := resolved["release"]["level"]) == "full" else f"-{level}"
-    placed = releases / f"{resolved['name']}-{resolved['release']['version']}{partly}"
+    placed = releases / folder_name(resolved)
     known = (placed / "MANIFEST.json").is_file()  # perhaps with statements, which came later
     known = known and read_json(placed / "MANIFEST.json").get("identity") == identity
     depth: Literal["quick", "full"] = "quick" if known else "full"
@@ -225,7 +230,7 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
     failures = [result for result in verify(placed if known else packed, depth) if not result.ok]
     if failures:
         raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
-    every = "every check" if level == "full" else "every check of what is there"
+    every = "every check" if resolved["release"]["level"] == "full" else "every check of what is there"
     say(f"verify     holds ({'quick: verified in full when it was placed' if known else every})")
     if not known:
         replace_directory(packed, placed)
