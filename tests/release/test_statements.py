@@ -2,6 +2,8 @@
 
 import base64
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -190,3 +192,23 @@ def test_keys_that_do_not_fit_are_one_line(copy, tmp_path):
     assert "not a public key" in command("verify.py", copy, "--quick", "--public-key", public, status=1)
     (copy / "NOTICE").write_text("changed")
     assert "integrity" in command("sign.py", copy, "--key", private, status=1), "only what is whole is signed"
+
+
+def test_openssf_signs_a_release_too_and_what_it_overlooks_our_manifest_does_not(copy, tmp_path):
+    pytest.importorskip("model_signing", reason="needs the extra `openssf`")
+    private, public = write_key(tmp_path / "p256.pem", ec.generate_private_key(ec.SECP256R1()))
+    signature = ["--signature", str(tmp_path / "model.sig")]
+
+    def openssf(*words: object) -> int:
+        line = [Path(sys.executable).parent / "model_signing", *words, *signature, copy]
+        return subprocess.run(list(map(str, line)), capture_output=True, check=False).returncode
+
+    assert openssf("sign", "key", "--private_key", private) == 0
+    assert openssf("verify", "key", "--public_key", public) == 0
+    (copy / ".gitattributes").write_text("* filter=anything\n")
+    assert openssf("verify", "key", "--public_key", public) == 0
+    (integrity,) = verify(copy, "quick", only=["integrity"])
+    assert not integrity.ok and ".gitattributes" in integrity.detail
+    (copy / ".gitattributes").unlink()
+    (copy / "config.json").write_bytes(b"{}")
+    assert openssf("verify", "key", "--public_key", public) != 0
