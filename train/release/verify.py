@@ -1,7 +1,7 @@
 """Does a release hold what it says? Every claim is a check with a name that stays; every failure is collected.
 
 The release was written by somebody else: nothing in it is run, nothing is written below it, and it cannot make a check
-crash. `quick` needs the standard library alone, `full` makes again what can be made again in about a minute, and `deep`
+crash. `quick` needs the standard library alone, `full` makes again what takes a minute or two, and `deep`
 also fetches what the release names and does not hold. `apart` bounds memory and time.
 """
 
