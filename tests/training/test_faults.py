@@ -103,7 +103,7 @@ def test_a_checkpoint_that_does_not_fit_the_model_is_refused_in_a_line(warm):
     (path,) = warm.part.glob("checkpoints/step-*")
     found, owner = load(path), json.loads((path / "state.json").read_text())["belongs_to"]
     save(path, Checkpoint(found.step, {"model.norm.weight": found.weights["model.norm.weight"]}, {}), owner)
-    assert "error:" in (said := warm(status=1)) and "the checkpoint of step 3 does not fit the config" in said
+    assert "error:" in (said := warm(status=1)) and "step-000003: does not fit the config" in said
 
 
 def test_saves_between_checkpoints_are_gone_on_from_and_thinned_out(warm, unharmed):
