@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import warm as processes
+from conftest import BEFORE, EACH
 
 STEPS = 12
-BEFORE, EACH = 6, 7  # times that a run makes files and folders durable: before the first checkpoint, and for each
 KILLS = int(os.environ.get("PELLUCID_KILLS", 3))  # 25 of them take minutes
 
 

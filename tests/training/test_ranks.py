@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import MACHINE
+from conftest import BEFORE, EACH, MACHINE
 
 from train.config import UserError
 from train.training.checkpoint import read_tensors
@@ -71,7 +71,7 @@ def test_a_rank_of_four_that_dies_is_started_again_with_the_others_from_the_last
 
 @pytest.mark.slow
 def test_two_nodes_that_meet_at_an_address_go_on_from_one_process_with_the_same_bytes(warm, unharmed):
-    warm(fsync=12, status=-signal.SIGKILL)
+    warm(fsync=BEFORE + EACH + 1, status=-signal.SIGKILL)
     with socket.create_server(("localhost", 0)) as server:
         meeting = f"localhost:{server.getsockname()[1]}"
     node = [*TORCHRUN, "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=test"]
