@@ -139,11 +139,9 @@ print(tokenizer.decode(model.generate(**prompt, max_new_tokens=50)[0]))
 ```
 
 The tests in `code/` run releases of this code in transformers, lm-eval, peft, datasets and mlcroissant, and the file
-that `python scripts/export.py RELEASE {
-        name
-    }.gguf` in `code/` writes in llama.cpp. These should read this one too, which
-nobody has tested: vLLM by `vllm serve ./{name}`; Ollama that file by a file `Modelfile` that says `FROM ./{name}.gguf`,
-and `ollama create {name} -f Modelfile`.
+that `python scripts/export.py RELEASE {name}.gguf` in `code/` writes in llama.cpp. These should read this one too,
+which nobody has tested: vLLM by `vllm serve ./{name}`; Ollama that file by a file `Modelfile` that says
+`FROM ./{name}.gguf`, and `ollama create {name} -f Modelfile`.
 
 ## How to check it
 
