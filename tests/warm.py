@@ -74,6 +74,14 @@ def run(line: list[str], cwd: Path | None = None, fsync: int = 0) -> subprocess.
     return end()
 
 
+def command(script: str, *arguments: object, status: int = 0) -> str:
+    """What a script of `scripts/` says, which ends with `status` and in no traceback."""
+    done = run([str(ROOT / "scripts" / script), *map(str, arguments)])
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
 def answer() -> str:
     warm, _ = process()
     assert select.select([warm.stdout], [], [], PATIENCE)[0], f"no answer within {PATIENCE} s"

@@ -5,23 +5,14 @@ import tarfile
 from pathlib import Path
 
 import pytest
-import warm
 import zstandard
+from warm import command
 
 from train.artifact import file_digest
 from train.config import UserError
 from train.release import archive
 from train.release.archive import pack, unpack, unpacked
 from train.release.openness import regular_files
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def command(script: str, *arguments: object, status: int = 0) -> str:
-    done = warm.run([str(ROOT / "scripts" / script), *map(str, arguments)])
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
 
 
 def test_the_same_bytes_whatever_the_files_look_like_on_disk(release, copy, tmp_path):

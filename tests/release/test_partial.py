@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-import warm
+from warm import command
 
 from train.artifact import read_json, write_json
 from train.release import partial
@@ -13,16 +13,8 @@ from train.release.bundle import manifest_of
 from train.release.openness import regular_files
 from train.release.verify import verify
 
-ROOT = Path(__file__).resolve().parents[2]
 LEVELS = ("weights", "tooling")
 WORDS = "It is not Open Source AI, and nothing here shows that it can be made again"
-
-
-def command(script: str, *arguments: object, status: int = 0) -> str:
-    done = warm.run([str(ROOT / "scripts" / script), *map(str, arguments)])
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session", params=LEVELS)
