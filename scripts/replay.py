@@ -41,7 +41,7 @@ def main() -> int:
 def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train a segment and compare; the report. Raises UserError when that cannot be done."""
     from train import pipeline
-    from train.release import partial, replay, reproduce, statements
+    from train.release import envelopes, partial, replay, reproduce, statements
     from train.release.bundle import model_of
     from train.world import Machine
 
@@ -53,7 +53,7 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     reproduce.require_whole(release)
     partial.require_full(release)
     segments = replay.segments(release)
-    key = statements.private_key(arguments.attest) if arguments.attest else None
+    key = envelopes.private_key(arguments.attest) if arguments.attest else None
     model_of(release)  # whose weights fit the config: before memory is asked for, and time
     segment, chosen = replay.chosen(release, segments, arguments.segment, arguments.nonce)
     weights = next(stage for stage in pipeline.STAGES if stage.name == "weights")

@@ -36,13 +36,13 @@ def main() -> int:
 
 def reproduced(arguments: argparse.Namespace) -> dict[str, Any]:
     """Make the release again; the report of what came out. Raises UserError when it cannot be begun."""
-    from train.release import partial, reproduce, statements
+    from train.release import envelopes, partial, reproduce, statements
 
     how(arguments.machine)
     release = arguments.release.resolve()
     reproduce.require_whole(release)
     partial.require_full(release)
-    key = statements.private_key(arguments.attest) if arguments.attest else None
+    key = envelopes.private_key(arguments.attest) if arguments.attest else None
     home = reproduce.home(release, arguments.into)
     say(f"everything is made in {home}")
     say(warning(reproduce.other_files(release)))

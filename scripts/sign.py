@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     if not asked.key and not asked.collect:
         parser.error("give --key, or --collect")
-    from train.release import partial, statements
+    from train.release import envelopes, partial, statements
     from train.release.reproduce import require_whole
 
     require_whole(asked.release)
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
     if asked.key:
         partial.require_full(asked.release)
         said = statements.statement(asked.release, statements.PROVENANCE, statements.provenance(asked.release))
-        made.append(statements.sign(said, statements.private_key(asked.key)))
+        made.append(statements.sign(said, envelopes.private_key(asked.key)))
     for envelope in made:
         print(f"statement  {statements.collect(asked.release, envelope)}")
 

@@ -15,6 +15,7 @@ from train.data import tables
 from train.release import reproduce, statements
 from train.release.bundle import ARTIFACTS, manifest_of
 from train.release.differences import first_difference
+from train.release.envelopes import opened
 from train.training.checkpoint import read_tensors, write_tensors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,7 @@ def test_what_came_out_is_attested_in_a_file_beside_the_release(copy, again, tmp
     (tmp_path / "key.pem").write_bytes(pem)
     _, err = command(copy, "--into", again, "--attest", tmp_path / "key.pem", status=0)
     (written,) = copy.parent.glob("copy.reproduce.*.json")
-    said = statements.opened(written)
+    said = opened(written)
     assert str(written) in err and said.holds(key.public_key())
     told = said.statement["predicate"]
     assert (told["result"], told["passedTests"]) == ("PASSED", ["reproduce"])

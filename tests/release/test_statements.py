@@ -7,25 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
-import warm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from warm import command
 
 from train.artifact import read_json, write_json
 from train.config import UserError
-from train.release import statements
+from train.release import envelopes, statements
 from train.release.bundle import manifest_of
-from train.release.statements import PROVENANCE, collect, encoded, private_key, sign, signatures, statement
+from train.release.envelopes import PLACE, PROVENANCE, encoded, opened, private_key, public_key
+from train.release.statements import collect, sign, signatures, statement
 from train.release.verify import verify
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def command(script: str, *arguments: object, status: int = 0) -> str:
-    done = warm.run([str(ROOT / "scripts" / script), *map(str, arguments)])
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
 
 
 def write_key(path: Path, key) -> tuple[Path, Path]:
@@ -78,7 +70,7 @@ def test_the_predicate_has_config_sources_code_and_lock_each_with_its_digest(rel
 
 
 def test_what_is_signed_is_the_encoding_of_the_specification(monkeypatch):
-    monkeypatch.setattr(statements, "PAYLOAD", "http://example.com/HelloWorld")
+    monkeypatch.setattr(envelopes, "PAYLOAD", "http://example.com/HelloWorld")
     assert encoded(b"hello world") == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
 
 
@@ -95,7 +87,7 @@ def test_another_key_fails(signed, keys):
 
 
 def edit(release: Path, change) -> None:
-    (path,) = (release / statements.PLACE).glob("*")
+    (path,) = (release / PLACE).glob("*")
     told = json.loads(path.read_bytes())
     write_json(path, change(told) or told)
 
@@ -125,13 +117,13 @@ def test_a_signature_that_is_wrong_in_any_way_fails_by_name(signed, change, prob
     release, public = signed
     edit(release, change)
     found, _ = signatures(release, [public])
-    assert problem in found[0] and found[0].startswith(statements.PLACE)
+    assert problem in found[0] and found[0].startswith(PLACE)
     assert found[-1] == "no statement is signed by signer.pub"
 
 
 def test_a_statement_swapped_from_another_release_fails(signed, release, tmp_path):
     other, public = signed
-    (tmp_path / "kept").write_bytes(next((other / statements.PLACE).glob("*")).read_bytes())
+    (tmp_path / "kept").write_bytes(next((other / PLACE).glob("*")).read_bytes())
     (other / "NOTICE").write_text("another")
     write_json(other / "MANIFEST.json", manifest_of(other))
     assert "about another release" in signatures(other, [public])[0][0]
@@ -153,8 +145,8 @@ def test_a_checkers_word_is_shown_and_is_no_provenance(copy, tmp_path, keys):
     written.unlink()
     said = command("verify.py", copy, "--quick")
     assert "replay of segment 1: PASSED, said to be signed by key" in said and "beside" not in said
-    page, (kept,) = (copy / "report.html").read_text(), (copy / statements.PLACE).glob("*")
-    assert f'<a href="{statements.PLACE}{kept.name}">replay of segment 1: PASSED</a>' in page
+    page, (kept,) = (copy / "report.html").read_text(), (copy / PLACE).glob("*")
+    assert f'<a href="{PLACE}{kept.name}">replay of segment 1: PASSED</a>' in page
     assert [result.ok for result in verify(copy, "full", {"integrity", "report"})] == [True, True]
     assert signatures(copy, [keys[1]])[0] == ["nothing that these keys signed is a statement of provenance"]
 
@@ -163,7 +155,7 @@ def test_statements_beside_a_release_are_told_and_cannot_make_it_fail(copy, tmp_
     written = statements.attest(copy, "reproduce", False, {}, private_key(keys[0]))
     (copy.parent / "copy.replay.old.json").write_text("[]")
     (copy.parent / "copy.replay.other.json").write_bytes(made(copy, keys[0]))
-    said = statements.opened(copy.parent / "copy.replay.other.json").statement
+    said = opened(copy.parent / "copy.replay.other.json").statement
     said["subject"][0]["digest"]["sha256"] = "0" * 64
     (copy.parent / "copy.replay.other.json").write_bytes(sign(said, private_key(keys[0])))
     problems, lines = signatures(copy, [])
@@ -178,9 +170,9 @@ def test_a_replay_is_attested(copy, keys):
     said = command("replay.py", copy, "--segment", 1, "--attest", keys[0], "machine.threads=1")
     (written,) = copy.parent.glob("copy.replay.*.json")
     assert str(written) in said
-    told = statements.opened(written)
+    told = opened(written)
     assert told.statement["predicate"]["result"] == "PASSED"
-    assert told.holds(statements.public_key(keys[1]))
+    assert told.holds(public_key(keys[1]))
 
 
 def test_keys_that_do_not_fit_are_one_line(copy, tmp_path):

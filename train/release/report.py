@@ -14,7 +14,7 @@ from typing import Any
 
 from train.artifact import read_json
 from train.data import rules
-from train.release import licences
+from train.release import envelopes, licences
 from train.release.records import command, record, shown
 from train.release.statistics import QUANTILES, UNITS
 
@@ -36,8 +36,6 @@ Curve = Sequence[tuple[float, float]]  # step, value
 def report(release: Path, identity: str) -> bytes:
     """The page of the release whose identity is `identity`. The same folder gives the same bytes."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    from train.release.statements import shown as statements
 
     loader = FileSystemLoader(Path(__file__).parent)
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -63,7 +61,7 @@ def report(release: Path, identity: str) -> bytes:
         "lengths": [strip(unit, found) for unit, found in statistics["length"].items()],
         "verdict": record(release, "openness.json", "/verdict"),
         "checklist": checklist(release),
-        "statements": statements(release),
+        "statements": envelopes.shown(release),
         **chain(release),
         **took(release, log),
     }

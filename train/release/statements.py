@@ -11,11 +11,8 @@ what is trusted is the making again, and a key says only who spoke.
 
 import base64
 import glob
-import importlib.util
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,13 +20,20 @@ from typing import Any
 from train.artifact import canonical_json, digest, file_digest, read_json, write_bytes, write_json
 from train.config import UserError
 from train.release.bundle import ROOT, as_json, manifest_of, report, source_tree
-
-PLACE = "logs/statements/"
-PAYLOAD = "application/vnd.in-toto+json"
-STATEMENT = "https://in-toto.io/Statement/v1"
-PROVENANCE = "https://slsa.dev/provenance/v1"
-RESULT = "https://in-toto.io/attestation/test-result/v0.1"
-MOST = 2**24  # bytes of an envelope
+from train.release.envelopes import (
+    PAYLOAD,
+    PLACE,
+    PROVENANCE,
+    RESULT,
+    STATEMENT,
+    Envelope,
+    encoded,
+    key_name,
+    opened,
+    public_key,
+    signing,
+    told,
+)
 
 
 def statement(release: Path, kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,112 +79,12 @@ def result(command: str, holds: bool, report: Mapping[str, Any]) -> dict[str, An
     return {**outcome, ("passedTests" if holds else "failedTests"): [command], "annotations": dict(report)}
 
 
-# Keys and envelopes --------------------------------------------------------------------------------------------------
-
-
-def private_key(path: Path) -> Any:
-    """The private key in a PEM file without a password; UserError when it is none for Ed25519 or P-256."""
-    _require_library()
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        return _suitable(load_pem_private_key(path.read_bytes(), None))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a private key for Ed25519 or P-256 in PEM, without a password: {error}") from None
-
-
-def public_key(path: Path) -> Any:
-    """The public key in a PEM file; UserError when it is none for Ed25519 or P-256."""
-    _require_library()
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    try:
-        return _suitable(load_pem_public_key(path.read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a public key for Ed25519 or P-256 in PEM: {error}") from None
-
-
-def _require_library() -> None:
-    if importlib.util.find_spec("cryptography") is None:
-        raise UserError("keys need the package cryptography: install the extra `sign`")
-
-
-def _suitable(key: Any) -> Any:
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-
-    if isinstance(key, ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey):
-        return key
-    if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
-        return key
-    raise ValueError(f"it is for {getattr(getattr(key, 'curve', None), 'name', type(key).__name__)}")
-
-
-def key_name(public: Any) -> str:
-    """SHA-256 of a public key in DER, by which envelopes name it."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    return sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
-
-
-def _signing(key: Any, deterministic: bool) -> tuple[Any, ...]:
-    """What an algorithm wants beside signature and bytes. P-256 draws no random number (RFC 6979)."""
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    if not hasattr(key, "curve"):
-        return ()
-    return (ec.ECDSA(hashes.SHA256(), deterministic_signing=deterministic),)
-
-
-def encoded(body: bytes) -> bytes:
-    """What is signed: the pre-authentication encoding of DSSE 1, which binds the type to the body."""
-    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(body), body)
-
-
 def sign(said: Mapping[str, Any], key: Any) -> bytes:
     """The envelope of a statement, signed with a private key; the same bytes whenever it is made."""
     body = canonical_json(said)
-    signature = key.sign(encoded(body), *_signing(key, deterministic=True))
-    told = {"keyid": key_name(key.public_key()), "sig": base64.b64encode(signature).decode()}
-    return as_json({"payloadType": PAYLOAD, "payload": base64.b64encode(body).decode(), "signatures": [told]})
-
-
-@dataclass(frozen=True)
-class Envelope:
-    body: bytes
-    statement: dict[str, Any]
-    signature: bytes
-    key: str  # as the envelope names it, which proves nothing
-
-    def holds(self, public: Any) -> bool:
-        """Whether the owner of this key signed it."""
-        from cryptography.exceptions import InvalidSignature
-
-        try:
-            public.verify(self.signature, encoded(self.body), *_signing(public, deterministic=False))
-        except InvalidSignature:
-            return False
-        return True
-
-
-def opened(path: Path) -> Envelope:
-    """The envelope in a file; UserError when it has another format than ours, be it an older one."""
-    if path.stat().st_size > MOST:
-        raise UserError(f"{path.name}: more than {MOST} bytes")
-    try:
-        told = json.loads(path.read_bytes())
-        (signed,) = told["signatures"]
-        body, signature = (base64.b64decode(text, validate=True) for text in (told["payload"], signed["sig"]))
-        said = json.loads(body)
-        kinds = (told["payloadType"], said["_type"], said["predicateType"] in (PROVENANCE, RESULT))
-        found = Envelope(body, said, signature, str(signed["keyid"]))
-        (subject,) = said["subject"]
-        subject["digest"]["sha256"], said["predicate"].keys()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path.name}: not a statement in a DSSE envelope ({type(error).__name__})") from None
-    if kinds != (PAYLOAD, STATEMENT, True):
-        raise UserError(f"{path.name}: of another format: {', '.join(map(str, kinds[:2]))}, {said['predicateType']}")
-    return found
+    signature = key.sign(encoded(body), *signing(key, deterministic=True))
+    signed = {"keyid": key_name(key.public_key()), "sig": base64.b64encode(signature).decode()}
+    return as_json({"payloadType": PAYLOAD, "payload": base64.b64encode(body).decode(), "signatures": [signed]})
 
 
 # Statements in a release ---------------------------------------------------------------------------------------------
@@ -217,19 +121,6 @@ def _about_another(release: Path, envelope: Envelope) -> str | None:
     return None if said == own else f"about another release: {str(said)[:12]}, this one is {own[:12]}"
 
 
-def shown(release: Path) -> list[dict[str, str]]:
-    """What the statements in a release say, for its page, which takes nobody's word for who signed them."""
-    found = []
-    for path in sorted((release / PLACE).glob("*")):
-        try:
-            envelope = opened(path)
-            told = {"says": _told(envelope), "key": envelope.key[:12]}
-        except UserError as error:
-            told = {"says": str(error), "key": ""}
-        found.append({"path": f"{PLACE}{path.name}", **told})
-    return found
-
-
 def beside(release: Path) -> list[Path]:
     """The files beside a release that are named as `attest` names what a checker says of it."""
     return sorted(p for p in release.parent.glob(f"{glob.escape(release.name)}.re*.*.json") if p.is_file())
@@ -260,22 +151,15 @@ def signatures(release: Path, keys: Sequence[Path]) -> tuple[list[str], list[str
         wrong = [key for key, public in publics.items() if key not in owners and key_name(public) == found.key]
         wrongs += [f"{name}: its signature is not that of {key.name}, which it names" for key in wrong]
         if owners and found.statement["predicateType"] == PROVENANCE:
-            published = found.statement["predicate"] == provenance(release)
-            wrongs += [] if published else [f"{name}: tells of another config, source or code than is here"]
+            same = found.statement["predicate"] == provenance(release)
+            wrongs += [] if same else [f"{name}: tells of another config, source or code than is here"]
+            published |= same
         spoke |= set(owners)
-        lines.append(f"{name}: {_told(found)}, {_signer(found, owners)}")
+        lines.append(f"{name}: {told(found)}, {_signer(found, owners)}")
     problems += [f"no statement is signed by {key.name}" for key in keys if key not in spoke]
     if keys and not published and not problems:
         problems.append("nothing that these keys signed is a statement of provenance")
     return problems, lines
-
-
-def _told(envelope: Envelope) -> str:
-    if envelope.statement["predicateType"] == PROVENANCE:
-        return "how it was made"
-    predicate = envelope.statement["predicate"]
-    tests = [str(test) for kind in ("passedTests", "failedTests") for test in predicate.get(kind) or []]
-    return f"{', '.join(tests[:3])}: {str(predicate.get('result'))[:20]}"
 
 
 def _signer(envelope: Envelope, owners: Sequence[Path]) -> str:

@@ -1,0 +1,141 @@
+"""Envelopes of signed statements: keys, DSSE 1 around in-toto v1, and what one says.
+
+What is read here was written by anybody: it is bounded, its format is checked, and who signed is not known before a key
+has been asked.
+"""
+
+import base64
+import importlib.util
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from train.config import UserError
+
+PLACE = "logs/statements/"
+PAYLOAD = "application/vnd.in-toto+json"
+STATEMENT = "https://in-toto.io/Statement/v1"
+PROVENANCE = "https://slsa.dev/provenance/v1"
+RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+MOST = 2**24  # bytes of an envelope
+
+
+def private_key(path: Path) -> Any:
+    """The private key in a PEM file without a password; UserError when it is none for Ed25519 or P-256."""
+    _require_library()
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        return _suitable(load_pem_private_key(path.read_bytes(), None))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: not a private key for Ed25519 or P-256 in PEM, without a password: {error}") from None
+
+
+def public_key(path: Path) -> Any:
+    """The public key in a PEM file; UserError when it is none for Ed25519 or P-256."""
+    _require_library()
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        return _suitable(load_pem_public_key(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: not a public key for Ed25519 or P-256 in PEM: {error}") from None
+
+
+def _require_library() -> None:
+    if importlib.util.find_spec("cryptography") is None:
+        raise UserError("keys need the package cryptography: install the extra `sign`")
+
+
+def _suitable(key: Any) -> Any:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    if isinstance(key, ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey):
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
+        return key
+    raise ValueError(f"it is for {getattr(getattr(key, 'curve', None), 'name', type(key).__name__)}")
+
+
+def key_name(public: Any) -> str:
+    """SHA-256 of a public key in DER, by which envelopes name it."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def signing(key: Any, deterministic: bool) -> tuple[Any, ...]:
+    """What an algorithm wants beside signature and bytes. P-256 draws no random number (RFC 6979)."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    if not hasattr(key, "curve"):
+        return ()
+    return (ec.ECDSA(hashes.SHA256(), deterministic_signing=deterministic),)
+
+
+def encoded(body: bytes) -> bytes:
+    """What is signed: the pre-authentication encoding of DSSE 1, which binds the type to the body."""
+    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(body), body)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    body: bytes
+    statement: dict[str, Any]
+    signature: bytes
+    key: str  # as the envelope names it, which proves nothing
+
+    def holds(self, public: Any) -> bool:
+        """Whether the owner of this key signed it."""
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            public.verify(self.signature, encoded(self.body), *signing(public, deterministic=False))
+        except InvalidSignature:
+            return False
+        return True
+
+
+def opened(path: Path) -> Envelope:
+    """The envelope in a file; UserError when it has another format than ours, be it an older one."""
+    if path.stat().st_size > MOST:
+        raise UserError(f"{path.name}: more than {MOST} bytes")
+    try:
+        told = json.loads(path.read_bytes())
+        (signed,) = told["signatures"]
+        body, signature = (base64.b64decode(text, validate=True) for text in (told["payload"], signed["sig"]))
+        said = json.loads(body)
+        kinds = (told["payloadType"], said["_type"], said["predicateType"] in (PROVENANCE, RESULT))
+        found = Envelope(body, said, signature, str(signed["keyid"]))
+        (subject,) = said["subject"]
+        subject["digest"]["sha256"], said["predicate"].keys()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path.name}: not a statement in a DSSE envelope ({type(error).__name__})") from None
+    if kinds != (PAYLOAD, STATEMENT, True):
+        raise UserError(f"{path.name}: of another format: {', '.join(map(str, kinds[:2]))}, {said['predicateType']}")
+    return found
+
+
+def told(envelope: Envelope) -> str:
+    """What a statement says, for people."""
+    if envelope.statement["predicateType"] == PROVENANCE:
+        return "how it was made"
+    predicate = envelope.statement["predicate"]
+    tests = [str(test) for kind in ("passedTests", "failedTests") for test in predicate.get(kind) or []]
+    return f"{', '.join(tests[:3])}: {str(predicate.get('result'))[:20]}"
+
+
+def shown(release: Path) -> list[dict[str, str]]:
+    """What the statements in a release say, for its page, which takes nobody's word for who signed them."""
+    found = []
+    for path in sorted((release / PLACE).glob("*")):
+        try:
+            envelope = opened(path)
+            line = {"says": told(envelope), "key": envelope.key[:12]}
+        except UserError as error:
+            line = {"says": str(error), "key": ""}
+        found.append({"path": f"{PLACE}{path.name}", **line})
+    return found
