@@ -20,8 +20,8 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     from train.artifact import read_json
     from train.config import UserError
-    from train.data.hub import upload
     from train.release.openness import regular_files
+    from train.release.publish import upload
     from train.release.verify import verify
 
     failures = [result for result in verify(asked.release, "full") if not result.ok]

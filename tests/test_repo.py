@@ -26,6 +26,8 @@ DOORS = {
     "cryptography", "datasets", "huggingface_hub", "jinja2", "pyarrow", "pypi_simple", "ray", "safetensors", "tiktoken",
     "tokenizers", "wandb", "yaml", "zstandard",
 }  # fmt: skip
+# What the hub lists is in a key; how a release gets there is not: they are modules of their own.
+MORE_DOORS = {"huggingface_hub": 2}
 
 
 def imports(path: Path) -> list[str]:
@@ -76,7 +78,7 @@ def test_each_heavy_library_has_one_door():
         ]
         for library in DOORS
     }
-    assert all(len(paths) <= 1 for paths in doors.values()), doors
+    assert all(len(paths) <= MORE_DOORS.get(name, 1) for name, paths in doors.items()), doors
 
 
 def test_only_run_knows_hydra():

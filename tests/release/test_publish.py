@@ -29,7 +29,7 @@ UPLOAD = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from train.data.hub import upload
+from train.release.publish import upload
 print(upload(Path(sys.argv[2]), sys.argv[3].split(), "owner/name", "Release x"))
 """
 

@@ -2,7 +2,7 @@
 
 Which hub is asked, with which token and how patiently, is for the client's own settings: HF_ENDPOINT, HF_TOKEN,
 HF_HUB_DOWNLOAD_TIMEOUT. The files themselves come by our own downloads, so that what broke off is taken up again even
-by another run, and so that a mirror can take the hub's place. Releases go up through the client, by the same settings.
+by another run, and so that a mirror can take the hub's place.
 """
 
 import json
@@ -44,25 +44,6 @@ def place(source: HubSource, folder: Path, cache: Path) -> tuple[list[str], set[
         for row in _streamed(source, data):
             rows.write(json.dumps(row, ensure_ascii=True, sort_keys=True, default=str).encode() + b"\n")
     return [*source.licence_files, ROWS], came_from
-
-
-def upload(folder: Path, names: list[str], repository: str, message: str) -> str:
-    """Make a model's repository hold the files `names` of `folder` alone, in one commit; returns its address.
-
-    The hub's own `.gitattributes` stays. Raises UserError when the hub does not take them; then nothing is changed.
-    """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-
-    try:
-        api = HfApi()
-        api.create_repo(repository, exist_ok=True)
-        old = set(api.list_repo_files(repository)) - {*names, ".gitattributes"}
-        adding = [CommitOperationAdd(name, folder / name) for name in names]
-        deleting = [CommitOperationDelete(name) for name in sorted(old)]
-        return api.create_commit(repository, [*adding, *deleting], commit_message=message).commit_url
-    except Exception as error:  # theirs are the errors of half a dozen libraries
-        said = " ".join(str(error).split())[:300]
-        raise UserError(f"{repository}: not published: {said or type(error).__name__}; is HF_TOKEN set?") from None
 
 
 def _places(source: HubSource, file: Wanted) -> list[Place]:
