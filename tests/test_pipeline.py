@@ -9,6 +9,7 @@ from conftest import SMALL, Command
 
 from train import pipeline
 from train.config import build
+from train.keys import key
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,15 +64,6 @@ def test_stages_need_only_what_stands_above_them():
     assert all(names.index(need) < i for i, stage in enumerate(pipeline.STAGES) for need in stage.needs)
 
 
-def test_the_closure_follows_imports_and_leaves_the_rest_out():
-    reached = {path.relative_to(ROOT).as_posix() for path in pipeline.closure(ROOT / "train/data/tokens.py")}
-    assert {"train/data/tokens.py", "train/data/tokenizer.py", "train/artifact.py", "train/world.py"} <= reached
-    assert not any(path.startswith(("train/training", "train/model", "train/release")) for path in reached)
-    trainer = {path.relative_to(ROOT).as_posix() for path in pipeline.closure(ROOT / "train/training/loop.py")}
-    assert {"train/training/optimizer.py", "train/model.py", "train/data/batches.py"} <= trainer
-    assert "train/evaluation/measure.py" not in trainer
-
-
 def test_made_once_then_kept_and_moved_with_its_folder(command):
     said = command("until=tokens")
     assert said.count(" kept ") == 6 and " made " not in said
@@ -123,7 +115,7 @@ def test_manifests_hold_what_the_key_is_made_of(command):
         found = json.loads((command.artifact(stage.name) / "manifest.json").read_text())
         inputs = {name: entry["key"] for name, entry in found["inputs"].items()}
         parts = {name: found[name] for name in ("stage", "config", "code")}
-        assert found["key"] == pipeline.key(**parts, inputs=inputs)
+        assert found["key"] == key(**parts, inputs=inputs)
         assert command.artifact(stage.name).name == f"{stage.name}-{found['key'][:8]}"
         text = (command.artifact(stage.name) / "manifest.json").read_text()
         assert str(command.home) not in text and str(ROOT) not in text

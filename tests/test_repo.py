@@ -12,9 +12,9 @@ MODULES = sorted(ROOT.glob("train/**/*.py"))
 TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".github"}
 
 # What each layer may import; imports point down only.
-GROUND = {"artifact", "config", "world"}
+GROUND = {"artifact", "config", "keys", "world"}
 LAYERS = {
-    "config": set(), "world": {"config"}, "artifact": {"config"}, "terminal": {"config"},
+    "config": set(), "world": {"config"}, "artifact": {"config"}, "keys": {"artifact"}, "terminal": {"config"},
     "workers": {"config", "world"},
     "model": GROUND, "data": GROUND | {"data"},
     "training": GROUND | {"data", "model", "training"},

@@ -1,8 +1,6 @@
 """The pipeline is a table: the artifact, the function that makes it, the artifacts it needs. Nothing else orders it."""
 
-import ast
 import fcntl
-import functools
 import os
 import platform
 import sys
@@ -19,7 +17,6 @@ from train.artifact import (
     WITNESS,
     DamageError,
     check,
-    digest,
     file_digest,
     product_digest,
     seal,
@@ -36,6 +33,7 @@ from train.data.sources import availability
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode
 from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
+from train.keys import ROOT, closure, key, meaning
 from train.model import ModelConfig
 from train.release.bundle import CollectConfig, ReleaseConfig, checkout, collect, source_tree
 from train.training.loop import FitConfig, TrainingConfig, fit, require_shares
@@ -44,7 +42,6 @@ from train.training.ranks import world_of
 from train.workers import work
 from train.world import Machine, World
 
-ROOT = Path(__file__).resolve().parents[1]
 Artifact = Literal[
     "raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation", "release"
 ]
@@ -156,11 +153,6 @@ def plan(config: Run) -> dict[str, dict[str, Any]]:
     return planned
 
 
-def key(*, stage: str, config: Any, code: Mapping[str, str], inputs: Mapping[str, str]) -> str:
-    """SHA-256 of what decides an artifact's products: stage, its config, its code and the keys of its inputs."""
-    return digest({"stage": stage, "config": config, "code": digest(code), "inputs": inputs})
-
-
 def stage_config(stage: Stage, config: Run) -> Any:
     """The plain config that enters the stage's key; outside `portable` the stack that trains is part of it.
 
@@ -183,42 +175,15 @@ def what_overrides(config: Run) -> tuple[str, ...]:
 
 
 def code(stage: Stage) -> dict[str, str]:
-    """The files whose change makes the stage's artifact another one: path -> SHA-256.
+    """The files whose change makes the stage's artifact another one: path -> what of it counts.
 
-    For a release, the whole source tree, because it holds it; else what the stage's module can reach by imports.
+    For a release, the digest of each file of the source tree, because it holds it; else the meaning of each module that
+    the stage's own can reach by imports.
     """
     if stage.name == "release":
         return source_tree(ROOT)
     module = sys.modules[stage.make.__module__].__file__
-    return {path.relative_to(ROOT).as_posix(): file_digest(path) for path in closure(Path(module or ""))}
-
-
-def closure(module: Path) -> list[Path]:
-    """`module` and every module of this library that it reaches by imports, at any depth, read from the source.
-
-    Packages' `__init__.py` hold nothing but docstrings and are left out.
-    """
-    found, queue = set(), [module.resolve()]
-    while queue:
-        path = queue.pop()
-        if path in found:
-            continue
-        found.add(path)
-        files = (ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in imported(path.read_bytes()))
-        queue.extend(file for file in files if file.is_file())
-    return sorted(found)
-
-
-@functools.cache
-def imported(source: bytes) -> tuple[str, ...]:
-    """What a module imports of this library, and names that may be modules of it or things in them."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(name for name in names if name.startswith("train."))
+    return {path.relative_to(ROOT).as_posix(): meaning(path.read_bytes()) for path in closure(Path(module or ""))}
 
 
 def _artifact(
@@ -250,7 +215,8 @@ def _artifact(
         }
         bound, commitment = {**planned, "inputs": came_in}, part / WITNESS / "commitment.json"
         if not commitment.exists():  # before the first step, and not when it goes on
-            write_json(commitment, {"bound": bound, "committed": began})
+            sources = {path: file_digest(ROOT / path) for path in planned["code"]}
+            write_json(commitment, {"bound": bound, "committed": began, "sources": sources})
         if stage.name in SHARED:
             work(stage.make, config, inputs, part, world.machine)
         else:

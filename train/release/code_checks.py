@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from train.artifact import digest
+from train.keys import meaning
 from train.release import bundle, partial
 from train.release.contents import Release
 
@@ -28,16 +29,17 @@ def components(release: Release) -> list[str]:
     """The source code has each part that the definition names, and each is a program that can be read."""
     needed = ((item, f"code/{path}") for item, path in COMPONENTS)
     problems = [f"{path}: missing, which {item} asks for" for item, path in needed if path not in release.paths]
-    for name, record in release.provenance.items():
-        for path, sha256 in record["code"].items():
-            if release.products.get(f"code/{path}") != sha256:
-                problems.append(f"{name}: was made by another {path} than code/ holds")
+    meanings: dict[str, str] = {}
     for path in release.paths:
         if path.startswith("code/") and path.endswith(".py"):
             try:
-                ast.parse(release.bytes(path))
+                meanings[path] = meaning(release.bytes(path))
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 problems.append(f"{path}: not a Python program ({error})")
+    for name, record in release.provenance.items():
+        for path, told in record["code"].items():
+            if meanings.get(f"code/{path}") != told:
+                problems.append(f"{name}: was made by another {path} than code/ holds")
     if not release.config["release"]["not_used"].get("hyper-parameter search", "").strip():
         problems.append("hyper-parameter search: neither there nor declared as not used")
     return problems

@@ -73,7 +73,7 @@ def drawn(identity: str, nonce: str, count: int) -> int:
 
 
 def require_same_code(release: Path, own: Mapping[str, str]) -> None:
-    """Refuse, with UserError, to replay with training code (path -> SHA-256) other than that which trained."""
+    """Refuse, with UserError, to replay with training code (path -> its meaning) other than that which trained."""
     told = read_json(release / "provenance" / "weights.json")["code"]
     other = sorted(path for path in told.keys() | own.keys() if told.get(path) != own.get(path))
     if other:

@@ -1,0 +1,115 @@
+"""What of the code decides an artifact: its meaning, in the modules that a stage reaches."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from train.keys import closure, imported, meaning
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHONS = [found for minor in range(11, 15) if (found := shutil.which(f"python3.{minor}"))]
+# Digest of the meaning, which every Python from 3.11 on has to find -> the source.
+SOURCES = {
+    "ad2e13b69c4fc1fda46413f740f426fc1793cfc6d6da8d226ba619f1aef48be7":
+        b'',
+    "b003cd98877d3251aaf9e16dca1a493181309265d9fc37e6f55e3848bd7ef840":
+        b"x = [None, ..., True, 1, -0.0, 2j, b'\\x00', 'na\\u00efve \\ud800', *(), {**{}}]\n",
+    "831a2429414c2913d6907283109862ae4a3086a390b719e1f64678a9291542f7":
+        b'def f(a, /, b=1, *c, d=None, **e): pass\nasync def g(): return [x async for x in y if await x]\n',
+    "9ae41457465615ea00a2f7a4a222bee615643082404468963b50c4d96ef24342":
+        b"f'{a!r:>{b}}' 'c' f'' f'd{{{e}' '\\n'\nlambda *, x=(y := 1): x\n",
+    "28cf8a192ebb268bea0ee1b34ff5ec46ba8434a4df318469fab0ec8cd6e1bc7d":
+        b"match a:\n    case {'k': [1, *_], **r} if r: pass\n    case P(x=None) | None: pass\n",
+    "0d2f01a24d6ccb363283743e09f831a870097da124d5a9987eae5bdbca372d07":
+        b'try: pass\nexcept* E as e: raise X from e\n',
+}  # fmt: skip
+SOURCE = b'''
+"""What it is."""
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Pair:
+    """Two."""
+    left: int
+    right: float = 1.5
+
+def added(pair: Pair, *rest: int, by: str = "+") -> str:
+    """The sum."""
+    return f"{pair.left} {by} {pair.right:>{len(rest)}}" if rest else ""
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"What it is.", b"What it is and was."),
+        (b'    """The sum."""\n', b""),
+        (b"left: int", b"left: int  # of the two"),
+        (b"\n\ndef", b"\n\n\n\n# ---\ndef"),
+        (b'"+"', b"'+'"),
+        (b"1.5", b"1.50"),
+        (b'if rest else ""', b'if (rest) else ("" "")'),
+        (b'f"{pair.left} {by} ', b'f"{pair.left}" f" {by}" " "f"'),
+    ],
+)
+def test_what_changes_no_meaning_changes_no_digest(old, new):
+    assert old in SOURCE and meaning(SOURCE.replace(old, new)) == meaning(SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"1.5", b"1.25"),
+        (b"left: int", b"left: str"),
+        (b"frozen=True", b"frozen=False"),
+        (b"frozen=True", b"frozen=1"),
+        (b'"+"', b'"-"'),
+        (b'"+"', b'b"+"'),
+        (b'"+"', b"None"),
+        (b"*rest: int, by", b"rest: int, *, by"),
+        (b"} {by}", b"}  {by}"),
+        (b"pair.right:>", b"pair.right:<"),
+        (b"{by}", b"{by!r}"),
+        (b'return f"', b'"The sum."; return f"'),
+        (b'return f"', b'yield f"'),
+        (b'What it is."""', b'What it is."""\nprint(__doc__)'),
+    ],
+)
+def test_what_changes_the_meaning_changes_the_digest(old, new):
+    assert old in SOURCE and meaning(SOURCE.replace(old, new)) != meaning(SOURCE)
+
+
+def test_a_docstring_counts_where_its_module_reads_it():
+    reading = SOURCE + b"print(added.__doc__)\n"
+    assert meaning(reading) != meaning(reading.replace(b"The sum.", b"Their sum."))
+
+
+@pytest.mark.parametrize("python", [sys.executable, *PYTHONS])
+def test_every_python_finds_the_same_digests(python):
+    program = "import json, sys; from train.keys import meaning\n"
+    program += "print(json.dumps([meaning(source.encode()) for source in json.loads(sys.stdin.read())]))"
+    told = json.dumps([source.decode() for source in SOURCES.values()])
+    done = subprocess.run([python, "-c", program], input=told, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == list(SOURCES)
+
+
+@pytest.mark.parametrize("source", [b"def", b"\0", b"(" * 10_000, b"-" * 200_000 + b"1"])
+def test_what_is_no_program_is_told_by_an_error_that_verify_expects(source):
+    with pytest.raises((SyntaxError, ValueError, RecursionError, MemoryError)):
+        meaning(source)
+
+
+def test_imports_count_wherever_they_run():
+    source = b"import train.a\nif TYPE_CHECKING:\n    from train.b import c\nelse:\n    import train.d\n"
+    source += b"def f():\n    from train.e import g\n    import os\n"
+    assert imported(source) == ("train.a", "train.d", "train.e", "train.e.g")
+
+
+def test_the_closure_follows_imports_and_leaves_the_rest_out():
+    reached = {path.relative_to(ROOT).as_posix() for path in closure(ROOT / "train/data/tokens.py")}
+    assert {"train/data/tokens.py", "train/data/tokenizer.py", "train/artifact.py", "train/world.py"} <= reached
+    assert not any(path.startswith(("train/training", "train/model", "train/release")) for path in reached)
