@@ -7,7 +7,6 @@ over later changes. Code stays as it is, so that those changes fit. A fork is fo
 
 import argparse
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -89,7 +88,8 @@ def bake(project: Project, destination: Path) -> None:
     tracked = [name for name in git("ls-files", "-z").split("\0") if name]
     if "pyproject.toml" not in tracked:
         raise UserError(f"{ROOT}: not a git checkout; clone the repository and fork from there")
-    aside = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
+    aside = destination.with_name(f".{destination.name}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
     try:
         for name in tracked:
             (aside / name).parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ SMALL = [
     "recipe=tiny", "data.raw.sources.0.count=1000", "model.context=32", "training.steps=24",
     "training.checkpoint_every=8", "training.evaluate_every=12",
 ]  # fmt: skip
-BEFORE, EACH = 6, 7  # times that a training makes files and folders durable: before the first checkpoint, and for each
+BEFORE, EACH = 8, 8  # times that a training makes files and folders durable: before the first checkpoint, and for each
 
 MACHINE = Machine(
     device="cpu", threads=1, micro_batches=1, compile=False, sharded=False, patience=600, save_every=None, keep_saves=2,

@@ -110,11 +110,16 @@ def seal(part: Path, final: Path, record: Mapping[str, Any]) -> None:
     The manifest (`record` and the inventory of products) is written last and the rename is atomic: what stands
     under its final name is whole.
     """
-    for left in sorted(part.rglob(".*.tmp")):  # of processes that were killed in mid-write
-        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    clear_unfinished(part)
     write_json(part / MANIFEST, {**record, "products": inventory(part)})
     part.rename(final)
     sync_directory(final.parent)
+
+
+def clear_unfinished(part: Path) -> None:
+    """Remove the temporary files and folders of processes that were killed while they wrote in `part`."""
+    for left in sorted(part.rglob(".*.tmp")):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def manifest(artifact: Path) -> dict[str, Any]:
@@ -157,8 +162,10 @@ def set_aside(artifact: Path) -> Path:
 def replace_directory(source: Path, destination: Path) -> None:
     """Put a copy of `source` at `destination`, whole or not at all; what stood there is gone."""
     destination.parent.mkdir(parents=True, exist_ok=True)
-    aside = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
-    old = destination.with_name(f".{destination.name}.{os.getpid()}.old.tmp")
+    # Of names that stay, so that the next one clears what a killed process left.
+    aside, old = (destination.with_name(f".{destination.name}.{which}.tmp") for which in ("new", "old"))
+    for left in (aside, old):
+        shutil.rmtree(left, ignore_errors=True)
     try:
         shutil.copytree(source, aside)
         if destination.exists():

@@ -17,6 +17,7 @@ from train.artifact import (
     WITNESS,
     DamageError,
     check,
+    clear_unfinished,
     file_digest,
     product_digest,
     seal,
@@ -209,6 +210,7 @@ def _artifact(
         say(f"{stage.name:<10} ...   {final}")
         part, began = final.with_name(f"{final.name}.part"), time.time()
         part.mkdir(exist_ok=True)
+        clear_unfinished(part)
         inputs: dict[str, Path] = {name: made[name] for name in stage.needs}
         came_in = {
             name: {"key": planned["inputs"][name], "products": product_digest(path)} for name, path in inputs.items()

@@ -6,9 +6,11 @@ import torch
 
 from train.config import UserError
 from train.training.checkpoint import (
+    LOG,
     Checkpoint,
     ForeignError,
     load,
+    log_lines,
     newest,
     read_tensors,
     restore,
@@ -25,11 +27,17 @@ def checkpoint(step: int) -> Checkpoint:
     return Checkpoint(step, {"w": torch.full((2, 3), float(step))}, {"w.first": torch.arange(6.0).view(2, 3)})
 
 
+def write_log(run, steps) -> None:
+    (run / LOG).parent.mkdir(exist_ok=True)
+    (run / LOG).write_text("".join(json.dumps({"step": step, "loss": 1.0}) + "\n" for step in steps))
+
+
 @pytest.fixture
 def two(tmp_path):
+    write_log(tmp_path, range(1, 24))
     for step in (10, 20):
-        save(tmp_path / f"step-{step:06d}", checkpoint(step), OWNER)
-    return sorted(tmp_path.iterdir())
+        save(tmp_path / "checkpoints" / f"step-{step:06d}", checkpoint(step), OWNER)
+    return sorted(tmp_path.glob("checkpoints/*"))
 
 
 def test_what_is_saved_is_loaded(two):
@@ -46,10 +54,60 @@ def test_the_same_state_is_the_same_bytes_whatever_the_order_of_names(tmp_path):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_the_newest_is_taken(two):
-    found, skipped = newest(two, OWNER)
-    assert found == 20 and skipped == []
-    assert newest([], OWNER) == (0, [])
+def test_the_newest_is_taken(two, tmp_path):
+    assert newest(tmp_path, OWNER) == (20, [])
+    save(tmp_path / "resume" / "step-000022", checkpoint(22), OWNER)
+    assert newest(tmp_path, OWNER) == (22, [])
+    assert newest(tmp_path / "nowhere", OWNER) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("steps", "reached", "whole"),
+    [
+        (range(1, 21), 20, 20),
+        (range(1, 20), 10, 19),
+        (range(1, 11), 10, 10),
+        (range(1, 10), 0, 9),
+        ((), 0, 0),
+        (None, 0, 0),
+        ((*range(1, 15), *range(16, 30)), 10, 14),  # a gap
+        ((*range(1, 13), *range(12, 30)), 10, 12),  # a step twice
+        (range(2, 30), 0, 0),
+    ],
+)
+def test_one_without_the_log_of_all_its_steps_is_passed_over(two, tmp_path, steps, reached, whole):
+    (tmp_path / LOG).unlink() if steps is None else write_log(tmp_path, steps)
+    found, skipped = newest(tmp_path, OWNER)
+    assert found == reached and len(skipped) == (20 - reached) // 10
+    assert all(f"log.jsonl is whole up to step {whole} only" in str(error) for error in skipped)
+
+
+@pytest.mark.parametrize("line", ["{", "", "[]", "3", '{"loss": 1}', '{"step": "15"}', "[" * 100000, "\0" * 4096])
+def test_a_log_ends_where_a_line_is_no_record(two, tmp_path, line):
+    lines = (tmp_path / LOG).read_text().split("\n")
+    (tmp_path / LOG).write_text("\n".join([*lines[:14], line, *lines[15:]]))
+    assert len(log_lines(tmp_path / LOG)) == 14 and newest(tmp_path, OWNER)[0] == 10
+
+
+def killed_in_mid_save(folder) -> None:
+    (folder / ".saving.tmp").mkdir(parents=True)
+    (folder / ".saving.tmp" / "model.safetensors").write_bytes(b"half")
+
+
+def test_what_a_killed_process_left_is_cleared_by_the_next_save_of_any_step(tmp_path):
+    killed_in_mid_save(tmp_path)
+    save(tmp_path / "step-000030", checkpoint(30), OWNER)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000030"]
+
+
+def test_a_save_that_fails_leaves_nothing_behind_and_the_one_that_was_there(two, monkeypatch):
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("train.training.checkpoint.write_json", full)
+    with pytest.raises(OSError, match="No space"):
+        save(two[1], checkpoint(20), OWNER)
+    assert sorted(two[1].parent.iterdir()) == two and load(two[1], OWNER).step == 20
 
 
 def flip(path):
@@ -69,20 +127,20 @@ def flip(path):
         (lambda d: (d / "state.json").write_text('{"step": "x"}'), "not the state of a checkpoint"),
     ],
 )
-def test_a_damaged_one_is_passed_over_by_name(two, damage, line):
+def test_a_damaged_one_is_passed_over_by_name(two, tmp_path, damage, line):
     damage(two[1])
-    found, skipped = newest(two, OWNER)
+    found, skipped = newest(tmp_path, OWNER)
     assert found == 10
     assert len(skipped) == 1 and line in str(skipped[0]) and "step-000020" in str(skipped[0])
 
 
-def test_one_of_other_data_is_refused_by_name(two):
+def test_one_of_other_data_is_refused_by_name(two, tmp_path):
     with pytest.raises(ForeignError, match=r"another training \(data is 'd1' there and 'd2' here\)"):
         load(two[0], {**OWNER, "data": "d2"})
     other = {**OWNER, "config": {"model": {"width": 8}, "training": {"seed": 1}}}
     with pytest.raises(ForeignError, match=r"\(config\.training\.seed is 0 there and 1 here\)"):
         load(two[0], other)
-    found, skipped = newest(two, other)
+    found, skipped = newest(tmp_path, other)
     assert found == 0 and [type(error) for error in skipped] == [ForeignError, ForeignError]
 
 

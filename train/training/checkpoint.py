@@ -6,9 +6,12 @@ no random number is drawn after the weights are initialised, so there is no gene
 holds the digests of the tensors' files, and what they belong to: the config, and the digest of the data.
 
 Where ranks hold a share each of the state, each writes its own; the first joins them to the same two files on the disk.
+
+A checkpoint is worth nothing as a proof without the log of the steps before it, so a run goes on only from one whose
+log is there.
 """
 
-import os
+import json
 import shutil
 import warnings
 from concurrent.futures import Future
@@ -23,6 +26,7 @@ from train.artifact import file_digest, read_json, sync_directory, write_bytes, 
 from train.config import UserError
 
 WEIGHTS, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+LOG = "witness/log.jsonl"  # of a run, one record a step
 
 
 class ForeignError(UserError):
@@ -61,13 +65,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def save(directory: Path, checkpoint: Checkpoint, belongs_to: dict[str, Any]) -> None:
-    """Write `checkpoint` to `directory`: built aside, every file fsynced, then renamed."""
-    aside = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    """Write `checkpoint` to `directory`: built aside, every file fsynced, then renamed.
+
+    Aside is one place for all of a folder's checkpoints: what a killed process leaves there, the next save clears.
+    """
+    aside = directory.with_name(".saving.tmp")
     shutil.rmtree(aside, ignore_errors=True)
-    write_tensors(aside / WEIGHTS, checkpoint.weights)
-    write_tensors(aside / OPTIMIZER, checkpoint.optimizer)
-    files = {name: file_digest(aside / name) for name in (WEIGHTS, OPTIMIZER)}
-    write_json(aside / STATE, {"step": checkpoint.step, "belongs_to": belongs_to, "files": files})
+    try:
+        write_tensors(aside / WEIGHTS, checkpoint.weights)
+        write_tensors(aside / OPTIMIZER, checkpoint.optimizer)
+        files = {name: file_digest(aside / name) for name in (WEIGHTS, OPTIMIZER)}
+        write_json(aside / STATE, {"step": checkpoint.step, "belongs_to": belongs_to, "files": files})
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)  # on a full disk it would be in the way of everything
+        raise
     if directory.exists():
         shutil.rmtree(directory)
     aside.rename(directory)
@@ -81,7 +92,7 @@ def write_shares(directory: Path, checkpoint: Checkpoint) -> Path:
     from torch.distributed.checkpoint import save as save_shares
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
 
-    shares = directory.with_name(f".{directory.name}.shares.tmp")
+    shares = directory.with_name(".shares.tmp")
     if get_rank() == 0:
         shutil.rmtree(shares, ignore_errors=True)  # of a run that was killed; nobody writes before all have planned
     try:
@@ -161,15 +172,42 @@ def difference(there: Any, here: Any, path: str = "") -> str:
     return f"{path} is {there!r} there and {here!r} here"
 
 
-def newest(directories: list[Path], belongs_to: dict[str, Any]) -> tuple[int, list[UserError]]:
-    """The step of the newest whole checkpoint among `directories`, 0 if there is none; why others were passed over."""
+def newest(run: Path, belongs_to: dict[str, Any]) -> tuple[int, list[UserError]]:
+    """The step of the newest checkpoint in the folder `run` to go on from, 0 if there is none; why not the newer ones.
+
+    It is whole, and so is the log of every step before it.
+    """
     skipped: list[UserError] = []
-    for directory in sorted(directories, key=lambda d: d.name, reverse=True):
+    logged = len(log_lines(run / LOG))
+    for directory in saved(run):
         try:
-            return checked(directory, belongs_to), skipped
+            step = checked(directory, belongs_to)
+            if step <= logged:
+                return step, skipped
+            raise UserError(f"{directory}: {run / LOG} is whole up to step {logged} only")
         except UserError as error:
             skipped.append(error)
     return 0, skipped
+
+
+def saved(run: Path) -> list[Path]:
+    """The folders of all checkpoints in the folder `run`, the newest first."""
+    found = [*run.glob("checkpoints/step-*"), *run.glob("resume/step-*")]
+    return sorted(found, key=lambda directory: directory.name, reverse=True)
+
+
+def log_lines(path: Path) -> list[bytes]:
+    """The lines of a log from its first step on, up to the first that is torn, missing or of another step."""
+    lines: list[bytes] = []
+    for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else []:
+        try:
+            step = json.loads(line)["step"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            break
+        if step != len(lines) + 1:
+            break
+        lines.append(line)
+    return lines
 
 
 def restore(state: dict[str, Tensor], saved: dict[str, Tensor]) -> None:

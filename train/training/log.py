@@ -1,12 +1,16 @@
 """What a run shows and keeps of itself: JSON lines on disk, a display, and wandb, all from the same records."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
+from train.artifact import write_bytes
 from train.model import Transformer
+from train.training.checkpoint import log_lines
 from train.training.display import Display, peak
 from train.training.resources import Energy, peaks
 from train.world import Machine
@@ -17,14 +21,13 @@ METERS_EVERY = 60  # seconds
 class Log:
     """Records of one training run, one a step, in `path`; those after step `start` are of a lost attempt and go.
 
+    On disk for good they are after `sync`, which comes before each checkpoint that builds on them.
     Beside it, `resources.jsonl` gets a line from each process that trained and was not killed: its steps, seconds,
     peaks of memory and energy, and how many values lay near a boundary of rounding (see `numerics`).
     """
 
     def __init__(self, path: Path, machine: Machine, start: int, steps: int, settings: dict[str, Any]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in _lines(path) if json.loads(line)["step"] <= start]
-        path.write_text("".join(f"{line}\n" for line in kept))
+        write_bytes(path, b"".join(line + b"\n" for line in log_lines(path)[:start]))
         self.file = path.open("a")
         self.start = self.step = start
         self.near_boundary = 0
@@ -54,6 +57,10 @@ class Log:
         self.display.show(record)
         self._track(lambda: self.wandb and self.wandb.log(record, step=record["step"]))
 
+    def sync(self) -> None:
+        """Make what was recorded so far durable."""
+        os.fsync(self.file.fileno())
+
     def note(self, message: str) -> None:
         """Say something beside the progress."""
         self.display.note(message)
@@ -63,14 +70,18 @@ class Log:
         self._track(lambda: self.wandb and self.wandb.summary.update({"products": dict(digests)}))
 
     def close(self) -> None:
-        """End the log and say what it took."""
-        took = {"from_step": self.start, "to_step": self.step, "seconds": time.monotonic() - self.began}
-        took |= {**peaks(), "energy_joules": self.energy.read(), "near_boundary": self.near_boundary}
-        with self.resources.open("a") as file:
-            file.write(json.dumps(took) + "\n")
-        self.display.bar.close()
-        self.file.close()
-        self._track(lambda: self.wandb and self.wandb.finish())
+        """End the log and say what it took; if that fails, the rest is ended all the same."""
+        with ExitStack() as ending:
+            ending.callback(self._track, lambda: self.wandb and self.wandb.finish())
+            ending.callback(self.file.close)
+            ending.callback(self.display.bar.close)
+            took = {"from_step": self.start, "to_step": self.step, "seconds": time.monotonic() - self.began}
+            took |= {**peaks(), "energy_joules": self.energy.read(), "near_boundary": self.near_boundary}
+            with self.resources.open("a") as file:
+                file.write(json.dumps(took) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self.sync()
 
     def _start_wandb(
         self, mode: Literal["disabled", "offline", "online"], home: Path, settings: dict[str, Any]
@@ -89,10 +100,3 @@ class Log:
         except Exception as error:
             self.wandb = None
             self.note(f"wandb does not work ({error}); training goes on without it")
-
-
-def _lines(path: Path) -> list[str]:
-    """The whole lines of a log; a torn last one, of a killed process, is left out."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text().split("\n")[:-1] if line]

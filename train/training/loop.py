@@ -7,9 +7,9 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.model import ModelConfig, Transformer, load_weights, weights_of
 from train.training.checkpoint import (
+    LOG,
     OPTIMIZER,
     WEIGHTS,
     Checkpoint,
@@ -35,6 +36,7 @@ from train.training.checkpoint import (
     read_tensors,
     restore,
     save,
+    saved,
     settle,
     thin,
     write_shares,
@@ -111,10 +113,11 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
                 copy = Checkpoint(step, weights_of(model), optimizer.state).copy()
                 task = functools.partial(save, directory, copy, belongs_to)
             if log:
-                saving.append(writer.submit(task))
+                saving.append(writer.submit(_after_its_log, log, task))
                 saving.append(writer.submit(thin, out / "resume", machine.keep_saves))
 
-    with joined(world, out.name), stop_requests() as asked, ThreadPoolExecutor(1) as writer:
+    # Whatever ends the training, what is being saved is saved, and then the log is closed.
+    with joined(world, out.name), stop_requests() as asked, ExitStack() as ending, ThreadPoolExecutor(1) as writer:
         if machine.sharded:
             shard(model, world)
         training.numerics.place(model, machine.device)
@@ -125,7 +128,8 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         log = None
         if world.rank == 0:
             settings = {**plain(config), "data": belongs_to["data"]}
-            log = Log(out / "witness" / "log.jsonl", machine, start, training.steps, settings)
+            log = Log(out / LOG, machine, start, training.steps, settings)
+            ending.callback(log.close)
             log.compare_with_peak(model)
             for line in skipped:
                 log.note(f"passed over a checkpoint: {line}")
@@ -136,17 +140,16 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             keep(log, record, stop)
             if stop:
                 settle(saving, wait=True)
-                if log is not None:
-                    log.close()
                 raise KeyboardInterrupt if asked[:1] == [signal.SIGINT] else SystemExit(128 + signal.SIGTERM)
         settle(saving, wait=True)
-    if log is None:
-        return
-    with whole(out / WEIGHTS) as file, (place(out, training, training.steps) / WEIGHTS).open("rb") as last:
-        shutil.copyfileobj(last, file)
-    made = [out / WEIGHTS, *sorted(out.glob("checkpoints/*/*"))]
-    log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
-    log.close()
+        ending = ending.pop_all()  # there is more for the log to tell, which the other ranks need not wait for
+    with ending:
+        if log is None:
+            return
+        with whole(out / WEIGHTS) as file, (place(out, training, training.steps) / WEIGHTS).open("rb") as last:
+            shutil.copyfileobj(last, file)
+        made = [out / WEIGHTS, *sorted(out.glob("checkpoints/*/*"))]
+        log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
     shutil.rmtree(out / "resume", ignore_errors=True)
 
 
@@ -167,11 +170,12 @@ def resumed(
 
     The first rank looks for it. Where the ranks hold shares, each reads its own; else they are given what it read.
     """
-    candidates = [*out.glob("checkpoints/step-*"), *out.glob("resume/step-*")] if world.rank == 0 else []
-    step, skipped = newest(candidates, belongs_to)
+    step, skipped = newest(out, belongs_to) if world.rank == 0 else (0, [])
     foreign = [error for error in skipped if isinstance(error, ForeignError)]
     if foreign and not step:
         raise foreign[0]
+    for directory in saved(out)[: len(skipped)]:
+        shutil.rmtree(directory)  # of a lost attempt, like the records after this step
     weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
     if world.machine.sharded:
         step = follow([], step, world)
@@ -287,6 +291,12 @@ def stop_requests() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _after_its_log(log: Log, write: Callable[[], None]) -> None:
+    """Write a checkpoint once the records of the steps that led to it are durable."""
+    log.sync()
+    write()
 
 
 def _require_vocabulary(tokens: Path, tokenizer: Path) -> None:

@@ -192,7 +192,7 @@ def record_stack(out: Path, numerics: NumericsConfig, machine: Machine, belongs_
         for path in sorted(out.parent.glob("*.part/witness/stack.json")):
             begun, there = path.parents[1], read_json(path)
             apart = [name for name in here if there.get(name) != here[name]]
-            if apart and newest([*begun.glob("*/step-*")], belongs_to)[0]:
+            if apart and newest(begun, belongs_to)[0]:
                 told = ", ".join(f"{name} was {there.get(name)!r} and is {here[name]!r}" for name in apart)
                 raise UserError(
                     f"{begun} holds this training, begun on another stack: {told}. Go on with that one, or remove the "
