@@ -45,8 +45,9 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     from train.data.tokenizer import load
     from train.evaluation.minimal_pairs import judged, summary
     from train.evaluation.yardsticks import count_grams
+    from train.machine import Machine
     from train.release.bundle import model_of
-    from train.world import Machine, World
+    from train.world import World
 
     if not (release / "MANIFEST.json").is_file():
         raise UserError(f"{release}: no release, as it has no MANIFEST.json; `make release` makes one")

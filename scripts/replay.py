@@ -41,9 +41,9 @@ def main() -> int:
 def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train a segment and compare; the report. Raises UserError when that cannot be done."""
     from train import pipeline
+    from train.machine import Machine
     from train.release import envelopes, partial, replay, reproduce, statements
     from train.release.bundle import model_of
-    from train.world import Machine
 
     began, release, machine = time.monotonic(), arguments.release.resolve(), how(arguments.machine)["machine"]
     if arguments.into:  # as the other program of `elsewhere`

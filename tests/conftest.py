@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import warm
 
-from train.world import Machine
+from train.machine import Machine
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = [

@@ -17,8 +17,9 @@ from conftest import MACHINE
 from train.artifact import inventory, write_json
 from train.config import ConfigError, UserError, build, plain
 from train.data.documents import DocumentsConfig, extract
+from train.machine import Machine
 from train.workers import work
-from train.world import Machine, World
+from train.world import World
 
 CONFIG = DocumentsConfig(formats={"txt": "plain"})
 

@@ -74,6 +74,12 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, text.encode() + b"\n")
 
 
+def copy_file(origin: Path, target: Path) -> None:
+    """Write `target`, whole or not at all, with the bytes of `origin`."""
+    with origin.open("rb") as read, whole(target) as write:
+        shutil.copyfileobj(read, write, 2**20)
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; UserError names the file when it is missing or torn."""
     try:

@@ -27,7 +27,8 @@ from train.artifact import (
 from train.config import UserError, plain
 from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.documents import DocumentsConfig, extract
-from train.data.downloads import VanishedError
+from train.data.pinned import VanishedError
+from train.data.places import obtain
 from train.data.raw import RawConfig, fetch
 from train.data.selected import SelectedConfig, select
 from train.data.sources import availability
@@ -35,13 +36,16 @@ from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode
 from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.keys import ROOT, closure, key, meaning
+from train.machine import Machine
 from train.model import ModelConfig
 from train.release.bundle import CollectConfig, ReleaseConfig, checkout, collect, source_tree
+from train.training.log import Log
 from train.training.loop import FitConfig, TrainingConfig, fit, require_shares
 from train.training.numerics import require_device, stack
-from train.training.ranks import world_of
+from train.training.ranks import among
+from train.training.resources import write_operations
 from train.workers import work
-from train.world import Machine, World
+from train.world import World
 
 Artifact = Literal[
     "raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation", "release"
@@ -114,7 +118,8 @@ def run(
     Under torchrun, all ranks train together; what comes before and after, the first makes, and the others wait or end.
     Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
     """
-    planned, ranks, alone = plan(config), world_of(config.machine), World(0, 1, config.machine)
+    planned, alone = plan(config), World(0, 1, config.machine, obtain, Log, write_operations)
+    ranks = among(alone)
     if ranks.rank == 0 and config.until in ("weights", "evaluation", "release"):  # before hours of other work
         require_device(config.machine)
         require_shares(config.training, ranks)

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from train.config import UserError
-from train.world import Machine, World
+from train.machine import Machine
+from train.world import World
 
 Make = Callable[[Any, Mapping[str, Path], Path, World], None]
 RETRIES = 5  # of a part whose node or process was lost

@@ -1,77 +1,44 @@
-"""The world that a stage runs in: its share of the work, and how (never what) to compute."""
+"""The world that a stage runs in: its share of the work, and what only says how to run, which is handed in."""
 
-import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from train.machine import Machine
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Machine:
-    """How to run. Nothing here enters a key, and under `numerics: portable` nothing here changes a product."""
-
-    device: Literal["cpu", "cuda"]
-    threads: int | None  # None: as many as torch finds
-    micro_batches: int  # slices of the batch that go through the model one after another
-    compile: bool  # fuse what stands between the matrix products; pays off in long runs
-    sharded: bool  # each of several ranks holds only a share of the weights and moments
-    patience: int  # seconds that one rank of several waits for another
-    save_every: int | None  # steps between saves that only serve to go on; None: none beside the checkpoints
-    keep_saves: int  # of those, the newest
-    cache: Path  # downloads, by digest
-    runs: Path
-    releases: Path
-    progress: Literal["auto", "plain", "none"]  # auto: a bar on a terminal, plain lines elsewhere
-    wandb: Literal["disabled", "offline", "online"]
-    workers: int | None  # of a stage whose parts are shared; None: as many as processors
-    engine: Literal["processes", "ray"]  # what runs the workers
-
-    def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads: expected null or at least 1, got {self.threads}")
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers: expected null or at least 1, got {self.workers}")
-        if self.save_every is not None and self.save_every < 1:
-            raise ValueError(f"save_every: expected null or at least 1, got {self.save_every}")
-        for name in ("micro_batches", "patience", "keep_saves"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+def not_handed_in(*_: Any) -> Any:
+    raise NotImplementedError("this world was made without what the stage needs of it")
 
 
 @dataclass(frozen=True)
 class World:
-    """Worker `rank` of `size`. Parts are fixed by config, so any `size` writes the same bytes."""
+    """Worker `rank` of `size`. Parts are fixed by config, so any `size` writes the same bytes.
+
+    Nothing of what is handed in enters a key, and none of it is imported by a stage: so a nicer bar, another limit of
+    patience or another tracker makes nothing anew. Under `numerics: portable` none of it changes a product.
+    """
 
     rank: int
     size: int
-    machine: Machine
+    machine: "Machine"
+    obtain: Callable[..., Any] = not_handed_in  # a file of a source: `data.places.obtain`
+    log: Callable[..., Any] = not_handed_in  # of a training: `training.log.Log`
+    meter: Callable[..., None] = not_handed_in  # of what a training takes: `training.resources.write_operations`
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """This worker's items: every `size`-th, starting at `rank`."""
         return items[self.rank :: self.size]
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-        """Yield `items`, showing how far they are: a bar on a terminal, a plain line every ten seconds elsewhere.
+        """Yield `items`, showing how far they are, as the machine does.
 
         Of several workers the first shows its own share, which tells of the others': they are dealt alike.
         """
         if self.rank:
             yield from items
             return
-        what = f"{what} by worker 1 of {self.size}" if self.size > 1 else what
-        if self.machine.progress == "auto" and sys.stderr.isatty():
-            yield from tqdm(items, desc=f"  {what}", total=total, leave=False)
-            return
-        total = total if total is not None else len(items) if isinstance(items, Sized) else None
-        shown = time.monotonic()
-        for done, item in enumerate(items):
-            if self.machine.progress != "none" and time.monotonic() - shown >= 10:
-                shown = time.monotonic()
-                print(f"  {what}: {done}{f' of {total}' if total else ''}", file=sys.stderr, flush=True)
-            yield item
+        yield from self.machine.track(items, f"{what} by worker 1 of {self.size}" if self.size > 1 else what, total)

@@ -7,10 +7,9 @@ import json
 import re
 import tarfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from conftest import Command
+from conftest import MACHINE, Command
 
 from train.artifact import inventory, write_json
 from train.config import ConfigError, UserError, build
@@ -24,7 +23,7 @@ LICENCE = b"Do as you like.\n"
 
 
 def world(rank: int = 0, size: int = 1) -> World:
-    return World(rank, size, SimpleNamespace(progress="none"))
+    return World(rank, size, MACHINE)
 
 
 def source(raw: Path, slug: str = "files-one", kind: str = "files", **changes) -> dict:

@@ -5,16 +5,18 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from conftest import MACHINE
 
 from train.artifact import digest, inventory
 from train.config import ConfigError, UserError, build
 from train.data import downloads, package_index
-from train.data.downloads import VanishedError as Gone
+from train.data.pinned import VanishedError as Gone
+from train.data.places import obtain
 from train.data.raw import RawConfig, fetch
 from train.data.sources import FilesSource, PypiSource, StoriesSource
 from train.world import World
@@ -105,8 +107,8 @@ def pypi(**changes) -> PypiSource:
 
 
 def run(tmp_path: Path, *sources: PypiSource | FilesSource | StoriesSource, out: str = "out") -> Path:
-    machine = SimpleNamespace(cache=tmp_path / "cache", progress="none")
-    fetch(RawConfig(sources), {}, tmp_path / out, World(0, 1, machine))
+    machine = replace(MACHINE, cache=tmp_path / "cache")
+    fetch(RawConfig(sources), {}, tmp_path / out, World(0, 1, machine, obtain))
     return tmp_path / out
 
 

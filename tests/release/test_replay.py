@@ -15,10 +15,10 @@ from train import pipeline
 from train.artifact import read_json, write_json
 from train.config import UserError
 from train.data import tables
+from train.machine import Machine
 from train.release import replay
 from train.release.differences import environments_apart, tensors_apart
 from train.training.checkpoint import read_tensors, write_tensors
-from train.world import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST, SECOND = "checkpoints/step-000002", "checkpoints/step-000004"
@@ -83,16 +83,16 @@ def test_other_threads_and_slices_hold_as_well(release, replayed):
 
 def test_the_release_code_trains_elsewhere_and_does_not_see_what_it_has_to_reach(copy, reseal, tmp_path):
     # Another training code, which tells what checkpoints it finds.
-    path = copy / "code/train/training/log.py"
+    path = copy / "code/train/training/numerics.py"
     path.write_text(
         path.read_text() + "\nimport sys\nprint(sorted(p.name for p in Path(sys.argv[1]).glob('checkpoints/step-*')))\n"
     )
     path.write_text(path.read_text() + "print((Path(sys.argv[1]) / 'model.safetensors').exists())\n")
-    edit(copy / "provenance/weights.json", "code", "train/training/log.py", by=lambda _: "0" * 64)
+    edit(copy / "provenance/weights.json", "code", "train/training/numerics.py", by=lambda _: "0" * 64)
     reseal(copy)
     said = command(copy, "--segment", 1, status=2)
     assert said.startswith(
-        "error: this clone's training code is not that of the release, first in train/training/log.py"
+        "error: this clone's training code is not that of the release, first in train/training/numerics.py"
     )
     line = [sys.executable, str(ROOT / "scripts/replay.py"), str(copy), "--segment", "1", "--release-code", "--here"]
     done = subprocess.run(line, capture_output=True, text=True, timeout=600, cwd=tmp_path)

@@ -1,7 +1,6 @@
 """Files on their way into the cache: each by its digest, resumed where it broke off, from the first place with it."""
 
 import fcntl
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +12,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from train.artifact import file_digest, sync_directory, whole
+from train.artifact import sync_directory
 from train.config import UserError
+from train.data.pinned import VanishedError, Wanted
 
 ATTEMPTS = 5  # at one file, each going on where the last one stopped
 BACKOFF = 0.5  # seconds, doubled from attempt to attempt
@@ -22,20 +22,6 @@ TIMEOUT = 30.0  # seconds without a byte
 CONNECT = 10.0  # seconds, at most, for a connection
 CHUNK = 2**16
 GO_ON = "run again to go on from what there is"
-
-
-class VanishedError(UserError):
-    """A source is no longer where it was; what the data card says about that is the next thing to read."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A file, by what it must be."""
-
-    purl: str
-    name: str
-    digest: str  # SHA-256; or 40 digits, git's own id of the content
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -58,7 +44,7 @@ def obtain(wanted: Wanted, places: Sequence[Place], cache: Path) -> tuple[Path, 
     kept, part = cache / wanted.digest, cache / f"{wanted.digest}.part"
     failures: list[tuple[str, UserError]] = []
     with _alone_in(cache):
-        if _identity(kept, wanted) == wanted.digest:
+        if wanted.identity(kept) == wanted.digest:
             return kept, "cache"
         for place in places:
             try:
@@ -82,26 +68,13 @@ def _bring(wanted: Wanted, place: Place, part: Path) -> None:
     """Fill `part` from `place`. What another place left there may be to blame for a wrong digest: then from scratch."""
     resumed = part.exists()
     place.bring(part)
-    if (found := _identity(part, wanted)) != wanted.digest:
+    if (found := wanted.identity(part)) != wanted.digest:
         part.unlink()
         if resumed:
             return _bring(wanted, place, part)
         kind = "sha256" if len(wanted.digest) == 64 else "git object id"
         raise UserError(f"has changed: expected {kind} {wanted.digest}, found {found}; the download was deleted")
     return None
-
-
-def _identity(path: Path, wanted: Wanted) -> str | None:
-    """The digest of a file of the right size, of the kind that it is wanted by; None where there is no such file."""
-    if not path.is_file() or path.stat().st_size != wanted.bytes:
-        return None
-    if len(wanted.digest) == 64:
-        return file_digest(path)
-    found = hashlib.sha1(b"blob %d\0" % wanted.bytes, usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
 
 
 @contextmanager
@@ -117,13 +90,6 @@ def _alone_in(cache: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def copy(origin: Path, target: Path) -> None:
-    """Write `target`, whole or not at all, with the bytes of `origin`."""
-    with origin.open("rb") as read, whole(target) as write:
-        while chunk := read.read(CHUNK):
-            write.write(chunk)
 
 
 def from_path(path: Path, wanted: Wanted) -> Place:

@@ -1,8 +1,7 @@
 """Hugging Face datasets at a commit: `datasets` tells which files make up a split, the hub's client what they are.
 
 Which hub is asked, with which token and how patiently, is for the client's own settings: HF_ENDPOINT, HF_TOKEN,
-HF_HUB_DOWNLOAD_TIMEOUT. The files themselves come by our own downloads, so that what broke off is taken up again even
-by another run, and so that a mirror can take the hub's place.
+HF_HUB_DOWNLOAD_TIMEOUT. How the files themselves come is told in `places`.
 """
 
 import json
@@ -14,14 +13,16 @@ from typing import Any
 
 from train.artifact import whole
 from train.config import UserError
+from train.data import pinned
 from train.data.archives import matches
-from train.data.downloads import CONNECT, Place, VanishedError, Wanted, copy, fill, from_path, obtain, session
-from train.data.sources import HubSource, how_to_find_commit, is_url
+from train.data.pinned import VanishedError, Wanted
+from train.data.sources import HubSource, how_to_find_commit
+from train.world import World
 
 ROWS = "rows.jsonl"  # what streaming writes
 
 
-def place(source: HubSource, folder: Path, cache: Path) -> tuple[list[str], set[str]]:
+def place(source: HubSource, folder: Path, world: World) -> tuple[list[str], set[str]]:
     """Write the source's files to `folder`; return their names and the places they came from."""
     if not source.commit:
         raise UserError(f"{source.purl}: names no commit, so nothing is pinned. {how_to_find_commit(source.dataset)}")
@@ -35,36 +36,13 @@ def place(source: HubSource, folder: Path, cache: Path) -> tuple[list[str], set[
     came_from = set()
     for file in wanted:
         if not source.streaming or file.name in source.licence_files:
-            kept, origin = obtain(file, _places(source, file), cache)
-            copy(kept, folder / file.name)
-            came_from.add(origin)
+            came_from.add(pinned.place(source, file, folder, world)[1])
     if not source.streaming:
         return [file.name for file in wanted], came_from
     with whole(folder / ROWS) as rows:
         for row in _streamed(source, data):
             rows.write(json.dumps(row, ensure_ascii=True, sort_keys=True, default=str).encode() + b"\n")
     return [*source.licence_files, ROWS], came_from
-
-
-def _places(source: HubSource, file: Wanted) -> list[Place]:
-    from huggingface_hub import constants, hf_hub_url
-    from huggingface_hub.utils import build_hf_headers
-
-    timeout = (min(CONNECT, constants.HF_HUB_DOWNLOAD_TIMEOUT), constants.HF_HUB_DOWNLOAD_TIMEOUT)
-
-    def from_url(name: str, url: str, headers: dict[str, str]) -> Place:
-        def bring(part: Path) -> None:
-            with session() as opened:
-                fill(part, file, url, opened, timeout, headers)
-
-        return Place(name, bring)
-
-    url = hf_hub_url(source.dataset, file.name, repo_type="dataset", revision=source.commit)
-    places = [from_url(constants.ENDPOINT, url, build_hf_headers())]
-    for mirror in source.mirrors:
-        place = f"{mirror.rstrip('/')}/{file.name}"
-        places.append(from_url(mirror, place, {}) if is_url(mirror) else from_path(Path(place), file))
-    return places
 
 
 def _listed(source: HubSource) -> list[Wanted]:

@@ -16,20 +16,18 @@ from train.data.downloads import (
     CONNECT,
     TIMEOUT,
     Place,
-    VanishedError,
-    Wanted,
     fill,
     from_path,
     obtain,
     reason,
     session,
 )
+from train.data.pinned import VanishedError, Wanted
 from train.data.sources import PypiSource, is_url
 
 
-def distribution(source: PypiSource, cache: Path) -> tuple[Path, str]:
+def distribution(source: PypiSource, wanted: Wanted, cache: Path) -> tuple[Path, str]:
     """The source distribution in `cache`, and where it came from, without credentials."""
-    wanted = Wanted(source.purl, source.filename, source.sha256, source.bytes)
     options = pip_options()
     with session() as opened:
         opened.verify = options.get("cert", True)

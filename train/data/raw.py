@@ -1,6 +1,6 @@
 """Stage 1. The source files, byte for byte, each pinned by a Package URL and a SHA-256.
 
-This is the only stage that touches the network, and only for what the cache does not hold.
+This is the only stage for which the network is asked, by its world (`places`), and only for what the cache lacks.
 """
 
 import json
@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from train.artifact import digest, file_digest, whole, write_bytes, write_json
+from train.artifact import copy_file, digest, file_digest, whole, write_bytes, write_json
 from train.config import UserError, plain
-from train.data import hub
+from train.data import hub, pinned
 from train.data.archives import matches, name_problem
-from train.data.downloads import VanishedError, copy
-from train.data.package_index import distribution
+from train.data.pinned import VanishedError, Wanted
 from train.data.sources import FilesSource, HubSource, PypiSource, StoriesSource
 from train.world import World
 
@@ -40,17 +39,16 @@ def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World
     Raises UserError when a source cannot be had as it is pinned, VanishedError when it is gone.
     """
     records, retrieved = [], {}
-    cache = world.machine.cache.expanduser()
     for source in world.track(config.sources, "fetch"):
         folder = out / source.slug
         match source:
             case PypiSource():
-                kept, origin = distribution(source, cache)
-                copy(kept, folder / source.filename)
+                wanted = Wanted(source.purl, source.filename, source.sha256, source.bytes)
+                kept, origin = pinned.place(source, wanted, folder, world)
                 names = [source.filename]
                 retrieved[source.slug] = {"retrieved": _day(kept), "from": origin}
             case HubSource():
-                names, origins = hub.place(source, folder, cache)
+                names, origins = hub.place(source, folder, world)
                 retrieved[source.slug] = {"retrieved": _day(folder), "from": ", ".join(sorted(origins))}
             case FilesSource():
                 names = _place_files(source, folder)
@@ -80,7 +78,7 @@ def _place_files(source: FilesSource, folder: Path) -> list[str]:
             problems.append(problem)
             continue
         for name in names:
-            copy(root / name, folder / name)
+            copy_file(root / name, folder / name)
         return names
     gone = all(isinstance(problem, VanishedError) for problem in problems)
     told = "; ".join(map(str, problems))

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import torch
 
-from train.artifact import digest, file_digest, manifest, read_json, whole, write_bytes, write_json
+from train.artifact import copy_file, digest, file_digest, manifest, read_json, write_bytes, write_json
 from train.config import build
 from train.data import tokenizer
 from train.data.batches import batch_at
@@ -120,7 +120,7 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
     shutil.rmtree(release, ignore_errors=True)
     for path, origin in origins(inputs):
         if partial.kept(path, level):
-            _copy(origin, release / path)
+            copy_file(origin, release / path)
     if partial.kept("logs/", level):
         write_json(release / "logs" / "packages.json", materials.installed())
         write_json(release / "logs" / "release" / "commit.json", checkout())
@@ -196,11 +196,6 @@ def manifest_of(release: Path) -> dict[str, Any]:
             size = (release / path).stat().st_size
             entries[kind][path] = {"sha256": file_digest(release / path), "bytes": size}
     return {"identity": digest({path: entry["sha256"] for path, entry in entries["products"].items()}), **entries}
-
-
-def _copy(origin: Path, target: Path) -> None:
-    with origin.open("rb") as read, whole(target) as write:
-        shutil.copyfileobj(read, write, 2**20)
 
 
 # What is written from the release's own files ------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from typing import Any
 from train.artifact import check, file_digest, read_json
 from train.data.tables import read_rows
 from train.data.tokens import TokensConfig, encode
+from train.machine import Machine
 from train.release import bundle, openness, partial
-from train.world import Machine, World
+from train.world import World
 
 
 class Release:

@@ -16,6 +16,7 @@ from torch import Tensor
 from train.artifact import digest, file_digest, product_digest, read_json, write_json
 from train.config import UserError, build, plain
 from train.data import tokenizer
+from train.machine import Machine
 from train.model import Transformer, load_weights, weights_of
 from train.release.contents import Release
 from train.release.differences import cause, environments_apart, losses_apart, read_records, tensors_apart
@@ -24,7 +25,7 @@ from train.training.log import Log
 from train.training.loop import FitConfig, steps
 from train.training.numerics import prepare, stack
 from train.training.optimizer import Optimizer
-from train.world import Machine, World
+from train.world import World
 
 LOG, RUN = "log.jsonl", "run.json"  # of what `retrain` leaves, beside the checkpoint's files
 # Where bits are not promised, losses are compared by their relative difference, and what is kept by the share of the

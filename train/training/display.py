@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from train.machine import Machine
 from train.training.resources import peaks
-from train.world import Machine
 
 SMOOTHING = 0.9  # of the loss: how much of it is of the steps before
 EVERY = 10  # seconds between plain lines

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.artifact import write_bytes
+from train.machine import Machine
 from train.model import Transformer
 from train.training.checkpoint import log_lines
 from train.training.display import Display, peak
 from train.training.resources import Energy, peaks
-from train.world import Machine
 
 METERS_EVERY = 60  # seconds
 

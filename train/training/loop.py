@@ -12,12 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from train.artifact import file_digest, manifest, product_digest, whole, write_json
+from train.artifact import file_digest, manifest, product_digest, whole
 from train.config import UserError, plain
 from train.data import tables
 from train.data.batches import ahead, batch_at, window_count, windows_at
@@ -41,12 +41,13 @@ from train.training.checkpoint import (
     thin,
     write_shares,
 )
-from train.training.log import Log
 from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.training.ranks import any_rank, averaged, follow, joined, shard
-from train.training.resources import operations
 from train.world import World
+
+if TYPE_CHECKING:
+    from train.training.log import Log
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,10 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     belongs_to = {"config": plain(config), "data": product_digest(inputs["tokens"])}
     if world.rank == 0:
         record_stack(out, training.numerics, machine, belongs_to)
-        write_json(out / "witness" / "operations.json", operations(model))
+        world.meter(out, model)
     saving: list[Future[None]] = []
 
-    def keep(log: Log | None, record: dict[str, Any], stop: bool) -> None:
+    def keep(log: "Log | None", record: dict[str, Any], stop: bool) -> None:
         settle(saving, wait=False)
         step = record["step"]
         if (log or machine.sharded) and (step % training.evaluate_every == 0 or step == training.steps):
@@ -125,10 +126,10 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             compile_in_place(model.model.layers)
         optimizer = Optimizer(model, training.optimizer, training.numerics)
         start, skipped = resumed(out, model, optimizer, training, belongs_to, world)
-        log = None
+        log: Log | None = None
         if world.rank == 0:
             settings = {**plain(config), "data": belongs_to["data"]}
-            log = Log(out / LOG, machine, start, training.steps, settings)
+            log = world.log(out / LOG, machine, start, training.steps, settings)
             ending.callback(log.close)
             log.compare_with_peak(model)
             for line in skipped:
@@ -293,7 +294,7 @@ def stop_requests() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _after_its_log(log: Log, write: Callable[[], None]) -> None:
+def _after_its_log(log: "Log", write: Callable[[], None]) -> None:
     """Write a checkpoint once the records of the steps that led to it are durable."""
     log.sync()
     write()

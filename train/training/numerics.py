@@ -28,7 +28,7 @@ import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,9 @@ from train.artifact import read_json, write_json
 from train.config import UserError
 from train.model import Transformer
 from train.training.checkpoint import newest
-from train.world import Machine
+
+if TYPE_CHECKING:
+    from train.machine import Machine
 
 # How far machines are taken to disagree about a value, in units of its tensor's root mean square. `scripts/boundary.py`
 # measures it. Whole grids could be chosen apart too, where that mean lies next to a power of two: far less probable.
@@ -115,13 +117,13 @@ def round_to_grid(x: Tensor, bits: int) -> tuple[Tensor, int]:
     return rounded.mul_(distance), near
 
 
-def require_device(machine: Machine) -> None:
+def require_device(machine: "Machine") -> None:
     """Refuse, with UserError, a GPU that is not there."""
     if machine.device == "cuda" and not torch.cuda.is_available():
         raise UserError("machine.device: 'cuda' is asked for, but torch finds no GPU; use machine.device=cpu")
 
 
-def prepare(machine: Machine) -> None:
+def prepare(machine: "Machine") -> None:
     """Set torch up as the machine's config asks; UserError when it asks for a GPU that is not there."""
     require_device(machine)
     if machine.threads is not None:
@@ -145,7 +147,7 @@ def compile_in_place(layers: Iterable[nn.Module]) -> None:
         layer.compile(dynamic=False)
 
 
-def stack(machine: Machine) -> dict[str, Any]:
+def stack(machine: "Machine") -> dict[str, Any]:
     """What the bits depend on outside `portable`, as it joins the key of the weights."""
     found = {
         "torch": torch.__version__,
@@ -181,7 +183,7 @@ def processor() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-def record_stack(out: Path, numerics: NumericsConfig, machine: Machine, belongs_to: dict[str, Any]) -> None:
+def record_stack(out: Path, numerics: NumericsConfig, machine: "Machine", belongs_to: dict[str, Any]) -> None:
     """Write `witness/stack.json` in `out`: the stack, and under `earlier` those that the run was on before.
 
     Raises UserError naming what differs where another stack than this one began the run, be it in a folder beside `out`

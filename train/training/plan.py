@@ -30,11 +30,11 @@ import numpy as np
 import torch
 
 from train.config import UserError
+from train.machine import Machine
 from train.model import ModelConfig, Transformer
 from train.training.loop import FitConfig, gradients
 from train.training.numerics import prepare
 from train.training.optimizer import Optimizer
-from train.world import Machine
 
 PRESETS = {"1m": 3, "3m": 4, "10m": 6, "25m": 8, "85m": 12, "200m": 16, "400m": 20, "1b": 28}  # name -> layers
 COPIES = 3  # of weights and checkpoints: in the artifact, in the packed release, and where it is placed

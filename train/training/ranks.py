@@ -12,6 +12,7 @@ of a whole tensor, so `portable` does without shares.
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,12 +23,12 @@ from torch.distributed.rendezvous import rendezvous
 
 from train.config import UserError
 from train.model import Transformer
-from train.world import Machine, World
+from train.world import World
 
 
-def world_of(machine: Machine) -> World:
-    """The world that `torchrun` put this process in; one of a single rank without it."""
-    return World(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)), machine)
+def among(alone: World) -> World:
+    """The world `alone` as `torchrun` put this process in it: a rank of several, or the only one without torchrun."""
+    return replace(alone, rank=int(os.environ.get("RANK", 0)), size=int(os.environ.get("WORLD_SIZE", 1)))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from train.artifact import write_json
 from train.model import Transformer
 
 UNREADABLE = "not measurable: neither RAPL nor NVML can be read here"
@@ -29,6 +30,11 @@ def operations(model: Transformer) -> dict[str, float]:
     with counter, sdpa_kernel(SDPBackend.MATH):
         copy.deepcopy(model).to("meta").loss(tokens, tokens).backward()
     return {"by_formula": model.flops_per_token(), "counted": counter.get_total_flops() / context}
+
+
+def write_operations(out: Path, model: Transformer) -> None:
+    """Write `witness/operations.json` in `out`, for the model as it is before it is placed or shared out."""
+    write_json(out / "witness" / "operations.json", operations(model))
 
 
 def peaks() -> dict[str, int]:

@@ -1,0 +1,50 @@
+"""A file by what it must be. Where it is had, its world knows, which obtains it for a stage; the digest decides."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from train.artifact import copy_file, file_digest
+from train.config import UserError
+from train.world import World
+
+CHUNK = 2**16
+
+
+class VanishedError(UserError):
+    """A source is no longer where it was; what the data card says about that is the next thing to read."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file, by what it must be."""
+
+    purl: str
+    name: str
+    digest: str  # SHA-256; or 40 digits, git's own id of the content
+    bytes: int
+
+    def identity(self, path: Path) -> str | None:
+        """The digest of a file of the right size, of the kind that is wanted; None where there is no such file."""
+        if not path.is_file() or path.stat().st_size != self.bytes:
+            return None
+        if len(self.digest) == 64:
+            return file_digest(path)
+        found = hashlib.sha1(b"blob %d\0" % self.bytes, usedforsecurity=False)
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                found.update(chunk)
+        return found.hexdigest()
+
+
+def place(source: Any, wanted: Wanted, folder: Path, world: World) -> tuple[Path, str]:
+    """Write a file of `source` to `folder`; return what was copied, and where that came from.
+
+    Raises UserError when what the world obtained is not what is wanted.
+    """
+    kept, origin = world.obtain(source, wanted, world.machine.cache.expanduser())
+    copy_file(kept, folder / wanted.name)
+    if wanted.identity(folder / wanted.name) != wanted.digest:
+        raise UserError(f"{wanted.purl}: {wanted.name} from {origin} is not the file of digest {wanted.digest}")
+    return kept, origin

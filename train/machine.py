@@ -1,0 +1,57 @@
+"""How to run: the machine's options, and progress. No stage's code reaches this module; it is handed in (`world`)."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How to run. Nothing here enters a key, and under `numerics: portable` nothing here changes a product."""
+
+    device: Literal["cpu", "cuda"]
+    threads: int | None  # None: as many as torch finds
+    micro_batches: int  # slices of the batch that go through the model one after another
+    compile: bool  # fuse what stands between the matrix products; pays off in long runs
+    sharded: bool  # each of several ranks holds only a share of the weights and moments
+    patience: int  # seconds that one rank of several waits for another
+    save_every: int | None  # steps between saves that only serve to go on; None: none beside the checkpoints
+    keep_saves: int  # of those, the newest
+    cache: Path  # downloads, by digest
+    runs: Path
+    releases: Path
+    progress: Literal["auto", "plain", "none"]  # auto: a bar on a terminal, plain lines elsewhere
+    wandb: Literal["disabled", "offline", "online"]
+    workers: int | None  # of a stage whose parts are shared; None: as many as processors
+    engine: Literal["processes", "ray"]  # what runs the workers
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads: expected null or at least 1, got {self.threads}")
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers: expected null or at least 1, got {self.workers}")
+        if self.save_every is not None and self.save_every < 1:
+            raise ValueError(f"save_every: expected null or at least 1, got {self.save_every}")
+        for name in ("micro_batches", "patience", "keep_saves"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+
+    def track(self, items: Iterable[T], what: str, total: int | None) -> Iterator[T]:
+        """Yield `items`, showing how far they are: a bar on a terminal, a plain line every ten seconds elsewhere."""
+        if self.progress == "auto" and sys.stderr.isatty():
+            yield from tqdm(items, desc=f"  {what}", total=total, leave=False)
+            return
+        total = total if total is not None else len(items) if isinstance(items, Sized) else None
+        shown = time.monotonic()
+        for done, item in enumerate(items):
+            if self.progress != "none" and time.monotonic() - shown >= 10:
+                shown = time.monotonic()
+                print(f"  {what}: {done}{f' of {total}' if total else ''}", file=sys.stderr, flush=True)
+            yield item
