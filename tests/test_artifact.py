@@ -26,6 +26,17 @@ def test_canonical_json_is_one_spelling():
     assert artifact.digest({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1, "a": 1}', '[{"b": {"a": 1, "c": 2, "a": 3}}]', '{"a": 1, "\\u0061": 2}', "[NaN]", '{"a": -Infinity}',
+     "Infinity", "1e999", "[-1e999]", "{", "[1] 2", "[" * 100_000, "1" * 5000],
+)  # fmt: skip
+def test_json_is_read_strictly(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(UserError, match=r"a\.json: cannot be read as JSON"):
+        artifact.read_json(tmp_path / "a.json")
+
+
 def test_seal_lists_products_and_leaves_witnesses_out(tmp_path):
     found = sealed(tmp_path, a=b"1", deep__b=b"22", witness__log=b"now")
     products = artifact.manifest(found)["products"]

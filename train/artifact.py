@@ -7,6 +7,7 @@ products and holds nothing that depends on the run, so it is itself the same byt
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -68,10 +69,36 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def as_json(value: Any) -> bytes:
+    """The one spelling of `value` in a JSON file: sorted keys, indented, UTF-8, no NaN, a line end at the end."""
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON with sorted keys, whole or not at all."""
-    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, text.encode() + b"\n")
+    write_bytes(path, as_json(value))
+
+
+def parse_json(data: bytes | str) -> Any:
+    """Plain data from strict JSON. ValueError for a key twice, half a letter, NaN, Infinity or a number as large."""
+    found = json.loads(data, object_pairs_hook=_mapping, parse_constant=_number, parse_float=_number)
+    if (b"\\u" if isinstance(data, bytes) else "\\u") in data:  # type: ignore[operator]
+        json.dumps(found, ensure_ascii=False).encode()  # raises for a surrogate that stands alone
+    return found
+
+
+def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # which of the two counts, readers do not agree upon
+        twice = next(key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place]))
+        raise ValueError(f"the key {twice[:80]!r} stands twice")
+    return found
+
+
+def _number(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:80]} is no number that JSON knows")
+    return number
 
 
 def copy_file(origin: Path, target: Path) -> None:
@@ -81,9 +108,9 @@ def copy_file(origin: Path, target: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; UserError names the file when it is missing or torn."""
+    """Read a file of strict JSON (see `parse_json`); UserError names the file when it is missing or torn."""
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from None
 

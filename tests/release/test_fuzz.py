@@ -25,7 +25,7 @@ from train.release.report import report
 from train.release.verify import verify
 
 MUTATIONS = int(os.environ.get("PELLUCID_MUTATIONS", "150"))
-FAST = {"integrity", "completeness", "chain", "osaid", "metadata", "licences"}  # these mostly suffice
+FAST = {"integrity", "completeness", "chain", "osaid", "metadata", "licences", "layout"}  # these mostly suffice
 SLOW = {check.__name__ for check in CHECKS} - FAST
 
 

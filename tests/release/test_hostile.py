@@ -49,6 +49,28 @@ def reseal(release: Path) -> None:
         ("a//b", "not every system"),
         ("a\x1b[31m", "not every system"),
         ("a/" * 130 + "b", "more than 240"),
+        *(
+            (name, "not every system")
+            for name in (
+                "a b",
+                "caf\u00e9",
+                "a:b",
+                "a*",
+                "a?",
+                "data/a.",
+                "a./b",
+                "nul",
+                "AUX.txt",
+                "data/Com1.json",
+                "lpt9/a",
+                "con.tar.gz",
+                "a\n",
+                "\u0430",
+                "a\u202eb",
+                "~a",
+                "a$",
+            )
+        ),
     ],
 )
 def test_names_that_no_release_may_have(copy, path, why):
@@ -57,6 +79,11 @@ def test_names_that_no_release_may_have(copy, path, why):
     manifest["products"][path] = {"sha256": "0" * 64, "bytes": 0}
     write_json(copy / "MANIFEST.json", manifest)
     assert why in fails(copy)
+
+
+@pytest.mark.parametrize("path", ["a", ".ci/a", "a-b_c.d..e/F9", "-a", "console.txt", "auxiliary", "com10", "a.nul"])
+def test_plain_names(path):
+    assert wrong_name(path) == ""
 
 
 def test_names_that_some_systems_take_for_the_same(copy):

@@ -5,9 +5,8 @@ import re
 
 import pytest
 
-from train.artifact import read_json, write_json
+from train.artifact import as_json, read_json, write_json
 from train.data import tables
-from train.release.bundle import as_json
 from train.release.metadata import croissant, eu_summary
 
 

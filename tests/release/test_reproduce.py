@@ -225,5 +225,6 @@ def test_an_environment_that_cannot_be_made_is_an_error_and_is_begun_again(tmp_p
 def test_the_first_difference_of_plain_data_has_its_path():
     assert first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2}]}) is None
     assert first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a[1].b: 2 is recorded, 3 was made"
-    assert first_difference({"a": 1}, {"b": 1}) == "a: 1 is recorded, None was made"
+    assert first_difference({"a": 1}, {"b": 1}) == "a: 1 is recorded, nothing was made"
+    assert first_difference({"a": None}, {}) and first_difference(1, 1.0) and first_difference(True, 1)
     assert first_difference([1], [1, 2]) == ": [1] is recorded, [1, 2] was made"

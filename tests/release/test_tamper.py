@@ -113,6 +113,8 @@ TAMPER = {
     "machine_paths": lambda r: edit(
         r / "provenance/raw.json", "config", by=lambda c: {**c, "at": "/home/somebody/corpus"}
     ),
+    "layout": lambda r: (r / "special_tokens_map.json").write_text("{}\n"),
+    "canonical": lambda r: append(r / "logs/packages.json", "\n"),
     "order": lambda r: replace(r / "logs/weights/log.jsonl", '"batch": "', '"batch": "0'),
     "mof": lambda r: replace(r / "provenance/mof.yml", "Data card", "Card of data"),
     "snapshot": claim_commit,
@@ -125,8 +127,8 @@ TAMPER = {
 DATA = "chain counts metadata optimizer_state order statistics"  # of a changed document
 ALSO = {
     "integrity": "licences",
-    "completeness": "weights",
-    "provenance": "cards chain metadata",
+    "completeness": "layout weights",
+    "provenance": "cards chain layout metadata",
     "statistics": "metadata",
     "counts": "cards chain metadata",
     "labelling": "cards metadata",
@@ -143,13 +145,22 @@ ALSO = {
     "code_terms": "licences use_restrictions",
     "environment": "metadata",
     "weights": "chain metadata",
-    "checkpoints": "chain optimizer_state",
+    "checkpoints": "chain layout optimizer_state",
     "parameter_terms": "cards",
     "use_restrictions": "code_terms licences",
     "placeholders": "cards",
     "machine_paths": "chain settings",
+    "secrets": "canonical",
 }
-UNSHOWN = {"completeness", "osaid", "order", "report", "secrets"}  # of what openness.json has no digest
+UNSHOWN = {
+    "completeness",
+    "osaid",
+    "layout",
+    "canonical",
+    "order",
+    "report",
+    "secrets",
+}  # of what openness.json has no digest
 # Those that take longest run for their own alteration alone.
 SECONDS = {"selection", "tokens", "tokenizer", "scores", "overlap", "components", "collected"}
 

@@ -5,7 +5,6 @@ Nothing in the folder is run, imported or unpickled, links are not followed, and
 the file is complete and true, only people or a rebuild can tell. *Claimed* means that a card or a mof.yml says so.
 """
 
-import json
 import os
 import re
 import stat
@@ -15,6 +14,7 @@ from typing import Any
 
 from license_expression import get_spdx_licensing
 
+from train.artifact import parse_json
 from train.config import UserError
 from train.release import licences, openness
 
@@ -195,7 +195,7 @@ def tensors_problem(path: Path, size: int) -> str | None:
         if not 2 <= length <= min(size - 8, MOST_HEADER):
             return f"a header of {length} bytes in a file of {size}"
         try:
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(length))
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
             return None if ends and max(ends) == size - 8 - length else "the header does not fit the file"
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):

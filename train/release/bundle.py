@@ -4,7 +4,6 @@ What the stages made is copied byte for byte (`PLACES`); what is written here is
 (`WRITTEN`), so that `verify` can write it again and compare.
 """
 
-import json
 import re
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 
-from train.artifact import copy_file, digest, file_digest, manifest, read_json, write_bytes, write_json
+from train.artifact import as_json, copy_file, digest, file_digest, manifest, read_json, write_bytes, write_json
 from train.config import build
 from train.data import tokenizer
 from train.data.batches import batch_at
@@ -61,6 +60,7 @@ PLACES = (
     ("evaluation", "overlap.json", "data/overlap.json"),
     ("evaluation", "", "evaluation/"),
 )
+RESOLVED = ("code/config.json", "code/overrides.json")  # of the code, what people did not write
 PROMPTS = ("The ", "In the beginning", "for example, ")
 LOGITS_KEPT = 5
 
@@ -199,10 +199,6 @@ def manifest_of(release: Path) -> dict[str, Any]:
 
 
 # What is written from the release's own files ------------------------------------------------------------------------
-
-
-def as_json(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def config_json(release: Path) -> dict[str, Any]:

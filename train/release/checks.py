@@ -3,6 +3,7 @@
 A check's name is its function's, and stays: `openness.ROWS` refers to it.
 """
 
+from train.release.canonical import canonical
 from train.release.code_checks import chain, collected, components, environment, installs, snapshot
 from train.release.contents import Check
 from train.release.data_checks import (
@@ -16,6 +17,7 @@ from train.release.data_checks import (
     statistics,
     tokens,
 )
+from train.release.layout import layout
 from train.release.model_checks import checkpoints, logits, optimizer_state, scores, settings, tokenizer, weights
 from train.release.terms_checks import code_terms, data_terms, licences, parameter_terms, use_restrictions
 from train.release.word_checks import (
@@ -34,6 +36,6 @@ CHECKS: tuple[Check, ...] = (
     provenance, statistics, counts, labelling, split, selection, tokens, source_kinds, data_terms, components, settings,
     tokenizer, scores, overlap, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms,
     use_restrictions, chain, licences, cards, metadata, osaid, placeholders, machine_paths,
-    order, mof, snapshot, collected, secrets, report,
+    layout, canonical, order, mof, snapshot, collected, secrets, report,
 )  # fmt: skip
 DEEP: tuple[Check, ...] = (installs,)

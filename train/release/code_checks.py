@@ -60,9 +60,8 @@ def chain(release: Release) -> list[str]:
 
     Each artifact is what its maker was bound to before it was begun.
     """
-    problems, accounted = [], {*bundle.WRITTEN, "LICENSE", "checkpoints/next_step.json"}
+    problems = []
     for name, record in release.provenance.items():
-        accounted.add(f"provenance/{name}.json")
         bound = release.json(f"logs/{name}/commitment.json")["bound"]
         if {key: value for key, value in record.items() if key != "products"} != bound:
             problems.append(f"{name}: is not what was committed to in logs/{name}/commitment.json")
@@ -77,13 +76,9 @@ def chain(release: Release) -> list[str]:
                 problems.append(f"{name}: was made from another {each}")
         for product, entry in record["products"].items():
             place = bundle.placed(name, product)
-            if place and partial.kept(place, release.level):
-                accounted.add(place)
-                if release.products.get(place) != entry["sha256"]:
-                    problems.append(f"{place}: not what {name} made")
-    problems += release.written("provenance/chain.json")
-    others = [path for path in release.products if path not in accounted]
-    return problems + [f"{path}: nothing made this" for path in others if not path.startswith(("code/", "LICENSES/"))]
+            if place and partial.kept(place, release.level) and release.products.get(place) != entry["sha256"]:
+                problems.append(f"{place}: not what {name} made")
+    return problems + release.written("provenance/chain.json")
 
 
 def snapshot(release: Release) -> list[str]:
@@ -95,8 +90,8 @@ def snapshot(release: Release) -> list[str]:
     if tree is None:
         release.notes.append(f"not compared: it names no commit of this clone ({commit[:12]}, or changes on top of it)")
         return []
-    made = {"code/config.json", "code/overrides.json"}
-    here = {path: _blob(release.bytes(path)) for path in release.paths if path.startswith("code/") and path not in made}
+    written = [path for path in release.paths if path.startswith("code/") and path not in bundle.RESOLVED]
+    here = {path: _blob(release.bytes(path)) for path in written}
     told = {f"code/{path}": blob for path, blob in tree.items() if bundle.belongs(path)}
     return [f"{path}: not as in {commit[:12]}" for path in sorted(here.keys() | told.keys())
             if here.get(path) != told.get(path)]  # fmt: skip

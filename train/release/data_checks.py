@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from packageurl import PackageURL
 
-from train.artifact import file_digest
+from train.artifact import as_json, file_digest
 from train.config import build
 from train.data.batches import batch_at
 from train.data.contamination import contaminated, evaluated, items_of
@@ -20,7 +20,6 @@ from train.data.selected import split as split_of
 from train.data.tables import read_rows
 from train.data.tokens import read_tokens
 from train.evaluation.overlap import overlap as find_overlap
-from train.release import bundle
 from train.release.contents import Release
 from train.release.differences import read_records
 
@@ -179,7 +178,7 @@ def source_kinds(release: Release) -> list[str]:
 def overlap(release: Release) -> list[str]:
     """The overlap of training text with what is evaluated on, found again."""
     path = "data/overlap.json"
-    made = bundle.as_json(find_overlap({**release.views, "tokens": release.tokens}, release.world))
+    made = as_json(find_overlap({**release.views, "tokens": release.tokens}, release.world))
     return [] if made == release.bytes(path) else [f"{path}: not what documents and evaluation sets give"]
 
 

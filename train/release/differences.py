@@ -1,29 +1,46 @@
 """Where two things that should be the same first differ: plain data, tensors, logs, environments."""
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from train.artifact import parse_json
+
 # What of a record of an environment is no reason for other bits.
 OF_ONE_RUN = ("began", "seconds", "earlier", "uncommitted_changes")
 Records = Mapping[int, Mapping[str, Any]]  # step -> its loss, and the digest of its batch
 
 
-def first_difference(told: Any, found: Any, path: str = "") -> str | None:
-    """The dotted path at which plain data first differs, with both values; None where it does not."""
+class _Nothing:
+    """What stands where a key is in one of two mappings alone."""
+
+    def __str__(self) -> str:
+        return "nothing"
+
+
+NOTHING = _Nothing()
+
+
+def first_difference(told: Any, found: Any, path: str = "", tolerance: float = 0.0) -> str | None:
+    """The dotted path at which plain data first differs, with both values; None where it does not.
+
+    Numbers with a fraction may be `tolerance` apart. NaN is near nothing, and 1 is neither 1.0 nor true.
+    """
+    pairs: Iterable[tuple[str, Any, Any]] = ()
     if isinstance(told, Mapping) and isinstance(found, Mapping):
-        pairs = [(f"{path}.{key}".lstrip("."), key) for key in sorted(told.keys() | found.keys())]
-        deeper = (first_difference(told.get(key), found.get(key), name) for name, key in pairs)
-        return next((line for line in deeper if line), None)
-    if isinstance(told, list) and isinstance(found, list) and len(told) == len(found):
-        deeper = (first_difference(a, b, f"{path}[{i}]") for i, (a, b) in enumerate(zip(told, found, strict=True)))
-        return next((line for line in deeper if line), None)
-    return None if told == found else f"{path}: {str(told)[:80]} is recorded, {str(found)[:80]} was made"
+        keys = sorted(told.keys() | found.keys())
+        pairs = ((f"{path}.{key}".lstrip("."), told.get(key, NOTHING), found.get(key, NOTHING)) for key in keys)
+    elif isinstance(told, list) and isinstance(found, list) and len(told) == len(found):
+        pairs = ((f"{path}[{place}]", *pair) for place, pair in enumerate(zip(told, found, strict=True)))
+    elif isinstance(told, float) and isinstance(found, float) and abs(told - found) <= tolerance:
+        return None
+    elif type(told) is not type(found) or told != found:
+        return f"{path}: {str(told)[:80]} is recorded, {str(found)[:80]} was made"
+    return next((line for name, a, b in pairs if (line := first_difference(a, b, name, tolerance))), None)
 
 
 def tensors_apart(told: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
@@ -58,7 +75,7 @@ def read_records(path: Path, start: int, end: int) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for line in path.read_text(errors="replace").splitlines():
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             step, told = int(record["step"]), {"loss": float(record["loss"]), "batch": str(record["batch"])}
         except (ValueError, KeyError, TypeError, RecursionError):
             continue

@@ -6,12 +6,12 @@ has been asked.
 
 import base64
 import importlib.util
-import json
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from train.artifact import parse_json
 from train.config import UserError
 
 PLACE = "logs/statements/"
@@ -104,10 +104,10 @@ def opened(path: Path) -> Envelope:
     if path.stat().st_size > MOST:
         raise UserError(f"{path.name}: more than {MOST} bytes")
     try:
-        told = json.loads(path.read_bytes())
+        told = parse_json(path.read_bytes())
         (signed,) = told["signatures"]
         body, signature = (base64.b64decode(text, validate=True) for text in (told["payload"], signed["sig"]))
-        said = json.loads(body)
+        said = parse_json(body)
         kinds = (told["payloadType"], said["_type"], said["predicateType"] in (PROVENANCE, RESULT))
         found = Envelope(body, said, signature, str(signed["keyid"]))
         (subject,) = said["subject"]

@@ -18,6 +18,8 @@ from train.release import openness, partial
 
 LONGEST = 240  # characters of a path: with a folder around it, some systems allow no more
 LARGEST = 2**28  # bytes of a MANIFEST.json, a hundred times what a release of many thousand files has
+PLAIN = re.compile(r"\.*[A-Za-z0-9_-](?:\.*[A-Za-z0-9_-])*")  # no dot at the end
+DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")  # which Windows opens instead of a file
 HOLLOW = 64  # times larger than what it takes on the disk, and a file is mostly holes
 
 
@@ -81,8 +83,8 @@ def wrong_name(path: str) -> str:
     parts = path.split("/")
     if path.startswith("/") or ".." in parts or re.match("[A-Za-z]:", path):
         return "leads outside"
-    if not path.isprintable() or "\\" in path or "" in parts or "." in parts:
-        return "has a name that not every system can hold"
+    if not all(PLAIN.fullmatch(part) for part in parts) or any(DEVICE.fullmatch(part) for part in parts):
+        return "has a name that not every system can hold: letters of ASCII, digits, '.', '_' and '-' make one"
     return f"has a name of more than {LONGEST} characters" if len(path) > LONGEST else ""
 
 

@@ -1,9 +1,11 @@
 """Checks of the model: settings, tokenizer, weights, checkpoints, and what is measured of them, all made again."""
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from train.artifact import file_digest, product_digest
 from train.config import build, plain
@@ -14,10 +16,13 @@ from train.data.selected import SelectedConfig
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokenizer import load as load_tokenizer
 from train.evaluation.measure import MeasureConfig, measure
+from train.model import weights_of
 from train.release import bundle
 from train.release.contents import Release
-from train.training.checkpoint import WEIGHTS, load
-from train.training.loop import FitConfig
+from train.release.differences import first_difference
+from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load
+from train.training.loop import FitConfig, TrainingConfig
+from train.training.optimizer import Optimizer
 
 LOGIT_TOLERANCE = 0.001
 ROUND_TRIPS = 200  # documents
@@ -80,32 +85,47 @@ def weights(release: Release) -> list[str]:
 
 def logits(release: Release) -> list[str]:
     """For the recorded prompts the model gives the recorded logits."""
-    told, found = release.json("evaluation/logits.json"), bundle.logits(release.path)
-    if [record["tokens"] for record in told] != [record["tokens"] for record in found]:
-        return ["evaluation/logits.json: the prompts or their tokens differ"]
-    pairs = [pair for t, f in zip(told, found, strict=True) for pair in zip(t["next"], f["next"], strict=True)]
-    apart = [abs(a["logit"] - b["logit"]) for a, b in pairs]
-    return [f"logits differ by up to {max(apart)}"] if max(apart) > LOGIT_TOLERANCE else []
+    told = release.json("evaluation/logits.json")
+    apart = first_difference(told, bundle.logits(release.path), tolerance=LOGIT_TOLERANCE)
+    return [f"evaluation/logits.json: {apart}"] if apart else []
 
 
 def checkpoints(release: Release) -> list[str]:
-    """A checkpoint stands at every step that the config says; each loads, belongs to this run, and is finite."""
+    """A checkpoint stands at every step that the config says; each belongs to this run, is finite and holds no more."""
     steps: list[int] = []
     owner = {
         "config": {name: release.config[name] for name in ("model", "training")},
         "data": product_digest(release.views["tokens"]),
     }
-    problems = []
+    problems, wanted = [], tensors_of(release)
     for folder in bundle.checkpoints_of(release.path):
         found = load(folder, owner)
         steps.append(found.step)
-        bad = [n for n, t in {**found.weights, **found.optimizer}.items() if not bool(torch.isfinite(t).all())]
-        problems += [f"{folder.name}: {name} is not finite" for name in bad]
+        if release.json(f"checkpoints/{folder.name}/{STATE}").keys() != {"step", "belongs_to", "files"}:
+            problems.append(f"{folder.name}: {STATE} holds more than a state")
+        for file, tensors in ((WEIGHTS, found.weights), (OPTIMIZER, found.optimizer)):
+            if apart := first_difference(wanted[file], kinds(tensors)):
+                problems.append(f"{folder.name}/{file}: {apart}")
+            bad = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+            problems += [f"{folder.name}: {name} is not finite" for name in bad]
         if folder.name != f"step-{found.step:06d}":
             problems.append(f"{folder.name}: holds step {found.step}")
     every, end = (release.config["training"][name] for name in ("checkpoint_every", "steps"))
     expected = [*range(every, end, every), end]
     return problems + ([f"checkpoints of steps {steps}, expected {expected}"] if steps != expected else [])
+
+
+def tensors_of(release: Release) -> dict[str, dict[str, str]]:
+    """Of each file of a checkpoint, the tensors that the config asks for, as `kinds` tells them."""
+    model = bundle.model_of(release.path)
+    training = build(TrainingConfig, release.config["training"])
+    optimizer = Optimizer(model, training.optimizer, training.numerics)
+    return {WEIGHTS: kinds(weights_of(model)), OPTIMIZER: kinds(optimizer.state)}
+
+
+def kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Type and shape of each tensor."""
+    return {name: f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in tensors.items()}
 
 
 def optimizer_state(release: Release) -> list[str]:

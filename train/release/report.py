@@ -4,7 +4,6 @@ Everything on the page is read from the release's records; `report.html.jinja` b
 The page asks nobody for anything: script, style and pictures stand in it, and its policy makes browsers hold to that.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from train.artifact import read_json
+from train.artifact import parse_json, read_json
 from train.data import rules
 from train.release import envelopes, licences
 from train.release.records import command, record, shown
@@ -41,7 +40,7 @@ def report(release: Path, identity: str) -> bytes:
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"shown": shown, "brief": brief, "duration": duration}
     config, statistics = record(release, "code/config.json"), record(release, "data/statistics.json")
-    log = [json.loads(line) for line in (release / "logs" / "weights" / "log.jsonl").read_text().splitlines()]
+    log = [parse_json(line) for line in (release / "logs" / "weights" / "log.jsonl").read_text().splitlines()]
     told = {
         "config": config,
         "identity": identity,
@@ -229,7 +228,7 @@ def took(release: Path, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the training took: machine, time, memory, and energy where it was measured."""
     logs = release / "logs" / "weights"
     run, stack = read_json(logs / "run.json"), read_json(logs / "stack.json")
-    parts = [json.loads(line) for line in (logs / "resources.jsonl").read_text().splitlines()]
+    parts = [parse_json(line) for line in (logs / "resources.jsonl").read_text().splitlines()]
     joules = [sum(part["energy_joules"].values()) for part in parts if isinstance(part["energy_joules"], dict)]
     speeds = sorted(record["tokens_per_second"] for record in log)
     return {

@@ -17,9 +17,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from train.artifact import canonical_json, digest, file_digest, read_json, write_bytes, write_json
+from train.artifact import as_json, canonical_json, digest, file_digest, read_json, write_bytes, write_json
 from train.config import UserError
-from train.release.bundle import ROOT, as_json, manifest_of, report, source_tree
+from train.release.bundle import ROOT, manifest_of, report, source_tree
 from train.release.envelopes import (
     PAYLOAD,
     PLACE,
