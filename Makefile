@@ -16,12 +16,11 @@ RUN := .venv/bin/python
 .PHONY: sample pairs explore fork clean
 help: ; @sed -n '/^PYTHON/q; s/^# //p' Makefile
 
-# A virtual environment from the lock, made once; made again when the lock changes.
+# A virtual environment from the lock, each file by its digest; made once, and again when the lock changes.
 setup: .venv/complete
 .venv/complete: requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; say which: make PYTHON=...")'
-	$(PYTHON) -m venv .venv
-	$(RUN) -m pip install --quiet --requirement requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 2) and "error: Python 3.11.2 or newer is needed; say which: make PYTHON=...")'
+	$(PYTHON) -m train.release.lock requirements.lock .venv
 	@touch $@
 
 release: setup ; @$(RUN) scripts/run.py recipe=$(RECIPE) $(ARGS)

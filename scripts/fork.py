@@ -9,7 +9,6 @@ import argparse
 import json
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from train.config import UserError
+from train.release import repository
 from train.terminal import guarded
 
 TEMPLATE = "my_text"  # the name of the data config, card and recipe that are copied under the project's name
@@ -65,29 +65,20 @@ def refuse(name: str, title: str, authors: str, destination: Path) -> None:
         raise UserError(f"DEST: '{destination}' is there and not empty; give a new folder")
 
 
-def git(*arguments: str, at: Path = ROOT) -> str:
-    """What git says; empty where it fails."""
-    try:
-        found = subprocess.run(["git", "-C", str(at), *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise UserError("git is needed to know which files belong to the project; install it") from None
-    return found.stdout.strip("\n") if found.returncode == 0 else ""
-
-
 def parent() -> str:
     """This checkout in a few words."""
     cited = dict(re.findall(r"(?m)^(title|version): (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8")))
     title = json.loads(cited["title"]) if cited["title"].startswith('"') else cited["title"]
-    commit = git("rev-parse", "HEAD") or "none"
-    changed = " with changes that were not committed" if git("status", "--porcelain") else ""
+    commit = repository.commit(ROOT) or "none"
+    changed = " with changes that were not committed" if repository.git(ROOT, "status", "--porcelain") else ""
     return f"{title.partition(':')[0]} {cited['version']}, commit {commit}{changed}"
 
 
 def bake(project: Project, destination: Path) -> None:
     """Write the project, whole or not at all."""
-    tracked = [name for name in git("ls-files", "-z").split("\0") if name]
+    tracked = [name for name in (repository.git(ROOT, "ls-files", "-z") or "").split("\0") if name]
     if "pyproject.toml" not in tracked:
-        raise UserError(f"{ROOT}: not a git checkout; clone the repository and fork from there")
+        raise UserError(f"{ROOT}: not a git checkout, or git is not here; install it, clone the repository, fork there")
     aside = destination.with_name(f".{destination.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
     try:
@@ -97,8 +88,8 @@ def bake(project: Project, destination: Path) -> None:
         for name, text in written(project).items():
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
             (aside / name).write_text(text, encoding="utf-8")
-        git("init", "--quiet", at=aside)
-        git("add", "--all", at=aside)  # a commit is its people's own
+        repository.git(aside, "init", "--quiet")
+        repository.git(aside, "add", "--all")  # a commit is its people's own
         aside.rename(destination)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

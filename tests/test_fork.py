@@ -185,7 +185,8 @@ def test_a_folder_that_is_not_free_is_refused(tmp_path):
 
 
 def test_without_git_there_is_nothing_to_fork_from(tmp_path):
-    for name in ("scripts/fork.py", "CITATION.cff", "train/config.py", "train/terminal.py", "train/__init__.py"):
+    modules = ("__init__", "config", "terminal", "release/__init__", "release/repository")
+    for name in ("scripts/fork.py", "CITATION.cff", *(f"train/{module}.py" for module in modules)):
         (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "code" / name).write_bytes((ROOT / name).read_bytes())
     said = fork("our_text", "Our text", tmp_path / "new", root=tmp_path / "code", status=1)

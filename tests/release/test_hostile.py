@@ -13,6 +13,7 @@ import pytest
 import warm
 
 from train.artifact import read_json, write_json
+from train.config import UserError
 from train.release.bundle import manifest_of
 from train.release.code_checks import installs
 from train.release.contents import Release
@@ -207,7 +208,8 @@ def test_a_lock_that_is_none_is_not_given_to_the_installer(tmp_path):
     lock.parent.mkdir()
     for line in ("--index-url http://localhost/x", "-e .", "torch @ file:///x", "torch>=2"):
         lock.write_text(f"{line}\n")
-        assert "is no pinned package" in installs(Release(tmp_path, tmp_path / "scratch"))[0]
+        with pytest.raises(UserError, match="is no pinned package"):
+            installs(Release(tmp_path, tmp_path / "scratch"))
 
 
 def test_json_output_is_json_whatever_the_names(copy):

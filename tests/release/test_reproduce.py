@@ -213,11 +213,11 @@ def test_an_environment_is_made_once_for_a_lock(tmp_path):
 
 
 def test_an_environment_that_cannot_be_made_is_an_error_and_is_begun_again(tmp_path, monkeypatch):
-    (tmp_path / "requirements.lock").write_text("something==1\n")
+    (tmp_path / "requirements.lock").write_text(f"something==1 --hash=sha256:{'0' * 64}\n")
     monkeypatch.setattr(subprocess, "run", lambda line, **options: subprocess.CompletedProcess(line, "pip" in line))
     said: list[str] = []
     for _ in range(2):
-        with pytest.raises(UserError, match=r"pip install .* failed"):
+        with pytest.raises(UserError, match=r"pip install` failed"):
             reproduce.environment(tmp_path / "requirements.lock", tmp_path, said.append)
     assert len(said) == 2
 

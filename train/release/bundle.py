@@ -6,7 +6,6 @@ What the stages made is copied byte for byte (`PLACES`); what is written here is
 
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
-from train.release import data_card, licences, materials, metadata, model_card, mof, openness, partial
+from train.release import data_card, licences, materials, metadata, model_card, mof, openness, partial, repository
 from train.release.commitment import chain
 from train.release.openness import regular_files
 from train.release.report import report
@@ -35,7 +34,7 @@ from train.world import World
 ROOT = Path(__file__).resolve().parents[2]
 TOP_LEVEL = """
     train configs data_cards scripts tests docs .ci Makefile pyproject.toml requirements.lock LICENSE README.md
-    CHANGELOG.md CITATION.cff NOTICE UPGRADE.md .gitignore
+    CHANGELOG.md CITATION.cff NOTICE UPGRADE.md .gitignore .gitattributes
 """  # all that makes up the source code; folders and files
 ARTIFACTS = ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation")
 
@@ -175,11 +174,13 @@ def source_tree(root: Path) -> dict[str, str]:
 
 
 def checkout() -> dict[str, Any]:
-    """Of which commit this checkout is, and whether anything was changed since: a witness."""
-    git = ["git", "-C", str(ROOT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
-    return {"commit": commit or None, "uncommitted_changes": bool(changed.strip())}
+    """Of which commit this checkout is, and whether its source code is another than that commit's: a witness."""
+    commit = repository.commit(ROOT)
+    told = repository.tree(ROOT, commit) if commit else None
+    if commit is None or told is None:
+        return {"commit": None, "uncommitted_changes": None}
+    here = {path: repository.blob((ROOT / path).read_bytes(), commit) for path in source_tree(ROOT)}
+    return {"commit": commit, "uncommitted_changes": here != {p: b for p, b in told.items() if belongs(p)}}
 
 
 def belongs(path: str) -> bool:

@@ -1,18 +1,13 @@
 """Checks of the code: that it is all here, that it made what is here, in which environment, from which commit."""
 
 import ast
-import hashlib
-import re
-import subprocess
-import sys
 
 from train.artifact import digest
 from train.keys import meaning
-from train.release import bundle, partial
+from train.release import bundle, lock, partial, repository
 from train.release.contents import Release
 
 PINNED = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow")  # what the products pass through
-LOCKED = re.compile(r"(?:[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+(?: *;[^\n]*)?|#.*|) *")  # a line of the lock
 COMPONENTS = (
     ("C1 processing", "train/data/documents.py"),
     ("C1 filtering", "train/data/selected.py"),
@@ -47,7 +42,7 @@ def components(release: Release) -> list[str]:
 
 def environment(release: Release) -> list[str]:
     """The libraries are pinned, and what the training ran on is recorded."""
-    pinned = re.findall(r"^([\w.-]+)==\S", release.text("code/requirements.lock"), re.MULTILINE)
+    pinned = {pin.name for pin in lock.pins(release.text("code/requirements.lock"))}
     problems = [f"code/requirements.lock: {name} is not pinned" for name in PINNED if name not in pinned]
     recorded = {**release.json("logs/weights/stack.json"), **release.json("logs/weights/run.json")}
     needed = ("torch", "threads", "capability", "device", "python", "platform", "packages")
@@ -84,29 +79,19 @@ def chain(release: Release) -> list[str]:
 def snapshot(release: Release) -> list[str]:
     """The code is that of the commit that it names, as far as this clone knows that commit."""
     ran = release.json("logs/release/commit.json")
-    commit, tree = str(ran.get("commit")), None
-    if re.fullmatch("[0-9a-f]{40}", commit) and not ran.get("uncommitted_changes"):
-        tree = _tree(commit)
-    if tree is None:
-        release.notes.append(f"not compared: it names no commit of this clone ({commit[:12]}, or changes on top of it)")
+    commit = str(ran.get("commit"))
+    if not repository.COMMIT.fullmatch(commit) or ran.get("uncommitted_changes") is not False:
+        release.notes.append("not compared: it names no commit, or one with changes on top of it")
         return []
-    written = [path for path in release.paths if path.startswith("code/") and path not in bundle.RESOLVED]
-    here = {path: _blob(release.bytes(path)) for path in written}
+    tree = repository.tree(bundle.ROOT, commit)
+    if tree is None:
+        release.notes.append(f"not compared: this is no clone that knows {commit[:12]}, or git is not here")
+        return []
+    code = [path for path in release.paths if path.startswith("code/") and path not in bundle.RESOLVED]
+    here = {path: repository.blob(release.bytes(path), commit) for path in code}
     told = {f"code/{path}": blob for path, blob in tree.items() if bundle.belongs(path)}
     return [f"{path}: not as in {commit[:12]}" for path in sorted(here.keys() | told.keys())
             if here.get(path) != told.get(path)]  # fmt: skip
-
-
-def _tree(commit: str) -> dict[str, str] | None:
-    """Path -> the name that git gives the bytes, of each file of a commit; None if this clone has no such commit."""
-    line = ["git", "-C", str(bundle.ROOT), "ls-tree", "-r", "-z", commit]
-    listed = subprocess.run(line, capture_output=True, check=False)
-    entries = (entry.split("\t", 1) for entry in listed.stdout.decode(errors="replace").split("\0") if entry)
-    return None if listed.returncode else {path: head.split()[2] for head, path in entries}
-
-
-def _blob(data: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def collected(release: Release) -> list[str]:
@@ -128,10 +113,7 @@ def collected(release: Release) -> list[str]:
 
 
 def installs(release: Release) -> list[str]:
-    """The lock installs, from wheels alone, whose installation runs no code of theirs."""
-    target, lock = release.scratch / "installed", release.path / "code" / "requirements.lock"
-    if strange := [line for line in lock.read_text().split("\n") if not LOCKED.fullmatch(line)]:
-        return [f"code/requirements.lock: {line[:80]!r} is no pinned package" for line in strange]
-    line = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", "--no-deps"]
-    done = subprocess.run([*line, "--target", str(target), "--requirement", str(lock)], capture_output=True, text=True)
-    return [] if not done.returncode else [f"code/requirements.lock: {done.stderr.strip()[-300:]}"]
+    """The lock installs; what is not pinned alike in this clone, from wheels alone, which run no code of theirs."""
+    ours = {pin.line for pin in lock.pins((bundle.ROOT / "requirements.lock").read_text(encoding="utf-8"))}
+    lock.install(release.path / "code" / "requirements.lock", release.scratch / "installed", ours)
+    return []

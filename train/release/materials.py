@@ -5,22 +5,21 @@ were installed where the release was packed, with the licence that each one name
 Neither has a time or a serial number, so both are the same bytes whenever they are written.
 """
 
-import re
 from hashlib import sha256
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
 from train.artifact import file_digest, read_json
-
-LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
+from train.release.lock import pins
 
 
 def bill(release: Path) -> dict[str, Any]:
     """`provenance/bom.json`: the model with its digest, each source as a data set, each package of the lock."""
     config = read_json(release / "code" / "config.json")
     about, weights = config["release"], file_digest(release / "model.safetensors")
-    packages = [_package(*found) for found in LOCKED.findall((release / "code/requirements.lock").read_text())]
+    lock = (release / "code/requirements.lock").read_text(encoding="utf-8")
+    packages = [_package(pin.name, pin.version) for pin in pins(lock)]
     sources = [
         {
             "type": "data",

@@ -20,6 +20,7 @@ from train.data.tables import read_rows
 from train.release.bundle import ARTIFACTS, ROOT, manifest_of, placed, source_tree
 from train.release.contents import Release
 from train.release.differences import first_difference, tensors_apart
+from train.release.lock import install
 from train.release.verify import verify
 from train.training.checkpoint import read_tensors
 
@@ -58,16 +59,14 @@ def unpack(release: Path, home: Path) -> Path:
 
 def environment(lock: Path, home: Path, say: Callable[[str], None]) -> str:
     """A virtual environment with exactly what the lock names, made once below `home`; returns its interpreter."""
-    python, complete, wanted = home / "venv" / "bin" / "python", home / "venv" / "complete", file_digest(lock)
+    folder, wanted = home / "venv", file_digest(lock)
+    complete = folder / "complete"
     if not complete.is_file() or complete.read_text() != wanted:
-        say(f"environment from the release's lock: {home / 'venv'} (this fetches its packages)")
-        make = [sys.executable, "-m", "venv", "--clear", str(home / "venv")]
-        fill = [str(python), "-m", "pip", "install", "--quiet", "--requirement", str(lock.resolve())]
-        for line in (make, fill):
-            if subprocess.run(line, stdout=sys.stderr, check=False).returncode:
-                raise UserError(f"`{' '.join(line)}` failed, see above; the same command goes on from there")
+        say(f"environment from the release's lock: {folder} (this fetches its packages)")
+        shutil.rmtree(folder, ignore_errors=True)
+        install(lock, folder)
         write_bytes(complete, wanted.encode())
-    return str(python)
+    return str(folder / "bin" / "python")
 
 
 def give(release: Path, home: Path) -> Path:

@@ -1,0 +1,110 @@
+"""The lock: which versions and files of packages a release is made with; read, compared with what ran, installed.
+
+A pin a line, as pip reads it: `name==version ; marker --hash=sha256:...`, with the digest of each file that it may be
+installed from. Standard library alone: `python -m train.release.lock requirements.lock .venv` comes before packages.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from train.artifact import file_digest
+from train.config import UserError
+
+PIN = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.+!_-]+)"
+    r"(?: *;[\w.\s'\"<>=!()]+)?((?: +--hash=sha256:[0-9a-f]{64})+) *"
+)
+CUDA = re.compile(r"cuda|nvidia|triton")  # gigabytes, which torch's builds for GPUs alone ask for
+
+
+@dataclass(frozen=True)
+class Pin:
+    name: str  # in its normal form
+    version: str
+    line: str  # as it stands in the lock
+
+
+def normal(name: str) -> str:
+    """The one spelling of a package's name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(text: str) -> list[Pin]:
+    """What a lock pins; UserError names a line that is no pinned package with digests."""
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    found = [(PIN.fullmatch(line), line) for line in lines]
+    for match, line in found:
+        if not match:
+            raise UserError(f"requirements.lock: {line[:80]!r} is no pinned package with the digests of its files")
+    return [Pin(normal(match[1]), match[2], line) for match, line in found if match]
+
+
+def unlike(text: str, packages: Mapping[str, str]) -> list[str]:
+    """Which of the `packages` that were installed are of another version than the lock pins, a line each.
+
+    A pin without a local version stands for each build of it: 2.13.0 for 2.13.0+cpu. What is not pinned is no matter.
+    """
+    pinned: dict[str, list[str]] = {}
+    for pin in pins(text):
+        pinned.setdefault(pin.name, []).append(pin.version)
+    return [
+        f"{name} {version} was installed, requirements.lock pins {' or '.join(pinned[normal(name)])}"
+        for name, version in sorted(packages.items())
+        if not {version, version.partition("+")[0]} & {*pinned.get(normal(name), [version])}
+    ]
+
+
+def install(lock: Path, folder: Path, trusted: Collection[str] | None = None) -> Path:
+    """Make a virtual environment with what the lock pins, or bring one up to it; returns its interpreter.
+
+    Every file has a digest of the lock. What is pinned by no line in `trusted` comes from wheels alone, whose
+    installation runs no code of theirs. UserError when the lock has other lines than pins, or a command fails.
+    """
+    folder = folder.resolve()  # `venv` takes no link for a folder
+    pinned = pins(lock.read_text(encoding="utf-8"))
+    strange = [pin.name for pin in pinned if trusted is not None and pin.line not in trusted]
+    python = str(folder / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    pip += ["--only-binary", ",".join(strange) or ":none:", "--requirement", "/dev/stdin"]
+    _run([sys.executable, "-m", "venv", str(folder)])
+    for pin in pinned:
+        if pin.name == "torch":
+            _choose_build(python, pin, folder)
+    _run(pip, [pin for pin in pinned if not CUDA.match(pin.name)])
+    cuda = [pin for pin in pinned if CUDA.match(pin.name)]
+    if cuda and CUDA.search(_run([python, "-c", "import importlib.metadata as m; print(m.requires('torch'))"])):
+        _run(pip, cuda)
+    return Path(python)
+
+
+def _choose_build(python: str, pin: Pin, folder: Path) -> None:
+    """Install the build that pip is set up to prefer, such as torch's for the CPU, if the lock has its digest.
+
+    Of several builds of a version, pip prefers those of an index that tells digests as soon as it is given any.
+    """
+    pip, choice = [python, "-m", "pip"], ["--quiet", "--no-deps", "--only-binary", ":all:"]
+    with tempfile.TemporaryDirectory(dir=folder) as files:
+        _run([*pip, "download", *choice, "--dest", files, f"{pin.name}=={pin.version}"])
+        if all(f"sha256:{file_digest(file)}" in pin.line for file in Path(files).iterdir()):
+            _run([*pip, "install", *choice, "--no-index", "--find-links", files, "-r", "/dev/stdin"], [pin])
+
+
+def _run(line: list[str], wanted: Sequence[Pin] = ()) -> str:
+    text = "".join(f"{pin.line}\n" for pin in wanted)
+    done = subprocess.run(line, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = " ".join((done.stderr or "").split())[-500:]
+        raise UserError(f"`{' '.join(line[:4])}` failed: {reason}; the same command goes on from there")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    try:
+        install(Path(sys.argv[1]), Path(sys.argv[2]))
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")
