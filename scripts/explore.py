@@ -243,5 +243,4 @@ def flat(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     guarded(main, sys.argv[1:])

@@ -22,6 +22,7 @@ from train.release import repository
 from train.terminal import guarded
 
 TEMPLATE = "my_text"  # the name of the data config, card and recipe that are copied under the project's name
+NO_TEXT = frozenset(["yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])  # to YAML 1.1 or to Hydra
 LATER = "train scripts tests configs data_cards docs README.md Makefile pyproject.toml requirements.lock .ci"
 
 
@@ -50,8 +51,11 @@ def main(arguments: list[str]) -> None:
 
 def refuse(name: str, title: str, authors: str, destination: Path) -> None:
     """UserError when a name cannot be one, or the folder is not free."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]{1,39}", name) or name in ("null", "true", "false"):
-        raise UserError(f"NAME: expected 2 to 40 small letters, digits and underscores, a letter first, got {name!r}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,38}[a-z0-9]", name):
+        expected = "2 to 40 small letters, digits and underscores, a letter first and no underscore last"
+        raise UserError(f"NAME: expected {expected}, got {name!r}")
+    if name in NO_TEXT:
+        raise UserError(f"NAME: {name!r} is not text to YAML, which takes it for a value of its own; choose another")
     for group in ("data", "recipe", "release"):
         if (ROOT / "configs" / group / f"{name}.yaml").exists():
             raise UserError(f"NAME: '{name}' is taken by configs/{group}/{name}.yaml; choose another")

@@ -6,46 +6,24 @@ Arguments are Hydra overrides. `--multirun` runs every combination of comma-sepa
 cannot fit. `--given FOLDER` takes the artifacts in FOLDER (by name, such as FOLDER/selected) in place of making them.
 `--submit slurm` runs it, or each combination, as a job through Hydra's submitit launcher, whose settings are overrides
 such as `hydra.launcher.nodes=2 hydra.launcher.tasks_per_node=8`: its tasks train together, a rank each.
-This is the only file that knows Hydra; the library sees a plain mapping.
+Hydra is known here and in `compose.py` alone; the library sees a plain mapping.
 """
 
 import argparse
-import itertools
 import os
-import re
 import statistics
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from compose import CONFIGS, built, combinations, compose  # type: ignore[import-not-found]
+
 from train.artifact import read_json, replace_directory
-from train.config import ConfigError, UserError, build, did_you_mean
-from train.terminal import guarded
-
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-
-
-def compose(overrides: list[str]) -> dict[str, Any]:
-    """The configuration that `overrides` ask for, as a plain mapping; ConfigError in one line when they do not fit."""
-    import hydra
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        try:
-            found: Any = OmegaConf.to_container(hydra.compose("pipeline", overrides), resolve=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            text = " ".join(str(error).split("Config search path")[0].split())
-            wrong = re.match(r"Could not override '([^']+)'", text)
-            if wrong:
-                known = OmegaConf.to_container(hydra.compose("pipeline"), resolve=True)
-                text = f"{wrong[1]}: no such key{did_you_mean(wrong[1], list(dotted_paths(known)))}"
-            raise ConfigError([text]) from None
-    return {**found, "overrides": overrides}
+from train.config import ConfigError, UserError
+from train.terminal import guarded, harmless
 
 
 def how(overrides: list[str]) -> dict[str, Any]:
@@ -60,32 +38,6 @@ def how(overrides: list[str]) -> dict[str, Any]:
 def settled(config: Path, overrides: list[str]) -> dict[str, Any]:
     """The resolved config that a release keeps as `code/config.json`, run in the way that `overrides` ask for."""
     return {**read_json(config), **how(overrides), "overrides": read_json(config.with_name("overrides.json"))}
-
-
-def dotted_paths(mapping: Any, prefix: str = "") -> Iterator[str]:
-    """The path of every key at any depth, for hints."""
-    for name, value in mapping.items():
-        yield prefix + name
-        if isinstance(value, dict):
-            yield from dotted_paths(value, f"{prefix}{name}.")
-
-
-def combinations(overrides: list[str]) -> list[list[str]]:
-    """Every combination of the values that `--multirun` overrides list."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    except HydraException as error:
-        raise ConfigError([" ".join(str(error).split())]) from None
-    choices = [
-        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
-        if o.is_sweep_override()
-        else [o.input_line or ""]
-        for o in parsed
-    ]
-    return [list(choice) for choice in itertools.product(*choices)]
 
 
 def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
@@ -128,7 +80,7 @@ def main(arguments: list[str]) -> None:
         refuse_replacing(mappings)
     from train import pipeline
 
-    configs = [build(pipeline.Run, mapping) for mapping in mappings]
+    configs = [built(pipeline.Run, mapping) for mapping in mappings]
     evaluations: list[Path] = []
     for choice, config in zip(choices, configs, strict=True):
         if asked.multirun:
@@ -238,7 +190,7 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
     show_scores(made["evaluation"])
     print("\n".join(["", *summary(placed), ""]))
     sample = read_json(made["evaluation"] / "samples.json")[0]
-    print(f"sample     {sample['prompt']}{sample['text']}\n")
+    print(f"sample     {harmless(sample['prompt'] + sample['text'])}\n")
     print(f"next       make sample RELEASE={placed}\n           make verify RELEASE={placed}")
 
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.artifact import read_json
 from train.config import UserError, build
-from train.terminal import harmless
+from train.terminal import harmless, tolerate
 
 
 class Parser(argparse.ArgumentParser):
@@ -123,7 +123,7 @@ def show(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    tolerate()
     try:
         main()
     except BrokenPipeError:  # whoever read us has seen enough

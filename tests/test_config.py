@@ -1,4 +1,6 @@
 import itertools
+import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,3 +150,122 @@ def test_multirun_lists_every_combination():
     found = combinations(["recipe=tiny", "training.steps=1,2", "training.seed=3,4,5"])
     wanted = itertools.product([1, 2], [3, 4, 5])
     assert found == [["recipe=tiny", f"training.steps={a}", f"training.seed={b}"] for a, b in wanted]
+
+
+@pytest.fixture
+def composing(tmp_path, monkeypatch):
+    """`compose` on a copy of the configs, which may be spoilt."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import compose
+
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.setattr(compose, "CONFIGS", tmp_path / "configs")
+    return compose
+
+
+LANGUAGE = "      language: en\n"
+LINE = (ROOT / "configs/data/my_text.yaml").read_text().split("\n").index(LANGUAGE.rstrip("\n")) + 1
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"      language: Ann: x\n", "mapping values are not allowed here; a value with a colon"),
+        (b"\tlanguage: en\n", "cannot start any token"),
+        (b"      language: [en\n", "expected ',' or ']'"),
+        (b"      language: 'en\n", "found unexpected"),
+        (b"      kind: files\n", "found duplicate key kind"),
+        (b"      language: caf\xe9\n", "is not UTF-8 (byte 0xe9); save the file as UTF-8"),
+        (b"      language: \x07\n", "special characters are not allowed; take the character out"),
+        (b"      language: 0x_\n", "invalid literal for int() with base 16: ''; a value that is meant as text"),
+        (b"      language: " + 5000 * b"9" + b"\n", "a value that is meant as text stands in quotes"),
+        (b"      language: !!python/name:os.system x\n", "could not determine a constructor"),
+        (b"      language: !!binary abc$\n", "failed to decode base64 data"),
+        (b"      language: *x\n", "found undefined alias 'x'"),
+        (b"      <<: 3\n", "expected a mapping"),
+        (b"      ? [a, b]\n      : x\n", "found unhashable key"),
+        (b"---\nlanguage: en\n", "found another document"),
+        (b"      language: ${nope}\n", "Interpolation key 'nope' not found"),
+        (b"      language: ${oc.env:NO_SUCH}\n", "'NO_SUCH' not found"),
+        (b"      language: ${nope:1}\n", "Unsupported interpolation type nope"),
+        (b"      language: '${'\n", "no viable alternative at input '${'"),
+    ],
+)
+def test_a_slip_in_a_config_file_is_one_line_with_file_and_line(line, says, composing):
+    file = composing.CONFIGS / "data" / "my_text.yaml"
+    file.write_bytes(file.read_bytes().replace(LANGUAGE.encode(), line))
+    with pytest.raises(ConfigError) as caught:
+        composing.compose(["recipe=my_text"])
+    [problem] = caught.value.problems
+    places = range(LINE - 1, LINE + 4)  # where the parser notices
+    assert problem.startswith(tuple(f"configs/data/my_text.yaml, line {place}: " for place in places)), problem
+    assert says in problem and "\n" not in problem and len(problem) < 600
+
+
+def test_what_is_wrong_with_a_file_as_a_whole_names_it_too(composing):
+    file = composing.CONFIGS / "data" / "my_text.yaml"
+    text = file.read_text()
+    for data, says in (
+        (text.encode("utf-16"), "data/my_text.yaml, line 1: is not UTF-8"),
+        (b"# @package a b c\n" + text.encode(), "data/my_text.yaml, line 1: Too many components"),
+        (text.replace("- opendocs", "- nothere").encode(), "In 'data/my_text': Could not load 'data/nothere'"),
+        (text.replace("en\n", 3000 * "[" + 3000 * "]" + "\n").encode(), "recursion"),
+    ):
+        file.write_bytes(data)
+        with pytest.raises(ConfigError) as caught:
+            composing.compose(["recipe=my_text"])
+        assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("release.title=C#", """release.title="C#"'"""),
+        ("release.title==a=b", """release.title="=a=b"'"""),
+        ("release.title=日本語", """release.title="日本語"'"""),
+        ("release.title=(a)", """release.title="(a)"'"""),
+        ("release.title=[a", """release.title="[a"'"""),
+        ("release.title=http://host/?a=b", """release.title="http://host/?a=b"'"""),
+        ("release.title=a#\\", """release.title="a#\\\\"'"""),
+        ('release.title=a"b', """release.title="a\\"b"'"""),
+        ("release.title=Ann's", "release.title=Ann's: a value with such signs stands in quotes"),
+        (
+            "release.version=1.10",
+            """release.version: expected str, got 1.1; put it in quotes: 'release.version="1.10"'""",
+        ),
+        ("name=1e3", """name: expected str, got 1000.0; put it in quotes: 'name="1e3"'"""),
+        ("name=null", """name: expected str, got None"""),
+        ("release.title=a\nb", "release.title=a b: expected one line"),
+        ("training.steps", "training.steps: expected KEY=VALUE"),
+        ("a b=c", "a b=c: expected KEY=VALUE"),
+        ("hydra.run.dir=x", "hydra.run.dir=x: Hydra's own settings mean nothing here"),
+        ("+hydra.x=1", "+hydra.x=1: Hydra's own settings mean nothing here"),
+        ("hydra/launcher=basic", "hydra/launcher=basic: Hydra's own settings mean nothing here"),
+        ("data.raw.sources.x=1", "data.raw.sources.x=1: invalid literal for int()"),
+        ("data.raw.sources.7.count=1", "data.raw.sources.7.count=1"),
+        ("recipe=null", "recipe=null: Config group override must be a string"),
+        ("data=1", "data=1: Config group override must be a string"),
+        ("release.title=${nope}", "release.title=${nope}: Interpolation key 'nope' not found"),
+        ("training.steps=1,2", "training.steps=1,2"),
+        ("machine.device=gpu", "machine.device: expected one of 'cpu', 'cuda', got 'gpu'"),
+        ("name=../x", "expected letters and digits, also with _ - . between them, got '../x'"),
+        ("name=", "expected letters and digits, also with _ - . between them, got ''"),
+        ("name=.hidden", "got '.hidden'"),
+        ("name=x_", "got 'x_'"),
+        ("data.name=../x", "data: name: expected letters and digits"),
+    ],
+)
+def test_an_override_that_does_not_fit_is_named_and_shown_as_it_is_typed(override, says, composing):
+    from train.pipeline import Run
+
+    with pytest.raises(ConfigError) as caught:
+        composing.built(Run, composing.compose(["recipe=tiny", override]))
+    [problem] = caught.value.problems
+    assert says in problem and "\n" not in problem and "did you mean 'cpu'" not in problem
+
+
+@pytest.mark.parametrize("value", ["C#", "=a=b", "Ann's", 'say "hi"', "a\\", "1.10", "null", "[x", "${a", "日本語", ""])
+def test_what_is_shown_is_read_as_the_value_that_was_meant(value, composing):
+    [shown] = shlex.split(composing.typed("release.title", value))
+    [parsed] = composing.check([shown])
+    assert parsed.value() == value

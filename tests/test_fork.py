@@ -160,7 +160,10 @@ def test_later_changes_are_taken_over_as_the_note_says(project, tmp_path):
         ("Our-Text", "Our text", "NAME: expected 2 to 40 small letters"),
         ("", "Our text", "NAME: expected"),
         ("../x", "Our text", "NAME: expected"),
-        ("null", "Our text", "NAME: expected"),
+        ("abc_", "Our text", "NAME: expected"),
+        ("1e3", "Our text", "NAME: expected"),
+        ("0x1f", "Our text", "NAME: expected"),
+        *((name, "Our text", f"NAME: '{name}' is not text") for name in ("null", "no", "on", "off", "yes", "nan")),
         ("tiny", "Our text", "NAME: 'tiny' is taken by configs/recipe/tiny.yaml"),
         ("my_text", "Our text", "taken by configs/data/my_text.yaml"),
         ("our_text", " ", "TITLE: expected a line"),
@@ -173,6 +176,21 @@ def test_names_that_cannot_be_are_refused(name, title, says, tmp_path):
     said = fork(name, title, tmp_path / "new", status=1)
     assert said.startswith("error: ") and says in said and said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_other_name_is_text_to_yaml_and_to_hydra(monkeypatch):
+    import yaml
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf._utils import get_yaml_loader
+
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    from fork import NO_TEXT
+
+    parser = OverridesParser.create()
+    others = ["none", "y_1", "e3", "b1", "x1f", "o17", "infinity", "not_a", "ok", "undefined", "nil"]
+    for name in (*NO_TEXT, *others):
+        read = [yaml.load(name, get_yaml_loader()), yaml.safe_load(name), parser.parse_override(f"a={name}").value()]
+        assert (name in NO_TEXT) == any(value != name for value in read), name
 
 
 def test_a_folder_that_is_not_free_is_refused(tmp_path):

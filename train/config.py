@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,8 +52,14 @@ def plain(value: Any) -> Any:
 
 def did_you_mean(word: str, known: list[str]) -> str:
     """A hint to append to an error about an unknown `word`; empty when nothing known is near."""
-    near = difflib.get_close_matches(word, known, n=1)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)  # of three letters all: `gpu` means no `cpu`
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def check_name(name: str) -> None:
+    """ValueError unless `name` can be that of a folder, a file and a repository: no path, nothing hidden."""
+    if not re.fullmatch(r"[^\W_]([\w.-]{0,98}[^\W_])?", name):
+        raise ValueError(f"name: expected letters and digits, also with _ - . between them, got {name!r}")
 
 
 def _value(kind: Any, found: Any, path: str, problems: list[str]) -> Any:
@@ -93,6 +100,8 @@ def _value(kind: Any, found: Any, path: str, problems: list[str]) -> Any:
         return found
     else:
         wrong(kind.__name__)
+        if kind is str and isinstance(found, bool | int | float):
+            problems[-1] += "; put it in quotes"
     return None
 
 

@@ -24,7 +24,7 @@ from train.artifact import (
     set_aside,
     write_json,
 )
-from train.config import UserError, plain
+from train.config import UserError, check_name, plain
 from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.documents import DocumentsConfig, extract
 from train.data.pinned import VanishedError
@@ -59,6 +59,9 @@ class DataConfig:
     documents: DocumentsConfig
     selected: SelectedConfig
 
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -75,6 +78,9 @@ class Run:
     machine: Machine
     until: Artifact  # the last artifact to make
     overrides: tuple[str, ...]  # as given on the command line
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
 
 
 @dataclass(frozen=True)

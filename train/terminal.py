@@ -5,7 +5,9 @@ A command that judges what somebody else made ends with 0 when it holds, 1 when 
 
 import argparse
 import errno
+import io
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,9 +16,13 @@ from typing import Any
 
 from train.config import UserError
 
+# Control characters but tab and line feed, lone surrogates, and the marks that turn the direction of what follows.
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
 
 def guarded(command: Callable[[list[str]], None], arguments: list[str]) -> None:
     """Run a command, and answer every failure that is not our own mistake without a traceback."""
+    tolerate()
     try:
         command(arguments)
     except UserError as error:
@@ -28,6 +34,13 @@ def guarded(command: Callable[[list[str]], None], arguments: list[str]) -> None:
         sys.exit(130)
 
 
+def tolerate() -> None:
+    """Let the streams show what their encoding lacks by its number, in place of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def reported(
     make: Callable[[argparse.Namespace], Any],
     arguments: argparse.Namespace,
@@ -35,6 +48,7 @@ def reported(
     status: Callable[[Any], int],
 ) -> int:
     """Print what `make` reports, as `lines` or with --json as JSON; returns its exit status, 2 when there is none."""
+    tolerate()
     try:
         report = make(arguments)
     except Exception as error:  # a release may hold anything, and must not crash its checker
@@ -47,7 +61,7 @@ def reported(
 
 def harmless(text: str) -> str:
     """`text` without what a terminal would obey: it may come from a model, or from a stranger's release."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+    return OBEYED.sub("\ufffd", text)
 
 
 def explain(error: OSError) -> str:

@@ -157,11 +157,11 @@ def test_empty_documents_are_a_stream_not_a_list():
         (
             "a.parquet",
             parquet([{"id": 1, "text": "x"}]),
-            "a.parquet: no column ['body', 'meta']; it has ['id', 'text']",
+            "a.parquet: no column ['body', 'meta.by', 'meta.terms']; it has ['id', 'text']",
         ),
         (
             "a.parquet",
-            parquet([{"id": 1, "body": 2, "meta": {"by": "x"}}] * 2),
+            parquet([{"id": 1, "body": 2, "meta": {"by": "x", "terms": "MIT"}}] * 2),
             "row 1: expected text in 'body', got int",
         ),
         ("a.jsonl", b'{"id": 1, "story": "x"}', "a.jsonl, row 1: no field 'body'; it has 'id', 'story'"),
@@ -173,6 +173,34 @@ def test_a_damaged_file_or_a_missing_column_is_one_clear_line(name, data, proble
     with pytest.raises(UserError, match=re.escape(problem)) as caught:
         read(name, data, COLUMNS)
     assert "\n" not in str(caught.value)
+
+
+FAR = pa.array([1_700_000_000_000_000_000])  # microseconds, where nanoseconds were meant
+UNHELD = {  # by Python
+    "timestamp": FAR.cast(pa.timestamp("us")),
+    "timestamp with a zone": FAR.cast(pa.timestamp("us", tz="UTC")),
+    "unknown zone": pa.array([1], pa.timestamp("us", tz="Mars/Olympus")),
+    "date": pa.array([3_000_000], pa.int32()).cast(pa.date32()),
+    "date before the first year": pa.array([-800_000], pa.int32()).cast(pa.date32()),
+    "duration": pa.array([10**15]).cast(pa.duration("s")),
+    "list": pa.ListArray.from_arrays([0, 1], FAR.cast(pa.timestamp("us"))),
+    "doubled field": pa.StructArray.from_arrays([FAR, FAR], names=["x", "x"]),
+}
+
+
+@pytest.mark.parametrize("kind", UNHELD)
+def test_what_python_cannot_hold_stops_only_who_asks_for_it(kind):
+    sink = io.BytesIO()
+    meta = pa.StructArray.from_arrays([pa.array(["MIT"]), UNHELD[kind]], names=["terms", "when"])
+    pq.write_table(pa.table({"body": pa.array(["One."]), "when": UNHELD[kind], "meta": meta}), sink)
+    asked = COLUMNS | {"path": None, "attribution": None}
+    assert read("a.parquet", sink.getvalue(), asked) == [("a.parquet#1", "One.", "", "MIT", None)]
+    for column, holder in (("when", "when"), ("meta.when", "meta")):
+        with pytest.raises(
+            UserError, match=rf"^a\.parquet: column '{holder}' holds .* that Python cannot hold"
+        ) as caught:
+            read("a.parquet", sink.getvalue(), asked | {"path": column})
+        assert "\n" not in str(caught.value)
 
 
 def test_a_parquet_file_with_text_that_is_not_utf_8_is_refused():

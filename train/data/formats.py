@@ -136,7 +136,7 @@ def _parquet(file: BinaryIO, name: str, columns: Mapping[str, Any] | None) -> It
             while chunk := file.read(2**20):
                 seekable.write(chunk)
             file = seekable
-        yield from tables.rows_of(file, name, sorted({column.split(".")[0] for column in named if column}))
+        yield from tables.rows_of(file, name, sorted({column for column in named if column}))
 
 
 def _of_row(row: Any, name: str, number: int, columns: Mapping[str, Any] | None) -> Found:

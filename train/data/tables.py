@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from train.artifact import whole
-from train.config import UserError
+from train.config import UserError, did_you_mean
 
 ROWS_AT_A_TIME = 1024
 CHARACTERS_AT_A_TIME = 2**25
+NAMES = 40  # of columns that an error lists
 
 DOCUMENT = pa.schema(
     [
@@ -89,16 +90,47 @@ def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> It
 
 
 def rows_of(file: Path | BinaryIO, name: str, columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one Parquet file, which errors call `name`."""
+    """Yield the rows of one Parquet file, which errors call `name`; of `columns` alone, such as `a.b`."""
     try:
         with pq.ParquetFile(file) as parquet:
-            missing = set(columns or ()) - set(parquet.schema_arrow.names)
-            if missing:
-                raise UserError(f"{name}: no column {sorted(missing)}; it has {parquet.schema_arrow.names}")
+            known = list(dotted(parquet.schema_arrow))
+            if missing := sorted(set(columns or ()) - set(known)):
+                hint = "".join(dict.fromkeys(did_you_mean(column, known) for column in missing))
+                raise UserError(f"{name}: no column {missing}; it has {known[:NAMES]}{hint}; see `columns`")
             for batch in parquet.iter_batches(ROWS_AT_A_TIME, columns=columns and list(columns)):
-                yield from batch.to_pylist()
+                yield from values(batch, name)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise UserError(f"{name}: cannot be read as Parquet ({error})") from None
+        if isinstance(error, OSError) and error.errno:  # of the system, not of the file
+            raise
+        raise UserError(f"{name}: cannot be read as Parquet ({' '.join(str(error).split())})") from None
+
+
+def dotted(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
+    """The names of fields and, after a dot, of the fields in them."""
+    for field in fields:
+        yield prefix + field.name
+        if pa.types.is_struct(field.type):
+            yield from dotted(field.type, f"{prefix}{field.name}.")
+
+
+def values(batch: pa.RecordBatch, name: str) -> list[dict[str, Any]]:
+    """The rows of a batch as Python holds them; UserError that names a column of which it cannot hold a value."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except UnicodeDecodeError:
+        raise
+    except UNHELD as error:
+        for field, column in zip(batch.schema, batch.columns, strict=True):
+            try:
+                column.to_pylist()
+            except UNHELD as error:
+                told = f"column {field.name!r} holds a {field.type} that Python cannot hold ({error})"
+                raise UserError(f"{name}: {told}; write it as text, or name another column") from None
+        raise UserError(f"{name}: holds what Python cannot hold ({error}); write it as text") from None
+    return rows
+
+
+UNHELD = (OverflowError, ValueError, TypeError, KeyError, pa.ArrowException)  # KeyError: a time zone that nobody knows
 
 
 def unpack_zstd(file: BinaryIO) -> BinaryIO:

@@ -1,0 +1,53 @@
+"""What reaches a terminal: nothing that it would obey, all that people write, and no crash for want of a letter."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from train.terminal import harmless
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\u3000日本", "10\u00a0km", "soft\u00adhyphen", "naïve", "e\u0301", "नमस्ते", "\u0645\u06cc\u200c\u062e",
+     "👩\u200d🚀", "\u202fh", "a\tb\nc",
+     "\ufeffx", "\u2028", "\ue000"],
+)  # fmt: skip
+def test_what_people_write_is_shown_as_it_is(text):
+    assert harmless(text) == text
+
+
+@pytest.mark.parametrize(
+    "sign",
+    ["\x00", "\x07", "\x08", "\x0b", "\r", "\x1b", "\x7f", "\x85", "\x9b", "\ud800", "\udcff", "\u061c", "\u200e",
+     "\u200f", "\u202a", "\u202e", "\u2066", "\u2069"],
+)  # fmt: skip
+def test_what_a_terminal_would_obey_is_replaced(sign):
+    assert harmless(f"a{sign}b") == "a\ufffdb"
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {root!r})
+from train.config import UserError
+from train.terminal import guarded
+def command(arguments):
+    print(arguments[0])
+    if arguments[1:]:
+        raise UserError(arguments[0])
+guarded(command, {arguments!r})
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "utf-8", "ascii:strict"])
+@pytest.mark.parametrize("text", ["日本語", "Größe …", "smile 😀", "half \ud83d"])
+def test_a_console_that_lacks_a_letter_gets_its_number(encoding, text):
+    for arguments, status in (([text], 0), ([text, "fail"], 1)):
+        line = [sys.executable, "-c", PROGRAM.format(root=str(ROOT), arguments=arguments)]
+        done = subprocess.run(line, env={"PYTHONIOENCODING": encoding}, capture_output=True, check=False)
+        assert done.returncode == status and b"Traceback" not in done.stderr
+        shown = done.stdout.decode(encoding.partition(":")[0]).strip()
+        assert shown == text or "\\u" in shown.lower() or "\\x" in shown
+        assert done.stderr.startswith(b"error: ") == bool(status)
