@@ -123,8 +123,8 @@ def values(batch: pa.RecordBatch, name: str) -> list[dict[str, Any]]:
         for field, column in zip(batch.schema, batch.columns, strict=True):
             try:
                 column.to_pylist()
-            except UNHELD as error:
-                told = f"column {field.name!r} holds a {field.type} that Python cannot hold ({error})"
+            except UNHELD as reason:
+                told = f"column {field.name!r} holds a {field.type} that Python cannot hold ({reason})"
                 raise UserError(f"{name}: {told}; write it as text, or name another column") from None
         raise UserError(f"{name}: holds what Python cannot hold ({error}); write it as text") from None
     return rows
