@@ -118,5 +118,5 @@ def test_replace_directory_puts_a_whole_copy(tmp_path):
 
 def test_set_aside_keeps_the_damaged_artifact(tmp_path):
     found = sealed(tmp_path, a=b"1")
-    assert (artifact.set_aside(found) / "a").read_bytes() == b"1"
+    assert (artifact.set_aside(found, "damaged") / "a").read_bytes() == b"1"
     assert not found.exists()

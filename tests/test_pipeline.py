@@ -2,14 +2,16 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, Command
+from conftest import MACHINE, SMALL, Command
 
 from train import pipeline
 from train.config import build
 from train.keys import key
+from train.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -84,6 +86,60 @@ def test_a_damaged_artifact_is_named_set_aside_and_made_anew(command):
     said = command("until=tokens")
     assert said.count(" kept ") == 5 and said.count(" made ") == 1
     assert (tokens / "manifest.json").read_bytes() == wanted
+
+
+class Two:
+    """A source and what is made of it, in `home`: two stages that a test can make again with other inputs."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.said = home, []
+        self.stages = (pipeline.Stage("raw", self.make, str, ()), pipeline.Stage("tokenizer", self.make, str, ("raw",)))
+
+    def make(self, config, inputs, out, world):
+        """A product of the config and the inputs; `config` "cut" ends in the middle."""
+        (out / "begun").write_text(str(config))
+        if config == "cut":
+            raise KeyboardInterrupt
+        (out / "product").write_text("".join((path / "product").read_text() for path in inputs.values()) + config)
+
+    def __call__(self, raw: str = "a", tokenizer: str = "b", code: str = "c" * 64, rest: str = "") -> list[str]:
+        """Make or keep both, under keys that differ in nothing that their names show; what was done with each."""
+        self.said, made, world = [], {}, World(0, 1, replace(MACHINE, runs=self.home))
+        for stage, config in zip(self.stages, (raw, tokenizer), strict=True):
+            record = {"stage": stage.name, "config": None, "code": {"train/keys.py": code}, "key": f"12345678{rest}"}
+            planned = {**record, "inputs": dict.fromkeys(stage.needs, f"12345678{rest}")}
+            made[stage.name] = pipeline._artifact(stage, config, planned, made, world, self.said.append)
+        return [word for line in self.said if (word := line.split()[1]) != "..."]
+
+
+@pytest.mark.parametrize(
+    ("changes", "done", "reason"),
+    [
+        ({}, ["kept", "kept"], None),
+        ({"raw": "other"}, ["made", "stale", "made"], "made from another raw (products "),
+        ({"rest": "9"}, ["stale", "made", "stale", "made"], "made from another raw (products "),
+        ({"code": "d" * 64}, ["stale", "made", "stale", "made"], "made of another code"),
+    ],
+)
+def test_an_artifact_is_kept_only_if_key_and_inputs_are_those_of_now(tmp_path, changes, done, reason):
+    two = Two(tmp_path)
+    assert two() == ["made", "made"]
+    if "raw" in changes:  # made anew under the same key: something that no key holds moved
+        shutil.rmtree(tmp_path / "raw-12345678")
+    assert two(**changes) == done
+    lines = [line for line in two.said if " stale " in line]
+    assert not lines or (reason in lines[-1] and lines[-1].endswith(f"now {tmp_path / 'tokenizer-12345678.stale'}"))
+    assert two(**changes) == ["kept", "kept"]
+
+
+def test_what_was_begun_from_other_inputs_is_not_gone_on_with(tmp_path):
+    two = Two(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        two(tokenizer="cut")
+    shutil.rmtree(tmp_path / "raw-12345678")
+    assert two(raw="other") == ["made", "stale", "made"]
+    assert "tokenizer-12345678.part: made from another raw" in two.said[-2]
+    assert (tmp_path / "tokenizer-12345678.part.stale" / "begun").is_file()
 
 
 def test_a_half_made_artifact_is_not_taken_for_a_whole_one(command, killing):

@@ -19,7 +19,9 @@ from train.artifact import (
     check,
     clear_unfinished,
     file_digest,
+    manifest,
     product_digest,
+    read_json,
     seal,
     set_aside,
     write_json,
@@ -206,30 +208,14 @@ def _artifact(
     world: World,
     say: Callable[[str], None],
 ) -> Path:
-    final = world.machine.runs / f"{stage.name}-{planned['key'][:8]}"
+    """Where the artifact is that `planned` tells of: kept if it is there and sound, else made."""
+    final, bound = world.machine.runs / f"{stage.name}-{planned['key'][:8]}", bound_to(planned, made)
     with _turn(final, say):
-        if final.exists():
-            problems = check(final)
-            if problems:
-                aside = set_aside(final)
-                raise DamageError(
-                    f"{final} is damaged: {problems[0]}{f' (and {len(problems) - 1} more)' if problems[1:] else ''}. "
-                    f"It is now {aside}; run the same command again to make it anew"
-                )
-            say(f"{stage.name:<10} kept  {final}")
+        if final.exists() and _kept(final, bound, say):
             return final
         say(f"{stage.name:<10} ...   {final}")
-        part, began = final.with_name(f"{final.name}.part"), time.time()
-        part.mkdir(exist_ok=True)
-        clear_unfinished(part)
+        part, began = _begun(final.with_name(f"{final.name}.part"), bound, say), time.time()
         inputs: dict[str, Path] = {name: made[name] for name in stage.needs}
-        came_in = {
-            name: {"key": planned["inputs"][name], "products": product_digest(path)} for name, path in inputs.items()
-        }
-        bound, commitment = {**planned, "inputs": came_in}, part / WITNESS / "commitment.json"
-        if not commitment.exists():  # before the first step, and not when it goes on
-            sources = {path: file_digest(ROOT / path) for path in planned["code"]}
-            write_json(commitment, {"bound": bound, "committed": began, "sources": sources})
         if stage.name in SHARED:
             work(stage.make, config, inputs, part, world.machine)
         else:
@@ -239,6 +225,54 @@ def _artifact(
         seal(part, final, bound)
         say(f"{stage.name:<10} made  {final} in {seconds:.1f} s")
         return final
+
+
+def bound_to(planned: Mapping[str, Any], made: Mapping[str, Path]) -> dict[str, Any]:
+    """All that an artifact's manifest says but its products, once its inputs are there: what its maker is bound to."""
+    inputs = {name: {"key": key, "products": product_digest(made[name])} for name, key in planned["inputs"].items()}
+    return {**planned, "inputs": inputs}
+
+
+def stale(record: Mapping[str, Any], bound: Mapping[str, Any]) -> str | None:
+    """Why what `record` (a manifest, or a commitment) was begun as is not what is `bound` now; None if it is."""
+    before, now = record.get("inputs", {}), bound["inputs"]
+    if moved := [name for name in now if before.get(name) != now[name]]:
+        digests = " and now ".join(str(each.get(moved[0], {}).get("products"))[:12] for each in (before, now))
+        return f"made from another {' and another '.join(moved)} (products {digests})"
+    apart = [name for name in bound if record.get(name) != bound[name]]
+    return f"made of another {', '.join(apart)}" if apart else None
+
+
+def _kept(final: Path, bound: Mapping[str, Any], say: Callable[[str], None]) -> bool:
+    """Whether the artifact is the one that is wanted now; one of other inputs is set aside. DamageError if damaged."""
+    try:
+        reason = stale(manifest(final), bound)
+    except (UserError, AttributeError):  # no manifest: damaged, as `check` tells
+        reason = None
+    if reason:
+        say(f"{bound['stage']:<10} stale {final}: {reason}; made anew, and this one is now {set_aside(final, 'stale')}")
+        return False
+    if problems := check(final):
+        aside = set_aside(final, "damaged")
+        raise DamageError(
+            f"{final} is damaged: {problems[0]}{f' (and {len(problems) - 1} more)' if problems[1:] else ''}. "
+            f"It is now {aside}; run the same command again to make it anew"
+        )
+    say(f"{bound['stage']:<10} kept  {final}")
+    return True
+
+
+def _begun(part: Path, bound: Mapping[str, Any], say: Callable[[str], None]) -> Path:
+    """The folder in which the artifact is made: one that was begun under the same commitment, or a new one."""
+    commitment = part / WITNESS / "commitment.json"
+    if commitment.exists() and (reason := stale(read_json(commitment)["bound"], bound)):
+        say(f"{bound['stage']:<10} stale {part}: {reason}; begun anew, and this one is now {set_aside(part, 'stale')}")
+    part.mkdir(exist_ok=True)
+    clear_unfinished(part)
+    if not commitment.exists():  # before the first step, and not when it goes on
+        sources = {path: file_digest(ROOT / path) for path in bound["code"]}
+        write_json(commitment, {"bound": bound, "committed": time.time(), "sources": sources})
+    return part
 
 
 def _followed(
@@ -253,15 +287,19 @@ def _followed(
 
     UserError when the first rank has ended without.
     """
-    final = world.machine.runs / f"{stage.name}-{planned['key'][:8]}"
-    if world.rank and not final.exists():
+    final, bound = world.machine.runs / f"{stage.name}-{planned['key'][:8]}", bound_to(planned, made)
+
+    def there() -> bool:
+        return final.exists() and not stale(manifest(final), bound)
+
+    if world.rank and not there():
         stage.make(config, {name: made[name] for name in stage.needs}, final.with_name(f"{final.name}.part"), world)
     since = time.monotonic()
-    while not world.rank and not final.exists():
+    while not world.rank and not there():
         time.sleep(0.1)
         if time.monotonic() - since > world.machine.patience:
             with _turn(final, say):  # which the first rank has as long as it makes it
-                if not final.exists():
+                if not there():
                     raise UserError(f"{final}: the first rank has ended without making it; see what it said")
     return final
 

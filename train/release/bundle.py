@@ -14,7 +14,17 @@ from typing import Any, Literal
 
 import torch
 
-from train.artifact import as_json, copy_file, digest, file_digest, manifest, read_json, write_bytes, write_json
+from train.artifact import (
+    as_json,
+    copy_file,
+    digest,
+    file_digest,
+    file_digests,
+    manifest,
+    read_json,
+    write_bytes,
+    write_json,
+)
 from train.config import build
 from train.data import tokenizer
 from train.data.batches import batch_at
@@ -191,11 +201,10 @@ def belongs(path: str) -> bool:
 def manifest_of(release: Path) -> dict[str, Any]:
     """`MANIFEST.json`: digest and size of every file, products and witnesses apart, and the identity."""
     entries: dict[str, dict[str, Any]] = {"products": {}, "witnesses": {}}
-    for path in regular_files(release):
-        if path != "MANIFEST.json":
-            kind = "witnesses" if path.startswith(openness.WITNESSES) else "products"
-            size = (release / path).stat().st_size
-            entries[kind][path] = {"sha256": file_digest(release / path), "bytes": size}
+    paths = [path for path in regular_files(release) if path != "MANIFEST.json"]
+    for path, sha256 in zip(paths, file_digests(release / path for path in paths), strict=True):
+        kind = "witnesses" if path.startswith(openness.WITNESSES) else "products"
+        entries[kind][path] = {"sha256": sha256, "bytes": (release / path).stat().st_size}
     return {"identity": digest({path: entry["sha256"] for path, entry in entries["products"].items()}), **entries}
 
 
