@@ -1,6 +1,6 @@
 """Check a release, a folder or archives of it: `python scripts/verify.py RELEASE [--quick | --deep] [--only NAME]`.
 
-Exit status: 0 every check holds, 1 some check fails, 2 not a release, or one that cannot be read. `--quick` checks
+Exit status: 0 every check holds, 1 some check fails, 2 none fails, but something could not be checked. `--quick` checks
 integrity and completeness with the standard library alone. `--deep` also installs what the release's lock names. With
 `--public-key` somebody who holds that key must have signed it.
 """
@@ -17,8 +17,11 @@ from train.config import UserError
 from train.release.archive import unpacked
 from train.release.partial import label
 from train.release.partial import level as level_of
-from train.release.verify import Level, Result, apart, confine, results, verify
+from train.release.result import Result, exit_status, tally
+from train.release.verify import Level, apart, confine, results, verify
 from train.terminal import harmless
+
+SHOWN = {"holds": "holds", "fails": "FAILS", "not checked": "not checked"}
 
 
 def signed(release: Path, keys: list[Path], found: list[Result]) -> list[Result]:
@@ -27,7 +30,7 @@ def signed(release: Path, keys: list[Path], found: list[Result]) -> list[Result]
     if not keys and not (release / "logs/statements").exists() and not any(release.parent.glob("*.re*.*.json")):
         return []
     if any(result.name == "integrity" and not result.ok for result in found):
-        return [Result("signatures", False, "not run: see integrity")]
+        return [Result("signatures", "not checked", "not run: see integrity")]
     from train.release.statements import signatures
 
     try:
@@ -37,7 +40,8 @@ def signed(release: Path, keys: list[Path], found: list[Result]) -> list[Result]
         problems, lines = [f"{kind}{error}"], []
     if not problems and not lines:
         return []
-    return [Result("signatures", not problems, harmless("; ".join([*problems, *lines]).replace("\n", " ")))]
+    detail = harmless("; ".join([*problems, *lines]).replace("\n", " "))
+    return [Result("signatures", "fails" if problems else "holds", detail)]
 
 
 def main() -> int:
@@ -74,16 +78,15 @@ def main() -> int:
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    failed = sum(not result.ok for result in found)
     if asked.json:
-        print(json.dumps([vars(result) for result in found], indent=2))
+        print(json.dumps([{**vars(result), "ok": result.ok} for result in found], indent=2))
     else:
-        print(f"{len(found) - failed} of {len(found)} checks hold{f': {words}' if words else ''}")
-    return 1 if failed else 0
+        print(f"{tally(found)}{f': {words}' if words else ''}")
+    return exit_status(found)
 
 
 def show(result: Result) -> None:
-    print(f"{'holds' if result.ok else 'FAILS'}  {result.name:<18} {result.detail}".rstrip(), flush=True)
+    print(f"{SHOWN[result.status]}  {result.name:<18} {result.detail}".rstrip(), flush=True)
 
 
 def lines(release: Path, level: Level, only: list[str]) -> int:

@@ -12,24 +12,17 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from train.config import UserError, did_you_mean
 from train.release import partial
 from train.release.integrity import completeness, integrity, manifest, unsafe
+from train.release.result import NotChecked, Result, Status
 
 Level = Literal["quick", "full", "deep"]
 SHOWN = 3  # problems of one check
 SPARE, SHARE = 2**32, 32  # bytes of memory that checks may take: these, and so many for each byte of the release
-
-
-@dataclass(frozen=True)
-class Result:
-    name: str
-    ok: bool
-    detail: str
 
 
 def verify(path: Path, level: Level, only: Collection[str] = ()) -> list[Result]:
@@ -62,7 +55,7 @@ def results(path: Path, level: Level, only: Collection[str], announce: Callable[
     announce([check.__name__ for check in quick + deeper])
     yield from (_run(check, path.resolve(), path) for check in quick)
     if deeper and unsafe(path):  # reading on could lead anywhere, or never end
-        yield from (Result(check.__name__, False, "not run: see integrity") for check in deeper)
+        yield from (Result(check.__name__, "not checked", "not run: see integrity") for check in deeper)
     elif deeper:
         from train.release.contents import Release
 
@@ -74,17 +67,20 @@ def results(path: Path, level: Level, only: Collection[str], announce: Callable[
 def _run(check: Callable[[Any], list[str]], subject: Any, path: Path) -> Result:
     notes: list[str] = getattr(subject, "notes", [])
     notes.clear()
+    status: Status | None = None
     try:
         problems = check(subject)
     except (KeyboardInterrupt, SystemExit):
         raise
+    except NotChecked as error:
+        status, problems = "not checked", [str(error)]
     except UserError as error:
         problems = [str(error)]
     except BaseException as error:  # libraries written in Rust raise panics that are no Exception
         problems = [f"could not be checked: {type(error).__name__}: {str(error)[:200]}"]
     more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
     text = " ".join("; ".join((problems or notes)[:SHOWN]).replace(f"{path.resolve()}/", "").split()) + more
-    return Result(check.__name__, not problems, _letters(text))
+    return Result(check.__name__, status or ("fails" if problems else "holds"), _letters(text))
 
 
 def _letters(text: str) -> str:
@@ -132,7 +128,7 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
         else f"ended the checks, with status {process.returncode} {words}"
     )
     for number, name in enumerate(names[len(found) :]):
-        found.append(Result(name, False, "not run" if number else ended))
+        found.append(Result(name, "not checked", "not run" if number else ended))
         say(found[-1])
     return found
 
