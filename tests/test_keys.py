@@ -115,13 +115,13 @@ def test_imports_count_wherever_they_run():
 GROUND = "artifact config world"
 FILTERS = """
     data/contamination data/language data/near_duplicates data/ngrams data/quality data/redaction data/repetition
-    data/rules data/selected data/tables
+    data/rules data/selected data/tables spdx
 """
-RAW = "data/archives data/hub data/pinned data/raw data/sources data/stories"
+RAW = "data/archives data/hub data/pinned data/raw data/sources data/stories spdx"
 TOKENS = f"{FILTERS} data/tokenizer data/tokens"
 CLOSURES = {
     "raw": RAW,
-    "documents": "data/archives data/documents data/formats data/markup data/sources data/tables",
+    "documents": "data/archives data/documents data/formats data/markup data/sources data/tables spdx",
     "benchmarks": f"{RAW} data/benchmarks data/pairs data/tables",
     "selected": FILTERS,
     "tokenizer": f"{FILTERS} data/tokenizer",

@@ -41,6 +41,8 @@ from train.keys import ROOT, closure, key, meaning
 from train.machine import Machine
 from train.model import ModelConfig
 from train.release.bundle import CollectConfig, ReleaseConfig, checkout, collect, source_tree
+from train.spdx import NOASSERTION, UNFILLED, not_allowed
+from train.terms import CLOSED, standing
 from train.training.log import Log
 from train.training.loop import FitConfig, TrainingConfig, fit, require_shares
 from train.training.numerics import require_device, stack
@@ -63,6 +65,13 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        allowed = self.selected.licences
+        for name in allowed:
+            if name != UNFILLED and standing(name) == CLOSED:
+                raise ValueError(
+                    f"selected.licences: '{name}' is not known to be open, and no release may hold such texts; "
+                    "leave it out, or read the licence and list it in train/terms.py"
+                )
 
 
 @dataclass(frozen=True)
@@ -126,9 +135,10 @@ def run(
     Under torchrun, all ranks train together; what comes before and after, the first makes, and the others wait or end.
     Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
     """
+    check_allowed(config)
     planned, alone = plan(config), World(0, 1, config.machine, obtain, Log, write_operations)
     ranks = among(alone)
-    if ranks.rank == 0 and config.until in ("weights", "evaluation", "release"):  # before hours of other work
+    if ranks.rank == 0 and reaches(config, "weights"):  # before hours of other work
         require_device(config.machine)
         require_shares(config.training, ranks)
     if ranks.rank == 0:
@@ -148,6 +158,22 @@ def run(
         if stage.name == config.until or (ranks.rank and stage.name == "weights"):
             break
     return made
+
+
+def check_allowed(config: Run) -> None:
+    """UserError when selection would refuse a source for its licence, before the source is fetched."""
+    for source in config.data.raw.sources if reaches(config, "selected") else ():
+        if source.licence != NOASSERTION and (problem := not_allowed(source.licence, config.data.selected.licences)):
+            raise UserError(
+                f"{source.purl}: licence {problem}; accept it in data.selected.licences, or leave the "
+                "source out of data.raw"
+            )
+
+
+def reaches(config: Run, name: Artifact) -> bool:
+    """Whether the run is to make the artifact `name`, or a later one."""
+    names = [stage.name for stage in STAGES]
+    return names.index(config.until) >= names.index(name)
 
 
 def card_on_availability(name: str) -> str:

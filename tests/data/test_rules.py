@@ -323,10 +323,14 @@ def test_licences(expression, allowed, passes):
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("Apache 2", "'Apache 2' is no SPDX expression (Unknown license key(s): Apache 2); did you mean 'Apache-2.0'?"),
-        ("Undisclosed", "'Undisclosed' is no SPDX expression"),
-        ("MIT/X11", "'MIT/X11' is no SPDX expression"),
-        ("", "'' is not among MIT"),
+        (
+            "Apache 2",
+            "expected an SPDX expression, got 'Apache 2' "
+            "(Unknown license key(s): Apache 2); did you mean 'Apache-2.0'?",
+        ),
+        ("Undisclosed", "expected an SPDX expression, got 'Undisclosed'"),
+        ("MIT/X11", "expected an SPDX expression, got 'MIT/X11'"),
+        ("", "expected an SPDX expression, got an empty one"),
     ],
 )
 def test_a_licence_that_is_no_spdx_expression_is_told(expression, message):

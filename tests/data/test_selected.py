@@ -315,7 +315,7 @@ def test_nothing_left_is_one_clear_line(tmp_path, rows, config, message):
         ("held_out", 0, "held_out: expected between 0 and 1"),
         ("held_out", 1, "held_out: expected between 0 and 1"),
         ("licences", [], "licences: expected at least one"),
-        ("licences", ["Apache 2"], "got 'Apache 2': 'Apache 2' is no SPDX expression"),
+        ("licences", ["Apache 2"], "one by one: expected an SPDX expression, got 'Apache 2'"),
         ("licences", ["MIT OR Apache-2.0"], "licences: expected SPDX identifiers one by one"),
         ("too_long", 9, "too_short: expected at most too_long (9), got 10"),
         ("too_short", -1, "too_short: expected 0 or more, got -1"),

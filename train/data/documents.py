@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +13,7 @@ from train.artifact import read_json, whole, write_bytes, write_json
 from train.config import UserError
 from train.data import formats, tables
 from train.data.archives import matches, members
-from train.data.sources import NOASSERTION, spelled
+from train.spdx import NOASSERTION, of_row
 from train.world import World
 
 LICENCE_NAMES = 1000  # different ones in a column, at most; more are no names of licences
@@ -114,7 +113,7 @@ def _found(
 def _row(source: Mapping[str, Any], found: formats.Found, evidence: str) -> dict[str, Any]:
     licence = source["licence"]
     if found.licence is not None:
-        licence = spdx(found.licence, source["columns"]["licence_names"])
+        licence = of_row(found.licence, source["columns"]["licence_names"])
         evidence = hashlib.sha256(found.licence.encode()).hexdigest() if licence != NOASSERTION else ""
     return {
         "id": hashlib.sha256(found.text.encode()).hexdigest(),
@@ -126,21 +125,6 @@ def _row(source: Mapping[str, Any], found: formats.Found, evidence: str) -> dict
         "attribution": found.attribution or source["attribution"],
         "language": source["language"],
     }
-
-
-def spdx(told: str, names: Mapping[str, str]) -> str:
-    """The SPDX expression that a row's licence stands for: `names` has it, or it is one; else NOASSERTION."""
-    return names.get(told) or _spdx(told)
-
-
-@cache
-def _spdx(told: str) -> str:
-    """An SPDX expression as it is usually spelled. What only resembles one ("GPL") stands for nothing."""
-    try:
-        usual = spelled(told)
-    except ValueError:
-        return NOASSERTION
-    return usual if usual.lower() == told.lower() else NOASSERTION
 
 
 def _licences(source: Mapping[str, Any], folder: Path, out: Path) -> dict[str, str]:

@@ -19,9 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from license_expression import ExpressionError, get_spdx_licensing
-
-from train.config import did_you_mean
+from train import spdx
 from train.data import quality, redaction, repetition
 from train.data.contamination import contaminated
 from train.data.language import language
@@ -117,22 +115,7 @@ def licences(expression: str, allowed: Iterable[str]) -> str | None:
 
     `expression` is SPDX. AND needs both sides allowed, OR one of them; `X WITH exception` must be allowed as a whole.
     """
-    spdx = get_spdx_licensing()
-    try:
-        wanted = spdx.parse(expression, validate=True)
-    except ExpressionError as error:
-        hint = did_you_mean(expression, sorted(spdx.known_symbols))
-        return f"'{expression}' is no SPDX expression ({error}){hint}"
-    listed = set(allowed)
-
-    def within(node: Any) -> bool:
-        if isinstance(node, spdx.AND):
-            return all(map(within, node.args))
-        if isinstance(node, spdx.OR):
-            return any(map(within, node.args))
-        return str(node) in listed
-
-    return None if wanted is not None and within(wanted) else f"'{expression}' is not among {', '.join(sorted(listed))}"
+    return spdx.not_allowed(expression, allowed)
 
 
 REDACTORS: tuple[redaction.Redactor, ...] = (

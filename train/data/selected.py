@@ -55,7 +55,7 @@ class SelectedConfig(rules.Thresholds):
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
         for licence in self.licences:
             if problem := rules.licences(licence, [licence]):
-                raise ValueError(f"licences: expected SPDX identifiers one by one, got {licence!r}: {problem}")
+                raise ValueError(f"licences: expected SPDX identifiers one by one: {problem}")
         for name, reason in self.excluded.items():
             if not reason.strip():
                 raise ValueError(f"excluded: {name}: expected when and why, got nothing")

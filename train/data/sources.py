@@ -2,18 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from license_expression import ExpressionError, Licensing, get_spdx_licensing
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_sdist_filename
 from packaging.version import Version
 
 from train.data.archives import name_problem
-
-NOASSERTION = "NOASSERTION"  # SPDX: nothing is claimed
+from train.spdx import NOASSERTION, check_spelling
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Source:
         if canonical != self.purl:
             raise ValueError(f"purl: expected the canonical '{canonical}', got '{self.purl}'")
         if self.licence != NOASSERTION:
-            check_licence(self.licence)
+            check_licence("licence", self.licence)
         elif not self.licence_by_row:
             raise ValueError(f"licence: {NOASSERTION} is for sources whose rows tell theirs, in `columns.licence`")
         if not self.licence_files:
@@ -67,8 +64,8 @@ class Columns:
     attribution: str | None  # null: the source's
 
     def __post_init__(self) -> None:
-        for expression in self.licence_names.values():
-            check_licence(expression)
+        for name, expression in self.licence_names.items():
+            check_licence(f"licence_names.{name}", expression)
         if self.licence_names and not self.licence:
             raise ValueError("licence_names: of no use where `licence` names no column")
 
@@ -213,27 +210,12 @@ def check_mirrors(mirrors: tuple[str, ...]) -> None:
             raise ValueError(f"mirrors: expected http(s) URLs or relative paths, got {mirror!r}")
 
 
-@cache
-def _spdx() -> Licensing:
-    return get_spdx_licensing()
-
-
-@cache
-def spelled(expression: str) -> str:
-    """An SPDX licence expression in its usual spelling; ValueError when it is none."""
+def check_licence(key: str, expression: str) -> None:
+    """ValueError, which names the key, unless `expression` is an SPDX licence expression in its usual spelling."""
     try:
-        found = _spdx().parse(expression, validate=True, strict=True)
-    except ExpressionError as error:
-        raise ValueError(f"licence: expected an SPDX expression, got {expression!r} ({error})") from None
-    if found is None:
-        raise ValueError("licence: expected an SPDX expression, got an empty one")
-    return str(found)
-
-
-def check_licence(expression: str) -> None:
-    """ValueError unless `expression` is an SPDX licence expression in its usual spelling."""
-    if spelled(expression) != expression:
-        raise ValueError(f"licence: expected the spelling {spelled(expression)!r}, got {expression!r}")
+        check_spelling(expression)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
 
 
 def check_sha256(text: str) -> None:

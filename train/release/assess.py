@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from license_expression import get_spdx_licensing
-
+from train import terms
 from train.artifact import parse_json
 from train.config import UserError
-from train.release import licences, openness
+from train.release import openness
 
 MOST_FILES, MOST_NAME, MOST_BYTES, MOST_YAML, MOST_HEADER, MOST_TRIED = 100_000, 500, 2**20, 2**16, 2**24, 20
 WEIGHTS = r"(?i)(^|/)[^/]*\.(safetensors|gguf|bin|pt|pth|ckpt|h5|onnx|msgpack)$"
@@ -154,12 +153,10 @@ def components(mof: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def named(name: object) -> str | None:
     """A licence as a card or a mof.yml spells it, by SPDX where that list has it; None when it names none."""
-    known = {key.lower(): key for key in get_spdx_licensing().known_symbols}
-    known |= {licences.hub_name(i): i for i in sorted(licences.OSI_APPROVED | licences.OPEN_DATA, reverse=True)}
     if isinstance(name, list):
         name = " AND ".join(str(named(each)) for each in name[:9] if isinstance(each, str))
     text = name.strip()[:80] if isinstance(name, str) else ""
-    return known.get(text.lower(), text) or None
+    return terms.of_name(text) or None
 
 
 def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -169,23 +166,15 @@ def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, A
         text = " ".join(folder.text(path).split())
         low = text.lower().replace("license, version", "license version")
         spdx = next((spdx for one, other, spdx in TEXTS if one in low and other in low), None)
-        found.append((path, True, spdx, licences.restriction(text, name=False)))
+        found.append((path, True, spdx, terms.restriction(text, name=False)))
     told = {"README.md: license": head.get("license_name") if head.get("license") == "other" else head.get("license")}
     told |= {f"mof.yml: {name}": each.get("license") for name, each in mof.items()}
     found += [(where, False, name, None) for where, given in told.items() if (name := named(given))]
     return [
-        {"where": where, "text": text, "licence": name, "standing": standing(name),
+        {"where": where, "text": text, "licence": name, "standing": terms.standing(name or ""),
          "restriction": held or (word[0] if (word := RESTRICTED_NAME.search(name or "")) else None)}
         for where, text, name, held in found
     ]  # fmt: skip
-
-
-def standing(name: str | None) -> str:
-    """The standing of a licence, be it an SPDX expression or any other word."""
-    try:
-        return licences.standing(name or "LicenseRef-unknown")
-    except Exception:  # of the parser of expressions, which raises what it likes
-        return "not known to be open"
 
 
 def tensors_problem(path: Path, size: int) -> str | None:

@@ -17,6 +17,8 @@ from train.data import rules
 from train.release import licences
 from train.release.records import command, front_matter, record, rows, shown
 from train.release.statistics import EXAMPLES, QUANTILES, UNITS
+from train.spdx import identifiers
+from train.terms import hub_name
 
 HEAD = ("title", "curator", "contact", "licence", "date")
 SECTIONS = (
@@ -166,7 +168,7 @@ def _front(release: Path, counts: Mapping[str, Any], statistics: Mapping[str, An
     name = record(release, "code/config.json", "/data/name")
     return {
         "pretty_name": f"{name}, the training text of {about['title']} {about['version']}",
-        "license": sorted({licences.hub_name(i) for i in licences.identifiers(licences.of_documents(release))}),
+        "license": sorted({hub_name(i) for i in identifiers(licences.of_documents(release))}),
         "language": sorted(statistics["languages"]),
         "task_categories": ["text-generation"],
         "configs": [

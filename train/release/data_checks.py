@@ -12,7 +12,6 @@ from train.artifact import as_json, file_digest
 from train.config import build
 from train.data.batches import batch_at
 from train.data.contamination import contaminated, evaluated, items_of
-from train.data.documents import spdx
 from train.data.near_duplicates import clusters, signature
 from train.data.ngrams import words
 from train.data.selected import SPLITS, SelectedConfig
@@ -22,6 +21,7 @@ from train.data.tokens import read_tokens
 from train.evaluation.overlap import overlap as find_overlap
 from train.release.contents import Release
 from train.release.differences import read_records
+from train.spdx import of_row
 
 
 def provenance(release: Release) -> list[str]:
@@ -73,7 +73,7 @@ def origin_problem(row: dict[str, Any], source: dict[str, Any], texts: set[str],
         same.add("licence")
     elif told is None or not columns.get("licence"):
         return "no such licence text in its source"
-    elif spdx(told, columns["licence_names"]) != row["licence"]:
+    elif of_row(told, columns["licence_names"]) != row["licence"]:
         return f"its licence is not what its row said, {told!r}"
     if any(row[key] != source.get(key) for key in same):
         return "licence, attribution or language is not its source's"

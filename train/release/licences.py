@@ -1,109 +1,20 @@
-"""What the licences of a release allow: SPDX expressions, the OSI's approval, restrictions of use, licences by file."""
+"""The licences of a release: of its documents with their duties, its sources, its files (REUSE), and their texts."""
 
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from license_expression import get_spdx_licensing
-
 from train.artifact import read_json
 from train.config import UserError
-from train.data import rules, tables
+from train.data import tables
 from train.release import partial
 from train.release.records import record, shown
 from train.release.statistics import UNITS, parquet
-
-OURS = "Apache-2.0"  # of code, weights, cards and our own data
-
-# `isOsiApproved` in the SPDX licence list 3.27, for licences that texts and programs may come under. What is not
-# listed here counts as not approved, which is the safe side.
-OSI = """
-    0BSD AFL-3.0 AGPL-3.0-only AGPL-3.0-or-later Apache-2.0 Artistic-2.0 BSD-2-Clause BSD-3-Clause BSL-1.0 ECL-2.0
-    EPL-2.0 EUPL-1.2 GPL-2.0-only GPL-2.0-or-later GPL-3.0-only GPL-3.0-or-later HPND ISC LGPL-2.1-only
-    LGPL-2.1-or-later LGPL-3.0-only LGPL-3.0-or-later MIT MIT-0 MPL-2.0 NCSA PostgreSQL Python-2.0 UPL-1.0 Unlicense
-    ZPL-2.1 Zlib
-"""
-OSI_APPROVED = frozenset(OSI.split())
-# Open licences for data and documents that the OSI has not approved as licences.
-OPEN = """
-    CC0-1.0 CC-BY-3.0 CC-BY-4.0 CC-BY-SA-3.0 CC-BY-SA-4.0 CDLA-Permissive-1.0 CDLA-Permissive-2.0 ODC-By-1.0 ODbL-1.0
-    PDDL-1.0
-"""
-OPEN_DATA = frozenset(OPEN.split())
-# What the texts of these licences ask of whoever passes a work on. Those in neither list ask that the notices of
-# copyright and licence stay with it.
-NO_DUTY = frozenset({"0BSD", "CC0-1.0", "MIT-0", "PDDL-1.0", "Unlicense"})
-CREDIT = frozenset({"CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "ODC-By-1.0", "ODbL-1.0"})
-SAME_TERMS = """
-    AGPL-3.0-only AGPL-3.0-or-later CC-BY-SA-3.0 CC-BY-SA-4.0 EPL-2.0 EUPL-1.2 GPL-2.0-only GPL-2.0-or-later
-    GPL-3.0-only GPL-3.0-or-later LGPL-2.1-only LGPL-2.1-or-later LGPL-3.0-only LGPL-3.0-or-later MPL-2.0 ODbL-1.0
-"""
-SHARE_ALIKE = frozenset(SAME_TERMS.split())  # a changed work stays under the same licence
-NOT_ON_HUB = {"0BSD", "HPND", "MIT-0", "Python-2.0", "UPL-1.0", "ZPL-2.1"}  # names its front matter may not hold
-# Names of licences, and phrases in their texts, that reserve some uses.
-RESTRICTED_NAME = re.compile(r"(?i)\b(?:open)?rails?\b|openrail|-(?:NC|ND)\b|non-?commercial|no-?deriv|research-only")
-RESTRICTED_TEXT = re.compile(
-    r"(?i)use[- ]based restrictions?|responsible ai licen[cs]e|non-?commercial (?:use|purposes?) only"
-    r"|not be used for commercial|for (?:academic |non-?commercial )?research purposes only|noderiv"
-)
-
-
-@cache
-def identifiers(expression: str) -> tuple[str, ...]:
-    """The SPDX identifiers in an expression, sorted."""
-    return tuple(sorted(set(get_spdx_licensing().license_keys(expression))))
-
-
-@cache
-def standing(expression: str) -> str:
-    """ "OSI-approved", "open, not OSI-listed" or "not known to be open". AND needs both sides, OR one of them."""
-    if rules.licences(expression, OSI_APPROVED) is None:
-        return "OSI-approved"
-    if rules.licences(expression, OSI_APPROVED | OPEN_DATA) is None:
-        return "open, not OSI-listed"
-    return "not known to be open"
-
-
-def hub_name(identifier: str) -> str:
-    """A licence as the front matter of the Hugging Face hub spells it; "other" where the hub does not know it."""
-    name = re.sub(r"-only$|-or-later$", "", identifier)
-    short = {"ODC-By-1.0": "odc-by", "ODbL-1.0": "odbl", "PDDL-1.0": "pddl"}
-    return "other" if name in NOT_ON_HUB else short.get(name, name.lower())
-
-
-def restriction(text: str, *, name: bool) -> str | None:
-    """What in a licence's name or text reserves some uses; None if nothing was found."""
-    found = (RESTRICTED_NAME if name else RESTRICTED_TEXT).search(text)
-    return found[0] if found else None
-
-
-@cache
-def duties(expression: str) -> dict[str, str]:
-    """What a licence asks of whoever passes its texts on, and how it stands beside our own. Of an OR, the least.
-
-    Share-alike binds the texts and what is adapted from them. Whether weights are such an adaptation is not settled in
-    law: the duty is reported, and nothing is concluded from it.
-    """
-
-    def within(names: frozenset[str]) -> bool:
-        return rules.licences(expression, names) is None
-
-    known = OSI_APPROVED | OPEN_DATA
-    keep, credit = "keep the notices of copyright and licence", "name the authors and the licence, and say what changed"
-    attribution = "none" if within(NO_DUTY) else keep if within(known - CREDIT) else credit
-    if within(known - SHARE_ALIKE):
-        return {"attribution": attribution, "share_alike": "none", "beside_ours": "no conflict"}
-    same = " and ".join(identifier for identifier in identifiers(expression) if identifier in SHARE_ALIKE)
-    stay = f"the texts cannot be put under {OURS}; they stand beside it, as files under {same}"
-    return {
-        "attribution": attribution,
-        "share_alike": f"the texts, changed or not, stay under {same}",
-        "beside_ours": stay,
-    }
+from train.spdx import identifiers
+from train.terms import OURS, duties, standing, url
 
 
 def terms(release: Path) -> dict[str, dict[str, Any]]:
@@ -116,7 +27,7 @@ def terms(release: Path) -> dict[str, dict[str, Any]]:
         if standing(expression) == "not known to be open":
             raise UserError(
                 f"{counts['documents']} documents are under {expression!r}, which is not known to be open: leave their "
-                f"source out of data.raw, or read the licence and list it in train/release/licences.py"
+                f"source out of data.raw, or read the licence and list it in train/terms.py"
             )
         counts |= {"identifiers": list(identifiers(expression)), "standing": standing(expression), **duties(expression)}
         counts["osi_approved"] = counts["standing"] == "OSI-approved"
@@ -208,11 +119,6 @@ def texts(release: Path) -> dict[str, bytes]:
             if text or f"LICENSES/{identifier}.txt" not in found:
                 found[f"LICENSES/{identifier}.txt"] = text or none
     return {**found, f"LICENSES/{OURS}.txt": (release / "LICENSE").read_bytes()}
-
-
-def url(identifier: str) -> str:
-    """Where the SPDX list has the text of a licence."""
-    return f"https://spdx.org/licenses/{identifier}.html"
 
 
 def reuse_toml(release: Path) -> bytes:

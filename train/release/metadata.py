@@ -14,6 +14,8 @@ from train.release.data_card import written
 from train.release.openness import regular_files
 from train.release.records import command, record, rows, shown
 from train.release.statistics import UNITS
+from train.spdx import identifiers
+from train.terms import url
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
 # Terms that Croissant 1.1 takes from other vocabularies than schema.org; its appendix 1 lists the same.
@@ -67,7 +69,7 @@ def croissant(release: Path) -> dict[str, Any]:
         "version": about["version"],
         "datePublished": about["date"],
         "creator": [{"@type": "sc:Organization", "name": author} for author in about["authors"]],
-        "license": [licences.url(i) for i in licences.identifiers(licences.of_documents(release))],
+        "license": [url(i) for i in identifiers(licences.of_documents(release))],
         "inLanguage": sorted(record(release, "data/statistics.json", "/languages")),
         "citeAs": f"{authors}: {about['title']} {about['version']}, {about['date']}",
         "prov:wasDerivedFrom": [_source(s, under[s["purl"]]) for s in record(release, "data/sources.json")],
@@ -103,7 +105,7 @@ def _source(source: Mapping[str, Any], under: list[str]) -> dict[str, Any]:
         "@id": source["purl"],
         "@type": "prov:Entity",
         "prov:label": source["attribution"],
-        "sc:license": sorted({licences.url(i) for expression in under for i in licences.identifiers(expression)}),
+        "sc:license": sorted({url(i) for expression in under for i in identifiers(expression)}),
         "sc:sha256": [file["sha256"] for file in source["files"]],
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from train.release import licences
 from train.release.records import record, yaml
+from train.terms import standing
 
 CLASSES = {"III": "Open Model", "II": "Open Tooling", "I": "Open Science"}  # each needs those before it
 OPTIONAL = ("Sample model outputs", "Supporting libraries and tools", "Model metadata")
@@ -90,5 +91,5 @@ def mof_class(release: Path) -> dict[str, Any]:
 
 def is_open(release: Path, component: Mapping[str, str]) -> bool:
     """Whether a component is under an OSI-approved or an open-data licence, whose text is here."""
-    known = licences.standing(component["license"]) != "not known to be open"
+    known = standing(component["license"]) != "not known to be open"
     return known and (release / component["license_path"]).exists()

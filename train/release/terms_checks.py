@@ -1,8 +1,10 @@
 """Checks of the terms: each file has a licence, its text is here, and none reserves some uses."""
 
 from train.release.contents import Release
-from train.release.licences import by_file, identifiers, restriction, standing
+from train.release.licences import by_file
 from train.release.licences import texts as licence_texts
+from train.spdx import identifiers
+from train.terms import restriction, standing
 
 NOT_OURS = ("data/documents/", "data/licences/")  # which keep the licences of their sources
 
