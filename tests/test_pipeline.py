@@ -9,19 +9,25 @@ import pytest
 from conftest import MACHINE, SMALL, Command
 
 from train import pipeline
-from train.config import build
+from train.artifact import file_digest
+from train.config import UserError, build
 from train.keys import key
 from train.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run_config(*overrides: str) -> pipeline.Run:
+def compose(overrides: list[str]) -> dict:
+    """What the command makes of its arguments."""
     sys.path.insert(0, str(ROOT / "scripts"))
     try:
         from run import compose
     finally:
         sys.path.pop(0)
+    return compose(overrides)
+
+
+def run_config(*overrides: str) -> pipeline.Run:
     return build(pipeline.Run, compose([*SMALL, *overrides]))
 
 
@@ -59,6 +65,15 @@ def test_pinned_keys_hold_the_stack_and_portable_keys_do_not():
     assert changed("training.numerics.contract=pinned") == ["weights", "evaluation", "release"]
     one, two = (keys("training.numerics.contract=pinned", f"machine.threads={n}") for n in (1, 2))
     assert one["weights"] != two["weights"] and one["tokens"] == two["tokens"]
+
+
+def test_the_licence_that_generated_texts_stand_under_is_in_the_key(monkeypatch):
+    assert pipeline.plan(run_config())["raw"]["code"]["LICENSE"] == file_digest(ROOT / "LICENSE")
+    before = keys()
+    monkeypatch.setattr(pipeline, "file_digest", lambda path: "0" * 64)
+    assert all(before[name] != key for name, key in keys().items() if name != "benchmarks")
+    with pytest.raises(UserError, match=r"licence_files: '../LICENSE' is not in this repository, .* such as LICENSE"):
+        keys("data.raw.sources.0.licence_files=[../LICENSE]")
 
 
 def test_stages_need_only_what_stands_above_them():

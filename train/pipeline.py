@@ -31,7 +31,7 @@ from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.documents import DocumentsConfig, extract
 from train.data.pinned import VanishedError
 from train.data.places import obtain
-from train.data.raw import RawConfig, fetch
+from train.data.raw import RawConfig, fetch, repository_files
 from train.data.selected import SelectedConfig, select
 from train.data.sources import availability
 from train.data.tokenizer import TokenizerConfig, learn
@@ -40,7 +40,7 @@ from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.keys import ROOT, closure, key, meaning
 from train.machine import Machine
 from train.model import ModelConfig
-from train.release.bundle import CollectConfig, ReleaseConfig, checkout, collect, source_tree
+from train.release.bundle import CollectConfig, ReleaseConfig, belongs, checkout, collect, source_tree
 from train.spdx import NOASSERTION, UNFILLED, not_allowed
 from train.terms import CLOSED, standing
 from train.training.log import Log
@@ -100,12 +100,13 @@ class Stage:
     make: Callable[[Any, Mapping[str, Path], Path, World], None]
     config: Callable[[Run], Any]  # the stage's own part of the configuration: all of it that enters the key
     needs: tuple[Artifact, ...]
+    reads: Callable[[Run], tuple[str, ...]] = lambda run: ()  # files of this repository, beside its code
 
 
 STAGES = (
-    Stage("raw", fetch, lambda run: run.data.raw, ()),
+    Stage("raw", fetch, lambda run: run.data.raw, (), lambda run: repository_files(run.data.raw)),
     Stage("documents", extract, lambda run: run.data.documents, ("raw",)),
-    Stage("benchmarks", gather, lambda run: run.benchmarks, ()),
+    Stage("benchmarks", gather, lambda run: run.benchmarks, (), lambda run: repository_files(run.benchmarks.raw)),
     Stage("selected", select, lambda run: run.data.selected, ("documents", "benchmarks")),
     Stage("tokenizer", learn, lambda run: run.tokenizer, ("selected",)),
     Stage("tokens", encode, lambda run: None, ("selected", "tokenizer")),
@@ -188,7 +189,9 @@ def plan(config: Run) -> dict[str, dict[str, Any]]:
     planned: dict[str, dict[str, Any]] = {}
     for stage in STAGES:
         inputs: dict[str, str] = {name: planned[name]["key"] for name in stage.needs}
-        record = {"stage": stage.name, "config": stage_config(stage, config), "code": code(stage), "inputs": inputs}
+        read = {path: repository_digest(path) for path in stage.reads(config)}
+        reached = {**code(stage), **read}
+        record = {"stage": stage.name, "config": stage_config(stage, config), "code": reached, "inputs": inputs}
         planned[stage.name] = {**record, "key": key(**record)}
     return planned
 
@@ -224,6 +227,16 @@ def code(stage: Stage) -> dict[str, str]:
         return source_tree(ROOT)
     module = sys.modules[stage.make.__module__].__file__
     return {path.relative_to(ROOT).as_posix(): meaning(path.read_bytes()) for path in closure(Path(module or ""))}
+
+
+def repository_digest(path: str) -> str:
+    """SHA-256 of a file of this repository that a stage reads; UserError where a release would not hold it."""
+    if not (ROOT / path).is_file() or not belongs(path):
+        raise UserError(
+            f"licence_files: {path!r} is not in this repository, whose own texts stand under it; expected a file of "
+            "its source code, such as LICENSE"
+        )
+    return file_digest(ROOT / path)
 
 
 def _artifact(

@@ -109,6 +109,12 @@ def _found(source: FilesSource, place: Path) -> tuple[Path, list[str]]:
     return root, list(digests)
 
 
+def repository_files(config: RawConfig | None) -> tuple[str, ...]:
+    """The files of this repository that `fetch` copies: the licences of the texts that it writes itself."""
+    own = (source for source in config.sources if isinstance(source, StoriesSource)) if config else ()
+    return tuple(name for source in own for name in source.licence_files)
+
+
 def _place_stories(source: StoriesSource, folder: Path) -> list[str]:
     from train.data.stories import stories
 

@@ -33,7 +33,7 @@ def components(release: Release) -> list[str]:
                 problems.append(f"{path}: not a Python program ({error})")
     for name, record in release.provenance.items():
         for path, told in record["code"].items():
-            if meanings.get(f"code/{path}") != told:
+            if meanings.get(f"code/{path}", release.products.get(f"code/{path}")) != told:
                 problems.append(f"{name}: was made by another {path} than code/ holds")
     if not release.config["release"]["not_used"].get("hyper-parameter search", "").strip():
         problems.append("hyper-parameter search: neither there nor declared as not used")
