@@ -104,13 +104,15 @@ class Attention(nn.Module):
         v = self.v_proj(x).view(heads).transpose(1, 2)
         if past is not None:
             past[:] = k, v = [torch.cat(pair, 2) for pair in zip(past, (k, v), strict=True)] if past else [k, v]
-        causal = k.shape[2] == length  # otherwise x is one token, which sees all before it
+        causal, before = k.shape[2] == length, k.shape[2] - length
+        # Of several tokens after earlier ones, each sees those and the new ones up to itself; a single one sees all.
+        seen = None if causal or length == 1 else x.new_ones(length, k.shape[2], dtype=torch.bool).tril(before)
         if x.is_cuda:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=self.grouped)
+            y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=self.grouped)
         else:  # never in lower precision: measured, it takes longer on a processor
             with torch.autocast("cpu", enabled=False):
                 v = v.to(q.dtype)
-                y = F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=self.grouped)
+                y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=self.grouped)
         return self.o_proj(y.transpose(1, 2).reshape(batch, length, -1))
 
 
@@ -241,10 +243,12 @@ class Transformer(nn.Module):
         """The last hidden states [batch, length, width], before the output head.
 
         With `past`, a list for each layer, empty at first, `tokens` go on from those of earlier calls, whose keys and
-        values it keeps; after the first call, they are one at a time.
+        values it keeps. ValueError when all together are more than the context.
         """
         start = past[0][0].shape[2] if past and past[0] else 0
         end = start + tokens.shape[1]
+        if end > self.config.context:
+            raise ValueError(f"{end} tokens are more than the context of {self.config.context}")
         return self.model(tokens, self.cos[start:end], self.sin[start:end], past or [None] * self.config.layers)
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:

@@ -80,6 +80,22 @@ def test_kept_keys_and_values_give_the_logits_that_all_tokens_at_once_give(model
     assert not np.allclose(wrong, whole[-1])  # as they would be if a token were lost
 
 
+@pytest.mark.parametrize("cuts", [(3, 5), (1, 7), (1, 2, 5), (4, 4), (2, 3, 1, 2), (8,)])
+def test_several_new_tokens_after_kept_ones_see_no_later_one(model, cuts):
+    sequence, past, found, start = torch.tensor([[0, 5, 6, 30, 2, 9, 11, 7]]), [[], []], [], 0
+    for length in cuts:
+        found.append(model.hidden(sequence[:, start : start + length], past))
+        start += length
+    assert torch.allclose(torch.cat(found, 1), model.hidden(sequence), rtol=1e-12, atol=1e-12)
+
+
+def test_more_tokens_than_the_context_are_refused(model):
+    past = [[], []]
+    model.hidden(torch.tensor([[0, 5, 6, 30, 2, 9, 11, 7]]), past)
+    with pytest.raises(ValueError, match="9 tokens are more than the context of 8"):
+        model.hidden(torch.tensor([[1]]), past)
+
+
 def test_ends_before_the_end_of_text_mark():
     stuck = Transformer(TINY, 31, seed=1).double()
     torch.nn.init.zeros_(stuck.model.norm.weight)  # every logit is 0, and the first of equals is token 0

@@ -39,11 +39,12 @@ def test_plain_lines_tell_step_smoothed_loss_speed_memory_and_time_left(tmp_path
     assert line.endswith(" GB, 0:00 left") and "MFU" not in line and "\x1b" not in line
 
 
-def test_a_terminal_gets_a_bar_with_the_same_numbers(tmp_path, monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
+
+def test_a_terminal_gets_a_bar_with_the_same_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     monkeypatch.setenv("COLUMNS", "150")
     run(tmp_path / "log.jsonl", dataclasses.replace(MACHINE, progress="auto"))
@@ -56,20 +57,63 @@ def test_nothing_is_shown_where_nothing_was_asked_for(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_mfu_is_a_share_of_what_the_machine_was_measured_to_do(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("peaks", "ranks", "mfu"),
+    [
+        ([2469.0], 1, [0.5, 0.5]),
+        ([1234.5], 2, [0.5, 0.5]),
+        ([600.0, 2469.0], 1, [0.5, 0.5]),  # it was taken on a busy machine, and is again
+        ([600.0, 500.0], 1, [None, None]),  # of which nothing is said that cannot be
+    ],
+)
+def test_mfu_is_a_share_of_the_most_that_the_machine_was_measured_to_do(
+    tmp_path, monkeypatch, capsys, peaks, ranks, mfu
+):
     model = Transformer(TINY, 31)
-    monkeypatch.setattr("train.training.log.peak", lambda like: 2469.0 * model.flops_per_token())
-    log = Log(tmp_path / "log.jsonl", SHOWN, 0, 1, {})
-    log.compare_with_peak(model)
-    log.record(dict(RECORDS[0]))
+    measured = iter(peaks)
+    monkeypatch.setattr("train.training.log.peak", lambda of: next(measured) * of.flops_per_token())
+    log = Log(tmp_path / "log.jsonl", SHOWN, 0, 2, {})
+    log.compare_with_peak(model, ranks)
+    for record in RECORDS[:2]:
+        log.record(dict(record))
     log.close()
-    assert json.loads((tmp_path / "log.jsonl").read_text())["mfu"] == 0.5
-    assert ", MFU 50%, " in capsys.readouterr().err
+    assert [json.loads(line).get("mfu") for line in (tmp_path / "log.jsonl").read_text().splitlines()] == mfu
+    assert (", MFU 50%, " in capsys.readouterr().err) == (mfu[-1] is not None)
 
 
-def test_the_peak_is_of_products_of_matrices():
-    assert display.peak(torch.zeros(1, dtype=torch.float64)) > 1e8
+@pytest.mark.parametrize("low", [False, True])
+def test_the_peak_is_the_best_over_the_types_and_shapes_that_the_model_multiplies(monkeypatch, low):
+    model, tried = Transformer(TINY, 31).double(), {}
+    model.low_precision = low
+    monkeypatch.setattr(display, "speed", lambda shape, like: tried.setdefault((shape, like.dtype), 7.0 + len(tried)))
+    assert display.peak(model) == 6.0 + len(tried)
+    assert {kind for _, kind in tried} == ({torch.float64, torch.bfloat16} if low else {torch.float64})
+    assert {shape for shape, _ in tried} == {
+        (512, 512, 512), (1024, 12, 31), (1024, 12, 12), (1024, 12, 4), (1024, 12, 20), (1024, 20, 12),
+    }  # fmt: skip
+
+
+def test_a_speed_is_of_a_real_product():
+    assert display.speed((64, 64, 64), torch.zeros(1, dtype=torch.float64)) > 1e6
+
+
+def test_a_clock_for_people():
     assert [display.clock(seconds) for seconds in (0.4, 61, 3725)] == ["0:00", "1:01", "1:02:05"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "together"),
+    [([100.0], 100), ([100.0, 300.0], 150), ([5.0] * 30 + [200.0] * 20, 200), ([206.0, 3160.0, 206.0], 299)],
+)
+@pytest.mark.parametrize("progress", ["plain", "auto"])
+def test_speed_is_that_of_the_last_steps_together_on_lines_and_bar(tmp_path, monkeypatch, rates, together, progress):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setenv("COLUMNS", "150")
+    log = Log(tmp_path / "log.jsonl", dataclasses.replace(MACHINE, progress=progress), 0, len(rates), {})
+    for step, rate in enumerate(rates, 1):
+        log.record({"step": step, "loss": 1.0, "tokens_per_second": rate})
+    log.close()
+    assert f"loss 1.000, {together} tokens/s, " in terminal.getvalue().replace("\r", "\n").splitlines()[-1]
 
 
 class Broken:

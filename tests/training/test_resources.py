@@ -1,5 +1,7 @@
 import json
+import types
 
+import pytest
 import torch
 from conftest import MACHINE
 
@@ -18,6 +20,13 @@ def test_operations_by_formula_are_those_that_torch_counts():
     found = resources.operations(model)
     assert found["counted"] == found["by_formula"] > 6 * 50 * 24
     assert all(p.device == torch.device("cpu") and p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize(("system", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_the_peak_of_memory_is_in_bytes_on_every_system(monkeypatch, system, unit):
+    monkeypatch.setattr(resources.sys, "platform", system)
+    monkeypatch.setattr(resources.resource, "getrusage", lambda _: types.SimpleNamespace(ru_maxrss=5000))
+    assert resources.peaks()["peak_bytes"] == 5000 * unit
 
 
 def meter(folder, name, joules, most=1000.0):

@@ -3,16 +3,19 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from train.machine import Machine
+from train.model import Transformer
 from train.training.resources import peaks
 
 SMOOTHING = 0.9  # of the loss: how much of it is of the steps before
+WINDOW = 20  # steps over which speed is taken
 EVERY = 10  # seconds between plain lines
 BAR = "  weights {percentage:3.0f} % {bar} {n_fmt}/{total_fmt} {desc}"
 
@@ -30,6 +33,7 @@ class Display:
             total=steps, initial=start, disable=off, bar_format=BAR, colour=colour, dynamic_ncols=True, leave=True
         )
         self.held_out = ""
+        self.recent: deque[Mapping[str, Any]] = deque(maxlen=WINDOW)
 
     def show(self, record: Mapping[str, Any]) -> None:
         """Show a step; without a terminal a line every ten seconds, at each measurement and at the end."""
@@ -38,12 +42,14 @@ class Display:
         loss = self.smoothed / (1 - SMOOTHING**done)  # as if there had been as many steps before, all alike
         if "held_out_loss" in record:
             self.held_out = f"held out {record['held_out_loss']:.3f}"
-        use = f"MFU {record['mfu']:.0%}" if "mfu" in record else ""
+        self.recent.append(record)
+        speed, use = (over_steps(each.get(name) for each in self.recent) for name in ("tokens_per_second", "mfu"))
+        rates = (f"{speed:,.0f} tokens/s" if speed else "", f"MFU {use:.0%}" if use else "")
         held = peaks()
         memory = held.get("gpu_peak_bytes", held["peak_bytes"])
         now = time.monotonic()
         left = (now - self.began) / done * (self.steps - record["step"])
-        parts = (f"loss {loss:.3f}", self.held_out, f"{record['tokens_per_second']:,.0f} tokens/s", use)
+        parts = (f"loss {loss:.3f}", self.held_out, *rates)
         text = ", ".join(part for part in (*parts, f"{memory / 1e9:.2f} GB", f"{clock(left)} left") if part)
         self.bar.set_description_str(text, refresh=False)
         self.bar.update()
@@ -61,16 +67,32 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
 
 
-def peak(like: torch.Tensor) -> float:
-    """Operations a second that a product of large matrices of the kind of `like` reaches here, at best.
+def over_steps(rates: Iterable[float | None]) -> float | None:
+    """The rate of several steps of equal size together, from that of each; None where one has none."""
+    known = list(rates)
+    return len(known) / sum(1 / rate for rate in known if rate) if all(known) else None
+
+
+def peak(model: Transformer) -> float:
+    """Operations a second that products of matrices as `model` computes them reach here, at best.
 
     That is what MFU is a share of. (Chowdhery et al. 2022 take the maker's number; a processor has no single one.)
+    The best is taken over squares and the shapes of the model's own, in each type of number that it multiplies.
     """
-    size = 8192 if like.is_cuda else 512
-    matrix = torch.ones(size, size, dtype=like.dtype, device=like.device)
-    best = float("inf")
-    for _ in range(8):  # the first one warms up
+    weight = model.lm_head.weight
+    rows, square = (4096, 8192) if weight.is_cuda else (1024, 512)
+    shapes = {(rows, into, out) for out, into in (p.shape for p in model.parameters() if p.dim() == 2)}
+    kinds = {weight.dtype, torch.bfloat16} if model.low_precision else {weight.dtype}
+    return max(speed(shape, weight.to(kind)) for shape in {*shapes, (square,) * 3} for kind in kinds)
+
+
+def speed(shape: tuple[int, int, int], like: torch.Tensor) -> float:
+    """Operations a second of a product [a, b] x [b, c] of the kind of `like`: the best of a few tries."""
+    a, b, c = shape
+    left, right = (torch.ones(size, dtype=like.dtype, device=like.device) for size in ((a, b), (b, c)))
+    taken: list[float] = []
+    while len(taken) < 2 or (len(taken) < 6 and sum(taken) < 0.2):
         began = time.perf_counter()
-        (matrix @ matrix)[0, 0].item()  # waits for a GPU
-        best = min(best, time.perf_counter() - began)
-    return 2 * size**3 / best
+        (left @ right)[0, 0].item()  # waits for a GPU
+        taken.append(time.perf_counter() - began)
+    return 2 * a * b * c / min(taken)

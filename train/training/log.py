@@ -1,6 +1,7 @@
 """What a run shows and keeps of itself: JSON lines on disk, a display, and wandb, all from the same records."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -35,18 +36,20 @@ class Log:
         self.metered = self.began
         self.resources = path.with_name("resources.jsonl")
         self.display = Display(machine, start, steps)
-        self.at_peak: float | None = None  # tokens a second
+        self.measure: Callable[[], float] | None = None  # tokens a second that the machine can do at best
+        self.at_peak, self.peaked = 0.0, -math.inf
         self.wandb: Any = None
         self._track(lambda: self._start_wandb(machine.wandb, path.parent, settings))
 
-    def compare_with_peak(self, model: Transformer) -> None:
-        """From now on records hold `mfu`: the model's operations as a share of those that this machine can do."""
-        self.at_peak = peak(model.lm_head.weight) / model.flops_per_token()
+    def compare_with_peak(self, model: Transformer, ranks: int) -> None:
+        """From now on records hold `mfu`: the model's operations as a share of those that all ranks can do."""
+        self.measure = lambda: ranks * peak(model) / model.flops_per_token()
+        self.at_peak = self.measure()
 
     def record(self, record: dict[str, Any]) -> None:
         """Keep one step's record and show it."""
-        if self.at_peak is not None:
-            record["mfu"] = round(record["tokens_per_second"] / self.at_peak, 4)
+        if self.measure and (use := self._use(self.measure, record["tokens_per_second"])) <= 1:
+            record["mfu"] = round(use, 4)
         self.file.write(json.dumps(record) + "\n")
         self.file.flush()
         self.step = record["step"]
@@ -56,6 +59,12 @@ class Log:
             self.energy.read()
         self.display.show(record)
         self._track(lambda: self.wandb and self.wandb.log(record, step=record["step"]))
+
+    def _use(self, measure: Callable[[], float], tokens_per_second: float) -> float:
+        """The share of the peak, which is taken again when a step beats it: the machine was busy then."""
+        if tokens_per_second > self.at_peak and time.monotonic() - self.peaked >= METERS_EVERY:
+            self.at_peak, self.peaked = max(self.at_peak, measure()), time.monotonic()
+        return tokens_per_second / self.at_peak
 
     def sync(self) -> None:
         """Make what was recorded so far durable."""

@@ -131,7 +131,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             settings = {**plain(config), "data": belongs_to["data"]}
             log = world.log(out / LOG, machine, start, training.steps, settings)
             ending.callback(log.close)
-            log.compare_with_peak(model)
+            log.compare_with_peak(model, world.size)
             for line in skipped:
                 log.note(f"passed over a checkpoint: {line}")
             if start:

@@ -2,6 +2,7 @@
 
 import copy
 import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def write_operations(out: Path, model: Transformer) -> None:
 
 def peaks() -> dict[str, int]:
     """The most memory that this process has held, in bytes: of the machine, and of the GPU where there is one."""
-    found = {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    unit = 1 if sys.platform == "darwin" else 1024  # of the system call's number, in bytes
+    found = {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
     return found | ({"gpu_peak_bytes": torch.cuda.max_memory_allocated()} if torch.cuda.is_initialized() else {})
 
 
