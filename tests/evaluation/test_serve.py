@@ -4,16 +4,20 @@ import http.client
 import json
 import re
 import runpy
+import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from train.artifact import write_json
+from train.config import UserError
 from train.data import index as indexes
 from train.data import tokenizer as tokenizers
 from train.data.selected import kept_documents
@@ -262,6 +266,132 @@ def test_who_leaves_in_the_middle_stops_the_writing(ask, port, served):
         assert connection.recv(1)
     assert ask(body=ASKED)[0] == 200  # the turn was given back
     assert not served.turn.locked()
+
+
+def request(port: int, body: bytes, *more: str, method: str = "POST", path: str = "/v1/completions") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", f"Host: localhost:{port}", "Content-Type: application/json", *more]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+@pytest.fixture
+def connection(port, monkeypatch):
+    monkeypatch.setattr(serve, "ARRIVAL", 1)  # before the server begins to wait
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        yield connection
+
+
+def reset(connection: socket.socket) -> None:
+    """Leave without a word of goodbye."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize("leave", [socket.socket.close, reset])
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_leaves_frees_the_turn_in_silence(connection, port, served, monkeypatch, capfd, leave, stream):
+    written, real = [], serve.generate
+    monkeypatch.setattr(
+        serve, "generate", lambda *a, **k: (written.append(t) or time.sleep(0.01) or t for t in real(*a, **k))
+    )
+    connection.sendall(request(port, json.dumps({**ASKED, "max_tokens": TOKENS, "stream": stream}).encode()))
+    wait_for(lambda: written)
+    leave(connection)
+    wait_for(lambda: not served.turn.locked())
+    assert len(written) < TOKENS // 4 and capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"POST /v1/comp", b"GET / HTTP/1.1\r\nHost: loc", b"nonsense\r\n\r\n", b"\0" * 70000]
+)
+def test_who_leaves_before_all_is_said_is_passed_over_in_silence(connection, ask, capfd, sent):
+    connection.sendall(sent)
+    reset(connection)
+    assert ask("GET", "/v1/models")[0] == 200
+    time.sleep(0.1)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("head", "answer"), [(True, b"HTTP/1.1 408 "), (False, b"")], ids=["the body drips", "the head drips"]
+)
+def test_a_request_that_drips_is_given_up_in_time(connection, port, served, capfd, head, answer):
+    whole = request(port, json.dumps(ASKED).encode())
+    if head:
+        start, whole = whole.split(b"\r\n\r\n")
+        connection.sendall(start + b"\r\n\r\n")
+    began, connection_open = time.monotonic(), True
+    for byte in whole:  # each well before a silence would be too long
+        if not (connection_open := drip(connection, byte)):
+            break
+    assert time.monotonic() - began < 5 and not served.turn.locked()
+    assert connection.makefile("rb").read().startswith(answer) if head else not connection_open
+    assert capfd.readouterr().err == ""
+
+
+def drip(connection: socket.socket, byte: int) -> bool:
+    """Send one byte and wait a moment; whether the other side is still there."""
+    connection.sendall(bytes([byte]))
+    return not select.select([connection], [], [], 0.05)[0]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "more", "status"),
+    [
+        ("GET", "/v1/models", b"{}", (), 200),
+        ("GET", "/v1/models", b"GET /v2/evil HTTP/1.1\r\n\r\n", (), 200),
+        ("GET", "/v1/models", b"x" * (BODY + 1), (), 200),
+        ("GET", "/v2/nothing", b"x" * BODY, (), 404),
+        ("DELETE", "/", b"GET / HTTP/1.1\r\n\r\n", (), 405),
+        ("GET", "/v1/models", b"2\r\n{}\r\n0\r\n\r\n", ("Transfer-Encoding: chunked",), 200),
+        ("POST", "/v1/completions", b"2\r\n{}\r\n0\r\n\r\n", ("Transfer-Encoding: chunked",), 411),
+        ("POST", "/v1/completions", b"x" * (BODY + 1), (), 413),
+    ],
+)
+def test_a_body_that_nobody_asked_for_is_no_second_request(connection, port, capfd, method, path, body, more, status):
+    connection.sendall(request(port, body, *more, method=method, path=path))
+    said = connection.makefile("rb").read()
+    assert said.startswith(f"HTTP/1.1 {status} ".encode()) and said.count(b"HTTP/1.1") == 1
+    json.loads(said.split(b"\r\n\r\n", 1)[1])
+    assert capfd.readouterr().err == ""
+
+
+def failing(after: int, error: Exception):
+    """An answer that fails after so many parts."""
+
+    def answers(served, asked):
+        for number in range(after):
+            choice = {"index": 0, "text": str(number), "logprobs": None, "finish_reason": None}
+            yield {"id": "x", "choices": [choice]}
+        raise error
+
+    return answers
+
+
+@pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("error", "says"), [(UserError("the index is gone"), "the index is gone"), (KeyError("x"), "KeyError")]
+)
+def test_an_answer_that_fails_is_an_error_of_the_protocol_and_not_half_of_one(
+    ask, served, monkeypatch, capfd, after, stream, error, says
+):
+    monkeypatch.setattr(serve, "answers", failing(after, error))
+    status, found = ask(body={**ASKED, "stream": stream})
+    if stream and after:
+        events = found.split("\n\n")
+        assert (status, events[-2:]) == (200, ["data: [DONE]", ""])
+        found = json.loads(events[-3].removeprefix("data: "))
+    else:
+        assert status == 500
+    assert found["error"]["type"] == "server_error" and says in found["error"]["message"]
+    assert not served.turn.locked() and capfd.readouterr().err == ""
+
+
+def wait_for(happened) -> None:
+    deadline = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

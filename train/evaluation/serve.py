@@ -4,16 +4,20 @@ It is for whoever started it alone: bound to loopback, and deaf to who calls it 
 so that no web page can reach it through a name that leads here. Sizes, time and one text at a time bound its work.
 """
 
+import io
 import json
+import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from train.config import ConfigError, build
+from train.config import ConfigError, UserError, build
 from train.data import index as indexes
 from train.data.tokenizer import Tokenizer
 from train.evaluation.sample import generate, pieces
@@ -25,6 +29,7 @@ STOPS = 4  # texts that end an answer
 SECONDS = 60  # that an answer may take; then it ends with what there is
 WAIT = 30  # seconds until somebody else's answer must be done
 SILENCE = 10  # seconds without a byte until a connection is given up
+ARRIVAL = 15  # seconds in which a request must have come in whole
 LEAST = 20  # characters of a span that is looked up in the training text
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
 
@@ -84,9 +89,37 @@ class Refusal(Exception):
         self.status, self.body = status, {"message": message, "type": kind, "param": param, "code": code}
 
 
-def server(served: Served, port: int) -> ThreadingHTTPServer:
+class Server(ThreadingHTTPServer):
+    """A thread a connection, and silence about those who leave."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class Arriving(io.RawIOBase):
+    """The bytes of a connection as they come; TimeoutError after SILENCE, or `until`, however steadily they drip."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection, self.until = connection, 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.connection.settimeout(min(SILENCE, left))
+        try:
+            return self.connection.recv_into(buffer)
+        finally:
+            self.connection.settimeout(SILENCE)
+
+
+def server(served: Served, port: int) -> Server:
     """A server on loopback, bound and not yet running; port 0 takes a free one."""
-    found = ThreadingHTTPServer(("127.0.0.1", port), type("Bound", (Handler,), {"served": served}))
+    found = Server(("127.0.0.1", port), type("Bound", (Handler,), {"served": served}))
     found.daemon_threads = True
     return found
 
@@ -184,15 +217,35 @@ class Handler(BaseHTTPRequestHandler):
     served: Served
     protocol_version = "HTTP/1.1"
     timeout = SILENCE
+    unread = 0  # bytes of the request's body, as far as they are known
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.arriving = Arriving(self.connection)
+        self.rfile = io.BufferedReader(self.arriving)
+
+    def handle_one_request(self) -> None:
+        self.arriving.until, self.unread = time.monotonic() + ARRIVAL, 0
+        super().handle_one_request()
 
     def do_GET(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        known = length.isascii() and length.isdigit() and "Transfer-Encoding" not in self.headers
+        self.unread = min(int(length[:9]), BODY + 1) if known else BODY + 1
+        try:
+            self._answer()
+            if self.unread:  # closing before it is read could take the answer back
+                self.rfile.read(self.unread)
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True  # whoever asked has gone
+
+    def _answer(self) -> None:
         try:
             self._guard()
             self._route(self.path.split("?")[0])
         except Refusal as refusal:
             self._json({"error": refusal.body}, refusal.status)
-        except (ConnectionError, TimeoutError):
-            self.close_connection = True  # whoever asked has gone
 
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
 
@@ -227,25 +280,63 @@ class Handler(BaseHTTPRequestHandler):
         if not self.served.turn.acquire(timeout=WAIT):
             raise Refusal(503, "another text is being written; ask again later")
         try:
-            if not asked.stream:
-                self._json(joined(list(answers(self.served, asked))), 200)
-                return
-            self._head("text/event-stream", 200)
-            for part in answers(self.served, asked):
-                self.wfile.write(f"data: {json.dumps(part)}\n\n".encode())
-            self.wfile.write(b"data: [DONE]\n\n")
+            parts = self._written(answers(self.served, asked))
+            self._stream(parts) if asked.stream else self._json(joined(list(parts)), 200)
         finally:
             self.served.turn.release()
 
+    def _written(self, parts: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The parts, as long as somebody waits for them. Raises Refusal when they cannot be had."""
+        while True:
+            self._require_listener()
+            try:
+                part = next(parts, None)
+            except UserError as error:
+                raise Refusal(500, str(error)) from None
+            except Exception as error:  # our own mistake, which is no reason to say half of something
+                raise Refusal(500, f"the answer could not be written ({type(error).__name__}: {error})") from None
+            if part is None:
+                return
+            yield part
+
+    def _stream(self, parts: Iterator[dict[str, Any]]) -> None:
+        first = next(parts)  # what fails at once is answered as such
+        self._head("text/event-stream", 200)
+        try:
+            for part in chain([first], parts):
+                self._event(part)
+        except Refusal as refusal:
+            self._event({"error": refusal.body})
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _event(self, value: Any) -> None:
+        self.wfile.write(f"data: {json.dumps(value)}\n\n".encode())
+
+    def _require_listener(self) -> None:
+        """ConnectionError when whoever asked has gone: nobody else has to wait for an answer to nobody."""
+        self.connection.setblocking(False)
+        try:
+            if not self.connection.recv(1, socket.MSG_PEEK):
+                raise ConnectionAbortedError
+        except BlockingIOError:
+            pass  # nothing more was said
+        finally:
+            self.connection.settimeout(SILENCE)
+
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()):
+        if not (length.isascii() and length.isdigit()) or "Transfer-Encoding" in self.headers:
             raise Refusal(411, "expected a Content-Length")
         if len(length) > 9 or int(length) > BODY:
             raise Refusal(413, f"the body: expected at most {BODY} bytes, got {length[:20]}")
         if self.headers.get_content_type() != "application/json":
             raise Refusal(415, f"expected application/json, got {self.headers.get_content_type()}")
-        return self.rfile.read(int(length))
+        try:
+            body = self.rfile.read(int(length))
+        except TimeoutError:
+            raise Refusal(408, f"the body: expected all of it within {ARRIVAL} seconds") from None
+        self.unread = 0
+        return body
 
     def _json(self, value: Any, status: int) -> None:
         self._send(json.dumps(value).encode() + b"\n", "application/json", status)
@@ -259,7 +350,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         headers = {"Content-Type": kind, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
         headers |= {"Cache-Control": "no-store"} | ({} if length is None else {"Content-Length": str(length)})
-        if length is None or status >= 400:
+        if length is None or status >= 400 or self.unread:
             headers["Connection"] = "close"  # no length was said, or not all of the request was read
         if status == 405:
             headers["Allow"] = "POST" if self.path.startswith("/v1/completions") else "GET"
