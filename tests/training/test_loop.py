@@ -2,7 +2,6 @@
 
 import json
 import os
-import runpy
 import signal
 import time
 from dataclasses import replace
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import MACHINE, ROOT, SMALL
+from compose import compose
+from conftest import MACHINE, SMALL
 
 from train import pipeline
 from train.artifact import write_json
@@ -22,7 +22,6 @@ from train.training.optimizer import Optimizer
 from train.world import World
 
 STEPS = 24
-COMPOSE = runpy.run_path(str(ROOT / "scripts" / "run.py"))["compose"]
 
 
 def test_products_are_the_weights_and_every_checkpoint(uninterrupted):
@@ -139,7 +138,7 @@ def zero(which: str):
 )
 def test_a_checkpoint_holds_what_it_must_and_nothing_in_it_can_be_left_out(prepared, forget, same):
     (tokens,) = (path for path in (prepared / "runs").glob("tokens-*") if path.suffix == "")
-    mapping = COMPOSE([*SMALL, "model.layers=1", "model.width=32", "training.batch=4", "training.optimizer.clip=0.1"])
+    mapping = compose([*SMALL, "model.layers=1", "model.width=32", "training.batch=4", "training.optimizer.clip=0.1"])
     config = build(FitConfig, {name: mapping[name] for name in ("model", "training")})
 
     def begin(found: Checkpoint | None) -> tuple[Transformer, Optimizer]:
@@ -175,12 +174,12 @@ def test_a_checkpoint_holds_what_it_must_and_nothing_in_it_can_be_left_out(prepa
 )
 def test_a_setting_that_cannot_be_is_one_line(override, line):
     with pytest.raises(ConfigError) as caught:
-        build(pipeline.Run, COMPOSE([*SMALL, override]))
+        build(pipeline.Run, compose([*SMALL, override]))
     assert caught.value.problems == [line]
 
 
 def test_tokens_of_another_tokenizer_are_refused(tmp_path):
-    mapping = COMPOSE(SMALL)
+    mapping = compose(SMALL)
     config = build(FitConfig, {name: mapping[name] for name in ("model", "training")})
     inputs = {name: tmp_path / name for name in ("tokens", "tokenizer")}
     write_json(inputs["tokens"] / "manifest.json", {"inputs": {"tokenizer": {"products": "0" * 64}}})

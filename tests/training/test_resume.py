@@ -3,21 +3,21 @@
 import dataclasses
 import json
 import os
-import runpy
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import MACHINE, ROOT, SMALL
+from compose import compose
+from conftest import MACHINE, SMALL
 
 from train.artifact import inventory
 from train.config import UserError, build
-from train.training import checkpoint, log, loop
+from train.training import checkpoint, loop, resources
+from train.training.log import Log
 from train.training.loop import FitConfig, fit
 from train.world import World
 
-COMPOSE = runpy.run_path(str(ROOT / "scripts" / "run.py"))["compose"]
 STEPS, EVERY = 6, 2
 TINY = [
     *SMALL, "model.layers=1", "model.width=16", "training.batch=2", f"training.steps={STEPS}",
@@ -32,9 +32,9 @@ def inputs(prepared) -> dict[str, Path]:
 
 
 def train(inputs, out: Path, *overrides: str, machine=MACHINE) -> None:
-    mapping = COMPOSE([*TINY, *overrides])
+    mapping = compose([*TINY, *overrides])
     config = build(FitConfig, {name: mapping[name] for name in ("model", "training")})
-    fit(config, inputs, out, World(0, 1, machine))
+    fit(config, inputs, out, World(0, 1, machine, log=Log, meter=resources.write_operations))
 
 
 def steps_logged(out: Path) -> list[int]:
@@ -131,9 +131,9 @@ def test_whatever_ends_the_training_the_records_are_closed(inputs, tmp_path, mon
     out, tracker = tmp_path / "weights.part", Tracker()
     monkeypatch.setitem(sys.modules, "wandb", tracker)
     machine = dataclasses.replace(MACHINE, wandb="offline")
-    logs: list[log.Log] = []
-    init = log.Log.__init__
-    monkeypatch.setattr(log.Log, "__init__", lambda self, *args: (logs.append(self), init(self, *args))[1])
+    logs: list[Log] = []
+    init = Log.__init__
+    monkeypatch.setattr(Log, "__init__", lambda self, *args: (logs.append(self), init(self, *args))[1])
     raised = {
         "lost rank": RuntimeError("gloo"),
         "full disk": OSError(28, "full"),
