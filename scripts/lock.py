@@ -30,7 +30,7 @@ HEAD = f"""\
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--upgrade", nargs="*", default=[], metavar="NAME", help="packages to take the newest of")
+    parser.add_argument("--upgrade", nargs="*", default=[], metavar="NAME", help="packages to choose anew")
     asked = parser.parse_args(arguments)
     before = pins(LOCK.read_text(encoding="utf-8"))
     moved = {normal(name) for name in asked.upgrade}
@@ -48,8 +48,9 @@ def main(arguments: list[str]) -> None:
 def resolve(constraints: str) -> str:
     """What uv makes of pyproject.toml within the constraints, a pin a line."""
     oldest = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
-    line = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-header"]
-    line += ["--no-config", "--python-version", oldest.removeprefix(">="), "--constraints", "-"]
+    line = ["uv", "pip", "compile", "--quiet", "--no-config", "--no-annotate", "--no-header", "--generate-hashes"]
+    line += ["--universal", "--fork-strategy", "fewest", "--python-version", oldest.removeprefix(">=")]
+    line += ["--constraints", "-"]
     line += [f"--extra={name}" for name in EXTRAS]
     done = subprocess.run([*line, "pyproject.toml"], input=constraints, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from compose import CONFIGS, built, combinations, compose  # type: ignore[import-not-found]
 
-from train.artifact import read_json, replace_directory
+from train.artifact import read_json
 from train.config import ConfigError, UserError
 from train.terminal import guarded, harmless
 
@@ -79,8 +79,12 @@ def main(arguments: list[str]) -> None:
     if not asked.dry_run:
         refuse_replacing(mappings)
     from train import pipeline
+    from train.release.delivery import refuse_early
 
     configs = [built(pipeline.Run, mapping) for mapping in mappings]
+    for config, mapping in zip(configs, mappings, strict=True):
+        if config.until == "release" and not asked.dry_run:
+            refuse_early(config.machine.releases / folder_name(mapping), pipeline.resolved(config))
     evaluations: list[Path] = []
     for choice, config in zip(choices, configs, strict=True):
         if asked.multirun:
@@ -169,14 +173,14 @@ def job(_: Any) -> None:
 
 def deliver(made: dict[str, Path], releases: Path) -> None:
     """Verify the packed release, place a copy of it under `releases`, and say what it is."""
+    from train.release.delivery import place, placed_already
     from train.release.openness import summary
     from train.release.verify import verify
 
     packed = made["release"] / "release"
     resolved, identity = read_json(packed / "code" / "config.json"), read_json(packed / "MANIFEST.json")["identity"]
     placed = releases / folder_name(resolved)
-    known = (placed / "MANIFEST.json").is_file()  # perhaps with statements, which came later
-    known = known and read_json(placed / "MANIFEST.json").get("identity") == identity
+    known = placed_already(placed, packed)  # perhaps with statements, which came later
     depth: Literal["quick", "full"] = "quick" if known else "full"
     say(f"verify     ...   {placed if known else packed}")
     failures = [result for result in verify(placed if known else packed, depth) if not result.ok]
@@ -185,7 +189,7 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
     every = "every check" if resolved["release"]["level"] == "full" else "every check of what is there"
     say(f"verify     holds ({'quick: verified in full when it was placed' if known else every})")
     if not known:
-        replace_directory(packed, placed)
+        place(packed, placed)
     print(f"\nrelease    {placed}\nidentity   {identity}")
     show_scores(made["evaluation"])
     print("\n".join(["", *summary(placed), ""]))

@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -105,15 +104,6 @@ def test_read_json_names_the_file(tmp_path):
     (tmp_path / "x.json").write_text('{"a": ')
     with pytest.raises(UserError, match=r"x\.json: cannot be read as JSON"):
         artifact.read_json(tmp_path / "x.json")
-
-
-def test_replace_directory_puts_a_whole_copy(tmp_path):
-    source = sealed(tmp_path / "s", a=b"1")
-    (tmp_path / "d" / "old").mkdir(parents=True)
-    artifact.replace_directory(source, tmp_path / "d")
-    assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["a", "manifest.json"]
-    assert json.loads((tmp_path / "d" / "manifest.json").read_text())["stage"] == "thing"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["d", "s"]
 
 
 def test_set_aside_keeps_the_damaged_artifact(tmp_path):

@@ -198,21 +198,3 @@ def set_aside(artifact: Path, why: str) -> Path:
         shutil.rmtree(aside)
     artifact.rename(aside)
     return aside
-
-
-def replace_directory(source: Path, destination: Path) -> None:
-    """Put a copy of `source` at `destination`, whole or not at all; what stood there is gone."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    # Of names that stay, so that the next one clears what a killed process left.
-    aside, old = (destination.with_name(f".{destination.name}.{which}.tmp") for which in ("new", "old"))
-    for left in (aside, old):
-        shutil.rmtree(left, ignore_errors=True)
-    try:
-        shutil.copytree(source, aside)
-        if destination.exists():
-            destination.rename(old)
-        aside.rename(destination)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-    sync_directory(destination.parent)

@@ -40,7 +40,7 @@ from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.keys import ROOT, closure, key, meaning
 from train.machine import Machine
 from train.model import ModelConfig
-from train.release.bundle import CollectConfig, ReleaseConfig, belongs, checkout, collect, source_tree
+from train.release.bundle import CollectConfig, ReleaseConfig, belongs, checkout, collect, require_lock, source_tree
 from train.spdx import NOASSERTION, UNFILLED, not_allowed
 from train.terms import CLOSED, standing
 from train.training.log import Log
@@ -142,6 +142,8 @@ def run(
     if ranks.rank == 0 and reaches(config, "weights"):  # before hours of other work
         require_device(config.machine)
         require_shares(config.training, ranks)
+    if ranks.rank == 0 and config.until == "release":
+        require_lock({"this environment": environment()["packages"]})
     if ranks.rank == 0:
         config.machine.runs.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}

@@ -48,7 +48,7 @@ def release(home) -> Path:
 @pytest.fixture
 def copy(release, tmp_path) -> Path:
     """A copy of the release, to be changed."""
-    return Path(shutil.copytree(release, tmp_path / "copy"))
+    return Path(shutil.copytree(release, tmp_path / "copy", copy_function=shutil.copyfile))  # without its modes
 
 
 @pytest.fixture

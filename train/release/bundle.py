@@ -15,8 +15,8 @@ from typing import Any, Literal
 import torch
 
 from train.artifact import (
+    WITNESS,
     as_json,
-    copy_file,
     digest,
     file_digest,
     file_digests,
@@ -25,7 +25,7 @@ from train.artifact import (
     write_bytes,
     write_json,
 )
-from train.config import build
+from train.config import UserError, build
 from train.data import tokenizer
 from train.data.batches import batch_at
 from train.data.tokens import read_tokens
@@ -33,8 +33,10 @@ from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import data_card, licences, materials, metadata, model_card, mof, openness, partial, repository
 from train.release.commitment import chain
+from train.release.lock import unlike
 from train.release.openness import regular_files
 from train.release.report import report
+from train.release.sharing import share
 from train.release.statistics import statistics
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
 from train.training.loop import TrainingConfig, gradients
@@ -126,10 +128,11 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
     these in `MANIFEST.json`. `identity` there is the digest over all products.
     """
     release, level = out / "release", config.release.level
+    require_lock({name: read_json(inputs[name] / WITNESS / "run.json")["packages"] for name in ARTIFACTS})
     shutil.rmtree(release, ignore_errors=True)
     for path, origin in origins(inputs):
         if partial.kept(path, level):
-            copy_file(origin, release / path)
+            share(origin, release / path)
     if partial.kept("logs/", level):
         write_json(release / "logs" / "packages.json", materials.installed())
         write_json(release / "logs" / "release" / "commit.json", checkout())
@@ -146,6 +149,15 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
     if level == "full":
         write_bytes(release / "report.html", report(release, manifest_of(release)["identity"]))
     write_json(release / "MANIFEST.json", manifest_of(release))
+
+
+def require_lock(installed: Mapping[str, Mapping[str, str]]) -> None:
+    """UserError when a stage ran with other packages than this checkout's lock pins: stage -> name -> version."""
+    lock, project = ((ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "pyproject.toml"))
+    remedy = "install what is locked (make setup) and remove the stage's folder to make it anew, or lock what ran"
+    lines = [f"{name}: {line}; {remedy}" for name, found in installed.items() for line in unlike(lock, project, found)]
+    if lines:
+        raise UserError("\n".join(lines))
 
 
 def origins(inputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:

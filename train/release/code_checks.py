@@ -41,12 +41,16 @@ def components(release: Release) -> list[str]:
 
 
 def environment(release: Release) -> list[str]:
-    """The libraries are pinned, and what the training ran on is recorded."""
-    pinned = {pin.name for pin in lock.pins(release.text("code/requirements.lock"))}
+    """The libraries are pinned, each stage ran with what is pinned, and what the training ran on is recorded."""
+    locked, project = release.text("code/requirements.lock"), release.text("code/pyproject.toml")
+    pinned = {pin.name for pin in lock.pins(locked)}
     problems = [f"code/requirements.lock: {name} is not pinned" for name in PINNED if name not in pinned]
     recorded = {**release.json("logs/weights/stack.json"), **release.json("logs/weights/run.json")}
     needed = ("torch", "threads", "capability", "device", "python", "platform", "packages")
     problems += [f"logs/weights: {key} is not recorded" for key in needed if not recorded.get(key)]
+    for name in bundle.ARTIFACTS:
+        installed = release.json(f"logs/{name}/run.json")["packages"]
+        problems += [f"logs/{name}: {line}" for line in lock.unlike(locked, project, installed)]
     return problems + [f"logs/weights: no version of {name}" for name in PINNED if name not in recorded["packages"]]
 
 

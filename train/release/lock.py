@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,19 +45,28 @@ def pins(text: str) -> list[Pin]:
     return [Pin(normal(match[1]), match[2], line) for match, line in found if match]
 
 
-def unlike(text: str, packages: Mapping[str, str]) -> list[str]:
-    """Which of the `packages` that were installed are of another version than the lock pins, a line each.
+def unlike(lock: str, project: str, packages: Mapping[str, str]) -> list[str]:
+    """Which of the installed `packages` that a `project` (its pyproject.toml) asks for the lock pins otherwise.
 
-    A pin without a local version stands for each build of it: 2.13.0 for 2.13.0+cpu. What is not pinned is no matter.
+    What those need in turn, and what tests and tools need, is no matter. A pin without a local version stands for each
+    build of it: 2.13.0 for 2.13.0+cpu. UserError when `project` is none.
     """
-    pinned: dict[str, list[str]] = {}
-    for pin in pins(text):
-        pinned.setdefault(pin.name, []).append(pin.version)
+    pinned, here = {pin.name: pin.version for pin in pins(lock)}, {normal(name): packages[name] for name in packages}
     return [
-        f"{name} {version} was installed, requirements.lock pins {' or '.join(pinned[normal(name)])}"
-        for name, version in sorted(packages.items())
-        if not {version, version.partition("+")[0]} & {*pinned.get(normal(name), [version])}
+        f"{name} {here[name]} was installed, requirements.lock pins {pinned[name]}"
+        for name in sorted(asked_for(project) & pinned.keys() & here.keys())
+        if pinned[name] not in (here[name], here[name].partition("+")[0])
     ]
+
+
+def asked_for(project: str) -> set[str]:
+    """The packages that the code of a pyproject.toml imports: its dependencies, and those of its extra `language`."""
+    try:
+        told = tomllib.loads(project)["project"]
+        lines = [*told["dependencies"], *told.get("optional-dependencies", {}).get("language", [])]
+        return {normal(re.split(r"[^\w.-]", line.strip(), maxsplit=1)[0]) for line in lines}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"pyproject.toml: tells no dependencies ({type(error).__name__}: {error})") from None
 
 
 def install(lock: Path, folder: Path, trusted: Collection[str] | None = None) -> Path:

@@ -1,0 +1,43 @@
+"""Folders that share large files: the weights of a run, of its packed and its placed release are stored once."""
+
+import os
+import shutil
+from pathlib import Path
+
+from train.artifact import copy_file, sync_directory
+from train.config import UserError
+
+LARGE = (".safetensors", ".parquet", ".npy")  # kinds of data that can be large, and that no editor opens
+
+
+def share(origin: Path, target: Path) -> None:
+    """Put the file `origin` at `target` too: large data by a hard link where the disk allows, all else as a copy.
+
+    A linked file is one under two names, so it may only be read from then on.
+    """
+    if origin.suffix in LARGE:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(origin, target)
+            target.chmod(0o444)
+            return
+        except OSError:  # another disk, or one without links
+            target.unlink(missing_ok=True)
+    copy_file(origin, target)
+
+
+def place_directory(source: Path, destination: Path) -> None:
+    """Put what `source` holds at `destination` too, whole or not at all; UserError where anything stands there."""
+    aside = destination.with_name(f".{destination.name}.new.tmp")  # the next one clears what a killed process left
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        for path in sorted(source.rglob("*")):
+            if path.is_file():
+                share(path, aside / path.relative_to(source))
+        try:
+            aside.rename(destination)  # takes the place of an empty folder at most
+        except OSError as error:
+            raise UserError(f"{destination}: cannot be placed ({error.strerror}); see what stands there") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    sync_directory(destination.parent)
