@@ -20,7 +20,7 @@ help: ; @sed -n '/^PYTHON/q; s/^# //p' Makefile
 setup: .venv/complete
 .venv/complete: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 2) and "error: Python 3.11.2 or newer is needed; say which: make PYTHON=...")'
-	$(PYTHON) -m train.release.lock requirements.lock .venv
+	$(PYTHON) -B -m train.release.lock requirements.lock .venv
 	@touch $@
 
 release: setup ; @$(RUN) scripts/run.py recipe=$(RECIPE) $(ARGS)

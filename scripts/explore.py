@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing is written
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sample import Parser  # type: ignore[import-not-found]

@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing is written
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.config import UserError

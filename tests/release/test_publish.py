@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 import threading
@@ -30,7 +30,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from train.release.publish import upload
-print(upload(Path(sys.argv[2]), sys.argv[3].split(), "owner/name", "Release x"))
+print(upload(Path(sys.argv[2]), sys.argv[3].split(), "owner/name", "Release x", "--delete" in sys.argv))
 """
 
 
@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked.append((self.path, self.headers["Authorization"]))
         if self.server.refuses:
-            self.answer({"error": "no"}, 403)
+            self.answer({"error": "no"}, self.server.refuses)
         elif self.path.endswith("/preupload/main"):
             files = json.loads(body)["files"]
             modes = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
@@ -86,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.commits, server.refuses, server.files = [], [], False, {}
+    server.asked, server.commits, server.refuses, server.files = [], [], 0, {}
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -109,7 +109,7 @@ def added(commit: list[dict]) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_a_release_that_holds_goes_up_whole(hub, release, tmp_path):
-    said = run(hub, tmp_path, ROOT / "scripts/publish.py", release, "owner/name", status=0)
+    said = run(hub, tmp_path, ROOT / "scripts/publish.py", release, "owner/name", "--delete", status=0)
     assert "/owner/name/commit/1\nidentity " in said
     (commit,) = hub.commits
     assert added(commit) == {path: (release / path).read_bytes() for path in regular_files(release)}
@@ -125,11 +125,46 @@ def test_one_that_does_not_hold_is_not_sent(hub, copy, tmp_path):
     assert hub.asked == []
 
 
-def test_a_hub_that_refuses_is_one_line_and_gets_nothing(hub, tmp_path):
-    hub.refuses = True
+@pytest.mark.parametrize(
+    ("status", "hint"), [(401, True), (403, True), (400, False), (404, False), (409, False), (413, False)]
+)
+def test_a_hub_that_refuses_is_one_line_and_gets_nothing(status, hint, hub, tmp_path):
+    hub.refuses, hub.files = status, {"a.txt": b"x"}
     (tmp_path / "a.txt").write_text("a")
     said = run(hub, tmp_path, "-c", UPLOAD, ROOT, tmp_path, "a.txt", status=1)
     assert "UserError: owner/name: not published: " in said and hub.commits == []
+    assert ("is HF_TOKEN set" in said) == hint
+
+
+def test_a_hub_that_is_not_there_is_no_question_of_a_token(hub, tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    hub.shutdown()
+    hub.server_close()
+    said = run(hub, tmp_path, "-c", UPLOAD, ROOT, tmp_path, "a.txt", status=1)
+    assert "UserError: owner/name: not published: " in said and "HF_TOKEN" not in said
+
+
+@pytest.mark.parametrize(
+    ("standing", "shown"),
+    [
+        ([".gitattributes"], None),
+        ([".gitattributes", "a.txt"], None),
+        (["older.txt"], "older.txt;"),
+        (["b/c", "a.txt", "a b", ".gitattributes"], "a b, b/c;"),
+        ([f"{number:02}" for number in range(23)], "18, 19 and 3 more;"),
+        (["logs/statements/somebody.json"], "logs/statements/somebody.json;"),
+    ],
+)
+def test_what_else_stands_there_is_shown_and_deleted_by_a_word_alone(standing, shown, hub, tmp_path):
+    hub.files = dict.fromkeys(standing, b"x")
+    (tmp_path / "a.txt").write_text("a")
+    said = run(hub, tmp_path, "-c", UPLOAD, ROOT, tmp_path, "a.txt", status=1 if shown else 0)
+    if shown:
+        assert shown in said and "say --delete" in said and hub.commits == []
+        run(hub, tmp_path, "-c", UPLOAD, ROOT, tmp_path, "a.txt", "--delete", status=0)
+    (commit,) = hub.commits
+    deleted = [line["value"]["path"] for line in commit if line["key"] == "deletedFile"]
+    assert deleted == sorted(set(standing) - {".gitattributes", "a.txt"})
 
 
 def integrity(folder: Path) -> tuple[bool, str]:
@@ -145,12 +180,13 @@ def test_what_the_hub_and_its_client_add_is_named_and_once_deleted_the_release_h
     hub.files[".gitattributes"] = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
     run(hub, tmp_path, "-c", DOWNLOAD, tmp_path / "got", status=0)
     holds, detail = integrity(tmp_path / "got")
-    assert not holds and detail.startswith(
-        "the hub and its client add .cache and .gitattributes: delete that and verify again; "
-    )
-    shutil.rmtree(tmp_path / "got/.cache")
-    (tmp_path / "got/.gitattributes").unlink()
-    assert integrity(tmp_path / "got") == (True, "")
+    assert holds and re.fullmatch(r"beside \d+ files of the hub and its client, which nothing reads", detail)
+    for name in ("more.txt", ".cache/more", ".gitattributes.txt", ".cache/huggingface.txt"):
+        (tmp_path / "got" / name).write_text("x")
+        assert integrity(tmp_path / "got") == (False, f"{name}: not in MANIFEST.json")
+        (tmp_path / "got" / name).unlink()
+    (tmp_path / "got/.cache/huggingface/link").symlink_to("/etc")
+    assert integrity(tmp_path / "got") == (False, ".cache/huggingface/link: neither a file nor a folder")
     cached = run(hub, tmp_path, "-c", DOWNLOAD, status=0).splitlines()[0]
     with pytest.raises(UserError, match=r"its files are links, .* download with --local-dir"):
         verify(Path(cached), "quick")

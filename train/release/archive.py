@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from train.artifact import whole
 from train.config import UserError
 from train.data.archives import Bounded, name_problem
-from train.release.openness import regular_files
+from train.release.openness import release_files
 
 SUFFIX = ".tar.zst"
 LEVEL = 3
@@ -26,7 +26,7 @@ def pack(release: Path, out: Path, by_role: bool) -> list[Path]:
     import zstandard
 
     parts: dict[str, list[str]] = {}
-    for path in regular_files(release):
+    for path in release_files(release):
         folder = path.split("/")[0]
         parts.setdefault(("." + (folder if folder in ROLES else "weights")) if by_role else "", []).append(path)
     made = []

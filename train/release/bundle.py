@@ -34,7 +34,7 @@ from train.model import ModelConfig, Transformer, hugging_face_config, load_weig
 from train.release import data_card, licences, materials, metadata, model_card, mof, openness, partial, repository
 from train.release.commitment import chain
 from train.release.lock import unlike
-from train.release.openness import regular_files
+from train.release.openness import regular_files, release_files
 from train.release.report import report
 from train.release.sharing import share
 from train.release.statistics import statistics
@@ -213,7 +213,7 @@ def belongs(path: str) -> bool:
 def manifest_of(release: Path) -> dict[str, Any]:
     """`MANIFEST.json`: digest and size of every file, products and witnesses apart, and the identity."""
     entries: dict[str, dict[str, Any]] = {"products": {}, "witnesses": {}}
-    paths = [path for path in regular_files(release) if path != "MANIFEST.json"]
+    paths = [path for path in release_files(release) if path != "MANIFEST.json"]
     for path, sha256 in zip(paths, file_digests(release / path for path in paths), strict=True):
         kind = "witnesses" if path.startswith(openness.WITNESSES) else "products"
         entries[kind][path] = {"sha256": sha256, "bytes": (release / path).stat().st_size}

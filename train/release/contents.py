@@ -18,7 +18,7 @@ class Release:
 
     def __init__(self, path: Path, scratch: Path) -> None:
         self.path, self.scratch = path, scratch
-        self.paths = [name for name in openness.regular_files(path) if name != "MANIFEST.json"]
+        self.paths = [name for name in openness.release_files(path) if name != "MANIFEST.json"]
         self.level = partial.level(path)
         self.notes: list[str] = []  # what a check that holds has to say of how much it could look at
 

@@ -3,6 +3,7 @@
 The speed is that of the disk or of SHA-256 on all processors, whichever is slower.
 """
 
+import hashlib
 import os
 import re
 import stat
@@ -20,22 +21,42 @@ LONGEST = 240  # characters of a path: with a folder around it, some systems all
 LARGEST = 2**28  # bytes of a MANIFEST.json, a hundred times what a release of many thousand files has
 PLAIN = re.compile(r"\.*[A-Za-z0-9_-](?:\.*[A-Za-z0-9_-])*")  # no dot at the end
 DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")  # which Windows opens instead of a file
+POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins by which Git LFS stands for another
+# Names that others leave in a release, and what to do. They fail like all that is added: anything could lie there.
+TRACES = {
+    r"\.git": ".git is git's own: delete it and verify again",
+    r"__pycache__|.*\.pyc": "byte code of programs that were run in it: delete every __pycache__ and verify again",
+    r"\.venv|.*_cache": "set-up or tests were run in it: delete .venv and caches, and work in a copy of code/",
+    r"\.ipynb_checkpoints": "a notebook was run in it: delete .ipynb_checkpoints and verify again",
+    r"(?i)\.DS_Store|\._.*|__MACOSX|\.(Spotlight-V100|Trashes|fseventsd|TemporaryItems|AppleDouble)|\.localized":
+        "macOS leaves .DS_Store, __MACOSX and names that begin with ._: delete these and verify again",
+    r"(?i)thumbs\.db|desktop\.ini|ehthumbs\.db|\$RECYCLE\.BIN|System Volume Information":
+        "Windows leaves Thumbs.db, desktop.ini and the like: delete these and verify again",
+    r"\.directory|\.Trash-.*|\.nfs.*|lost\+found|\.fuse_hidden.*":
+        "a file system or desktop leaves .directory, .nfs..., .Trash-...: delete these and verify again",
+    r".*~|.*\.sw[op]|\.#.*|#.*#|.*\.(orig|rej|bak)":
+        "an editor or a patch left copies: delete these and verify again",
+    r".*\.(incomplete|part|crdownload|download)": "a download is not complete: delete it and fetch it again",
+}  # fmt: skip
 HOLLOW = 64  # times larger than what it takes on the disk, and a file is mostly holes
 
 
 def integrity(root: Path) -> list[str]:
     """Every file is as MANIFEST.json says, none is missing or added, and the identity is the products' digest."""
     if problems := unsafe(root):
-        return [*remedy(root), *problems]
+        return [*remedies(root), *problems]
     products, witnesses, identity = manifest(root)
     listed, paths = {**products, **witnesses}, _paths(root)
-    problems = remedy(root) if set(paths) - listed.keys() else []
+    changes = changed(root, {name: listed[name] for name in paths if name in listed})
+    problems = remedies(root, listed, changes) if changes or set(paths) - listed.keys() else []
+    if ends := sum(_other_ends(root / name, listed[name]["sha256"]) for name in changes):
+        problems.append(f"{ends} files have other ends of lines: copy it anew, by git with core.autocrlf=false")
     problems += [f"{name}: listed, and {why}" for name in listed if (why := wrong_name(name))]
     problems += [f"{name}: missing" for name in sorted(listed.keys() - set(paths))]
     problems += [f"{name}: not in MANIFEST.json" for name in paths if name not in listed]
     problems += [f"{name}: a witness among the products" for name in products if name.startswith(openness.WITNESSES)]
     problems += [f"{n}: a product among the witnesses" for n in witnesses if not n.startswith(openness.WITNESSES)]
-    problems += [f"{name}: changed" for name in changed(root, {name: listed[name] for name in paths if name in listed})]
+    problems += [f"{name}: changed" for name in changes]
     if identity != digest({name: entry["sha256"] for name, entry in products.items()}):
         problems.append("identity: not the digest over the products")
     return problems
@@ -52,13 +73,38 @@ def completeness(root: Path) -> list[str]:
     return [f"{name}: missing" for name in sorted(needed) if not openness.files(name, paths)]
 
 
-def remedy(root: Path) -> list[str]:
-    """What the hub's client makes of a release that is downloaded, and how it is undone.
+def remedies(root: Path, listed: Collection[str] = (), changes: Collection[str] = ()) -> list[str]:
+    """What made a good release fail, as far as its traces tell, and how that is undone: a line for each cause.
 
-    It is not overlooked: what lies in these places could be anything, and `.gitattributes` can name programs.
+    `changes` are the listed files that are not as they should be. Nothing is overlooked: it fails all the same.
     """
-    added = [name for name in (".cache", ".gitattributes") if (root / name).exists()]
-    return [f"the hub and its client add {' and '.join(added)}: delete that and verify again"] if added else []
+    start = len(str(root)) + 1
+    found = (f"{folder}/{name}"[start:] for folder, folders, names in os.walk(root) for name in (*folders, *names))
+    added = [path for path in found if path not in listed and not openness.of_the_hub(path)]
+    parts = {part for path in added for part in path.split("/")}
+    lines = [line for trace, line in TRACES.items() if any(re.fullmatch(trace, part) for part in parts)]
+    if pointers := sum(_begins(root / name, POINTER) for name in changes):
+        lines.append(
+            f"{pointers} files are pointers of Git LFS, not the files: run git lfs pull, or use the hub's client"
+        )
+    return lines
+
+
+def _begins(path: Path, data: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(data)) == data
+
+
+def _other_ends(path: Path, sha256: str) -> bool:
+    """Whether a text has the digest but for the ends of its lines."""
+    small = path.stat().st_size < 2**24
+    return small and hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == sha256
+
+
+def hub_notes(root: Path) -> list[str]:
+    """What is told of the files that the hub and its client added, which are no part of the release."""
+    added = [path for path in openness.regular_files(root) if openness.of_the_hub(path)]
+    return [f"beside {len(added)} files of the hub and its client, which nothing reads"] if added else []
 
 
 def unsafe(root: Path) -> list[str]:
@@ -68,14 +114,18 @@ def unsafe(root: Path) -> list[str]:
     """
     found, seen, start = [], dict[str, str](), len(str(root)) + 1
     for folder, folders, names in os.walk(root, onerror=_refuse):
-        if not folders and not names:
+        if not folders and not names and not openness.of_the_hub(f"{folder}/"[start:]):
             found.append(f"{folder[start:]}: an empty folder")
         for name in (*folders, *names):
             path, about = f"{folder}/{name}"[start:], os.lstat(f"{folder}/{name}")
             same = seen.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
-            if why := _wrong_kind(about) or wrong_name(path) or ("" if same == path else f"the same name as {same}"):
+            if why := _wrong_kind(about) or _misnamed(path) or ("" if same == path else f"the same name as {same}"):
                 found.append(f"{path}: {why}")
     return found
+
+
+def _misnamed(path: str) -> str:
+    return "" if openness.of_the_hub(path) else wrong_name(path)
 
 
 def wrong_name(path: str) -> str:
@@ -127,4 +177,4 @@ def _refuse(error: OSError) -> None:
 
 
 def _paths(root: Path) -> list[str]:
-    return [name for name in openness.regular_files(root) if name != "MANIFEST.json"]
+    return [name for name in openness.release_files(root) if name != "MANIFEST.json"]

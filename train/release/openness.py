@@ -99,7 +99,7 @@ LEVELS = {"portable": "portable", "pinned": "pinned", "fast": "tolerance"}  # co
 
 def table(release: Path) -> list[dict[str, Any]]:
     """Each row with its status, given the files that are there; README.md shows these rows and so counts as there."""
-    paths, level = [*regular_files(release), "README.md"], partial.level(release)
+    paths, level = [*release_files(release), "README.md"], partial.level(release)
     config = read_json(release / "code" / "config.json")["release"]
     said = {entry["item"]: entry for entry in config["statements"]}
     rows = []
@@ -147,7 +147,7 @@ def openness_json(release: Path) -> dict[str, Any]:
     from train.release import licences, mof
 
     rows = table(release)
-    paths = [path for path in regular_files(release) if path not in ("openness.json", "MANIFEST.json")]
+    paths = [path for path in release_files(release) if path not in ("openness.json", "MANIFEST.json")]
     for row, asked in zip(rows, ROWS, strict=True):
         row["evidence"] = [_evidence(release, name, files(name, paths)) for name in asked.evidence.split()]
     level = partial.level(release)
@@ -195,6 +195,16 @@ def regular_files(root: Path) -> list[str]:
     start = len(str(root)) + 1
     found = (f"{folder}/{name}" for folder, _, names in os.walk(root) for name in names)
     return sorted(path[start:] for path in found if stat.S_ISREG(os.lstat(path).st_mode))
+
+
+def release_files(root: Path) -> list[str]:
+    """The files of a release: all but what a hub and its client add, which nothing reads."""
+    return [path for path in regular_files(root) if not of_the_hub(path)]
+
+
+def of_the_hub(path: str) -> bool:
+    """Whether a path in a downloaded release is that of a file by which the hub or its client keeps its books."""
+    return path == ".gitattributes" or path.startswith(".cache/huggingface/")
 
 
 def summary(release: Path) -> list[str]:

@@ -12,12 +12,13 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from train.config import UserError, did_you_mean
 from train.release import partial
-from train.release.integrity import completeness, integrity, manifest, unsafe
+from train.release.integrity import completeness, hub_notes, integrity, manifest, unsafe
 from train.release.result import NotChecked, Result, Status
 
 Level = Literal["quick", "full", "deep"]
@@ -53,7 +54,10 @@ def results(path: Path, level: Level, only: Collection[str], announce: Callable[
         raise UserError(f"'{name}' is no check of this level{did_you_mean(name, known)}; they are {', '.join(known)}")
     quick, deeper = ([check for check in kind if not only or check.__name__ in only] for kind in (quick, deeper))
     announce([check.__name__ for check in quick + deeper])
-    yield from (_run(check, path.resolve(), path) for check in quick)
+    for check in quick:
+        result = _run(check, path.resolve(), path)
+        beside = hub_notes(path) if check is integrity and result.ok else []
+        yield replace(result, detail="".join(beside)) if beside else result
     if deeper and unsafe(path):  # reading on could lead anywhere, or never end
         yield from (Result(check.__name__, "not checked", "not run: see integrity") for check in deeper)
     elif deeper:
