@@ -40,7 +40,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         found.append(
             f"licence               {each['where']}: {each['licence'] or 'not known'}, {each['standing']}{held}"
         )
-    return [*found, report["verdict"]]
+    return [*found, *(f"note                  {each}" for each in report["notes"]), report["verdict"]]
 
 
 if __name__ == "__main__":

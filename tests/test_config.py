@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from train.config import ConfigError, build, plain
+from train.config import ConfigError, build, check_date, plain
 
 
 @dataclass(frozen=True)
@@ -269,3 +269,17 @@ def test_what_is_shown_is_read_as_the_value_that_was_meant(value, composing):
     [shown] = shlex.split(composing.typed("release.title", value))
     [parsed] = composing.check([shown])
     assert parsed.value() == value
+
+
+def test_a_day_is_spelled_in_full():
+    check_date("2024-02-29")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "2026", "2026-11", "2026-13-01", "2026-02-30", "20261123", "2026-W48-1", "23.11.2026", "11/23/2026",
+     "2026-1-2", "2026-11-23T00:00", " 2026-11-23", "today", "TODO: the day"],
+)  # fmt: skip
+def test_what_is_no_day_is_refused(text):
+    with pytest.raises(ValueError, match="date: expected a day such as"):
+        check_date(text)

@@ -117,7 +117,7 @@ FILTERS = """
     data/contamination data/language data/near_duplicates data/ngrams data/quality data/redaction data/repetition
     data/rules data/selected data/tables spdx
 """
-RAW = "data/archives data/hub data/pinned data/raw data/sources data/stories spdx"
+RAW = "data/archives data/hub data/pinned data/language_tag data/raw data/sources data/stories spdx"
 TOKENS = f"{FILTERS} data/tokenizer data/tokens"
 CLOSURES = {
     "raw": RAW,

@@ -5,6 +5,7 @@ import difflib
 import re
 import types
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -60,6 +61,16 @@ def check_name(name: str) -> None:
     """ValueError unless `name` can be that of a folder, a file and a repository: no path, nothing hidden."""
     if not re.fullmatch(r"[^\W_]([\w.-]{0,98}[^\W_])?", name):
         raise ValueError(f"name: expected letters and digits, also with _ - . between them, got {name!r}")
+
+
+def check_date(text: str) -> None:
+    """ValueError unless `text` is a day as ISO 8601 spells it in full: 2026-11-23."""
+    try:
+        if date.fromisoformat(text).isoformat() == text:
+            return
+    except ValueError:
+        pass
+    raise ValueError(f"date: expected a day such as '2026-11-23', got {text!r}")
 
 
 def _value(kind: Any, found: Any, path: str, problems: list[str]) -> Any:

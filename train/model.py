@@ -317,6 +317,7 @@ def hugging_face_config(config: ModelConfig, vocabulary: int, end_of_text: int) 
         "use_cache": True,
         "bos_token_id": end_of_text,
         "eos_token_id": end_of_text,
+        "pad_token_id": end_of_text,
         "torch_dtype": "float32",
     }
 

@@ -20,6 +20,7 @@ from train.data.tokenizer import (
     TokenizerConfig,
     alphabet,
     has_endless_space,
+    hugging_face_config,
     learn,
     load,
 )
@@ -197,13 +198,15 @@ def test_text_is_cut_into_pieces():
     assert pieces == [*words, " ", " stop", "_", "it", " \n\n", "x", ";", "  "]
 
 
-def test_transformers_loads_it(learnt):
+def test_transformers_loads_it(learnt, tmp_path):
     transformers = pytest.importorskip("transformers")
-    theirs = transformers.AutoTokenizer.from_pretrained(str(learnt / "tokenizer"))
+    (tmp_path / "tokenizer.json").write_bytes((learnt / "tokenizer" / "tokenizer.json").read_bytes())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(hugging_face_config(32)))
+    theirs = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
     ours = load(learnt / "tokenizer")
     for text in (STORIES[1], "Größe: 12 µm\n\n  - a, b .", ""):
-        assert theirs(text)["input_ids"] == ours.encode([text])[0]
-        assert theirs.decode(theirs(text)["input_ids"]) == text
+        assert theirs(text)["input_ids"] == [0, *ours.encode([text])[0]]
+        assert theirs.decode(theirs(text)["input_ids"], skip_special_tokens=True) == text
     assert (theirs.eos_token, theirs.eos_token_id, len(theirs)) == (END_OF_TEXT, 0, 600)
 
 

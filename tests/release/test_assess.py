@@ -82,6 +82,24 @@ def test_code_and_data_are_shown_by_their_files(folder):
     assert statuses(assess(folder, None))["8"] == "missing", "an empty file shows nothing"
 
 
+@pytest.mark.parametrize("before", ["", "\n", "\n\n", "\r\n", "  \n", "\ufeff", "\ufeff\n\n", "\t\n \n"])
+def test_front_matter_is_read_as_the_hub_reads_it(folder, before):
+    text = before + "---\nlicense: apache-2.0\n---\n# A model\n"
+    (folder / "README.md").write_text(text, encoding="utf-8", newline="")
+    report = assess(folder, None)
+    assert [each["licence"] for each in report["licences"]] == ["Apache-2.0"] and report["notes"] == []
+
+
+@pytest.mark.parametrize(
+    "head", ["license: [", "a: b: c", "- mit", "\tlicense: mit", "license: !!python/name:os.system x"]
+)
+def test_front_matter_that_is_no_yaml_is_told(folder, head):
+    (folder / "README.md").write_text(f"---\n{head}\n---\n# A model\n")
+    (note,) = assess(folder, None)["notes"]
+    assert note.startswith("README.md: front matter: ")
+    assert any(line.startswith("note ") for line in command(folder, status=1).splitlines())
+
+
 def test_a_mof_yml_claims_what_it_lists(folder, tmp_path):
     (tmp_path / "mof.yml").write_text(MOF)
     said = command(folder, "--mof", tmp_path / "mof.yml", "--json", status=1)

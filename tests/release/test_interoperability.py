@@ -70,13 +70,50 @@ def test_transformers_writes_the_same_tokens_and_the_pipeline_the_same_text(subj
     tokenizer, model = AutoTokenizer.from_pretrained(subject), AutoModelForCausalLM.from_pretrained(subject)
     pipe = pipeline("text-generation", model=str(subject), device="cpu")
     for prompt, ours in written.items():
-        start = tokenizer(MARK + prompt, return_tensors="pt")
+        start = tokenizer(prompt, return_tensors="pt")
         assert start["input_ids"][0].tolist() == [0, *load(subject).encode([prompt])[0]]
         found = model.generate(**start, max_new_tokens=len(ours), do_sample=False)[0, start["input_ids"].shape[1] :]
         assert len(ours) > 8 and found.tolist() == ours
         assert tokenizer.decode(found) == load(subject).decode(ours)
-        said = pipe(MARK + prompt, max_new_tokens=len(ours), do_sample=False, return_full_text=False)
+        said = pipe(prompt, max_new_tokens=len(ours), do_sample=False, return_full_text=False)
         assert said[0]["generated_text"] == load(subject).decode(ours)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(subject):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(subject)
+
+
+@pytest.mark.parametrize(
+    "text", ["The", "", " ", "a\n\nb", MARK, f"a{MARK}b", f"{MARK}The", "日本\u0301 🙂", "<s> </s> <pad>"]
+)
+def test_transformers_reads_a_text_as_training_did(subject, tokenizer, text):
+    ours = load(subject).encode([text])[0]
+    assert tokenizer(text)["input_ids"] == [0, *ours]
+    assert tokenizer(text, add_special_tokens=False)["input_ids"] == ours
+    assert tokenizer.decode([0, *ours]) == MARK + text
+
+
+def test_transformers_pads_and_cuts_a_batch_for_the_model(subject, tokenizer):
+    context = read_json(subject / "config.json")["max_position_embeddings"]
+    found = tokenizer(["a", "a b c"], padding=True)
+    assert [row[-1] for row in found["attention_mask"]] == [1, 1] and found["attention_mask"][0][0] == 0
+    assert set(found) == {"input_ids", "attention_mask"} and found["input_ids"][0][0] == tokenizer.pad_token_id == 0
+    cut = tokenizer(["The " * 999], truncation=True)["input_ids"][0]
+    assert len(cut) == context == tokenizer.model_max_length and cut[0] == 0
+    settings = [read_json(subject / f"{name}.json") for name in ("config", "generation_config")]
+    assert all(found[f"{use}_token_id"] == 0 for found in settings for use in ("bos", "eos", "pad"))
+
+
+def test_the_snippet_of_the_card_writes_text(subject, tmp_path):
+    code = re.search(r"```python\n(.*?)```", (subject / "README.md").read_text(), re.DOTALL)
+    name = re.search(r'from_pretrained\("(.*?)"\)', code[1])
+    (tmp_path / name[1]).symlink_to(subject)
+    line = [sys.executable, "-c", f"import torch\ntorch.manual_seed(0)\n{code[1]}"]
+    said = subprocess.run(line, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert said.startswith("The") and len(set(said)) > 8 and MARK not in said
 
 
 def test_datasets_opens_documents_and_ledger(subject, tmp_path):
@@ -113,8 +150,8 @@ def lm_eval_scores(subject: Path, home: Path, rows: list[dict[str, str]], task: 
     lm_eval = pytest.importorskip("lm_eval")
     (home / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     local = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(home / "rows.jsonl")}}}
-    arguments = {"pretrained": str(subject), "dtype": "float64", "max_length": read_json(subject / "config.json")[
-        "max_position_embeddings"]}  # fmt: skip
+    arguments = {"pretrained": str(subject), "dtype": "float64", "add_bos_token": False, "max_length": read_json(
+        subject / "config.json")["max_position_embeddings"]}  # fmt: skip
     found = lm_eval.simple_evaluate(
         model="hf", model_args=arguments, tasks=[{"task": "ours", "test_split": "test", **local, **task}],
         device="cpu", batch_size=32, bootstrap_iters=0, log_samples=False,

@@ -9,6 +9,7 @@ from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_sdist_filename
 from packaging.version import Version
 
+from train.data import language_tag
 from train.data.archives import name_problem
 from train.spdx import NOASSERTION, check_spelling
 
@@ -36,6 +37,8 @@ class Source:
             check_licence("licence", self.licence)
         elif not self.licence_by_row:
             raise ValueError(f"licence: {NOASSERTION} is for sources whose rows tell theirs, in `columns.licence`")
+        if self.language != language_tag.UNFILLED:
+            language_tag.check_tag(self.language)
         if not self.licence_files:
             raise ValueError(f"licence_files: {self.purl} needs at least one, as evidence of its licence")
         if not self.include:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.artifact import write_bytes, write_json
+from train.artifact import write_bytes
 from train.config import UserError
 from train.data.selected import kept_documents
 from train.world import World
@@ -41,18 +41,20 @@ class TokenizerConfig:
 
 
 def learn(config: TokenizerConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
-    """Write `tokenizer.json` and `tokenizer_config.json`, as `transformers.AutoTokenizer` reads them.
+    """Write `tokenizer.json`: pieces, merges, and the mark before every text, as `transformers` reads them.
 
     The bytes depend on the multiset of texts alone: the library counts pieces first, gives the first ids to the sorted
     alphabet (all bytes, always), and breaks ties between equally frequent pairs by their ids. Neither the order of
     texts nor the number of threads enters. Raises UserError when the text is too small for the vocabulary.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE())
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PIECES), "isolated"), to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
+    before = {"single": f"{END_OF_TEXT} $A", "pair": f"{END_OF_TEXT} $A {END_OF_TEXT} $B"}
+    tokenizer.post_processor = processors.TemplateProcessing(**before, special_tokens=[(END_OF_TEXT, 0)])
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocabulary,
         min_frequency=2,
@@ -68,8 +70,23 @@ def learn(config: TokenizerConfig, inputs: Mapping[str, Path], out: Path, world:
             "lower tokenizer.vocabulary or give more text"
         )
     write_bytes(out / "tokenizer.json", tokenizer.to_str(pretty=True).encode() + b"\n")
-    described = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}
-    write_json(out / "tokenizer_config.json", {**described, "clean_up_tokenization_spaces": False})
+
+
+def hugging_face_config(context: int) -> dict[str, Any]:
+    """`tokenizer_config.json`, as `transformers.AutoTokenizer` reads it.
+
+    The mark begins and ends every text, and pads a batch on the left, where a text that is written on to has room. A
+    mark spelt out in a text is plain text, as it is to `Tokenizer.encode`.
+    """
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **{f"{use}_token": END_OF_TEXT for use in ("bos", "eos", "pad")},
+        "padding_side": "left",
+        "model_max_length": context,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "split_special_tokens": True,
+        "clean_up_tokenization_spaces": False,
+    }
 
 
 @dataclass(frozen=True)

@@ -133,13 +133,16 @@ def read_yaml(text: str, what: str) -> dict[str, Any]:
     return found or {}
 
 
-def front_matter(card: str) -> dict[str, Any]:
-    """What stands between the lines `---` at the head of a card; nothing when that is not YAML."""
-    found = re.match(r"---[ \t\r]*\n(.*?)\n---[ \t\r]*(\n|$)", card, re.DOTALL)
+def front_matter(card: str) -> tuple[dict[str, Any], list[str]]:
+    """What stands between the lines `---` at the head of a card, and why that cannot be read, if it cannot.
+
+    As the hub reads it: a byte order mark and blank lines may stand before it.
+    """
+    found = re.match(r"\ufeff?\s*---[ \t\r]*\n(.*?)\n---[ \t\r]*(\n|$)", card, re.DOTALL)
     try:
-        return read_yaml(found[1], "front matter") if found else {}
-    except UserError:
-        return {}
+        return (read_yaml(found[1], "front matter") if found else {}), []
+    except UserError as error:
+        return {}, [str(error)]
 
 
 def components(mof: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -253,10 +256,17 @@ def assess(root: Path, mof: Path | None) -> dict[str, Any]:
     listed = components(read_yaml(Folder(mof.parent).text(mof.name), mof.name)) if mof else {}
     cards = folder.matching(CARD)
     card = re.sub(r"not here:\n\n(\* .*\n)+", "", folder.text(cards[0])) if cards else ""  # which are no claims
-    found = licences_of(folder, front_matter(card), listed)
+    head, problems = front_matter(card)
+    found = licences_of(folder, head, listed)
     rows = items(folder, card, found, listed)
     line, lacking = verdict(rows)
-    return {"verdict": line, "lacking": lacking, "items": rows, "licences": found}
+    return {
+        "verdict": line,
+        "lacking": lacking,
+        "items": rows,
+        "licences": found,
+        "notes": [f"{cards[0]}: {each}" for each in problems],
+    }
 
 
 def verdict(rows: list[dict[str, Any]]) -> tuple[str, list[str]]:

@@ -25,7 +25,7 @@ from train.artifact import (
     write_bytes,
     write_json,
 )
-from train.config import UserError, build
+from train.config import UserError, build, check_date
 from train.data import tokenizer
 from train.data.batches import batch_at
 from train.data.tokens import read_tokens
@@ -85,6 +85,9 @@ class Statement:
     name: str
     date: str
 
+    def __post_init__(self) -> None:
+        check_date(self.date)
+
 
 @dataclass(frozen=True)
 class ReleaseConfig:
@@ -108,6 +111,7 @@ class ReleaseConfig:
             raise ValueError(f"version: expected a word without slashes, such as '1.0.0', got {self.version!r}")
         if not self.authors:
             raise ValueError("authors: expected at least one")
+        check_date(self.date)
         for kind, given in (("declared", self.not_used), ("statement", [s.item for s in self.statements])):
             known = [row.id for row in openness.ROWS if row.kind == kind]
             for item in sorted(set(given) - set(known)):
@@ -235,6 +239,11 @@ def generation_config(release: Path) -> dict[str, Any]:
     return {"bos_token_id": mark, "eos_token_id": mark, "pad_token_id": mark}
 
 
+def tokenizer_config(release: Path) -> dict[str, Any]:
+    """`tokenizer_config.json`: how texts are marked, padded and cut for the model."""
+    return tokenizer.hugging_face_config(model_config(release).context)
+
+
 def model_config(release: Path) -> ModelConfig:
     return build(ModelConfig, read_json(release / "code" / "config.json")["model"])
 
@@ -307,6 +316,7 @@ def _json(make: Callable[[Path], Any]) -> Callable[[Path], bytes]:
 WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "config.json": _json(config_json),
     "generation_config.json": _json(generation_config),
+    "tokenizer_config.json": _json(tokenizer_config),
     "data/statistics.json": _json(statistics),
     "evaluation/logits.json": _json(logits),
     "provenance/facts.json": _json(facts),

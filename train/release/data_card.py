@@ -14,6 +14,7 @@ from typing import Any
 from train.artifact import digest
 from train.config import UserError
 from train.data import rules
+from train.data.language_tag import language
 from train.release import licences
 from train.release.records import command, front_matter, record, rows, shown
 from train.release.statistics import EXAMPLES, QUANTILES, UNITS
@@ -169,7 +170,7 @@ def _front(release: Path, counts: Mapping[str, Any], statistics: Mapping[str, An
     return {
         "pretty_name": f"{name}, the training text of {about['title']} {about['version']}",
         "license": sorted({hub_name(i) for i in identifiers(licences.of_documents(release))}),
-        "language": sorted(statistics["languages"]),
+        "language": sorted({language(tag) for tag in statistics["languages"]}),
         "task_categories": ["text-generation"],
         "configs": [
             {"config_name": name, "data_files": [{"split": split, "path": path}], "default": name == "documents"}

@@ -67,7 +67,7 @@ def products(release: Release) -> dict[str, set[str]]:
                        *(f"licences/{sha256}.txt" for each in others for sha256 in each["licences"].values())},
         "selected": {"counts.json", *(f"documents/{part}.parquet" for part in parts),
                      *(f"ledger/{part}.parquet" for part in parts), *(f"counts/{part}.json" for part in parts)},
-        "tokenizer": {"tokenizer.json", "tokenizer_config.json"},
+        "tokenizer": {"tokenizer.json"},
         "tokens": {"counts.json", *(f"{split}{ending}" for split in SPLITS for ending in (".npy", "_ranges.parquet"))},
         "weights": {WEIGHTS, *checkpoints},
         "evaluation": {f"{name}.json" for name in

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from train.data.language_tag import language
 from train.release import licences, mof, openness, partial
 from train.release.records import command, front_matter, record, rows, shown, yaml
 
@@ -21,7 +22,7 @@ def model_card(release: Path) -> bytes:
     facts = record(release, "provenance/facts.json")
     tokens = record(release, "data/tokens.json", "/train/tokens")
     held_out = shown(record(release, "data/tokens.json", "/held_out/bytes"))
-    languages = sorted(record(release, "data/statistics.json", "/languages"))
+    languages = sorted({language(tag) for tag in record(release, "data/statistics.json", "/languages")})
     numerics = training["numerics"]
     contract = {
         "portable": "portable: the same weights, bit for bit, on any machine. Computed in float64, kept in float32 "
@@ -134,8 +135,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("{name}")
 model = AutoModelForCausalLM.from_pretrained("{name}")
-prompt = tokenizer("<|endoftext|>The ", return_tensors="pt")  # the mark stands before every text
-print(tokenizer.decode(model.generate(**prompt, max_new_tokens=50)[0]))
+prompt = tokenizer("The", return_tensors="pt")  # puts the mark <|endoftext|> before it, as before every text it read
+print(tokenizer.decode(model.generate(**prompt, max_new_tokens=50, do_sample=True)[0], skip_special_tokens=True))
 ```
 
 The tests in `code/` run releases of this code in transformers, lm-eval, peft, datasets and mlcroissant, and the file

@@ -56,7 +56,7 @@ def tokenizer(release: Release) -> list[str]:
     made = release.scratch / "tokenizer"
     learn(build(TokenizerConfig, release.config["tokenizer"]), release.views, made, release.world)
     words = load_tokenizer(release.path)
-    problems = release.made_again("tokenizer", made)
+    problems = release.made_again("tokenizer", made) + release.written("tokenizer_config.json")
     for row in islice(release.rows("documents"), ROUND_TRIPS):
         if words.decode(words.encode([row["text"]])[0]) != row["text"]:
             problems.append(f"document {row['id'][:12]}: is not given back")
