@@ -231,7 +231,7 @@ def show_spread(evaluations: list[Path]) -> None:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)
+    print(harmless(line), flush=True)
 
 
 if __name__ == "__main__":

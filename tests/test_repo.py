@@ -12,10 +12,11 @@ MODULES = sorted(ROOT.glob("train/**/*.py"))
 TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".github"}
 
 # What each layer may import; imports point down only.
-GROUND = {"artifact", "config", "keys", "machine", "world"}
+GROUND = {"artifact", "config", "keys", "letters", "machine", "world"}
 LAYERS = {
-    "config": set(), "machine": set(), "world": {"machine"}, "artifact": {"config"}, "keys": {"artifact"},
-    "terminal": {"config"}, "workers": {"config", "machine", "world"},
+    "config": set(), "letters": set(), "machine": set(), "world": {"machine"},
+    "artifact": {"config"}, "keys": {"artifact"},
+    "terminal": {"config", "letters"}, "workers": {"config", "machine", "world"},
     "model": GROUND, "data": GROUND | {"data"},
     "training": GROUND | {"data", "model", "training"},
     "evaluation": GROUND | {"data", "model", "training", "evaluation"},

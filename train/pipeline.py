@@ -27,11 +27,12 @@ from train.artifact import (
     write_json,
 )
 from train.config import UserError, check_name, plain
-from train.data.benchmarks import BenchmarksConfig, gather
+from train.data import summaries
+from train.data.benchmarks import BenchmarksConfig, check_sets, gather
 from train.data.documents import DocumentsConfig, extract
 from train.data.pinned import VanishedError
 from train.data.places import obtain
-from train.data.raw import RawConfig, fetch, repository_files
+from train.data.raw import RawConfig, check_files, fetch, repository_files
 from train.data.selected import SelectedConfig, select
 from train.data.sources import availability
 from train.data.tokenizer import TokenizerConfig, learn
@@ -101,15 +102,32 @@ class Stage:
     config: Callable[[Run], Any]  # the stage's own part of the configuration: all of it that enters the key
     needs: tuple[Artifact, ...]
     reads: Callable[[Run], tuple[str, ...]] = lambda run: ()  # files of this repository, beside its code
+    summary: Callable[[Path, Mapping[str, Path], Any, World], str] = lambda *_: ""  # what came in and what stayed
+    recheck: Callable[[Any, World], None] = lambda *_: None  # of what is kept, against what is no artifact
 
 
 STAGES = (
-    Stage("raw", fetch, lambda run: run.data.raw, (), lambda run: repository_files(run.data.raw)),
-    Stage("documents", extract, lambda run: run.data.documents, ("raw",)),
-    Stage("benchmarks", gather, lambda run: run.benchmarks, (), lambda run: repository_files(run.benchmarks.raw)),
-    Stage("selected", select, lambda run: run.data.selected, ("documents", "benchmarks")),
+    Stage(
+        "raw",
+        fetch,
+        lambda run: run.data.raw,
+        (),
+        lambda run: repository_files(run.data.raw),
+        summaries.raw,
+        check_files,
+    ),
+    Stage("documents", extract, lambda run: run.data.documents, ("raw",), summary=summaries.documents),
+    Stage(
+        "benchmarks",
+        gather,
+        lambda run: run.benchmarks,
+        (),
+        lambda run: repository_files(run.benchmarks.raw),
+        recheck=check_sets,
+    ),
+    Stage("selected", select, lambda run: run.data.selected, ("documents", "benchmarks"), summary=summaries.selected),
     Stage("tokenizer", learn, lambda run: run.tokenizer, ("selected",)),
-    Stage("tokens", encode, lambda run: None, ("selected", "tokenizer")),
+    Stage("tokens", encode, lambda run: None, ("selected", "tokenizer"), summary=summaries.tokens),
     Stage("weights", fit, lambda run: FitConfig(run.model, run.training), ("tokens", "tokenizer")),
     Stage(
         "evaluation",
@@ -252,8 +270,10 @@ def _artifact(
     """Where the artifact is that `planned` tells of: kept if it is there and sound, else made."""
     final, bound = world.machine.runs / f"{stage.name}-{planned['key'][:8]}", bound_to(planned, made)
     with _turn(final, say):
-        if final.exists() and _kept(final, bound, say):
-            return final
+        if final.exists():
+            stage.recheck(config, world)
+            if _kept(final, bound, say):
+                return final
         say(f"{stage.name:<10} ...   {final}")
         part, began = _begun(final.with_name(f"{final.name}.part"), bound, say), time.time()
         inputs: dict[str, Path] = {name: made[name] for name in stage.needs}
@@ -265,6 +285,8 @@ def _artifact(
         write_json(part / WITNESS / "run.json", {**environment(), "began": began, "seconds": seconds})
         seal(part, final, bound)
         say(f"{stage.name:<10} made  {final} in {seconds:.1f} s")
+        if summary := stage.summary(final, inputs, config, world):
+            say(f"{'':<16} {summary}")
         return final
 
 

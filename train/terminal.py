@@ -7,7 +7,6 @@ import argparse
 import errno
 import io
 import json
-import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -15,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from train.config import UserError
-
-# Control characters but tab and line feed, lone surrogates, and the marks that turn the direction of what follows.
-OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+from train.letters import OBEYED
 
 
 def guarded(command: Callable[[list[str]], None], arguments: list[str]) -> None:

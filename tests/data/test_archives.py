@@ -154,6 +154,15 @@ def test_other_formats_are_refused(tmp_path):
         ("a.rst", ["?.rst"], [], True),
         ("axrst", ["a.rst"], [], False),
         ("docs/A.rst", ["docs/a.rst"], [], False),
+        ("docs/a.RST", ["docs/a.rst"], [], True),
+        ("a.jsonl.GZ", ["**/*.gz"], [], True),
+        ("a.JSONL.GZ", ["**/*.jsonl.gz"], [], True),
+        ("a.txt", ["*.TXT"], [], True),
+        ("DOCS/a.txt", ["docs/*.txt"], [], False),
+        ("README", ["readme"], [], False),
+        ("a.MD", ["**"], ["**/*.md"], False),
+        (".A", [".a"], [], False),
+        (".a.TXT", [".a.txt"], [], True),
     ],
 )
 def test_globs(path, include, exclude, expected):

@@ -13,7 +13,7 @@ from conftest import MACHINE, Command
 
 from train.artifact import inventory, write_json
 from train.config import ConfigError, UserError, build
-from train.data import documents
+from train.data import documents, summaries
 from train.data.documents import DocumentsConfig, extract
 from train.data.tables import DOCUMENT, read_rows
 from train.world import World
@@ -194,6 +194,36 @@ def test_what_gave_no_document_is_named_with_the_reason(tmp_path):
     assert [tuple(json.loads(line).values()) for line in left] == [
         ("a.txt", "undecodable"), ("b.txt", "binary"), ("x", "empty"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (
+            {"a.txt": "Größe".encode("utf-16")},
+            r"undecodable 1 \(a\.txt: UTF-16\); convert it to UTF-8, .*iconv -f UTF-16",
+        ),
+        ({"a.txt": "x".encode("utf-32")}, "undecodable 1 .*iconv -f UTF-32"),
+        (
+            {"a.txt": b"caf\xe9", "b.md": b"\xe9"},
+            r"none of 2 texts is a document: undecodable 2 \(a\.txt: not UTF-8 from",
+        ),
+        ({"a.txt": "Hello".encode("utf-16-le")}, r"binary 1 \(a\.txt: UTF-16\); convert"),
+        ({"a.txt": b" ", "b.txt": b"a\0b"}, r"binary 1 \(b\.txt\), empty 1 \(a\.txt\)$"),
+    ],
+)
+def test_a_source_without_a_document_is_told_with_the_reasons(files, says, tmp_path):
+    with pytest.raises(UserError, match=says) as caught:
+        run(tmp_path, files)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_came_in_and_what_is_left_out_is_told_in_a_line(tmp_path):
+    run(tmp_path, {"a.txt": "Größe".encode("utf-16"), "b.txt": b"b", "c.txt": b"", "d.txt": b" ", "e.txt": b"e"})
+    assert summaries.documents(tmp_path / "out", {"raw": tmp_path / "raw"}, CONFIG, world()) == (
+        "2 of 5 texts in 5 files; left out: undecodable 1 (a.txt: UTF-16), empty 2 (c.txt); "
+        "convert it to UTF-8, for example by iconv -f UTF-16 -t UTF-8"
+    )
 
 
 def test_a_limit_is_of_rows_over_all_files(tmp_path):

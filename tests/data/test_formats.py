@@ -66,9 +66,129 @@ def test_every_format_is_read_as_it_is_and_packed(name, data, text, packed):
 @pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
 def test_fields_of_rows_are_found_by_their_columns(name):
     data = parquet(ROWS) if name == "a.parquet" else b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
-    assert read(name, data, COLUMNS) == [("7", "One.\n", "", "MIT", "Ann"), ("8", "", "empty", "", None)]
+    assert read(name, data, COLUMNS) == [("7", "One.\n", "", "MIT", "Ann", ""), ("8", "", "empty", "", None, "")]
     unnamed = COLUMNS | {"path": None, "licence": None, "attribution": None}
     assert [found.path for found in read(name, data, unnamed)] == [f"{name}#1", f"{name}#2"]
+
+
+def test_byte_order_marks_within_json_lines_are_passed_over():
+    lines = (
+        b'\xef\xbb\xbf{"text": "a"}\n\xef\xbb\xbf{"text": "b"}\n\xef\xbb\xbf\xef\xbb\xbf{"text": "c"}\n\xef\xbb\xbf\n'
+    )
+    assert kept("a.jsonl", lines) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["a.TXT", "A.Txt", "a.txt.GZ", "a.TXT.gz", "a.Zst.TXT"])
+def test_a_suffix_counts_small_or_large(name):
+    data = gzip.compress(b"One", mtime=0) if name.lower().endswith("gz") else b"One"
+    assert kept(name, data) == ["One"]
+
+
+def rows_of(kind: str, rows: list[dict]) -> bytes:
+    return parquet(rows) if kind == "a.parquet" else b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+BOTH = [
+    {"text": {"en": "inner", "fr": None}, "text.en": "exact", "a.b": {"c": "one"}, "a": {"b.c": "two", "d": {"e": "x"}}}
+]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [("text.en", "exact"), ("a.b.c", "one"), ("a.d.e", "x")],
+)
+def test_a_field_of_exactly_that_name_goes_before_a_field_in_a_field(name, column, text):
+    columns = {"text": column, "path": None, "licence": None, "attribution": None}
+    assert kept(name, rows_of(name, BOTH), columns) == [text]
+
+
+ONE = {"body": "x", "author": "Ann", "doc": {"by": "Ann"}}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+@pytest.mark.parametrize(
+    ("columns", "missing"),
+    [
+        ({"attribution": "authors"}, "authors"),
+        ({"path": "id"}, "id"),
+        ({"licence": "license"}, "license"),
+        ({"text": "bodi"}, "bodi"),
+        ({"attribution": "doc.author"}, "doc.author"),
+        ({"path": "doc.by.name"}, "doc.by.name"),
+        ({"text": "doc.text"}, "doc.text"),
+        ({"licence": "meta.licence"}, "meta.licence"),
+    ],
+)
+@pytest.mark.parametrize("most", [None, 1])
+def test_a_column_that_no_row_has_is_one_line(name, columns, missing, most):
+    named = {"text": "body", "path": None, "licence": None, "attribution": None} | columns
+    with pytest.raises(
+        UserError, match=rf"^{name}.* no (row has a )?(field|column) .*{missing}.*'body'.*see `columns`"
+    ) as caught:
+        list(formats.texts(io.BytesIO(rows_of(name, [ONE, ONE])), name, FORMATS, named, most))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_column_that_some_row_has_is_no_fault():
+    named = {"text": "body", "path": None, "licence": None, "attribution": "by.name"}
+    rows = rows_of("a.jsonl", [{"body": "x"}, {"body": "y", "by": {"name": None}}, {"body": "z", "by": None}])
+    assert kept("a.jsonl", rows, named) == ["x", "y", "z"]
+    assert kept("a.jsonl", b"\n", named) == []
+
+
+LONG_WINDOW = b"\x28\xb5\x2f\xfd\x00" + bytes([(28 - 10) << 3]) + b"\x11\x00\x00x\n"  # a frame of one block, unpacked
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("a.jsonl.zst", LONG_WINDOW, "a window of more than 128 MiB; unpack it, or pack it anew without --long"),
+        ("a.txt.gz", zstd(b"x"), "is called .gz and holds Zstandard"),
+        ("a.txt.zst", gzip.compress(b"x"), "is called .zst and holds gzip"),
+        ("a.txt.gz", b"PK\x03\x04 and more", "is called .gz and holds a zip archive"),
+        ("a.txt.gz", b"BZh9 and more", "is called .gz and holds bzip2"),
+        ("a.jsonl.gz", b"<!DOCTYPE html><p>Not found", "is called .gz and holds HTML"),
+        ("a.parquet", b"PK\x03\x04 and more", "cannot be read as Parquet (it holds a zip archive)"),
+        ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "(it holds a Git LFS pointer"),
+        ("a.jsonl", '{"text": "x"}\n'.encode("utf-16"), "holds UTF-16, not JSON lines in UTF-8; convert it"),
+        ("a.jsonl", '{"text": "x"}\n'.encode("utf-16-be"), "holds UTF-16, not JSON lines in UTF-8; convert it"),
+        ("a.jsonl", '{"text": "x"}\n'.encode("utf-32"), "iconv -f UTF-32 -t UTF-8"),
+        ("a.jsonl", b"\x1f\x8b and more\n", "holds gzip, not JSON lines"),
+        ("a.jsonl", b"%PDF-1.7\n", "holds PDF, not JSON lines"),
+    ],
+)
+def test_what_cannot_be_read_is_told_by_its_first_bytes(name, data, says):
+    with pytest.raises(UserError, match=re.escape(says)) as caught:
+        read(name, data)
+    assert "damaged" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "detail"),
+    [
+        ("Größe".encode("utf-16"), "undecodable", "UTF-16"),
+        ("Hello world".encode("utf-16-le"), "binary", "UTF-16"),
+        ("Hello world".encode("utf-16-be"), "binary", "UTF-16"),
+        ("Hello".encode("utf-32"), "undecodable", "UTF-32"),
+        ("Größe".encode("latin-1"), "undecodable", "not UTF-8 from byte 3 on"),
+        (b"%PDF-1.7 \xff", "undecodable", "PDF"),
+        (b"a\0b", "binary", ""),
+        (b" ", "empty", ""),
+    ],
+)
+def test_what_is_no_text_tells_what_is_known_of_it(data, reason, detail):
+    [found] = read("a.txt", data)
+    assert (found.reason, found.detail) == (reason, detail)
+
+
+def test_a_fault_of_the_system_is_not_called_damage():
+    class Failing(io.BytesIO):
+        def read(self, *_: int) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        list(formats.texts(Failing(), "a.txt", FORMATS, None))
 
 
 def test_two_packed_streams_in_a_row_are_one_file():
@@ -86,8 +206,10 @@ def test_two_packed_streams_in_a_row_are_one_file():
         (b" \t\x0c\n", "", "empty"),
         (b"\x07\x1b", "", "empty"),
         (b"a\x0cb\x0bc\r\nd\re", "a\nb\nc\nd\ne", ""),
-        (b"\x1b[1mbold\x1b[0m\x7f \xc2\x85tab\there", "[1mbold[0m tab\there", ""),
+        (b"\x1b[1mbold\x1b[0m\x7f \xc2\x85tab\there", "[1mbold[0m \ntab\there", ""),
         (b"\xef\xbb\xbfa", "a", ""),
+        (b"\xef\xbb\xbf\xef\xbb\xbfa\n\xef\xbb\xbfb", "a\nb", ""),
+        (b"one\xc2\x85two", "one\ntwo", ""),
     ],
 )
 def test_control_characters_and_what_is_no_text(data, text, reason):
@@ -194,7 +316,7 @@ def test_what_python_cannot_hold_stops_only_who_asks_for_it(kind):
     meta = pa.StructArray.from_arrays([pa.array(["MIT"]), UNHELD[kind]], names=["terms", "when"])
     pq.write_table(pa.table({"body": pa.array(["One."]), "when": UNHELD[kind], "meta": meta}), sink)
     asked = COLUMNS | {"path": None, "attribution": None}
-    assert read("a.parquet", sink.getvalue(), asked) == [("a.parquet#1", "One.", "", "MIT", None)]
+    assert read("a.parquet", sink.getvalue(), asked) == [("a.parquet#1", "One.", "", "MIT", None, "")]
     for column, holder in (("when", "when"), ("meta.when", "meta")):
         with pytest.raises(
             UserError, match=rf"^a\.parquet: column '{holder}' holds .* that Python cannot hold"

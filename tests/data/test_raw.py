@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -14,10 +16,10 @@ from conftest import MACHINE
 
 from train.artifact import digest, inventory
 from train.config import ConfigError, UserError, build
-from train.data import downloads, package_index
+from train.data import downloads, package_index, summaries
 from train.data.pinned import VanishedError as Gone
 from train.data.places import obtain
-from train.data.raw import RawConfig, fetch
+from train.data.raw import RawConfig, check_files, fetch
 from train.data.sources import FilesSource, PypiSource, StoriesSource
 from train.world import World
 
@@ -367,6 +369,76 @@ def test_files_that_are_not_pinned_yet_are_refused_with_the_digest_to_pin(tmp_pa
     found = digest({"LICENSE": hashlib.sha256(b"L").hexdigest()})
     with pytest.raises(UserError, match=f"expected sha256 null, found {found} over 1 files; .* set sha256"):
         run(tmp_path, files(tmp_path, None))
+
+
+def checked(tmp_path: Path, source: FilesSource) -> None:
+    """`raw` is kept: hold it against what is there now."""
+    check_files(RawConfig((source,)), World(0, 1, replace(MACHINE, cache=tmp_path / "cache"), obtain))
+
+
+EDITS = {
+    "a text edited": lambda folder: (folder / "a.txt").write_text("B"),
+    "a text renamed": lambda folder: (folder / "a.txt").rename(folder / "b.txt"),
+    "a text more": lambda folder: (folder / "b.txt").write_text("B"),
+    "a text less": lambda folder: (folder / "c.txt").unlink(),
+    "the licence edited": lambda folder: (folder / "LICENSE").write_text("M"),
+    "the licence gone": lambda folder: (folder / "LICENSE").unlink(),
+    "a link in its place": lambda folder: (
+        (folder / "a.txt").rename(folder / "x") and (folder / "a.txt").symlink_to("x")
+    ),
+    "the folder gone": shutil.rmtree,
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_changed_since_raw_was_made_is_told_as_if_it_were_made_now(edit, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, text in (("a.txt", "A"), ("c.txt", "C"), ("LICENSE", "L")):
+        (folder / name).write_text(text)
+    pinned = digest(
+        {n: hashlib.sha256(t).hexdigest() for n, t in (("a.txt", b"A"), ("c.txt", b"C"), ("LICENSE", b"L"))}
+    )
+    run(tmp_path, files(folder, pinned))
+    checked(tmp_path, files(folder, pinned))
+    EDITS[edit](folder)
+    with pytest.raises(UserError) as kept:
+        checked(tmp_path, files(folder, pinned))
+    with pytest.raises(UserError) as fresh:
+        run(tmp_path, files(folder, pinned), out="again")
+    assert str(kept.value) == str(fresh.value) and type(kept.value) is type(fresh.value)
+
+
+def test_what_is_passed_over_is_told_with_the_digest_and_when_it_is_made(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("LICENSE", "a.txt", "b.html"):
+        (folder / name).write_text(name)
+    (folder / "more").symlink_to("..")
+    told = "no `include` matches 1 (1 .html); links are not followed: 1 (more -> ..)"
+    with pytest.raises(UserError) as caught:
+        run(tmp_path, files(folder, None, include=("*.txt",)))
+    assert str(caught.value).endswith(f"set sha256 to the latter; passed over: {told}")
+    with pytest.raises(UserError, match="and raise the version in purl; passed over"):
+        run(tmp_path, files(folder, include=("*.txt",)))
+    source = files(folder, re.search("found ([0-9a-f]{64})", str(caught.value))[1], include=("*.txt",))
+    out = run(tmp_path, source)
+    assert (
+        summaries.raw(out, {}, RawConfig((source,)), World(0, 1, MACHINE)) == f"2 files, 12 bytes; passed over: {told}"
+    )
+    assert "more" not in (out / "sources.json").read_text()
+
+
+def test_nothing_to_pin_is_no_digest_to_pin(tmp_path):
+    (tmp_path / "LICENSE").write_text("L")
+    (tmp_path / "a.html").write_text("A")
+    with pytest.raises(
+        UserError, match=r"no file matches \['\*\.txt'\]; passed over: no `include` matches 1 \(1 \.html\)"
+    ):
+        run(tmp_path, files(tmp_path, None, include=("*.txt",)))
+    with pytest.raises(Gone, match="~ means no home here"):
+        source = FilesSource(kind="files", purl="pkg:generic/mine@1", path=Path("~/texts"), sha256=None, **PLAIN)
+        run(tmp_path, source)
 
 
 def test_stories_are_the_same_each_time_and_bring_the_repositorys_licence(tmp_path):

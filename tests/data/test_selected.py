@@ -1,6 +1,7 @@
 import hashlib
 import json
 import random
+import re
 from dataclasses import fields, replace
 
 import pytest
@@ -8,6 +9,7 @@ from conftest import MACHINE
 
 from train.artifact import inventory
 from train.config import ConfigError, UserError, build, plain
+from train.data import summaries
 from train.data.rules import COMPARISONS, PREDICATES, Thresholds
 from train.data.selected import SelectedConfig, add, kept_documents, nested, select, split
 from train.data.tables import DOCUMENT, ITEM, read_rows, write_rows
@@ -121,6 +123,18 @@ def test_counts_close(tmp_path):
     assert counts["sources"]["pkg:generic/b@1"]["kept"] == {"documents": 0, "bytes": 0}
     assert counts["licences"]["MIT"]["raw"]["documents"] == 64
     assert sum(entry["documents"] for entry in counts["splits"].values()) == 61
+
+
+def test_what_is_kept_and_what_dropped_most_is_told_in_a_line(tmp_path):
+    size = sum(len(row["text"]) for row in ROWS)
+    told = summaries.selected(selected(tmp_path), {}, CONFIG, World(0, 1, MACHINE))
+    assert re.fullmatch(
+        rf"61 of 66 documents, [\d,]+ of {size:,} bytes; dropped most by exact_duplicates 2, duplicate_lines 1, "
+        r"mostly_symbols 1, \.\.\.",
+        told,
+    )
+    few = selected(tmp_path / "few", [*MANY, *(row(f"short {n}", f"{n}") for n in range(70))])
+    assert summaries.selected(few, {}, CONFIG, World(0, 1, MACHINE)).startswith("less than half: 60 of 130 documents, ")
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])

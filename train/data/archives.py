@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from train.config import UserError
+from train.letters import OBEYED
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def members(
 
 def name_problem(name: str, name_bytes: int) -> str | None:
     """Why `name` cannot be a member's name, or None. Only plain relative POSIX paths are allowed."""
-    if not name.isprintable():  # control characters, undecodable bytes, invisible and bidirectional marks
+    if OBEYED.search(name) or "\n" in name or "\t" in name:  # control characters, undecodable bytes, marks of direction
         return "has unprintable characters in its name"
     if len(name.encode()) > name_bytes:
         return f"has a name of more than {name_bytes} bytes"
@@ -93,7 +94,7 @@ def name_problem(name: str, name_bytes: int) -> str | None:
 def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
     """Whether a relative path is matched by some `include` glob and no `exclude` glob.
 
-    `*` and `?` stay within one folder; `**` crosses folders. Upper and lower case differ.
+    `*` and `?` stay within one folder; `**` crosses folders. Upper and lower case differ, but not in a suffix.
     """
     return any(_glob(g).fullmatch(path) for g in include) and not any(_glob(g).fullmatch(path) for g in exclude)
 
@@ -101,8 +102,13 @@ def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
 @cache
 def _glob(glob: str) -> re.Pattern[str]:
     spelled = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
-    return re.compile("".join(spelled.get(part, re.escape(part)) for part in parts), re.DOTALL)
+    stem = re.findall(r"(?:.*/)?\.*[^./]*", glob)[
+        0
+    ]  # up to the first dot in the last name, but for dots it begins with
+    suffix = glob.removeprefix(stem)
+    begin, end = ("".join(spelled.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", text))
+                  for text in (stem, suffix))  # fmt: skip
+    return re.compile(f"{begin}(?i:{end})", re.DOTALL)
 
 
 class Bounded(RawIOBase):

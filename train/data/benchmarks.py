@@ -12,7 +12,7 @@ from packageurl import PackageURL
 from train.artifact import read_json, write_bytes, write_json
 from train.config import UserError, plain
 from train.data.pairs import pairs
-from train.data.raw import RawConfig, fetch
+from train.data.raw import RawConfig, check_files, fetch
 from train.data.tables import ITEM, write_rows
 from train.world import World
 
@@ -73,6 +73,12 @@ def gather(config: BenchmarksConfig, inputs: Mapping[str, Path], out: Path, worl
             rows = read_items(name, source, folder)
             records.append({**source, "name": name, "licences": licences, **written(name, rows, out)})
     write_json(out / "sets.json", records)
+
+
+def check_sets(config: BenchmarksConfig, world: World) -> None:
+    """UserError when the files of a set on this machine are no longer as they are pinned."""
+    if config.raw:
+        check_files(config.raw, world)
 
 
 def set_name(purl: str) -> str:

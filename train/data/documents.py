@@ -13,6 +13,7 @@ from train.artifact import read_json, whole, write_bytes, write_json
 from train.config import UserError
 from train.data import formats, tables
 from train.data.archives import matches, members
+from train.data.file_types import conversion
 from train.spdx import NOASSERTION, of_row
 from train.world import World
 
@@ -58,6 +59,7 @@ def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, worl
 def _extract(config: DocumentsConfig, source: Mapping[str, Any], folder: Path, out: Path) -> dict[str, Any]:
     licences = _licences(source, folder, out)
     counts: Counter[str] = Counter(dict.fromkeys(("files", "documents", "bytes", *formats.REASONS), 0))
+    examples: dict[str, str] = {}  # of each reason, the first text and what is known of it
     unlicensed: Counter[str] = Counter()
     kept = set(licences.values())
     evidence = licences[source["licence_files"][0]]
@@ -67,6 +69,7 @@ def _extract(config: DocumentsConfig, source: Mapping[str, Any], folder: Path, o
             for found in _found(config, source, folder, counts):
                 if found.reason:
                     counts[found.reason] += 1
+                    examples.setdefault(found.reason, f"{found.path}{found.detail and f': {found.detail}'}")
                     left = {"path": found.path, "reason": found.reason}
                     left_out.write(json.dumps(left, ensure_ascii=False).encode() + b"\n")
                     continue
@@ -88,7 +91,18 @@ def _extract(config: DocumentsConfig, source: Mapping[str, Any], folder: Path, o
         raise UserError(
             f"{source['purl']}: no file matches {source['include']} but not {source['exclude']}; correct the globs"
         )
+    reasons = {reason: counts[reason] for reason in formats.REASONS if counts[reason]}
+    if reasons and not counts["documents"]:
+        told = left_out_summary(reasons, examples)
+        raise UserError(f"{source['purl']}: none of {sum(reasons.values())} texts is a document: {told}")
     return {**counts, "licences": licences, "unlicensed": dict(unlicensed)}
+
+
+def left_out_summary(reasons: Mapping[str, int], examples: Mapping[str, str]) -> str:
+    """How many texts each reason left out, with an example, and what helps."""
+    told = ", ".join(f"{reason} {count} ({examples.get(reason, '')})" for reason, count in reasons.items())
+    encoding = next((name for name in ("UTF-16", "UTF-32") if name in told), "")
+    return told + (conversion(encoding) or ("; convert them to UTF-8" if "undecodable" in reasons else ""))
 
 
 def _found(
@@ -99,11 +113,12 @@ def _found(
     seen = 0
     for path, file in _files(source, folder, licences=False):
         with file:
+            if limit is not None and seen >= limit:
+                return
             counts["files"] += 1
             try:
-                for found in formats.texts(file, path, config.formats, source.get("columns")):
-                    if limit is not None and seen >= limit:
-                        return
+                most = None if limit is None else limit - seen
+                for found in formats.texts(file, path, config.formats, source.get("columns"), most):
                     seen += 1
                     yield found
             except UserError as error:

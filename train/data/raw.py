@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from train.artifact import copy_file, digest, file_digest, whole, write_bytes, write_json
+from train.artifact import WITNESS, copy_file, digest, file_digest, whole, write_bytes, write_json
 from train.config import UserError, plain
 from train.data import hub, pinned
-from train.data.archives import matches, name_problem
+from train.data.archives import matches
+from train.data.folder import Listing, listing
 from train.data.pinned import VanishedError, Wanted
 from train.data.sources import FilesSource, HubSource, PypiSource, StoriesSource
 from train.world import World
@@ -51,7 +52,7 @@ def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World
                 names, origins = hub.place(source, folder, world)
                 retrieved[source.slug] = {"retrieved": _day(folder), "from": ", ".join(sorted(origins))}
             case FilesSource():
-                names = _place_files(source, folder)
+                names = _place_files(source, folder, world)
             case StoriesSource():
                 names = _place_stories(source, folder)
         files = [
@@ -61,52 +62,75 @@ def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World
         entry = {key: value for key, value in plain(source).items() if key not in ("path", "mirrors")}
         records.append({**entry, "slug": source.slug, "files": files})
     write_json(out / "sources.json", records)
-    write_json(out / "witness" / "retrieved.json", retrieved)
+    write_json(out / WITNESS / "retrieved.json", retrieved)
 
 
 def _day(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _place_files(source: FilesSource, folder: Path) -> list[str]:
-    """Copy the source's files from the first of its places that holds them as they are pinned."""
+def check_files(config: RawConfig, world: World) -> None:
+    """UserError, as `fetch` would raise it now, when the files of a local source are no longer as they are pinned."""
+    for source in config.sources:
+        if isinstance(source, FilesSource):
+            locate(source, world)
+
+
+def locate(source: FilesSource, world: World) -> tuple[Path, list[str]]:
+    """The first of the source's places that holds its files as they are pinned, and their names."""
     problems: list[UserError] = []
     for place in (source.path, *map(Path, source.mirrors)):
         try:
-            root, names = _found(source, place)
+            return _found(source, place, world)
         except UserError as problem:
             problems.append(problem)
-            continue
-        for name in names:
-            copy_file(root / name, folder / name)
-        return names
     gone = all(isinstance(problem, VanishedError) for problem in problems)
     told = "; ".join(map(str, problems))
     raise (VanishedError if gone else UserError)(f"{source.purl}: {told}")
 
 
-def _found(source: FilesSource, place: Path) -> tuple[Path, list[str]]:
+def _found(source: FilesSource, place: Path, world: World) -> tuple[Path, list[str]]:
     """The root of the source's files at `place` and their names; UserError unless they have the digest."""
     if not place.exists():
-        raise VanishedError(f"{place} is not there")
+        home = "; ~ means no home here: give the path from the folder you work in" if str(place).startswith("~") else ""
+        raise VanishedError(f"{place} is not there{home}")
     root = place if place.is_dir() else place.parent
     try:
-        found = place.rglob("*") if place.is_dir() else [place]
-        names = {path.relative_to(root).as_posix() for path in found if path.is_file()}
-        names = {name for name in names if matches(name, source.include, source.exclude)}
-        names |= set(source.licence_files)
-        for name in names:
-            if problem := name_problem(name, 400):
-                raise UserError(f"file {name!r} {problem}; rename or exclude it")
-        digests = {name: file_digest(root / name) for name in sorted(names)}
+        here = listing(source, root, own(world)) if place.is_dir() else Listing([place.name])
+        names = sorted({*here.taken, *source.licence_files})
+        digests = {name: file_digest(root / name) for name in names}
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read ({error.strerror})") from None
-    if (found_digest := digest(digests)) != source.sha256:
+    beside = f"; passed over: {told}" if (told := here.passed_over()) else ""
+    if not any(matches(name, source.include, source.exclude) for name in here.taken):
+        raise UserError(f"{place}: no file matches {list(source.include)}{beside}; correct `include`")
+    if (digest_found := digest(digests)) != source.sha256:
+        pinned_before = "" if source.sha256 is None else " and raise the version in purl"
         raise UserError(
-            f"{place}: expected sha256 {source.sha256 or 'null'}, found {found_digest} over {len(digests)} files; "
-            f"if these are the files you mean, set sha256 to the latter"
+            f"{place}: expected sha256 {source.sha256 or 'null'}, found {digest_found} over {len(digests)} files; "
+            f"if these are the files you mean, set sha256 to the latter{pinned_before}{beside}"
         )
-    return root, list(digests)
+    return root, names
+
+
+def passed_over(config: RawConfig, world: World) -> list[str]:
+    """What lies beside the files of each local source and is not taken, in a line each."""
+    sources = [source for source in config.sources if isinstance(source, FilesSource) and source.path.is_dir()]
+    told = (listing(source, source.path, own(world)).passed_over() for source in sources)
+    return [line for line in told if line]
+
+
+def own(world: World) -> tuple[Path, Path]:
+    """The folders that the program writes to."""
+    return world.machine.runs, world.machine.releases
+
+
+def _place_files(source: FilesSource, folder: Path, world: World) -> list[str]:
+    """Copy the source's files; return their names."""
+    root, names = locate(source, world)
+    for name in names:
+        copy_file(root / name, folder / name)
+    return names
 
 
 def repository_files(config: RawConfig | None) -> tuple[str, ...]:

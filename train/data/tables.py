@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from train.artifact import whole
 from train.config import UserError, did_you_mean
+from train.data.file_types import HEAD, file_type
 
 ROWS_AT_A_TIME = 1024
 CHARACTERS_AT_A_TIME = 2**25
@@ -100,9 +101,17 @@ def rows_of(file: Path | BinaryIO, name: str, columns: Sequence[str] | None) -> 
             for batch in parquet.iter_batches(ROWS_AT_A_TIME, columns=columns and list(columns)):
                 yield from values(batch, name)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno:  # of the system, not of the file
-            raise
-        raise UserError(f"{name}: cannot be read as Parquet ({' '.join(str(error).split())})") from None
+        held = None if isinstance(error, OSError) and error.errno else file_type(first_bytes(file))
+        why = f"it holds {held}" if held not in (None, "Parquet") else " ".join(str(error).split())
+        raise UserError(f"{name}: cannot be read as Parquet ({why})") from None
+
+
+def first_bytes(file: Path | BinaryIO) -> bytes:
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return opened.read(HEAD)
+    file.seek(0)
+    return file.read(HEAD)
 
 
 def dotted(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:

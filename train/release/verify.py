@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.config import UserError, did_you_mean
+from train.letters import OBEYED
 from train.release import partial
 from train.release.integrity import completeness, hub_notes, integrity, manifest, unsafe
 from train.release.result import NotChecked, Result, Status
@@ -89,7 +90,7 @@ def _run(check: Callable[[Any], list[str]], subject: Any, path: Path) -> Result:
 
 def _letters(text: str) -> str:
     """What a release says reaches the terminal as text only."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return OBEYED.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
 
 
 # Apart ---------------------------------------------------------------------------------------------------------------

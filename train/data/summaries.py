@@ -1,0 +1,82 @@
+"""What a data stage took and what it left, in a line for the terminal: read from its artifact, and in no key."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from train.artifact import read_json
+from train.data.documents import left_out_summary
+from train.data.file_types import HEAD, file_type
+from train.data.formats import REASONS
+from train.data.raw import RawConfig, passed_over
+from train.world import World
+
+SHOWN = 3  # reasons
+
+
+def raw(artifact: Path, inputs: Mapping[str, Path], config: RawConfig, world: World) -> str:
+    """How many files, and what lies beside them in a folder of one's own."""
+    files = [file for source in read_json(artifact / "sources.json") for file in source["files"]]
+    kept = f"{counted(len(files), 'file')}, {sum(file['bytes'] for file in files):,} bytes"
+    return "; passed over: ".join([kept, *passed_over(config, world)])
+
+
+def documents(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+    """How many texts became documents, and what the others are."""
+    sources = read_json(artifact / "counts.json").values()
+    count = {name: sum(source[name] for source in sources) for name in ("files", "documents", *REASONS)}
+    reasons = {reason: count[reason] for reason in REASONS if count[reason]}
+    texts = count["documents"] + sum(reasons.values())
+    kept = f"{count['documents']:,} of {counted(texts, 'text')} in {counted(count['files'], 'file')}"
+    if unlicensed := sum(number for source in sources for number in source["unlicensed"].values()):
+        kept += f"; without a licence {unlicensed:,}"
+    return f"{kept}; left out: {left_out_summary(reasons, examples(artifact, inputs['raw']))}" if reasons else kept
+
+
+def examples(artifact: Path, raw: Path) -> dict[str, str]:
+    """Of each reason, the first text that it left out, with what its first bytes tell."""
+    first: dict[str, str] = {}
+    for path in sorted((artifact / "left_out").glob("*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            left = json.loads(line)
+            if left["reason"] not in first:
+                first[left["reason"]] = ": ".join(filter(None, (left["path"], held(raw / path.stem / left["path"]))))
+    return first
+
+
+def held(path: Path) -> str | None:
+    """What a file of a source holds, if it is a text of its own and its first bytes tell."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return file_type(file.read(HEAD))
+
+
+def selected(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+    """How many documents and bytes are kept, and the rules that dropped most."""
+    counts = read_json(artifact / "counts.json")
+    before, kept = counts["raw"], counts["kept"]
+    few = any(2 * kept[unit] < before[unit] for unit in ("documents", "bytes"))
+    told = f"{'less than half: ' if few else ''}{kept['documents']:,} of {counted(before['documents'], 'document')}, "
+    told += f"{kept['bytes']:,} of {before['bytes']:,} bytes"
+    return told + commonest(
+        "; dropped most by ", {name: entry["documents"] for name, entry in counts["dropped"].items()}
+    )
+
+
+def tokens(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+    """How many tokens there are to train on and to evaluate on."""
+    counts = read_json(artifact / "counts.json")
+    return ", ".join(f"{split} {counts[split]['tokens']:,} tokens of {counted(counts[split]['documents'], 'document')}"
+                     for split in ("train", "held_out"))  # fmt: skip
+
+
+def commonest(before: str, reasons: Mapping[str, int]) -> str:
+    """The reasons that stand for most, after `before`; empty where there are none."""
+    most = [(reason, count) for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])) if count]
+    told = ", ".join(f"{reason} {count:,}" for reason, count in most[:SHOWN])
+    return before + told + (", ..." if most[SHOWN:] else "") if told else ""
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,51 @@
+"""What Unicode says of characters: which a terminal would obey, which belong to words, which end sentences.
+
+Nothing here asks whether a letter is Latin: marks (category M) and joiners belong to the letter before them.
+"""
+
+import re
+import unicodedata
+
+# Control characters but tab and line feed, lone surrogates, and the marks that turn the direction of what follows.
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+JOINERS = "\u200c\u200d"  # zero width; between letters of Persian and of the scripts of India
+
+# Marks that end a sentence and need no blank after them, as `.`, `!` and `?` do, which stand in numbers and links too.
+# Ideographic and full-width; Arabic, Urdu, Syriac; Hebrew; Armenian; Devanagari (dandas) and its neighbours; Sinhala;
+# Tibetan; Burmese; Ethiopic; Khmer; Mongolian; Balinese; Javanese; double marks.
+ENDS = (
+    "\u3002\uff01\uff0e\uff1f\uff61\u061d\u061e\u061f\u06d4\u0700\u0701\u0702\u05c3\u0589\u0964\u0965\u0df4"
+    "\u0f0d\u0f0e\u104a\u104b\u1362\u1367\u1368\u17d4\u17d5\u1803\u1809\u1b5a\u1b5b\u1b5e\u1b5f\ua9c8\ua9c9\u203c\u203d\u2047\u2048\u2049"
+)
+CLOSING = "\"')]`\u2019\u201d\u00bb\u203a\u300d\u300f\u3011\u300b\u3009\uff09\uff3d\uff02\uff07"  # quotes and brackets
+
+# Scripts that part no words by blanks: each letter with its marks counts as a word where words are compared.
+UNPARTED = (
+    (0x0E01, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17D3),  # Khmer
+    (0x1950, 0x19DF),  # Tai Le, New Tai Lue
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x3005, 0x3007),
+    (0x3021, 0x312F),  # kana, bopomofo
+    (0x31A0, 0x31FF),
+    (0x3400, 0x4DBF),  # ideographs
+    (0x4E00, 0x9FFF),
+    (0xA9E0, 0xA9FF),  # Burmese
+    (0xAA60, 0xAA7F),
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9F),  # half-width kana
+    (0x1B000, 0x1B16F),
+    (0x20000, 0x3FFFF),
+)
+
+
+def mark(character: str) -> bool:
+    """Whether a character belongs to the letter before it: a vowel sign, an accent, a point, a joiner."""
+    return character in JOINERS or unicodedata.category(character)[0] == "M"
+
+
+def canonical(text: str) -> str:
+    """`text` in the normal form (NFC) in which texts are compared: one text may be spelt in several."""
+    return unicodedata.normalize("NFC", text)
