@@ -109,9 +109,7 @@ def show_plan(config: Any, seconds: float) -> None:
     from train.training.loop import FitConfig
     from train.training.plan import plan
 
-    where = {
-        name: config.machine.runs / f"{name}-{record['key'][:8]}" for name, record in pipeline.plan(config).items()
-    }
+    where = {name: pipeline.folder(config.machine, record) for name, record in pipeline.plan(config).items()}
     for name, artifact in where.items():
         say(f"{name:<10} {'there' if artifact.is_dir() else 'to make':<7}  {artifact}")
         if name == config.until:

@@ -47,6 +47,7 @@ from train.terms import CLOSED, standing
 from train.training.log import Log
 from train.training.loop import FitConfig, TrainingConfig, fit, require_shares
 from train.training.numerics import require_device, stack
+from train.training.plan import refuse_disk, refuse_memory, rooms
 from train.training.ranks import among
 from train.training.resources import write_operations
 from train.workers import work
@@ -142,6 +143,7 @@ STAGES = (
         ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation"),
     ),
 )
+LARGE: tuple[Artifact, Artifact] = ("weights", "release")  # which hold checkpoints
 SHARED = ("documents", "selected")  # what is made by all workers together, a part each; the rest needs only one
 
 
@@ -157,12 +159,10 @@ def run(
     check_allowed(config)
     planned, alone = plan(config), World(0, 1, config.machine, obtain, Log, write_operations)
     ranks = among(alone)
-    if ranks.rank == 0 and reaches(config, "weights"):  # before hours of other work
-        require_device(config.machine)
-        require_shares(config.training, ranks)
     if ranks.rank == 0 and config.until == "release":
         require_lock({"this environment": environment()["packages"]})
     if ranks.rank == 0:
+        refuse_what_cannot_fit(config, planned, ranks, given)
         config.machine.runs.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
     make, say = (_followed, _silent) if ranks.rank else (_artifact, say)
@@ -181,6 +181,25 @@ def run(
     return made
 
 
+def refuse_what_cannot_fit(
+    config: Run, planned: Mapping[str, Mapping[str, Any]], ranks: World, given: Mapping[str, Path]
+) -> None:
+    """UserError, before hours of other work, when this machine cannot train what is to be trained or keep it."""
+    if not reaches(config, "weights"):
+        return
+    machine, fit, vocabulary = config.machine, FitConfig(config.model, config.training), config.tokenizer.vocabulary
+    require_device(machine)
+    require_shares(config.training, ranks)
+    weights, release = (
+        reaches(config, name) and name not in given and not folder(machine, planned[name]).is_dir() for name in LARGE
+    )
+    if weights:
+        refuse_memory(fit, vocabulary, machine, ranks.size)
+    begun = machine.runs.glob(f"{folder(machine, planned['weights']).name}.part/*/*/*.safetensors")
+    there = sum(path.stat().st_size for path in begun)
+    refuse_disk(fit, vocabulary, rooms(machine, weights, release, there))
+
+
 def check_allowed(config: Run) -> None:
     """UserError when selection would refuse a source for its licence, before the source is fetched."""
     for source in config.data.raw.sources if reaches(config, "selected") else ():
@@ -189,6 +208,11 @@ def check_allowed(config: Run) -> None:
                 f"{source.purl}: licence {problem}; accept it in data.selected.licences, or leave the "
                 "source out of data.raw"
             )
+
+
+def folder(machine: Machine, planned: Mapping[str, Any]) -> Path:
+    """Where the artifact that `planned` tells of stands when it is made."""
+    return machine.runs / f"{planned['stage']}-{planned['key'][:8]}"
 
 
 def reaches(config: Run, name: Artifact) -> bool:
@@ -268,7 +292,7 @@ def _artifact(
     say: Callable[[str], None],
 ) -> Path:
     """Where the artifact is that `planned` tells of: kept if it is there and sound, else made."""
-    final, bound = world.machine.runs / f"{stage.name}-{planned['key'][:8]}", bound_to(planned, made)
+    final, bound = folder(world.machine, planned), bound_to(planned, made)
     with _turn(final, say):
         if final.exists():
             stage.recheck(config, world)
@@ -350,7 +374,7 @@ def _followed(
 
     UserError when the first rank has ended without.
     """
-    final, bound = world.machine.runs / f"{stage.name}-{planned['key'][:8]}", bound_to(planned, made)
+    final, bound = folder(world.machine, planned), bound_to(planned, made)
 
     def there() -> bool:
         return final.exists() and not stale(manifest(final), bound)

@@ -88,12 +88,14 @@ def test_what_is_not_finite_stops_before_the_update_and_names_the_batch(command)
     ("override", "line"),
     [
         ("machine.micro_batches=3", "machine.micro_batches: 3 does not divide training.batch (16)"),
-        ("training.batch=1000000", "windows of 32; at least 1000000 are needed"),
+        ("training.batch=1000000 machine.micro_batches=1000000", "windows of 32; at least 1000000 are needed"),
+        ("training.batch=1000000", "of memory with machine.micro_batches=1, and"),
+        ("training.checkpoint_every=1 training.steps=99999999", "checkpoints take"),
         ("machine.device=cuda", "use machine.device=cpu"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line(command, override, line):
-    said = command("until=weights", override, status=1)
+    said = command("until=weights", *override.split(), status=1)
     assert [text for text in said.splitlines() if text.startswith("error: ")] == [
         text for text in said.splitlines() if line in text
     ]

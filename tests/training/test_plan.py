@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import math
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from conftest import MACHINE
 
@@ -58,7 +61,7 @@ def test_numbers_are_those_of_the_model_itself(tied, name):
     assert (found.weights, found.checkpoint, found.checkpoints) == (
         4 * found.parameters, 4 * found.parameters + state, 3,
     )  # fmt: skip
-    assert found.disk == 3 * (found.weights + 3 * found.checkpoint)
+    assert found.disk == found.weights + 3 * found.checkpoint
 
 
 def test_smaller_slices_take_less_memory_and_float64_more():
@@ -115,11 +118,79 @@ def test_what_does_not_fit_into_memory_is_refused_with_what_would(monkeypatch):
 def test_what_does_not_fit_on_the_disk_is_refused_with_what_would(monkeypatch):
     found = plan.needs(FIT, VOCABULARY, 1)
     monkeypatch.setattr(plan, "memory_of", lambda machine: 1 << 40)
-    monkeypatch.setattr(plan, "disk_of", lambda machine: found.disk - 1)
-    with pytest.raises(UserError, match=r"training\.checkpoint_every=4 would keep 2"):
+    monkeypatch.setattr(plan, "free_at", lambda folder: found.disk - 1)
+    with pytest.raises(UserError, match=r"runs: weights and 3 .* training\.checkpoint_every=4 would keep 2"):
         plan.refuse(FIT, VOCABULARY, MACHINE)
-    monkeypatch.setattr(plan, "disk_of", lambda machine: found.disk)
+    monkeypatch.setattr(plan, "free_at", lambda folder: found.disk)
     plan.refuse(FIT, VOCABULARY, MACHINE)
+
+
+@pytest.mark.parametrize(
+    ("free", "kept", "there", "full"),
+    [
+        ({"runs": 1.0, "releases": 1.0}, (True, True), 0, None),
+        ({"runs": 0.9, "releases": 9.0}, (True, True), 0, "runs"),
+        ({"runs": 9.0, "releases": 0.9}, (True, True), 0, "releases"),
+        ({"runs": 1.0, "releases": 0.0}, (True, False), 0, None),  # until=weights
+        ({"runs": 0.0, "releases": 0.9}, (False, True), 0, "releases"),  # the weights are made
+        ({"runs": 0.5, "releases": 0.0}, (True, False), 0.5, None),  # half of it was made before it was interrupted
+        ({"runs": 0.5, "releases": 0.0}, (True, False), 0.4, "runs"),
+        ({"runs": 9.0, "releases": 0.9}, (True, True), 0.5, "releases"),  # of which nothing is there
+        ({"runs": 0.0, "releases": 0.0}, (False, False), 0, None),  # all is made
+    ],
+)
+def test_each_file_system_has_to_hold_them(monkeypatch, free, kept, there, full):
+    one = plan.needs(FIT, VOCABULARY, 1).disk
+    monkeypatch.setattr(plan, "existing", lambda folder: Other(folder.name))
+    monkeypatch.setattr(plan, "free_at", lambda folder: math.ceil(free[folder.name] * one))
+    wanted = plan.rooms(MACHINE, *kept, math.ceil(there * one))
+    if full is None:
+        plan.refuse_disk(FIT, VOCABULARY, wanted)
+    else:
+        with pytest.raises(UserError, match=f"^{full}: weights and 3 checkpoints take "):
+            plan.refuse_disk(FIT, VOCABULARY, wanted)
+
+
+def test_of_one_file_system_runs_and_releases_share_what_is_large(tmp_path):
+    one = dataclasses.replace(MACHINE, runs=tmp_path / "runs", releases=tmp_path / "releases")
+    assert plan.rooms(one) == [plan.Room(tmp_path / "runs")]
+
+
+class Other:
+    """A folder that can be written to, on a file system of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def stat(self) -> "Other":
+        return self
+
+    @property
+    def st_dev(self) -> str:
+        return self.name
+
+    def __fspath__(self) -> str:
+        return "."
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(monkeypatch, tmp_path):
+    shut = tmp_path / "shut"
+    shut.mkdir()
+    monkeypatch.setattr(plan.os, "access", lambda folder, mode: folder != shut)
+    with pytest.raises(UserError, match=r"shut/releases: .*shut cannot be written to; choose another"):
+        plan.rooms(dataclasses.replace(MACHINE, runs=Path(os.devnull).parent / "shm", releases=shut / "releases"))
+
+
+def test_a_gpu_that_is_not_here_is_planned_for_by_its_description(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(plan, "free_at", lambda folder: 1 << 60)
+    large = FitConfig(build(ModelConfig, plan.preset(28)["model"]), FIT.training)
+    said = plan.plan(large, VOCABULARY, dataclasses.replace(MACHINE, device="cuda"), 0)
+    assert any(line.startswith("memory     about ") and line.endswith("; no GPU is here") for line in said)
+    assert any(
+        re.match(r"time       about .* of training on an NVIDIA A100 at 30% of its 1\.95e\+13 FLOP/s", line)
+        for line in said
+    )
 
 
 def test_a_large_model_is_tried_in_part(monkeypatch):

@@ -37,8 +37,10 @@ from train.training.numerics import prepare
 from train.training.optimizer import Optimizer
 
 PRESETS = {"1m": 3, "3m": 4, "10m": 6, "25m": 8, "85m": 12, "200m": 16, "400m": 20, "1b": 28}  # name -> layers
-COPIES = 3  # of weights and checkpoints: in the artifact, in the packed release, and where it is placed
 LIBRARIES = 450 << 20  # bytes of memory that torch and the rest take before there is a model
+# Of a GPU as its maker describes it, for plans on a machine without one: operations a second, in bfloat16 and in full
+# precision; and the share of them that a training of this size may reach.
+GPU, GPU_OPERATIONS, GPU_USE = "an NVIDIA A100", {"fast": 3.12e14, "full": 1.95e13}, 0.3
 TRIAL = 3e11  # floating-point operations of one try, at most
 
 
@@ -77,7 +79,29 @@ class Needs:
     weights: int  # bytes of the file
     checkpoint: int  # bytes of one
     checkpoints: int
-    disk: int  # bytes of weights and checkpoints, wherever they are kept; data comes on top
+    disk: int  # bytes of weights and checkpoints in each file system that they are kept in; data comes on top
+
+
+@dataclass(frozen=True)
+class Room:
+    """A folder that weights and checkpoints are to be kept in, and how many bytes of them are there already."""
+
+    folder: Path
+    there: int = 0
+
+
+def rooms(machine: Machine, runs: bool = True, releases: bool = True, there: int = 0) -> list[Room]:
+    """Room among the machine's runs and releases, which share large files where they are of one file system.
+
+    UserError when a folder cannot be written to.
+    """
+    wanted = [Room(machine.runs, there)] if runs else []
+    if releases and existing(machine.runs).stat().st_dev != existing(machine.releases).stat().st_dev:
+        wanted.append(Room(machine.releases))
+    for folder in (machine.runs, *((machine.releases,) if releases else ())):
+        if not os.access(existing(folder), os.W_OK | os.X_OK):
+            raise UserError(f"{folder}: {existing(folder)} cannot be written to; choose another, or change its mode")
+    return wanted
 
 
 def shapes(model: ModelConfig) -> Counter[tuple[int, int]]:
@@ -122,27 +146,45 @@ def needs(config: FitConfig, vocabulary: int, micro_batches: int) -> Needs:
         weights=4 * parameters,
         checkpoint=4 * parameters + state,
         checkpoints=checkpoints,
-        disk=COPIES * (4 * parameters + checkpoints * (4 * parameters + state)),
+        disk=4 * parameters + checkpoints * (4 * parameters + state),
     )
 
 
-def refuse(config: FitConfig, vocabulary: int, machine: Machine) -> None:
+def refuse(config: FitConfig, vocabulary: int, machine: Machine, ranks: int = 1) -> None:
     """UserError when memory or disk do not hold the run; it says what they would hold."""
-    found = needs(config, vocabulary, machine.micro_batches)
-    room, free = memory_of(machine), disk_of(machine)
+    refuse_memory(config, vocabulary, machine, ranks)
+    refuse_disk(config, vocabulary, rooms(machine))
+
+
+def refuse_memory(config: FitConfig, vocabulary: int, machine: Machine, ranks: int) -> None:
+    """UserError when a step takes more memory than is free.
+
+    Of ranks that hold a share each of the state, and of a GPU that is not here, nothing is known.
+    """
+    if machine.sharded or absent(machine):
+        return
+    found, room = needs(config, vocabulary, machine.micro_batches * ranks), memory_of(machine)
     if found.memory > room:
         raise UserError(
             f"a step takes about {bytes_shown(found.memory)} of memory with machine.micro_batches="
             f"{machine.micro_batches}, and {bytes_shown(room)} are free; "
             + next(less_memory(config, vocabulary, machine, room), "no size that this pipeline knows would fit")
         )
-    if found.disk > free:
-        fewer = max(1, int((free / COPIES - found.weights) / found.checkpoint))
-        every = math.ceil(config.training.steps / fewer)
-        raise UserError(
-            f"weights and {found.checkpoints} checkpoints take {bytes_shown(found.disk)} of disk, and "
-            f"{bytes_shown(free)} are free; training.checkpoint_every={every} would keep {fewer}, a smaller model= less"
-        )
+
+
+def refuse_disk(config: FitConfig, vocabulary: int, wanted: list[Room]) -> None:
+    """UserError when a file system is too full for the copies of weights and checkpoints that it is to hold."""
+    found = needs(config, vocabulary, 1)
+    for room in wanted:
+        size, free = found.disk - room.there, free_at(room.folder)
+        if size > free:
+            fewer = max(1, int((free + room.there - found.weights) / found.checkpoint))
+            every = math.ceil(config.training.steps / fewer)
+            raise UserError(
+                f"{room.folder}: weights and {found.checkpoints} checkpoints take {bytes_shown(size)} of disk, and "
+                f"{bytes_shown(free)} are free; training.checkpoint_every={every} would keep {fewer}, a smaller "
+                "model= less"
+            )
 
 
 def less_memory(config: FitConfig, vocabulary: int, machine: Machine, room: int) -> Iterator[str]:
@@ -171,10 +213,19 @@ def memory_of(machine: Machine) -> int:
     return min(free, int(limit.read_text())) if limit.is_file() and limit.read_text().strip().isdigit() else free
 
 
-def disk_of(machine: Machine) -> int:
-    """Bytes of disk that are free where artifacts go, whether or not that folder is there yet."""
-    return shutil.disk_usage(next(path for path in (machine.runs.absolute(), *machine.runs.absolute().parents)
-                                  if path.is_dir())).free  # fmt: skip
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+
+
+def free_at(folder: Path) -> int:
+    """Bytes of disk that are free in a folder, whether or not it is there yet."""
+    return shutil.disk_usage(existing(folder)).free
+
+
+def absent(machine: Machine) -> bool:
+    """Whether the machine that the config speaks of has a GPU, and this one has none."""
+    return machine.device == "cuda" and not torch.cuda.is_available()
 
 
 def seconds_a_step(config: FitConfig, vocabulary: int, machine: Machine, seconds: float) -> float:
@@ -217,18 +268,28 @@ def plan(config: FitConfig, vocabulary: int, machine: Machine, seconds: float) -
     """The plan of training, a line a fact; UserError when it does not fit here."""
     refuse(config, vocabulary, machine)
     found = needs(config, vocabulary, machine.micro_batches)
-    step = seconds_a_step(config, vocabulary, machine, seconds)
+    free = "no GPU is here" if absent(machine) else f"{bytes_shown(memory_of(machine))} are free"
     return [
         f"parameters {found.parameters:,}",
         f"tokens     {found.tokens:,} in {config.training.steps:,} steps",
         f"FLOPs      {found.flops:.3g}",
-        f"memory     about {bytes_shown(found.memory)} at the peak; {bytes_shown(memory_of(machine))} are free",
-        f"time       about {duration(step * config.training.steps)} of training, measured here: {step:.3g} s a step",
+        f"memory     about {bytes_shown(found.memory)} at the peak; {free}",
+        f"time       {time_line(config, vocabulary, machine, seconds)}",
         f"disk       {bytes_shown(found.disk)} for weights and checkpoints, beside the data; "
-        f"{bytes_shown(disk_of(machine))} are free",
+        f"{bytes_shown(free_at(machine.runs))} are free",
         f"release    weights of {bytes_shown(found.weights)}, {found.checkpoints} checkpoints of "
         f"{bytes_shown(found.checkpoint)}; documents, ledger, tokenizer, evaluation, code, cards, evidence",
     ]
+
+
+def time_line(config: FitConfig, vocabulary: int, machine: Machine, seconds: float) -> str:
+    """How long training takes: measured here, or reckoned for a GPU that is not here, described by its maker."""
+    if not absent(machine):
+        step = seconds_a_step(config, vocabulary, machine, seconds)
+        return f"about {duration(step * config.training.steps)} of training, measured here: {step:.3g} s a step"
+    rate = GPU_OPERATIONS["fast" if config.training.numerics.contract == "fast" else "full"]
+    flops = needs(config, vocabulary, 1).flops
+    return f"about {duration(flops / rate / GPU_USE)} of training on {GPU} at {GPU_USE:.0%} of its {rate:.3g} FLOP/s"
 
 
 def duration(seconds: float) -> str:
