@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -263,3 +264,23 @@ def test_two_homes_two_thread_counts_one_identity(tmp_path):
         said = home(f"machine.threads={threads}")
         identities += [line.split()[1] for line in said.splitlines() if line.startswith("identity")]
     assert len(identities) == 2 and identities[0] == identities[1]
+
+
+@pytest.mark.parametrize(
+    ("found", "until", "says"),
+    [
+        ({"free_at": lambda folder: 1000}, "weights", "runs: weights and 3 checkpoints take .* of disk"),
+        ({"memory_of": lambda machine: 1000}, "release", "a step takes about .* of memory"),
+        ({"free_at": lambda folder: 0, "memory_of": lambda machine: 0}, "tokens", None),  # nothing is trained
+    ],
+)
+def test_what_cannot_fit_is_refused_before_anything_is_made(tmp_path, monkeypatch, found, until, says):
+    for name, value in found.items():
+        monkeypatch.setattr(f"train.training.plan.{name}", value)
+    monkeypatch.setattr(pipeline, "require_lock", lambda installed: None)
+    folders = [f"machine.{name}={tmp_path / name}" for name in ("runs", "releases", "cache")]
+    config, stages = run_config(*folders, f"until={until}"), []
+    monkeypatch.setattr(pipeline, "_artifact", lambda stage, *_: stages.append(stage.name))
+    with pytest.raises(UserError, match=says) if says else nullcontext():
+        pipeline.run(config)
+    assert bool(stages) == (says is None) and (stages or not list(tmp_path.iterdir()))
