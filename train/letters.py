@@ -20,6 +20,8 @@ ENDS = (
 )
 CLOSING = "\"')]`\u2019\u201d\u00bb\u203a\u300d\u300f\u3011\u300b\u3009\uff09\uff3d\uff02\uff07"  # quotes and brackets
 
+WORD_MARKS = "\u0f0b\u0f0c\u1361"  # stand between words, or syllables, as blanks do: Tibetan, Ethiopic
+
 # Scripts that part no words by blanks: each letter with its marks counts as a word where words are compared.
 UNPARTED = (
     (0x0E01, 0x0EFF),  # Thai, Lao

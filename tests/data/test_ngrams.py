@@ -1,8 +1,10 @@
 """Words and n-grams have fixed numbers; an index finds exactly what a search word by word finds."""
 
 import random
+import unicodedata
 
 import numpy as np
+import pytest
 
 from train.data.ngrams import Index, growing, ngrams, words
 
@@ -10,10 +12,41 @@ from train.data.ngrams import Index, growing, ngrams, words
 def test_words_are_letters_and_digits_in_lower_case():
     found = words("Straße 42: don't\n\tÉTÉ_x 日本 — end")
     assert [found.text[a:b] for a, b in zip(found.starts, found.ends, strict=True)] == [
-        "straße", "42", "don", "t", "été", "x", "日本", "end",
+        "straße", "42", "don", "t", "été", "x", "日", "本", "end",
     ]  # fmt: skip
     assert found.span(1, 3) == "42: don't"
     assert found.span(3, 2) == "t été"
+
+
+def split_up(text: str) -> list[str]:
+    found = words(text)
+    return [found.text[a:b] for a, b in zip(found.starts, found.ends, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("हिन्दी में नमस्ते", ["हिन्दी", "में", "नमस्ते"]),  # Devanagari: vowel signs and viramas
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("বাংলা ভাষা", ["বাংলা", "ভাষা"]),
+        ("ภาษา", ["ภ", "า", "ษ", "า"]),  # Thai parts no words
+        ("ที่นี่", ["ที่", "นี่"]),
+        ("မြန်မာ", ["မြ", "န်", "မာ"]),
+        ("ខ្មែរ", ["ខ្", "មែ", "រ"]),
+        ("שָׁלוֹם עוֹלָם", ["שָׁלוֹם", "עוֹלָם"]),  # Hebrew with points
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"]),
+        ("日本語ですABC漢字x1", ["日", "本", "語", "で", "す", "abc", "漢", "字", "x1"]),
+        ("か\u3099き", ["が", "き"]),  # NFD of one syllable
+        ("한국어 문장", ["한국어", "문장"]),  # Korean has blanks
+        ("e\u0301te\u0301", ["été"]),
+        ("አማርኛ፡ቋንቋ", ["አማርኛ", "ቋንቋ"]),
+        ("Ελλάδα, Россия", ["ελλάδα", "россия"]),
+        ("\u0301 x", ["\u0301", "x"]),  # a mark on nothing
+    ],
+)
+def test_a_mark_belongs_to_its_letter_and_scripts_without_blanks_go_by_characters(text, expected):
+    assert split_up(text) == expected
+    assert words(unicodedata.normalize("NFD", text)).numbers.tolist() == words(text).numbers.tolist()
 
 
 def test_equal_words_have_equal_numbers_wherever_they_stand_and_others_do_not():

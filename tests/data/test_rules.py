@@ -1,5 +1,6 @@
 import sys
 import time
+import unicodedata
 from dataclasses import fields
 
 import pytest
@@ -59,6 +60,59 @@ def test_letters_of_any_script_are_no_symbols():
     assert quality.mostly_symbols("Größe λόγος слово 言葉", 0) is None
     assert quality.mostly_symbols("", 0) is None
     assert quality.mostly_symbols("é…", 0.4) == "0.5000 of characters"
+
+
+PROSE = {
+    "Tamil": "ஒரு காலத்தில் சிறிய கிராமத்தில் வயதான விவசாயி வாழ்ந்து வந்தார்.",
+    "Hindi": "एक छोटे गाँव में एक बूढ़ा किसान रहता था।",
+    "Bengali": "এক গ্রামে এক কৃষক বাস করত।",
+    "Burmese": "ရွာတစ်ရွာတွင် လယ်သမားကြီးတစ်ဦး ရှိ၏။",
+    "Hebrew": "בְּרֵאשִׁית בָּרָא אֱלֹהִים אֵת הַשָּׁמַיִם\u05c3",
+    "Arabic": "كَانَ فِي قَرْيَةٍ صَغِيرَةٍ فَلَّاحٌ\u061f",
+    "Urdu": "ایک چھوٹے گاؤں میں ایک کسان رہتا تھا\u06d4",
+    "Thai": "มีชาวนาแก่คนหนึ่งอาศัยอยู่ในหมู่บ้าน",
+    "Khmer": "មានកសិករចំណាស់ម្នាក់រស់នៅ។",
+    "Sinhala": "ගමක මහලු ගොවියෙක් විසුවේය෴",
+    "Armenian": "Մի փոքրիկ գյուղում ապրում էր մի գյուղացի\u0589",
+    "Amharic": "በአንድ ትንሽ መንደር አንድ ገበሬ ነበር።",
+    "Tibetan": "གྲོང་གསེབ་ཆུང་ཆུང་ཞིག་ལ།",
+    "Chinese": "从前有一个老农夫。他的地很少\uff01",
+    "Japanese": "昔々、小さな村に年老いた農夫がいました。",
+    "Vietnamese": unicodedata.normalize("NFD", "Ngày xửa ngày xưa có một người nông dân già."),
+    "Persian": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u061f",
+}
+
+
+@pytest.mark.parametrize("language", PROSE)
+def test_prose_of_any_script_is_prose(language):
+    text = PROSE[language]
+    assert quality.mostly_symbols(text, 0.2) is None
+    assert quality.few_alphabetic_words(text, 0.5) is None
+    if language != "Thai":  # which writes no mark
+        assert quality.few_sentences(text, 1) is None
+        assert quality.few_punctuated_lines(text, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("一。二。三\uff01", 3),
+        ("「一。」「二\uff1f」", 2),
+        ("एक। दो॥ तीन।", 3),
+        ("هل\u061f نعم\u061f لا\u06d4", 3),
+        ("Մեկ\u0589 Երկու\u0589", 2),
+        ("አንድ። ሁለት፧", 2),
+        ("មួយ។ ពីរ៕", 2),
+        ("တစ်။ နှစ်။", 2),
+        ("One.” Two!\u2019 Three?» x", 3),
+        ("。。。", 1),
+        ("3.4 a.b", 0),
+        ("etc", 0),
+    ],
+)
+def test_sentences_end_as_each_script_ends_them(text, sentences):
+    assert quality.few_sentences(text, sentences) is None
+    assert quality.few_sentences(text, sentences + 1) == f"{sentences} sentences"
 
 
 def test_blank_lines_and_indentation_do_not_count_as_repetition():

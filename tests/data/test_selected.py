@@ -2,6 +2,7 @@ import hashlib
 import json
 import random
 import re
+import unicodedata
 from dataclasses import fields, replace
 
 import pytest
@@ -11,7 +12,7 @@ from train.artifact import inventory
 from train.config import ConfigError, UserError, build, plain
 from train.data import summaries
 from train.data.rules import COMPARISONS, PREDICATES, Thresholds
-from train.data.selected import SelectedConfig, add, kept_documents, nested, select, split
+from train.data.selected import SelectedConfig, add, canonical_id, kept_documents, nested, select, split
 from train.data.tables import DOCUMENT, ITEM, read_rows, write_rows
 from train.world import World
 
@@ -104,6 +105,35 @@ def test_a_text_that_a_source_holds_twice_at_one_path_is_kept_once(tmp_path):
     assert [(row["id"], row["detail"]) for row in ledger(out)] == [
         (MANY[7]["id"], "same text as 007.txt of pkg:generic/a@1")
     ]
+
+
+FORMS = {
+    "Vietnamese": "ngày xửa xưa có một người nông dân già số {} sống trong ngôi làng nhỏ",
+    "French": "l'été où la forêt numéro {} brûla près du château",
+    "Korean": "옛날 옛적 작은 마을 {} 번 집에 늙은 농부가 살았습니다",
+    "Hindi": "\u092a\u095d\u093e\u0908 के लिए गाँव {} का बड़ा \u0958िला",
+    "Japanese": "がぎぐげご{}番の村にパンを買いに行きました",
+    "Greek": "ένας γέρος αγρότης ζούσε στο χωριό {} με λίγη γη",
+    "Hebrew": "\ufb2a\u05b8\u05dc \u05db\u05e4\u05e8 {} \u05e7\u05d8\u05df",
+    "signs of old": "\u212b and \u2126 in village {} of old",
+}
+
+
+@pytest.mark.parametrize("language", FORMS)
+def test_one_text_in_two_normal_forms_is_one_text(tmp_path, language):
+    texts = [FORMS[language].format(number) for number in range(12)]
+    spelt = [sorted({text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))}) for text in texts]
+    forms = [row(form, f"{n}.{place}") for n, each in enumerate(spelt) for place, form in enumerate(each)]
+    assert all(len(each) > 1 for each in spelt)
+    config = replace(CONFIG, parts=7, held_out=0.5, near_duplicates=1.0, contaminated=1.0)
+    out = selected(tmp_path, forms, config)
+    kept = [each for name in ("train", "held_out") for each in kept_documents(out, name)]
+    assert sorted(each["path"] for each in kept) == sorted(f"{number}.0" for number in range(12))
+    reasons = {(entry["reason"], entry["detail"]) for entry in ledger(out)}
+    assert reasons == {("exact_duplicates", f"same text as {number}.0 of pkg:generic/a@1") for number in range(12)}
+    for each in kept:  # as it was written, and judged by what it is
+        assert each["id"] == hashlib.sha256(each["text"].encode()).hexdigest()
+        assert each["split"] == split(config, canonical_id(each["text"]))
 
 
 def test_counts_close(tmp_path):

@@ -1,6 +1,8 @@
 """Words and n-grams as 64-bit numbers, and an index that tells which texts hold an n-gram.
 
-A word is a stretch of letters and digits of any script, in lower case; all else only parts words. The numbers are
+A word is a stretch of letters and digits of any script, in lower case and in the normal form NFC, with the marks that
+belong to them; all else only parts words. Where a script parts no words by blanks (Chinese, Japanese, Thai, ...), each
+letter with its marks is a word, so that n-grams of words are n-grams of characters there. The numbers are
 defined here by integer arithmetic modulo 2^64 alone, so they are the same on any machine. Two different n-grams get
 the same number with a chance of about 2^-64: among a million n-grams looked for and a billion looked up, about 1 in
 20,000 for a single false match.
@@ -13,9 +15,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from train.letters import UNPARTED, canonical, mark
+
 Numbers = NDArray[np.uint64]
 Places = NDArray[np.intp]
 
+PARTS, LETTER, MARK, ALONE = range(4)
 CHARACTERS = 0x110000  # of Unicode
 ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, made odd: has an inverse, and bits without a pattern
 MULTIPLIER = np.uint64(ODD)
@@ -40,12 +45,14 @@ class Words:
 
 def words(text: str) -> Words:
     """The words of `text`, each with its number: the polynomial of its characters in `ODD`, its bits mixed."""
-    lower = text.lower()
+    lower = canonical(text).lower()
     characters = np.frombuffer(lower.encode("utf-32-le"), "<u4")
-    inside = np.zeros(len(characters) + 2, bool)
-    inside[1:-1] = _alphanumeric()[characters]
-    edges = np.flatnonzero(inside[1:] != inside[:-1])
-    starts, ends = edges[::2], edges[1::2]
+    kinds = np.zeros(len(characters) + 2, np.uint8)  # with what parts words at both ends
+    kinds[1:-1] = _kinds()[characters]
+    before, after = kinds[:-1], kinds[1:]
+    begins = ((before == PARTS) & (after != PARTS)) | (after == ALONE) | ((before == ALONE) & (after == LETTER))
+    starts = np.flatnonzero(begins)
+    ends = np.flatnonzero((before != PARTS) & ((after == PARTS) | begins))
     powers, inverses = _powers(1 << len(characters).bit_length())
     sums = np.zeros(len(characters) + 1, np.uint64)
     np.cumsum(characters * powers[: len(characters)], out=sums[1:])
@@ -139,8 +146,13 @@ class Table:
 
 
 @cache
-def _alphanumeric() -> NDArray[np.bool_]:
-    return np.frombuffer(bytes(map(str.isalnum, map(chr, range(CHARACTERS)))), bool)
+def _kinds() -> NDArray[np.uint8]:
+    """The kind of each character: PARTS words, LETTER (or digit) in one, MARK on one, or ALONE as a word."""
+    kinds = np.array([LETTER * c.isalnum() or MARK * mark(c) for c in map(chr, range(CHARACTERS))], np.uint8)
+    for first, last in UNPARTED:
+        some = kinds[first : last + 1]
+        some[some == LETTER] = ALONE
+    return kinds
 
 
 @cache

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 
+from train.letters import CLOSING, ENDS, WORD_MARKS, mark
+
 
 @lru_cache(maxsize=1)  # the rules ask one after another about the same text
 def words(text: str) -> list[str]:
@@ -59,9 +61,16 @@ def long_words(text: str, threshold: float) -> str | None:
 
 
 def mostly_symbols(text: str, threshold: float) -> str | None:
-    """A larger share of characters than the threshold is neither a letter nor white space: tables, dumps, markup."""
+    """A larger share of characters than the threshold is neither a letter nor white space: tables, dumps, markup.
+
+    A mark that belongs to a letter, such as a vowel sign, counts as one.
+    """
     symbols = len(text.encode("ascii", "ignore").translate(None, ASCII_PROSE))
-    symbols += sum(1 for sign in NOT_ASCII.findall(text) if not (sign.isalpha() or sign.isspace()))
+    symbols += sum(
+        1
+        for sign in NOT_ASCII.findall(text)
+        if not (sign.isalpha() or sign.isspace() or mark(sign) or sign in WORD_MARKS)
+    )
     share = symbols / max(1, len(text))
     return more(share, threshold, "characters")
 
@@ -101,7 +110,8 @@ def few_sentences(text: str, threshold: int) -> str | None:
     return f"{count} sentences" if count < threshold else None
 
 
-SENTENCE = re.compile(r"[.!?…][\"')\]`]*(?!\S)")
+# A point ends a sentence where a blank follows; the marks of other scripts have one meaning, wherever they stand.
+SENTENCE = re.compile(rf"[.!?…][{re.escape(CLOSING)}]*(?!\S)|[{ENDS}]+")
 
 
 def bullet_lines(text: str, threshold: float) -> str | None:
@@ -129,7 +139,7 @@ def few_punctuated_lines(text: str, threshold: float) -> str | None:
     return f"{share:.4f} of lines" if share < threshold else None
 
 
-TERMINAL = (".", "!", "?", '"', "”", "…", "。")
+TERMINAL = (".", "!", "?", '"', "”", "…", "」", "』", "»", *ENDS)
 
 
 def curly_brackets(text: str, threshold: int) -> str | None:

@@ -101,12 +101,15 @@ def no_licence(licence: str) -> str | None:
 
 
 def exact_duplicates(other: str | None) -> str | None:
-    """The same text stands in another document; the first one by source and path is kept."""
+    """The same text, in any normal form of Unicode, stands in another document; the first one is kept."""
     return None if other is None else f"same text as {other}"
 
 
 def near_duplicates(document: str, kept: str, similarity: float) -> str | None:
-    """Most runs of five words stand in another document too (MinHash); the longest of all that are alike is kept."""
+    """Most runs of five words stand in another document too (MinHash); the longest of all that are alike is kept.
+
+    Where a script parts no words by blanks, as Chinese and Thai do, a character counts as a word.
+    """
     return f"{similarity:.2f} like {kept}" if document != kept else None
 
 

@@ -1,8 +1,9 @@
 """Stage 4: the documents we keep, and for each one we drop or change, why.
 
 Each worker judges its share of the documents and deals them into parts by the hash of their text as it would be kept,
-so equal texts meet in one part, and exact duplicates and the held-out split are decided there. Whoever is last finds
-what all have judged, compares the signatures of all that is left, of both splits together, and writes every part.
+so equal texts, in whatever normal form of Unicode, meet in one part, and exact duplicates and the held-out split are
+decided there. Whoever is last finds what all have judged, compares the signatures of all that is left, of both splits
+together, and writes every part.
 Nothing depends on the order of the input or on the number of workers.
 """
 
@@ -26,6 +27,7 @@ from train.data.contamination import Evaluated, evaluated, items_of
 from train.data.near_duplicates import SIZE, Signatures, keep, signature, similarity
 from train.data.ngrams import Numbers, words
 from train.data.tables import LEDGER, SELECTED, read_rows, write_rows
+from train.letters import canonical
 from train.world import World
 
 SPLITS = ("train", "held_out")
@@ -139,11 +141,11 @@ def deal(config: SelectedConfig, rows: Iterator[dict[str, Any]], parts: Sequence
             judged = judge(config, row)
             if not judged["judgement"]["dropped"]:
                 judged["signature"] = signature(words(judged["text"]).numbers).tolist()
-            files[int(judged["id"][:8], 16) % config.parts].write(json.dumps(judged).encode() + b"\n")
+            files[int(judged["canonical_id"][:8], 16) % config.parts].write(json.dumps(judged).encode() + b"\n")
 
 
 def judge(config: SelectedConfig, row: dict[str, Any]) -> dict[str, Any]:
-    """The document as it would be kept, and under `judgement` what the rules found.
+    """The document as it would be kept, its `canonical_id`, and under `judgement` what the rules found.
 
     `judgement` holds the `id` and `bytes` of the document as extracted, `redacted` (reason -> occurrences and the
     bytes by which the text grew shorter), and `dropped` (the first reason and what the rule saw) or None.
@@ -156,7 +158,13 @@ def judge(config: SelectedConfig, row: dict[str, Any]) -> dict[str, Any]:
             redacted[redactor.__name__] = {"occurrences": found, "bytes": before - len(text.encode())}
     dropped = next(reasons(config, row, text), None)
     judgement = {"id": row["id"], "bytes": len(row["text"].encode()), "redacted": redacted, "dropped": dropped}
-    return {**row, "text": text, "id": hashlib.sha256(text.encode()).hexdigest(), "judgement": judgement}
+    id = hashlib.sha256(text.encode()).hexdigest()
+    return {**row, "text": text, "id": id, "canonical_id": canonical_id(text), "judgement": judgement}
+
+
+def canonical_id(text: str) -> str:
+    """What equal texts have in common, in whatever normal form of Unicode each is: SHA-256 of the text in NFC."""
+    return hashlib.sha256(canonical(text).encode()).hexdigest()
 
 
 def reasons(config: SelectedConfig, row: dict[str, Any], text: str) -> Iterator[tuple[str, str]]:
@@ -186,13 +194,13 @@ def arrange(config: SelectedConfig, files: Sequence[Path]) -> list[dict[str, Any
     rows = [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
     rows.sort(key=lambda row: (row["id"], row["source"], row["path"]))
     kept: dict[str, dict[str, Any]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (row["source"], row["path"], row["id"])):
         judgement = row["judgement"]
         if not judgement["dropped"]:
-            first = kept.setdefault(row["id"], row)
+            first = kept.setdefault(row["canonical_id"], row)
             saw = rules.exact_duplicates(None if first is row else title(first))
             judgement["dropped"] = ("exact_duplicates", saw) if saw else None
-        row["split"] = split(config, row["id"])
+        row["split"] = split(config, row["canonical_id"])
     return rows
 
 
@@ -256,9 +264,9 @@ def title(row: Mapping[str, Any]) -> str:
     return f"{row['path']} of {row['source']}"
 
 
-def split(config: SelectedConfig, id: str) -> str:
-    """The split of a text: a hash of its hash, salted so that it has nothing to do with the part."""
-    draw = int(hashlib.sha256(f"held_out:{id}".encode()).hexdigest()[:16], 16)
+def split(config: SelectedConfig, canonical_id: str) -> str:
+    """The split of a text: a hash of its `canonical_id`, salted so that it has nothing to do with the part."""
+    draw = int(hashlib.sha256(f"held_out:{canonical_id}".encode()).hexdigest()[:16], 16)
     return "held_out" if draw < config.held_out * 2**64 else "train"
 
 

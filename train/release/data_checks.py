@@ -14,7 +14,7 @@ from train.data.batches import batch_at
 from train.data.contamination import contaminated, evaluated, items_of
 from train.data.near_duplicates import clusters, signature
 from train.data.ngrams import words
-from train.data.selected import SPLITS, SelectedConfig
+from train.data.selected import SPLITS, SelectedConfig, canonical_id
 from train.data.selected import split as split_of
 from train.data.tables import read_rows
 from train.data.tokens import read_tokens
@@ -132,9 +132,9 @@ def split(release: Release) -> list[str]:
     """What was held out, decided again from the texts."""
     config = build(SelectedConfig, release.config["data"]["selected"])
     return [
-        f"document {row['id'][:12]}: is in {row['split']}, its hash says {split_of(config, row['id'])}"
+        f"document {row['id'][:12]}: is in {row['split']}, its hash says {drawn}"
         for row in release.rows("documents")
-        if row["split"] != split_of(config, row["id"])
+        if row["split"] != (drawn := split_of(config, canonical_id(row["text"])))
     ]
 
 
