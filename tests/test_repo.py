@@ -12,16 +12,16 @@ MODULES = sorted(ROOT.glob("train/**/*.py"))
 TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".github"}
 
 # What each layer may import; imports point down only.
-GROUND = {"artifact", "config", "keys", "letters", "machine", "world"}
+GROUND = {"artifact", "config", "keys", "letters", "machine", "spdx", "world"}
 LAYERS = {
     "config": set(), "letters": set(), "machine": set(), "world": {"machine"},
-    "artifact": {"config"}, "keys": {"artifact"},
+    "artifact": {"config"}, "keys": {"artifact"}, "spdx": {"config"}, "terms": {"spdx"},
     "terminal": {"config", "letters"}, "workers": {"config", "machine", "world"},
     "model": GROUND, "data": GROUND | {"data"},
     "training": GROUND | {"data", "model", "training"},
     "evaluation": GROUND | {"data", "model", "training", "evaluation"},
-    "release": GROUND | {"data", "model", "training", "evaluation", "release"},
-    "pipeline": GROUND | {"workers", "data", "model", "training", "evaluation", "release"},
+    "release": GROUND | {"terms", "data", "model", "training", "evaluation", "release"},
+    "pipeline": GROUND | {"terms", "workers", "data", "model", "training", "evaluation", "release"},
 }  # fmt: skip
 DOORS = {
     "cryptography", "datasets", "huggingface_hub", "jinja2", "pyarrow", "pypi_simple", "ray", "safetensors", "tiktoken",

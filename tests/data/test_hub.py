@@ -354,7 +354,7 @@ UNFIT = [
     ({"split": "validation"}, "no split 'validation'; it has test, train"),
     ({"include": ["*.csv"]}, "no file of 'train' matches ['*.csv']"),
     ({"licence_files": ["LICENSE"]}, "LICENSE is not in the dataset at its commit"),
-    ({"columns": COLUMNS | {"text": "story"}}, "a.parquet: no column ['story']; it has ['body', 'meta']"),
+    ({"columns": COLUMNS | {"text": "story"}}, "a.parquet: no column ['story']; it has ['body', 'meta', "),
 ]
 
 
