@@ -84,6 +84,8 @@ def bake(project: Project, destination: Path) -> None:
     tracked = [name for name in (repository.git(ROOT, "ls-files", "-z") or "").split("\0") if name]
     if "pyproject.toml" not in tracked:
         raise UserError(f"{ROOT}: not a git checkout, or git is not here; install it, clone the repository, fork there")
+    if gone := [name for name in tracked if not (ROOT / name).is_file()]:
+        raise UserError(f"{gone[0]}: tracked by git and not there; `git checkout -- {gone[0]}` brings it back")
     aside = destination.with_name(f".{destination.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
     try:

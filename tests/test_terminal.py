@@ -1,12 +1,14 @@
 """What reaches a terminal: nothing that it would obey, all that people write, and no crash for want of a letter."""
 
+import errno
+import os
 import subprocess
 import sys
 
 import pytest
 from conftest import ROOT
 
-from train.terminal import harmless
+from train.terminal import explain, harmless
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,38 @@ def test_a_console_that_lacks_a_letter_gets_its_number(encoding, text):
         shown = done.stdout.decode(encoding.partition(":")[0]).strip()
         assert shown == text or "\\u" in shown.lower() or "\\x" in shown
         assert done.stderr.startswith(b"error: ") == bool(status)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("EACCES", "get the right to it, or name another place"),
+        ("EPERM", "get the right to it, or name another place"),
+        ("EROFS", "nothing can be written there"),
+        ("ENOENT", "make sure it is there"),
+        ("ENOTDIR", "a file stands where a folder is wanted"),
+        ("EEXIST", "a file stands where a folder is wanted"),
+        ("EISDIR", "a folder stands where a file is wanted"),
+        ("ENAMETOOLONG", "choose a shorter one"),
+        ("ELOOP", "links lead in a circle"),
+        ("ENOEXEC", "no program for this machine"),
+        ("EFBIG", "holds no file as large"),
+        ("EMFILE", "raise the limit"),
+        ("EDQUOT", "free some, then run the same command again"),
+        ("ENOSPC", "free some and run the same command again"),
+        ("EIO", "nothing that was whole is lost, run the same command again"),
+        ("ESTALE", "nothing that was whole is lost, run the same command again"),
+        ("ETIMEDOUT", "nothing that was whole is lost, run the same command again"),
+    ],
+)
+def test_to_run_again_is_advised_only_where_it_can_help(code, says):
+    number = getattr(errno, code)
+    told = explain(OSError(number, os.strerror(number), "some/where"))
+    assert told.startswith("some/where: ") and says in told and "\n" not in told
+    assert ("same command again" in told) == (code in ("EDQUOT", "ENOSPC", "EIO", "ESTALE", "ETIMEDOUT"))
+
+
+def test_a_program_that_is_missing_is_to_be_installed():
+    with pytest.raises(FileNotFoundError) as caught:
+        subprocess.run(["no-such-program"], check=False)
+    assert explain(caught.value).endswith("or, if it is a program, install it")

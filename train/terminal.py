@@ -61,6 +61,22 @@ def harmless(text: str) -> str:
     return OBEYED.sub("\ufffd", text)
 
 
+# What the same command would meet again, until somebody does something about it.
+REMEDIES = {
+    errno.ENOENT: "make sure it is there",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "get the right to it, or name another place"),
+    errno.EROFS: "nothing can be written there; name another place, such as machine.runs and machine.releases",
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file stands where a folder is wanted; name another place"),
+    errno.EISDIR: "a folder stands where a file is wanted; name another place",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ELOOP: "links lead in a circle; name another place",
+    errno.ENOEXEC: "it is no program for this machine; install the right one",
+    errno.EFBIG: "the file system holds no file as large; name another place",
+    errno.EDQUOT: "your share of the disk is used up; free some, then run the same command again",
+    errno.EMFILE: "too many files are open at once; raise the limit (ulimit -n)",
+}
+
+
 def explain(error: OSError) -> str:
     """A failure of the system in one line, with what to do."""
     where = Path(error.filename or ".")
@@ -68,4 +84,8 @@ def explain(error: OSError) -> str:
         folder = next((path for path in (where, *where.parents) if path.is_dir()), Path("."))
         free = shutil.disk_usage(folder).free
         return f"{where}: no space left on the disk ({free} bytes free); free some and run the same command again"
+    if error.errno in REMEDIES:
+        missing = error.errno == errno.ENOENT and where.name == str(where)
+        remedy = "make sure it is there, or, if it is a program, install it" if missing else REMEDIES[error.errno]
+        return f"{where}: {error.strerror}; {remedy}"
     return f"{where}: {error.strerror or error}; nothing that was whole is lost, run the same command again"

@@ -1,6 +1,7 @@
 """One file, the same bytes whenever it is packed, that is checked like the folder; and archives that mean harm."""
 
 import io
+import re
 import tarfile
 from pathlib import Path
 
@@ -46,6 +47,35 @@ def test_only_what_is_whole_is_packed(copy):
     (copy / "NOTICE").write_text("changed")
     assert "integrity" in command("archive.py", copy, status=1)
     assert list(copy.parent.glob("*.tar.zst")) == []
+
+
+@pytest.mark.parametrize("name", ["x.tar (1).zst", "x.zst", "x", "x.zip"])
+def test_an_archive_is_told_by_its_first_bytes_whatever_it_is_called(name, tmp_path):
+    made = hostile(tmp_path / name, ("x/a", tarfile.REGTYPE, b"A"))
+    with unpacked([made]) as folder:
+        assert (folder / "a").read_bytes() == b"A"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("x.zip", b"PK\x03\x04 and more", "not a release: it holds a zip archive; give a .tar.zst"),
+        ("x.tar.zst", b"PK\x03\x04 and more", "not a release: it holds a zip archive"),
+        ("x.tar.zst", b"\x1f\x8b and more", "not a release: it holds gzip"),
+        ("x.tar", 257 * b"x" + b"ustar", "not a release: it holds a tar archive"),
+        ("x.tar.zst", b"\xfd7zXZ\x00", "not a release: it holds xz"),
+        ("x.7z", b"7z\xbc\xaf\x27\x1c", "not a release: it holds a 7z archive"),
+        ("x.tar.zst", b"<!DOCTYPE html>", "not a release: it holds HTML"),
+        ("x.tar.zst", b"version https://git-lfs.github.com/spec/v1", "not a release: it holds a Git LFS pointer"),
+        ("MANIFEST.json", b"{}", "not a release: its first bytes are those of no archive"),
+        ("x.tar.zst", b"", "not a release: its first bytes are those of no archive"),
+    ],
+)
+def test_what_is_no_archive_of_a_release_is_told_by_its_first_bytes(name, data, says, tmp_path):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=re.escape(says)) as caught, unpacked([tmp_path / name]):
+        pass
+    assert "\n" not in str(caught.value)
 
 
 def hostile(path: Path, *members: tuple[str, bytes, bytes]) -> Path:

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from train.artifact import whole
 from train.config import UserError
 from train.data.archives import Bounded, name_problem
+from train.data.file_types import HEAD, file_type
 from train.release.openness import release_files
 
 SUFFIX = ".tar.zst"
@@ -50,9 +51,11 @@ def pack(release: Path, out: Path, by_role: bool) -> list[Path]:
 @contextmanager
 def unpacked(paths: Sequence[Path]) -> Iterator[Path]:
     """The folder of a release: the one that is given, or a temporary one with what all the given archives hold."""
-    if len(paths) == 1 and not paths[0].name.endswith(SUFFIX):
+    if len(paths) == 1 and not paths[0].is_file():
         yield paths[0]
         return
+    for path in paths:
+        check_archive(path)
     with TemporaryDirectory() as scratch:
         for path in paths:
             unpack(path, Path(scratch))
@@ -60,6 +63,18 @@ def unpacked(paths: Sequence[Path]) -> Iterator[Path]:
         if len(roots) != 1:
             raise UserError(f"expected archives of one release, found {len(roots)} folders in them")
         yield roots[0]
+
+
+def check_archive(path: Path) -> None:
+    """UserError unless a file begins as an archive of a release does, whatever it is called."""
+    if not path.is_file():
+        raise UserError(f"{path}: {'a folder' if path.is_dir() else 'not there'}; give archives alone, or one folder")
+    with path.open("rb") as file:
+        held = file_type(file.read(HEAD))
+    if held != "Zstandard":
+        told = f"it holds {held}" if held else "its first bytes are those of no archive"
+        raise UserError(f"{path}: not a release: {told}; give a {SUFFIX} as `make archive` writes it, or unpack it and "
+                        "give the folder")  # fmt: skip
 
 
 def unpack(archive: Path, into: Path) -> None:

@@ -39,6 +39,8 @@ def results(path: Path, level: Level, only: Collection[str], announce: Callable[
     """What `verify` finds, check by check, after `announce` was told the names of all that will run."""
     if (path / "MANIFEST.json").is_symlink():
         raise UserError(f"{path}: its files are links, as in the cache of the hub's client: download with --local-dir")
+    if not path.is_dir():
+        raise UserError(f"{path}: not a release: it is {'a file' if path.is_file() else 'not there'}; give the folder")
     if not (path / "MANIFEST.json").is_file():
         raise UserError(f"{path}: not a release: it has no MANIFEST.json; give the folder that holds one")
     manifest(path)
