@@ -118,6 +118,11 @@ def written(project: Project) -> dict[str, str]:
         "\ndefaults:\n", f"\ndefaults:\n  - override /release: {name}\n"
     )
     new[f"configs/release/{name}.yaml"] = release(project)
+    for path, line, own in (
+        ("Makefile", "RECIPE ?= .*", f"RECIPE ?= {name}"),
+        ("configs/recipe/reference.yaml", "# command: make release", "# command: make release RECIPE=reference"),
+    ):
+        new[path] = re.sub(f"(?m)^{line.replace('?', '[?]')}$", own, (ROOT / path).read_text(encoding="utf-8"))
     new["README.md"] = readme(project)
     project_file = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for key, value in (("name", name), ("version", "0.1.0"), ("description", f"{title}: a fully open language model")):

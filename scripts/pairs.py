@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 import tempfile
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ from train.terminal import guarded, harmless
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     parser.add_argument("release", type=Path, help="folder that holds MANIFEST.json")
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="JSON lines of pairs")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="JSON lines of pairs; or a pattern")
     parser.add_argument("--json", action="store_true", help="print all that is recorded of a set, as JSON")
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        found = judge(asked.release, asked.files, Path(folder))
+        found = judge(asked.release, [file for name in asked.files for file in matching(name)], Path(folder))
     if asked.json:
         print(json.dumps(found, indent=2))
         return
@@ -37,6 +38,11 @@ def main(arguments: list[str]) -> None:
         for group, score in record["groups"].items() if len(record["groups"]) > 1 else ():
             show(f"  {group}", score)
         print(f"  SHA-256 of the file: {record['file']}")
+
+
+def matching(name: Path) -> list[Path]:
+    """The file of that name, or those that fit it as a pattern: `make` hands both on as they were typed."""
+    return [name] if name.exists() else [Path(each) for each in sorted(glob(str(name)))] or [name]
 
 
 def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ Hydra is known here and in `compose.py` alone; the library sees a plain mapping.
 
 import argparse
 import os
+import shlex
 import statistics
 import sys
 from collections.abc import Mapping
@@ -194,7 +195,8 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
     print("\n".join(["", *summary(placed), ""]))
     sample = read_json(made["evaluation"] / "samples.json")[0]
     print(f"sample     {harmless(sample['prompt'] + sample['text'])}\n")
-    print(f"next       make sample RELEASE={placed}\n           make verify RELEASE={placed}")
+    where = f"RELEASE={shlex.quote(str(placed))}"
+    print(f"next       make sample {where}\n           make verify {where}")
 
 
 def show_scores(evaluation: Path) -> None:

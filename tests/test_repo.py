@@ -139,13 +139,14 @@ def test_the_lock_pins_everything_that_the_project_asks_for():
 
 
 def test_every_recipe_says_what_it_takes_and_how_to_run_it():
+    default = re.search(r"^RECIPE \?= (.*)$", (ROOT / "Makefile").read_text(), re.M)[1]
     for path in (ROOT / "configs" / "recipe").glob("*.yaml"):
         head = [line for line in path.read_text().split("\n\n")[0].splitlines() if line.startswith("#")]
         text = "\n".join(head)
         for word in ("hardware:", "time:", "memory:", "score:", "command:"):
             assert word in text, f"{path.name}: {word}"
         command = re.search(r"command: (.+)", text)[1]
-        assert command == ("make release" if path.stem == "reference" else f"make release RECIPE={path.stem}")
+        assert command in (f"make release RECIPE={path.stem}", "make release" if path.stem == default else "")
 
 
 README = (ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else ""

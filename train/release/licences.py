@@ -1,5 +1,6 @@
 """The licences of a release: of its documents with their duties, its sources, its files (REUSE), and their texts."""
 
+import json
 import re
 import tomllib
 from collections import Counter
@@ -134,9 +135,14 @@ def reuse_toml(release: Path) -> bytes:
                    for sha in sorted(set(given["licences"].values()))]  # fmt: skip
     lines = ["version = 1"]
     for path, licence, holder in tables:
-        lines += ["", "[[annotations]]", f'path = "{path}"', f'SPDX-FileCopyrightText = "{holder}"']
-        lines += [f'SPDX-License-Identifier = "{licence}"']
+        lines += ["", "[[annotations]]", f"path = {toml(path)}", f"SPDX-FileCopyrightText = {toml(holder)}"]
+        lines += [f"SPDX-License-Identifier = {toml(licence)}"]
     return ("\n".join(lines) + "\n").encode()
+
+
+def toml(text: str) -> str:
+    """`text` as a basic string of TOML, which is that of JSON but for one letter."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def by_file(release: Path, paths: list[str]) -> dict[str, str | None]:
