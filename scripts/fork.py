@@ -183,7 +183,7 @@ A fully open language model: data, code, settings and every stage on the way to 
 A first release, from texts of your own:
 
 1. Put the texts, and the text of their licence as `LICENSE`, into a folder `{name}` here.
-2. Replace what says TODO in `configs/data/{name}.yaml` and `data_cards/{name}.md`; a release with a TODO in it fails.
+2. Replace what says TODO in `configs/data/{name}.yaml` and `data_cards/{name}.md`; before that nothing is trained.
 3. Read `configs/release/{name}.yaml`: it is said in your name.
 4. `make release RECIPE={name}`. The first run ends with the digest of the texts, to be written into the data config;
    the next one makes the release and verifies it.

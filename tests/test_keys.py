@@ -121,7 +121,8 @@ RAW = "data/archives data/hub data/pinned data/language_tag data/raw data/source
 TOKENS = f"{FILTERS} data/tokenizer data/tokens"
 CLOSURES = {
     "raw": RAW,
-    "documents": "data/archives data/documents data/formats data/markup data/tables spdx",
+    "documents": """data/archives data/documents data/formats data/language_tag data/markup data/sources data/tables
+        spdx""",
     "benchmarks": f"{RAW} data/benchmarks data/pairs data/tables",
     "selected": FILTERS,
     "tokenizer": f"{FILTERS} data/tokenizer",

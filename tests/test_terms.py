@@ -130,11 +130,6 @@ def test_a_name_that_a_card_gives_is_the_licence_of_the_list(word, identifier):
     assert of_name(word) == identifier
 
 
-def test_one_module_knows_the_library_that_reads_expressions():
-    sources = [*(ROOT / "train").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]
-    assert [path.name for path in sources if "license_expression" in path.read_text()] == ["spdx.py"]
-
-
 # What is accepted is decided before anything is made ------------------------------------------------------------------
 
 

@@ -42,6 +42,7 @@ from train.keys import ROOT, closure, key, meaning
 from train.machine import Machine
 from train.model import ModelConfig
 from train.release.bundle import CollectConfig, ReleaseConfig, belongs, checkout, collect, require_lock, source_tree
+from train.release.readiness import check_evidence, unready
 from train.spdx import NOASSERTION, UNFILLED, not_allowed
 from train.terms import CLOSED, standing
 from train.training.log import Log
@@ -156,7 +157,7 @@ def run(
     Under torchrun, all ranks train together; what comes before and after, the first makes, and the others wait or end.
     Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
     """
-    check_allowed(config)
+    check_ready(config)
     planned, alone = plan(config), World(0, 1, config.machine, obtain, Log, write_operations)
     ranks = among(alone)
     if ranks.rank == 0 and config.until == "release":
@@ -176,6 +177,9 @@ def run(
                 made[stage.name] = make(stage, stage.config(config), planned[stage.name], made, world, say)
             except VanishedError as gone:
                 raise UserError(f"{gone}\n{card_on_availability(config.data.name)}") from None
+            if reaches(config, "weights"):
+                for note in check_evidence(claims(stage.name, made), made[stage.name] / "licences"):
+                    say(f"licence    {note}")
         if stage.name == config.until or (ranks.rank and stage.name == "weights"):
             break
     return made
@@ -200,14 +204,34 @@ def refuse_what_cannot_fit(
     refuse_disk(fit, vocabulary, rooms(machine, weights, release, there))
 
 
-def check_allowed(config: Run) -> None:
-    """UserError when selection would refuse a source for its licence, before the source is fetched."""
+def claims(name: Artifact, made: Mapping[str, Path]) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """The licence that each source in an artifact is claimed to be under, and the files that tell it."""
+    if name == "documents":
+        files = read_json(made[name] / "counts.json")
+        sources = read_json(made["raw"] / "sources.json")
+        yield from ((source["purl"], source["licence"], files[source["purl"]]["licences"]) for source in sources)
+    if name == "benchmarks":
+        others = (each for each in read_json(made[name] / "sets.json") if "licences" in each)
+        yield from ((each["purl"], each["licence"], each["licences"]) for each in others)
+
+
+def check_ready(config: Run) -> None:
+    """UserError when a run would be refused at its end for what its config or its data card lacks.
+
+    That is a source that selection refuses for its licence, before weights what the template left to be filled in, and
+    before a release whatever people have to say of it.
+    """
     for source in config.data.raw.sources if reaches(config, "selected") else ():
         if source.licence != NOASSERTION and (problem := not_allowed(source.licence, config.data.selected.licences)):
             raise UserError(
                 f"{source.purl}: licence {problem}; accept it in data.selected.licences, or leave the "
                 "source out of data.raw"
             )
+    if reaches(config, "weights"):
+        problems = unready(resolved(config), ROOT, release=config.until == "release")
+        if problems:
+            remedy = "nothing was made: fill this in or correct it; until=selected goes without"
+            raise UserError("\n".join([*problems, remedy]))
 
 
 def folder(machine: Machine, planned: Mapping[str, Any]) -> Path:

@@ -4,6 +4,7 @@ The only door to `license_expression`. What a licence allows and asks is in `ter
 licence that becomes known makes no data anew.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -50,6 +51,14 @@ def check_spelling(expression: str) -> None:
 def identifiers(expression: str) -> tuple[str, ...]:
     """The identifiers in an expression, those of exceptions and unknown ones among them, sorted."""
     return tuple(sorted(set(_spdx().license_keys(expression))))
+
+
+def check_text(text: bytes) -> None:
+    """ValueError unless a file that is to tell a licence is a text with some word in it."""
+    if b"\0" in text:
+        raise ValueError("is no text, for it holds a byte of zero")
+    if not re.search(r"\w", text.decode(errors="ignore")):
+        raise ValueError("is empty, or has no word")
 
 
 def covered(expression: str, accepts: Callable[[str], bool]) -> bool:

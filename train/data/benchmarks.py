@@ -13,6 +13,7 @@ from train.artifact import read_json, write_bytes, write_json
 from train.config import UserError, plain
 from train.data.pairs import pairs
 from train.data.raw import RawConfig, check_files, fetch
+from train.data.sources import check_licence_text
 from train.data.tables import ITEM, write_rows
 from train.world import World
 
@@ -69,7 +70,9 @@ def gather(config: BenchmarksConfig, inputs: Mapping[str, Path], out: Path, worl
             name, folder = set_name(source["purl"]), out / source["slug"]
             licences = {f["path"]: f["sha256"] for f in source["files"] if f["path"] in source["licence_files"]}
             for path, sha256 in licences.items():
-                write_bytes(out / "licences" / f"{sha256}.txt", (folder / path).read_bytes())
+                text = (folder / path).read_bytes()
+                check_licence_text(source["purl"], path, text)
+                write_bytes(out / "licences" / f"{sha256}.txt", text)
             rows = read_items(name, source, folder)
             records.append({**source, "name": name, "licences": licences, **written(name, rows, out)})
     write_json(out / "sets.json", records)

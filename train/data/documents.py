@@ -14,6 +14,7 @@ from train.config import UserError
 from train.data import formats, tables
 from train.data.archives import matches, members
 from train.data.file_types import conversion
+from train.data.sources import check_licence_text
 from train.spdx import NOASSERTION, of_row
 from train.world import World
 
@@ -148,6 +149,7 @@ def _licences(source: Mapping[str, Any], folder: Path, out: Path) -> dict[str, s
     for path, file in _files(source, folder, licences=True):
         with file:
             data = file.read()
+        check_licence_text(source["purl"], path, data)
         licences[path] = hashlib.sha256(data).hexdigest()
         write_bytes(out / "licences" / f"{licences[path]}.txt", data)
         if len(licences) == len(source["licence_files"]):  # the rest of an archive need not be unpacked for them

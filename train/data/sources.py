@@ -9,9 +9,10 @@ from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_sdist_filename
 from packaging.version import Version
 
+from train.config import UserError
 from train.data import language_tag
 from train.data.archives import name_problem
-from train.spdx import NOASSERTION, check_spelling
+from train.spdx import NOASSERTION, check_spelling, check_text
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,14 @@ def check_licence(key: str, expression: str) -> None:
         check_spelling(expression)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
+
+
+def check_licence_text(purl: str, path: str, text: bytes) -> None:
+    """UserError when a licence file of a source cannot be evidence of anything: it is empty, or no text."""
+    try:
+        check_text(text)
+    except ValueError as error:
+        raise UserError(f"{purl}: licence file {path!r} {error}; give the text of the licence, in UTF-8") from None
 
 
 def check_sha256(text: str) -> None:

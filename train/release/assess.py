@@ -15,7 +15,9 @@ from typing import Any
 from train import terms
 from train.artifact import parse_json
 from train.config import UserError
+from train.licence_texts import plain_text, recognised
 from train.release import openness
+from train.spdx import listed
 
 MOST_FILES, MOST_NAME, MOST_BYTES, MOST_YAML, MOST_HEADER, MOST_TRIED = 100_000, 500, 2**20, 2**16, 2**24, 20
 WEIGHTS = r"(?i)(^|/)[^/]*\.(safetensors|gguf|bin|pt|pth|ckpt|h5|onnx|msgpack)$"
@@ -61,21 +63,6 @@ SIGNS = {
     "hyper-parameter search": Sign(r"(?i)(^|/)(sweep|search)[^/]*\.(py|ya?ml|json)$", r"sweep|hyper-?parameter search",
                                    "Supporting libraries and tools"),
 }  # fmt: skip
-# Phrases that the text of a licence cannot do without, in small letters -> its SPDX identifier; the first that fits.
-TEXTS = (
-    ("apache license version 2.0", "", "Apache-2.0"),
-    ("permission is hereby granted, free of charge, to any person obtaining", "", "MIT"),
-    ("redistribution and use in source and binary forms", "neither the name", "BSD-3-Clause"),
-    ("redistribution and use in source and binary forms", "", "BSD-2-Clause"),
-    ("gnu affero general public license version 3", "", "AGPL-3.0-only"),
-    ("gnu general public license version 3", "", "GPL-3.0-only"),
-    ("gnu general public license version 2", "", "GPL-2.0-only"),
-    ("mozilla public license version 2.0", "", "MPL-2.0"),
-    ("attribution-noncommercial 4.0 international", "", "CC-BY-NC-4.0"),
-    ("attribution-sharealike 4.0 international", "", "CC-BY-SA-4.0"),
-    ("attribution 4.0 international", "", "CC-BY-4.0"),
-    ("cc0 1.0 universal", "", "CC0-1.0"),
-)
 RESTRICTED_NAME = re.compile(r"(?i)rail|llama|gemma|(^|-)n[cd](-|$)|research|non-?commercial|proprietary")
 LICENCE_FILE = re.compile(r"(?i)(^|/)(licen[cs]es?|copying|use_policy)([-_.][^/]*|/[^/]+)?$")
 
@@ -162,14 +149,21 @@ def named(name: object) -> str | None:
     return terms.of_name(text) or None
 
 
+def of_text(text: str) -> str | None:
+    """The licence whose text this is; where later versions have the same text, the licence alone."""
+    try:
+        found = recognised(plain_text(text.encode(errors="replace")))
+    except ValueError:
+        return None
+    return next((name if name in listed().values() else f"{name}-only" for name in found), None)
+
+
 def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Every licence that is found: where, by SPDX or as it is called, its standing, and what uses it reserves."""
     found = []
     for path in [path for path in folder.files if LICENCE_FILE.search(path) and not re.search(CODE, path)][:200]:
         text = " ".join(folder.text(path).split())
-        low = text.lower().replace("license, version", "license version")
-        spdx = next((spdx for one, other, spdx in TEXTS if one in low and other in low), None)
-        found.append((path, True, spdx, terms.restriction(text, name=False)))
+        found.append((path, True, of_text(text), terms.restriction(text, name=False)))
     told = {"README.md: license": head.get("license_name") if head.get("license") == "other" else head.get("license")}
     told |= {f"mof.yml: {name}": each.get("license") for name, each in mof.items()}
     found += [(where, False, name, None) for where, given in told.items() if (name := named(given))]

@@ -39,24 +39,34 @@ STAGES = ("raw", "documents", "selected", "tokenizer", "tokens")
 
 
 def written(release: Path) -> tuple[dict[str, str], dict[str, str], str]:
-    """The card that people wrote: its front matter, its sections by their headings, and all of its text.
-
-    Raises UserError when there is none, or when something that only people can say is missing or empty.
-    """
+    """The card that people wrote, as `parsed` gives it; UserError when there is none, or something is missing."""
     config = record(release, "code/config.json")
     name = f"data_cards/{config['data']['name']}.md"
+    return parsed(card_text(release / "code" / name, name), name, config["release"]["licence"])
+
+
+def card_text(path: Path, name: str) -> str:
+    """The text of the card at `path`, called `name`; UserError when it cannot be read."""
     try:
-        head, text = _parted((release / "code" / name).read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise UserError(f"{name}: cannot be read ({error}); every data set needs a card") from None
-    parts = re.split(r"^## +(.+?) *$", text, flags=re.MULTILINE)
+
+
+def parsed(card: str, name: str, licence: str) -> tuple[dict[str, str], dict[str, str], str]:
+    """A card that people wrote: its front matter, its sections by their headings, and all of its text.
+
+    Raises UserError when something that only people can say is missing or empty, or when it is not under `licence`.
+    """
+    head, text = _parted(card)
+    parts = re.split(r"^## +(.+?)[ \t]*$", text, flags=re.MULTILINE)
     sections = {heading: body.strip() for heading, body in zip(parts[1::2], parts[2::2], strict=True)}
     missing = [f"'{key}:' at its head" for key in HEAD if not head.get(key)]
     missing += [f"text under '## {heading}'" for heading in SECTIONS if not sections.get(heading)]
     if missing:
         raise UserError(f"{name}: it lacks {', '.join(missing)}; write it, only people can say it")
-    if head["licence"] != config["release"]["licence"]:
-        raise UserError(f"{name}: its licence is {head['licence']}, the release's is {config['release']['licence']}")
+    if head["licence"] != licence:
+        raise UserError(f"{name}: its licence is {head['licence']}, the release's is {licence}")
     return head, sections, re.sub(r"\A# .*\n", "", text).strip()
 
 

@@ -1,8 +1,9 @@
 """Checks of the terms: each file has a licence, its text is here, and none reserves some uses."""
 
 from train.release.contents import Release
-from train.release.licences import by_file
+from train.release.licences import by_file, evidence
 from train.release.licences import texts as licence_texts
+from train.release.readiness import evidence_problem
 from train.spdx import identifiers
 from train.terms import restriction, standing
 
@@ -57,10 +58,15 @@ def use_restrictions(release: Release) -> list[str]:
 
 
 def licences(release: Release) -> list[str]:
-    """Every file has a licence, and the text of every licence is there, as it came."""
+    """Every file has a licence, and the text of every licence is there, as it came, and is of the licence claimed."""
     problems = release.written("REUSE.toml") + release.written("NOTICE")
     found = by_file(release.path, release.paths)
     problems += [f"{path}: no licence" for path, licence in found.items() if not licence]
+    for source, files in evidence(release.path) if release.level == "full" else ():
+        texts = {name: release.bytes(place) for name, place in files.items() if place in release.paths}
+        said, against = evidence_problem(texts, source["licence"])
+        if said:
+            (problems if against else release.notes).append(f"{source['purl']}: {said}")
     needed = {i for licence in set(found.values()) if licence for i in identifiers(licence)}
     expected = licence_texts(release.path)
     problems += [f"LICENSES/{i}.txt: missing" for i in sorted(needed) if f"LICENSES/{i}.txt" not in expected]

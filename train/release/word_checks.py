@@ -20,7 +20,7 @@ PROSE = (
 def labelling(release: Release) -> list[str]:
     """The data card tells how data was labelled, or why it was not."""
     reason = release.config["release"]["not_used"].get("4")
-    found = re.search(r"^#+ Labelling\n+[^#\s]", release.text("data/README.md"), re.MULTILINE)
+    found = re.search(r"^#+ +Labelling[ \t]*\n+[^#\s]", release.text("data/README.md"), re.MULTILINE)
     problems = [] if found else ["data/README.md: says nothing under 'Labelling'; describe it, or why there is none"]
     if reason is not None and not reason.strip():
         problems.append("code/config.json: labelling is declared as not used without a reason")
@@ -69,10 +69,16 @@ def placeholders(release: Release) -> list[str]:
     """Nobody left a blank to be filled in later. Indented blocks are skipped: there the model or a source speaks."""
     problems = []
     for path in (path for path in PROSE if partial.kept(path, release.level)):
-        lines = release.text(path).split("\n")
-        spoken = [line for line in lines if path.endswith(".json") or not line.startswith("    ")]
-        problems += [f"{path}: {found[0]!r}" for line in spoken if (found := PLACEHOLDER.search(line))]
+        found = placeholders_in(release.text(path), spoken="" if path.endswith(".json") else "    ")
+        problems += [f"{path}: {word!r}" for _, word in found]
     return problems
+
+
+def placeholders_in(text: str, spoken: str = "    ") -> list[tuple[int, str]]:
+    """The blanks in a text with the numbers of their lines, but for lines that begin with `spoken`, if that is any."""
+    lines = enumerate(text.split("\n"), 1)
+    found = ((number, PLACEHOLDER.search(line)) for number, line in lines if not (spoken and line.startswith(spoken)))
+    return [(number, match[0]) for number, match in found if match]
 
 
 def machine_paths(release: Release) -> list[str]:

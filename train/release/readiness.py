@@ -1,0 +1,101 @@
+"""What a release would be refused for at its end, told before any work: blanks, missing words, texts of no licence."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from train.config import UserError, check_date
+from train.licence_texts import claim_problem
+from train.release import data_card, openness, partial
+from train.release.word_checks import MACHINE_PATH, PLACEHOLDER, placeholders_in, secret
+from train.terms import restriction
+
+
+def unready(config: Mapping[str, Any], root: Path, *, release: bool) -> list[str]:
+    """What people still have to write or correct: a line each, with the file and line where it stands, if it has one.
+
+    `config` is the resolved configuration, `root` the checkout. Before weights only what enters them counts: the data's
+    part of the config; before a release its card and all else that people say.
+    """
+    values = list(_strings(config if release else {"data": config["data"]}))
+    problems = [f"{_place(root, config, key, text)}: {text!r}" for key, text in values if PLACEHOLDER.search(text)]
+    if release:
+        problems += [f"{key}: holds a path of a machine, {text!r}" for key, text in values if MACHINE_PATH.search(text)]
+        problems += [f"{key}: holds a secret" for key, text in values if secret(text)]
+        problems += _unsaid(config["release"])
+    if release and partial.kept("data/README.md", config["release"]["level"]):
+        problems += _card(config, root)
+    return problems
+
+
+def _unsaid(about: Mapping[str, Any]) -> list[str]:
+    """What the release's config has to say and does not."""
+    said = {each["item"] for each in about["statements"] if each["text"].strip() and each["name"].strip()}
+    wanted = [row for row in openness.ROWS if row.kind == "statement" and about["level"] == "full"]
+    problems = [f"release.statements: none on '{row.id}' ({row.requirement})" for row in wanted if row.id not in said]
+    unused = about["not_used"].items()
+    return problems + [f"release.not_used.{item}: no reason is given" for item, why in unused if not why.strip()]
+
+
+def _card(config: Mapping[str, Any], root: Path) -> list[str]:
+    """What is wrong with the data card that people wrote."""
+    name = f"data_cards/{config['data']['name']}.md"
+    try:
+        text = data_card.card_text(root / name, name)
+        problems = [f"{name}:{line}: {found!r}" for line, found in placeholders_in(text)]
+        if not problems:
+            head, _, _ = data_card.parsed(text, name, config["release"]["licence"])
+            check_date(head["date"])
+    except UserError as error:
+        return [str(error)]
+    except ValueError as error:
+        return [f"{name}: {error}"]
+    return problems + ([f"{name}: holds a secret"] if secret(text) else [])
+
+
+def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every string in plain data, with its key as an override spells it."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping | list):
+        for name, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _strings(item, f"{key}.{name}" if key else str(name))
+
+
+def _place(root: Path, config: Mapping[str, Any], key: str, text: str) -> str:
+    """Where a value of the config was written: `file:line: key`; its key alone where no file has it."""
+    name = next(part for part in reversed(key.split(".")) if not part.isdigit())
+    group, of = key.partition(".")[0], config["data"]["name"]
+    begin = text.split("\n")[0].strip()[:40]
+    files = sorted((root / "configs" / group).glob("*.yaml"), key=lambda path: (path.stem != of, path.name))
+    for path in [*files, *sorted((root / "configs/recipe").glob("*.yaml"))]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+            if f"{name}:" in line and begin in line:
+                return f"{path.relative_to(root).as_posix()}:{number}: {key}"
+    return key
+
+
+def check_evidence(claims: Iterable[tuple[str, str, Mapping[str, str]]], folder: Path) -> list[str]:
+    """Hold licence files against what they are claimed to tell; return what to say of them.
+
+    A claim is a source's purl, its licence, and its licence files: path in the source -> SHA-256, the name in `folder`.
+    Raises UserError when a file is empty, no text, of another licence, or reserves some uses.
+    """
+    notes, problems = list[str](), list[str]()
+    for purl, licence, files in claims:
+        texts = {name: (folder / f"{sha}.txt").read_bytes() for name, sha in files.items()}
+        said, against = evidence_problem(texts, licence)
+        if said:
+            (problems if against else notes).append(f"{purl}: {said}")
+    if problems:
+        remedy = "correct its `licence` in data.raw.sources, or give in `licence_files` the text under which it stands"
+        raise UserError("\n".join(f"{problem}; {remedy}" for problem in problems))
+    return notes
+
+
+def evidence_problem(texts: dict[str, bytes], claimed: str) -> tuple[str, bool]:
+    """What is to be said of licence files, and whether it tells against what is claimed, an SPDX expression."""
+    for path, text in sorted(texts.items()):
+        if held := restriction(" ".join(text.decode(errors="replace").split()), name=False):
+            return f"{path}: reserves uses, {held!r}", True
+    return claim_problem(texts, claimed)
