@@ -145,7 +145,7 @@ LONG_WINDOW = b"\x28\xb5\x2f\xfd\x00" + bytes([(28 - 10) << 3]) + b"\x11\x00\x00
     [
         ("a.jsonl.zst", LONG_WINDOW, "a window of more than 128 MiB; unpack it, or pack it anew without --long"),
         ("a.txt.gz", zstd(b"x"), "is called .gz and holds Zstandard"),
-        ("a.txt.zst", gzip.compress(b"x"), "is called .zst and holds gzip"),
+        ("a.txt.zst", gzip.compress(b"x", mtime=0), "is called .zst and holds gzip"),
         ("a.txt.gz", b"PK\x03\x04 and more", "is called .gz and holds a zip archive"),
         ("a.txt.gz", b"BZh9 and more", "is called .gz and holds bzip2"),
         ("a.jsonl.gz", b"<!DOCTYPE html><p>Not found", "is called .gz and holds HTML"),
