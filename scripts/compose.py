@@ -4,16 +4,21 @@ Whatever Hydra, OmegaConf or the YAML library raise meanwhile is about what some
 line, so all of it is told as a ConfigError that names the file and the line, or the override.
 """
 
+import functools
 import itertools
+import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from train.config import ConfigError, build, did_you_mean
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+HOW = ("machine", "until", "overrides", "settings")  # what of a configuration makes nothing another
+RESERVED = ("true", "false", "null", "nan", "inf")
+SIGNS, SIGNED = r"([\\()\[\]{}:=, ])", r"\\\1"  # that a backslash takes the meaning from
 T = TypeVar("T")
 
 
@@ -27,7 +32,37 @@ def compose(overrides: list[str]) -> dict[str, Any]:
             composed = container(overrides)
         except Exception as error:  # of three libraries and of what they call
             raise ConfigError([problem(error, overrides)]) from None
-    return {**composed, "overrides": overrides}
+        return {**composed, "overrides": overrides, "settings": settings(composed)}
+
+
+def settled(resolved: Mapping[str, Any], way: Mapping[str, Any], places: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole configuration: what `resolved` says to make in a certain `way`, of sources (by purl) from `places`."""
+    import hydra
+
+    composed = {**resolved, **way}
+    for sources in sources_of(composed := json.loads(json.dumps(composed))):
+        sources[:] = [{**source, **places.get(source["purl"], {})} for source in sources]
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return {**composed, "settings": settings(composed)}
+
+
+def sources_of(composed: Any) -> Iterator[list[dict[str, Any]]]:
+    """The lists of sources in a configuration."""
+    for group in (composed["data"], composed["benchmarks"]):
+        if group["raw"]:
+            yield group["raw"]["sources"]
+
+
+def placeless(composed: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as a release keeps it: without how to run, and without where sources are looked for."""
+    from train.data.sources import slug
+
+    kept = json.loads(json.dumps({name: value for name, value in composed.items() if name not in HOW}))
+    for sources in sources_of(kept):
+        for source in sources:
+            here = {"path": slug(source["purl"]), "mirrors": []}
+            source.update({name: value for name, value in here.items() if name in source})
+    return kept
 
 
 def container(overrides: list[str]) -> dict[str, Any]:
@@ -37,6 +72,61 @@ def container(overrides: list[str]) -> dict[str, Any]:
 
     resolved: Any = OmegaConf.to_container(hydra.compose("pipeline", overrides), resolve=True)
     return resolved
+
+
+def settings(composed: Mapping[str, Any]) -> list[str]:
+    """The overrides that lead to a configuration, however it was asked for: a recipe, and what differs, computed.
+
+    The recipe is the one of the configuration's name, else the nearest. Empty where no overrides could say it, and for
+    what makes no release, where nothing tells them.
+    """
+    if composed.get("until") != "release":
+        return []
+    names = sorted(path.stem for path in (CONFIGS / "recipe").glob("*.yaml"))
+    try:
+        wanted = placeless(composed)
+        name = wanted["name"] if wanted["name"] in names else min(names, key=lambda each: distance(each, wanted))
+        words = [f"recipe={name}"]
+        if base(*words)["data"]["name"] != (data := str(wanted["data"]["name"])):
+            words += [f"data={data}"] if (CONFIGS / "data" / f"{data}.yaml").is_file() else []
+        apart = dict(differences(base(*words), wanted))
+        known = {*dotted_paths(base(*words))}
+        words += [f"{'' if path in known else '+'}{path}={spelled(value)}" for path, value in apart.items()]
+        simple = all(isinstance(value, int | float) or str(value).isidentifier() for value in apart.values())
+        return words if (simple and known >= apart.keys()) or base(*words) == wanted else []
+    except Exception:  # of a recipe that asks for more, or of a value that no override can say
+        return []
+
+
+@functools.cache
+def base(*words: str) -> dict[str, Any]:
+    """What overrides compose to, as a release would keep it; Hydra must have been initialized."""
+    return placeless(container(list(words)))
+
+
+def distance(recipe: str, wanted: Mapping[str, Any]) -> int:
+    """In how many settings a configuration differs from a recipe."""
+    return sum(1 for _ in differences(base(f"recipe={recipe}"), wanted))
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of each setting of `after` that is not as in `before`."""
+    for name, value in after.items():
+        if isinstance(value, dict) and isinstance(before.get(name), dict) and value.keys() >= before[name].keys():
+            yield from differences(before[name], value, f"{prefix}{name}.")
+        elif name not in before or value != before[name] or type(value) is not type(before[name]):
+            yield prefix + name, value
+
+
+def spelled(value: Any) -> str:
+    """A value in the grammar of overrides, without quotes where it means the same without."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{re.sub(SIGNS, SIGNED, key)}:{spelled(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(spelled, value)) + "]"
+    if isinstance(value, str) and (not re.fullmatch(r"[A-Za-z_]([\w .-]*\w)?", value) or value.lower() in RESERVED):
+        return f'"{quoted(value)}"'
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def combinations(overrides: list[str]) -> list[list[str]]:
@@ -98,8 +188,12 @@ def remedy(text: str) -> str:
 
 def typed(key: str, value: str) -> str:
     """An override whose value is text whatever it holds, as it is typed in a shell."""
-    inner = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), value)
-    return shlex.quote(f'{key}="{inner}"')
+    return shlex.quote(f'{key}="{quoted(value)}"')
+
+
+def quoted(text: str) -> str:
+    """Text as it stands between double quotes in an override."""
+    return re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), text)
 
 
 def problem(error: Exception, overrides: list[str]) -> str:

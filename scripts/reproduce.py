@@ -49,7 +49,7 @@ def reproduced(arguments: argparse.Namespace) -> dict[str, Any]:
     say(warning(reproduce.other_files(release)))
     code = reproduce.unpack(release, home)
     python = sys.executable if arguments.here else reproduce.environment(code / "requirements.lock", home, say)
-    options = ["--config", str(code / "config.json"), "machine.runs=runs", "machine.releases=releases"]
+    options = ["--config", str(release / "code" / "config.json"), "machine.runs=runs", "machine.releases=releases"]
     options += [] if arguments.use_cache else ["machine.cache=cache"]
     if arguments.from_release_data:
         options += ["--given", str(reproduce.give(release, home))]

@@ -21,10 +21,11 @@ from typing import Any, Literal
 sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing is written
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from compose import CONFIGS, built, combinations, compose  # type: ignore[import-not-found]
+from compose import CONFIGS, built, combinations, compose, settled  # type: ignore[import-not-found]
 
 from train.artifact import read_json
 from train.config import ConfigError, UserError
+from train.release.openness import ASKED
 from train.terminal import guarded, harmless
 
 
@@ -37,9 +38,14 @@ def how(overrides: list[str]) -> dict[str, Any]:
     return {name: composed[name] for name in ("machine", "until")}
 
 
-def settled(config: Path, overrides: list[str]) -> dict[str, Any]:
-    """The resolved config that a release keeps as `code/config.json`, run in the way that `overrides` ask for."""
-    return {**read_json(config), **how(overrides), "overrides": read_json(config.with_name("overrides.json"))}
+def kept(config: Path, overrides: list[str]) -> dict[str, Any]:
+    """The configuration that a release keeps as `code/config.json`, run in the way that `overrides` ask for.
+
+    Where its sources may be had stands among the release's logs, if these are there.
+    """
+    asked = config.resolve().parents[1] / ASKED
+    places = read_json(asked)["places"] if asked.is_file() else {}
+    return {**settled(read_json(config), how(overrides), places), "overrides": overrides}
 
 
 def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
@@ -77,7 +83,7 @@ def main(arguments: list[str]) -> None:
         return
     # Composed and built before anything heavy is imported or made: a wrong word is answered at once.
     choices = combinations(asked.overrides) if asked.multirun else [asked.overrides]
-    mappings = [settled(asked.config, choice) if asked.config else compose(choice) for choice in choices]
+    mappings = [kept(asked.config, choice) if asked.config else compose(choice) for choice in choices]
     if not asked.dry_run:
         refuse_replacing(mappings)
     from train import pipeline

@@ -1,4 +1,5 @@
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from compose import compose, settled
 from conftest import MACHINE, SMALL, Command
 
 from train import pipeline
@@ -16,16 +18,6 @@ from train.keys import key
 from train.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def compose(overrides: list[str]) -> dict:
-    """What the command makes of its arguments."""
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        from run import compose
-    finally:
-        sys.path.pop(0)
-    return compose(overrides)
 
 
 def run_config(*overrides: str) -> pipeline.Run:
@@ -75,6 +67,84 @@ def test_the_licence_that_generated_texts_stand_under_is_in_the_key(monkeypatch)
     assert all(before[name] != key for name, key in keys().items() if name != "benchmarks")
     with pytest.raises(UserError, match=r"licence_files: '../LICENSE' is not in this repository, .* such as LICENSE"):
         keys("data.raw.sources.0.licence_files=[../LICENSE]")
+
+
+SPELLINGS = [
+    ["recipe=tiny", "training.steps=50", "release.authors=[Ann Example]"],
+    ["release.authors=['Ann Example']", "training.steps=50", "recipe=tiny"],
+    ["recipe=tiny", "training.steps=50", 'release.authors=["Ann Example"]', "training.seed=0", "machine.threads=2"],
+    ["data=stories", "tokenizer=bpe512", "model=tiny", "evaluation=stories", "name=tiny", "training.batch=16",
+     "training.steps=50", "training.checkpoint_every=100", "training.evaluate_every=100", "training.evaluate_batches=2",
+     "training.optimizer.learning_rate=0.01", "training.optimizer.matrix_learning_rate=0.03",
+     "release.authors=[Ann Example]"],
+]  # fmt: skip
+
+
+def test_however_a_configuration_is_spelled_its_keys_are_the_same():
+    mappings = [compose(spelling) for spelling in SPELLINGS]
+    first, *others = [pipeline.plan(build(pipeline.Run, mapping)) for mapping in mappings]
+    assert all(other == first for other in others)
+    assert all(mapping["settings"] == SPELLINGS[0] for mapping in mappings)
+    config = first["release"]["config"]
+    assert config.keys() == {"release", "resolved"}
+    assert not {"machine", "until", "overrides", "settings"} & config["resolved"].keys()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["name=mine"],
+        ["recipe=tiny", "data=opendocs", "training.steps=7"],
+        ["recipe=tiny", "+data.selected.excluded.x=why"],
+        ["recipe=tiny", "data.raw.sources.0.count=500", "release.title=\"a: 'b', [c]\""],
+        ["recipe=gpu", "training.optimizer.learning_rate=1e-5", "data.selected.too_short=30"],
+    ],
+)
+def test_the_overrides_on_a_card_lead_to_the_configuration_again(overrides):
+    words = compose(overrides)["settings"]
+    again = compose(shlex.split(shlex.join(words)))
+    one, other = (pipeline.resolved(build(pipeline.Run, mapping)) for mapping in (compose(overrides), again))
+    assert words and one == other
+
+
+def test_what_no_override_can_say_is_said_by_the_file():
+    mapping = compose(["recipe=tiny"])
+    mapping["data"]["selected"]["excluded"] = {"pkg:generic/mine@1": "on ${demand}"}
+    assert settled(mapping, {}, {})["settings"] == []
+
+
+MINE = {
+    "purl": "pkg:generic/mine@1", "licence": "MIT", "licence_files": ["LICENSE"], "attribution": "A", "language": "en",
+    "include": ["**"], "exclude": [], "sha256": "0" * 64,
+}  # fmt: skip
+INDEXED = {"kind": "pypi", **MINE, "purl": "pkg:pypi/demo@1.0", "filename": "demo-1.0.tar.gz", "bytes": 5}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            {"kind": "files", **MINE, "columns": None, "path": "a", "mirrors": []},
+            {"path": "there", "mirrors": ["b"]},
+        ),
+        ({**INDEXED, "mirrors": []}, {"mirrors": ["http://127.0.0.1/demo-1.0.tar.gz"]}),
+    ],
+)
+def test_where_a_source_is_looked_for_is_a_witness(one, other):
+    plans, told = [], []
+    for source in (one, one | other):
+        mapping = compose(SMALL)
+        mapping["data"]["raw"]["sources"] = [source]
+        config = build(pipeline.Run, mapping)
+        plans.append(pipeline.plan(config))
+        told.append(pipeline.asked(config)["places"][one["purl"]])
+    assert plans[0] == plans[1] and "there" not in str(plans) and "127.0.0.1" not in str(plans)
+    assert told[0] != told[1] and told[1] == {name: (one | other)[name] for name in told[1]}
+    kept = json.loads(json.dumps(pipeline.resolved(config)))
+    way = {name: compose(SMALL)[name] for name in ("machine", "until")}
+    again = build(pipeline.Run, {**settled(kept, way, {one["purl"]: told[1]}), "overrides": []})
+    assert again.data.raw == config.data.raw
 
 
 def test_stages_need_only_what_stands_above_them():

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test_pipeline import compose
+from compose import compose
 
 from train.training.numerics import SWITCHES
 

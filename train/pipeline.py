@@ -8,7 +8,7 @@ import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Literal
@@ -79,7 +79,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class Run:
-    """The whole configuration. What `machine`, `until` and `overrides` hold enters no key of what is trained."""
+    """The whole configuration. What `machine`, `until` and `overrides` hold enters no key."""
 
     name: str
     data: DataConfig
@@ -92,6 +92,7 @@ class Run:
     machine: Machine
     until: Artifact  # the last artifact to make
     overrides: tuple[str, ...]  # as given on the command line
+    settings: tuple[str, ...]  # the overrides that lead here, computed: the same however it was asked for
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -140,7 +141,7 @@ STAGES = (
     Stage(
         "release",
         collect,
-        lambda run: CollectConfig(run.release, resolved(run), what_overrides(run)),
+        lambda run: CollectConfig(run.release, resolved(run), run.settings, asked(run)),
         ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation"),
     ),
 )
@@ -269,7 +270,9 @@ def stage_config(stage: Stage, config: Run) -> Any:
 
     Where the config lets the stack change in mid-run, it is not: such weights tell their stacks in a witness.
     """
-    settings, numerics = plain(stage.config(config)), config.training.numerics
+    settings, numerics = plain(stage.config(placeless(config))), config.training.numerics
+    if stage.name == "release":
+        settings = {name: settings[name] for name in ("release", "resolved")}  # the rest follows, or decides nothing
     if stage.name == "weights" and numerics.contract != "portable" and numerics.stack == "same":
         settings["stack"] = stack(config.machine)
     return settings
@@ -277,12 +280,23 @@ def stage_config(stage: Stage, config: Run) -> Any:
 
 def resolved(config: Run) -> dict[str, Any]:
     """The configuration as a release keeps it: complete, without what only says how to run."""
-    return {name: value for name, value in plain(config).items() if name not in ("machine", "until", "overrides")}
+    how = ("machine", "until", "overrides", "settings")
+    return {name: value for name, value in plain(placeless(config)).items() if name not in how}
 
 
-def what_overrides(config: Run) -> tuple[str, ...]:
-    """The overrides that say what to make, not how."""
-    return tuple(text for text in config.overrides if not text.lstrip("+~").startswith(("machine", "until")))
+def placeless(config: Run) -> Run:
+    """The configuration without where sources are looked for: the digest decides, so no key holds that."""
+    benchmarks = config.benchmarks
+    if benchmarks.raw:
+        benchmarks = replace(benchmarks, raw=benchmarks.raw.placeless())
+    return replace(config, data=replace(config.data, raw=config.data.raw.placeless()), benchmarks=benchmarks)
+
+
+def asked(config: Run) -> dict[str, Any]:
+    """How a release was asked for, a witness: the overrides that say what to make, and the places of sources."""
+    what = [text for text in config.overrides if not text.lstrip("+~").startswith(("machine", "until"))]
+    raws = [raw for raw in (config.data.raw, config.benchmarks.raw) if raw]
+    return {"overrides": what, "places": {purl: places for raw in raws for purl, places in raw.places.items()}}
 
 
 def code(stage: Stage) -> dict[str, str]:

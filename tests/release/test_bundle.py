@@ -12,6 +12,7 @@ from train.data import formats
 from train.data.tokenizer import load
 from train.release import bundle
 from train.release.bundle import ARTIFACTS, CollectConfig, ReleaseConfig, collect, manifest_of, placed, source_tree
+from train.release.openness import ASKED
 
 
 @pytest.fixture
@@ -22,9 +23,8 @@ def inputs(home):
 @pytest.fixture
 def config(release):
     resolved = read_json(release / "code/config.json")
-    return CollectConfig(
-        build(ReleaseConfig, resolved["release"]), resolved, tuple(read_json(release / "code/overrides.json"))
-    )
+    settings, asked = (read_json(release / path) for path in ("code/overrides.json", ASKED))
+    return CollectConfig(build(ReleaseConfig, resolved["release"]), resolved, tuple(settings), asked)
 
 
 def test_transformers_reads_the_release_and_computes_the_same_logits(release):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from train.artifact import WITNESS, copy_file, digest, file_digest, whole, write_bytes, write_json
 from train.config import UserError, plain
@@ -31,6 +32,15 @@ class RawConfig:
         slugs = [source.slug for source in self.sources]
         for slug in sorted({slug for slug in slugs if slugs.count(slug) > 1}):
             raise ValueError(f"sources: '{slug}' is listed twice")
+
+    def placeless(self) -> "RawConfig":
+        """What decides which bytes come: the sources without where they are looked for."""
+        return RawConfig(tuple(source.placeless() for source in self.sources))
+
+    @property
+    def places(self) -> dict[str, dict[str, Any]]:
+        """Package URL -> where the source is looked for."""
+        return {source.purl: source.places for source in self.sources if source.places}
 
 
 def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
@@ -59,7 +69,7 @@ def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World
             {"path": name, "sha256": file_digest(folder / name), "bytes": (folder / name).stat().st_size}
             for name in sorted(names)
         ]
-        entry = {key: value for key, value in plain(source).items() if key not in ("path", "mirrors")}
+        entry = {key: value for key, value in plain(source).items() if key not in source.places}
         records.append({**entry, "slug": source.slug, "files": files})
     write_json(out / "sources.json", records)
     write_json(out / WITNESS / "retrieved.json", retrieved)

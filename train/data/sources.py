@@ -1,15 +1,15 @@
 """What a source is: where its files are, what they must be, and under which licence its texts stand."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_sdist_filename
 from packaging.version import Version
 
-from train.config import UserError
+from train.config import UserError, plain
 from train.data import language_tag
 from train.data.archives import name_problem
 from train.spdx import NOASSERTION, check_spelling, check_text
@@ -45,6 +45,16 @@ class Source:
         if not self.include:
             raise ValueError(f"include: {self.purl} needs at least one glob, e.g. '**'")
 
+    def placeless(self) -> Self:
+        """The same source without where it is looked for, since the digest decides: in a folder of its own name."""
+        here: dict[str, Any] = {"path": Path(self.slug), "mirrors": ()}
+        return replace(self, **{name: value for name, value in here.items() if hasattr(self, name)})
+
+    @property
+    def places(self) -> dict[str, Any]:
+        """What of its configuration says only where it is looked for."""
+        return {name: plain(getattr(self, name)) for name in ("path", "mirrors") if hasattr(self, name)}
+
     @property
     def licence_by_row(self) -> bool:
         """Whether each row tells its own licence."""
@@ -54,7 +64,7 @@ class Source:
     @property
     def slug(self) -> str:
         """The purl as a name of a folder."""
-        return re.sub(r"[^a-z0-9.]+", "-", self.purl.removeprefix("pkg:").lower()).strip("-.")
+        return slug(self.purl)
 
 
 @dataclass(frozen=True)
@@ -191,6 +201,11 @@ class StoriesSource(Source):
         super().__post_init__()
         if self.count < 1:
             raise ValueError(f"count: expected at least 1, got {self.count}")
+
+
+def slug(purl: str) -> str:
+    """A Package URL as a name of a folder."""
+    return re.sub(r"[^a-z0-9.]+", "-", purl.removeprefix("pkg:").lower()).strip("-.")
 
 
 def availability(card: str) -> str:

@@ -122,7 +122,8 @@ class ReleaseConfig:
 class CollectConfig:
     release: ReleaseConfig
     resolved: dict[str, Any]  # the whole configuration but how to run, as plain data
-    overrides: tuple[str, ...]  # likewise
+    settings: tuple[str, ...]  # the overrides that lead to it: computed from it and the files of configs/
+    asked: dict[str, Any]  # how it was asked for: a witness, in no key
 
 
 def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
@@ -140,8 +141,9 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
     if partial.kept("logs/", level):
         write_json(release / "logs" / "packages.json", materials.installed())
         write_json(release / "logs" / "release" / "commit.json", checkout())
+        write_json(release / openness.ASKED, config.asked)
     write_json(release / "code" / "config.json", config.resolved)
-    write_json(release / "code" / "overrides.json", list(config.overrides))
+    write_json(release / "code" / "overrides.json", list(config.settings))
     for path, text in licences.texts(release).items():
         write_bytes(release / path, text)
     step = next_step(release, inputs["tokens"]) if level == "full" else None

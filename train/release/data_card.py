@@ -16,7 +16,7 @@ from train.config import UserError
 from train.data import rules
 from train.data.language_tag import language
 from train.release import licences
-from train.release.records import command, front_matter, record, rows, shown
+from train.release.records import command, front_matter, record, rows, settings, shown
 from train.release.statistics import EXAMPLES, QUANTILES, UNITS
 from train.spdx import identifiers
 from train.terms import hub_name
@@ -159,6 +159,8 @@ that is like the others about as much as these, and other texts less, or more. T
 {rows(("", "id", "source", "path", "bytes a token"), examples)}
 
 ## How to make it again
+
+Each setting stands in {settings(release)}
 
 In a copy of the code:
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from train.data.language_tag import language
 from train.release import licences, mof, openness, partial
-from train.release.records import command, front_matter, record, rows, shown, yaml
+from train.release.records import command, front_matter, record, rows, settings, shown, yaml
 
 
 def model_card(release: Path) -> bytes:
@@ -88,8 +88,10 @@ are by bootstrap over documents.
 
 {rows(("what", "how"), made)}
 
-Each setting stands in `code/config.json`, the data in `data/README.md`, the loss of each step in `logs/`, the state
-of training along the way in `checkpoints/`.
+Each setting stands in {settings(release)}
+
+The data stand in `data/README.md`, the loss of each step in `logs/`, the state of training along the way in
+`checkpoints/`.
 
 ## Intended use
 

@@ -30,6 +30,7 @@ class Row:
 
 
 CARD = "data/README.md data/sources.json"
+ASKED = "logs/release/asked.json"  # the overrides as they were typed, and where the sources were looked for
 WEIGHTS = "model.safetensors config.json evaluation/logits.json"
 ROWS = (
     Row("1", "D1a", "provenance of all training data", f"{CARD} data/croissant.json data/licences/ data/ranges/",

@@ -1,13 +1,15 @@
 """What the records of a release say, and how it is shown to people: pointers, numbers, tables, front matter."""
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from train.artifact import read_json
+from train.artifact import file_digest, read_json
 from train.config import UserError
 
+LONGEST = 100  # characters of a setting on a card
 Records = Any  # of a JSON file: whatever stands at a pointer
 
 
@@ -39,8 +41,19 @@ def rows(head: Iterable[str], body: Iterable[Iterable[Any]]) -> str:
 
 
 def command(release: Path) -> str:
-    """What made the release, as it was typed."""
-    return " ".join(["python scripts/run.py", *record(release, "code/overrides.json")])
+    """What makes the release, in a copy of its code, as it is typed in a shell: computed, not as somebody typed it."""
+    settings = record(release, "code/overrides.json") or ["--config", "config.json"]
+    return shlex.join(["python", "scripts/run.py", *settings])
+
+
+def settings(release: Path) -> str:
+    """The digest of the configuration, the recipe that is nearest to it, and each setting that differs from that."""
+    config = f"`code/config.json`, whose SHA-256 is `{file_digest(release / 'code' / 'config.json')}`"
+    recipe, *others = [word.removeprefix("recipe=") for word in record(release, "code/overrides.json")] or [""]
+    if not others:
+        return f"{config}: the recipe `{recipe}`." if recipe else f"{config}."
+    lines = "\n".join(f"    {one if len(one) <= LONGEST else f'{one[:LONGEST]} ...'}" for one in others)
+    return f"{config}: the recipe `{recipe}`, but for\n\n{lines}"
 
 
 def front_matter(value: Mapping[str, Any]) -> str:

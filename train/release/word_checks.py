@@ -86,7 +86,7 @@ def machine_paths(release: Release) -> list[str]:
     skipped = ("code/", "evaluation/samples.json", "tokenizer.json", *openness.WITNESSES)
     records = [p for p in release.paths if p.endswith((".json", ".toml", ".cff")) and not p.startswith(skipped)]
     problems = []
-    for path in [*records, "code/config.json", "code/overrides.json"]:
+    for path in [*records, "code/config.json", "code/overrides.json", *({openness.ASKED} & set(release.paths))]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
         problems += [f"{path}: {text!r}" for text in texts if MACHINE_PATH.search(text)]
     return problems
