@@ -205,8 +205,19 @@ def test_a_folder_that_is_not_free_is_refused(tmp_path):
     assert json.dumps([path.name for path in tmp_path.iterdir()]) == '["full"]'
 
 
+def test_a_tracked_file_that_is_gone_is_named(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import fork as script
+
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    (tmp_path / "pyproject.toml").write_text("")
+    monkeypatch.setattr(script.repository, "git", lambda *_, **__: "pyproject.toml\0gone.py\0")
+    with pytest.raises(script.UserError, match="gone.py: tracked by git and not there"):
+        script.bake(None, tmp_path / "new")
+
+
 def test_without_git_there_is_nothing_to_fork_from(tmp_path):
-    modules = ("__init__", "config", "terminal", "release/__init__", "release/repository")
+    modules = ("__init__", "config", "letters", "terminal", "release/__init__", "release/repository")
     for name in ("scripts/fork.py", "CITATION.cff", *(f"train/{module}.py" for module in modules)):
         (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "code" / name).write_bytes((ROOT / name).read_bytes())
