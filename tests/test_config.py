@@ -163,8 +163,9 @@ def composing(tmp_path, monkeypatch):
     return compose
 
 
-LANGUAGE = "      language: en\n"
-LINE = (ROOT / "configs/data/my_text.yaml").read_text().split("\n").index(LANGUAGE.rstrip("\n")) + 1
+TEMPLATE = (ROOT / "configs/data/my_text.yaml").read_text().split("\n")
+LINE = next(number for number, line in enumerate(TEMPLATE, start=1) if line.startswith("      language:"))
+LANGUAGE = TEMPLATE[LINE - 1] + "\n"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_what_is_wrong_with_a_file_as_a_whole_names_it_too(composing):
         (text.encode("utf-16"), "data/my_text.yaml, line 1: is not UTF-8"),
         (b"# @package a b c\n" + text.encode(), "data/my_text.yaml, line 1: Too many components"),
         (text.replace("- opendocs", "- nothere").encode(), "In 'data/my_text': Could not load 'data/nothere'"),
-        (text.replace("en\n", 3000 * "[" + 3000 * "]" + "\n").encode(), "recursion"),
+        (text.replace(LANGUAGE, "      language: " + 3000 * "[" + 3000 * "]" + "\n").encode(), "recursion"),
     ):
         file.write_bytes(data)
         with pytest.raises(ConfigError) as caught:

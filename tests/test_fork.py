@@ -212,7 +212,7 @@ def test_a_tracked_file_that_is_gone_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(script, "ROOT", tmp_path)
     (tmp_path / "pyproject.toml").write_text("")
     monkeypatch.setattr(script.repository, "git", lambda *_, **__: "pyproject.toml\0gone.py\0")
-    with pytest.raises(script.UserError, match="gone.py: tracked by git and not there"):
+    with pytest.raises(script.UserError, match=r"gone\.py: tracked by git and not there"):
         script.bake(None, tmp_path / "new")
 
 
