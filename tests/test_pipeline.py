@@ -15,6 +15,7 @@ from train import pipeline
 from train.artifact import file_digest
 from train.config import UserError, build
 from train.keys import key
+from train.release import bundle, layout
 from train.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +51,14 @@ AFTER_DATA = ["selected", "tokenizer", "tokens", "weights", "evaluation", "relea
         ("benchmarks.pairs.seed=2", ["benchmarks", *AFTER_DATA]),
     ],
 )
+def test_a_release_knows_what_made_each_artifact():
+    made = {stage.name: (f"{stage.make.__module__.replace('.', '/')}.py", stage.needs) for stage in pipeline.STAGES}
+    assert made == {
+        **{name: (maker.module, maker.needs) for name, maker in layout.STAGES.items()},
+        "release": ("train/release/bundle.py", bundle.ARTIFACTS),
+    }
+
+
 def test_an_override_changes_the_keys_it_touches_and_no_other(override, artifacts):
     assert changed(override) == artifacts
 

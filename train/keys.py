@@ -66,8 +66,8 @@ def joined(parts: list[ast.expr]) -> Iterator[ast.expr]:
         yield ast.Constant(text)
 
 
-def closure(module: Path) -> list[Path]:
-    """`module` and every module of this library that it reaches by imports, at any depth, read from the source.
+def closure(module: Path, root: Path = ROOT) -> list[Path]:
+    """`module` and every module of the library below `root` that it reaches by imports, read from the source.
 
     Packages' `__init__.py` hold nothing but docstrings and are left out.
     """
@@ -77,7 +77,7 @@ def closure(module: Path) -> list[Path]:
         if path in found:
             continue
         found.add(path)
-        files = (ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in imported(path.read_bytes()))
+        files = (root.joinpath(*name.split(".")).with_suffix(".py") for name in imported(path.read_bytes()))
         queue.extend(file for file in files if file.is_file())
     return sorted(found)
 

@@ -10,7 +10,6 @@ from train.release.data_checks import (
     counts,
     order,
     overlap,
-    provenance,
     selection,
     source_kinds,
     split,
@@ -18,7 +17,16 @@ from train.release.data_checks import (
     tokens,
 )
 from train.release.layout import layout
-from train.release.model_checks import checkpoints, logits, optimizer_state, scores, settings, tokenizer, weights
+from train.release.model_checks import (
+    checkpoints,
+    logits,
+    optimizer_state,
+    scores,
+    settings,
+    tokenizer,
+    weights,
+)
+from train.release.source_checks import generated, provenance, sources
 from train.release.terms_checks import code_terms, data_terms, licences, parameter_terms, use_restrictions
 from train.release.word_checks import (
     cards,
@@ -33,9 +41,9 @@ from train.release.word_checks import (
 )
 
 CHECKS: tuple[Check, ...] = (
-    provenance, statistics, counts, labelling, split, selection, tokens, source_kinds, data_terms, components, settings,
-    tokenizer, scores, overlap, code_terms, environment, weights, logits, checkpoints, optimizer_state, parameter_terms,
-    use_restrictions, chain, licences, cards, metadata, osaid, placeholders, machine_paths,
-    layout, canonical, order, mof, snapshot, collected, secrets, report,
+    provenance, sources, generated, statistics, counts, labelling, split, selection, tokens, source_kinds, data_terms,
+    components, settings, tokenizer, scores, overlap, code_terms, environment, weights, logits, checkpoints, losses,
+    optimizer_state, parameter_terms, use_restrictions, chain, licences, cards, metadata, osaid, placeholders,
+    machine_paths, layout, canonical, order, mof, snapshot, collected, secrets, report,
 )  # fmt: skip
 DEEP: tuple[Check, ...] = (installs,)

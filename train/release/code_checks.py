@@ -1,11 +1,16 @@
 """Checks of the code: that it is all here, that it made what is here, in which environment, from which commit."""
 
 import ast
+from collections.abc import Mapping
 
 from train.artifact import digest
-from train.keys import meaning
+from train.config import build
+from train.data.raw import RawConfig, repository_files
+from train.keys import closure, meaning
 from train.release import bundle, lock, partial, repository
 from train.release.contents import Release
+from train.release.differences import first_difference
+from train.release.layout import STAGES
 
 PINNED = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow")  # what the products pass through
 COMPONENTS = (
@@ -32,12 +37,29 @@ def components(release: Release) -> list[str]:
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 problems.append(f"{path}: not a Python program ({error})")
     for name, record in release.provenance.items():
-        for path, told in record["code"].items():
-            if meanings.get(f"code/{path}", release.products.get(f"code/{path}")) != told:
-                problems.append(f"{name}: was made by another {path} than code/ holds")
+        code = code_of(release, name, meanings)
+        if apart := first_difference(record["code"], code):
+            problems.append(f"{name}: was made by other code than code/ holds: {apart}")
+        plain = {path: release.products.get(f"code/{path}") for path in code}
+        if apart := first_difference(release.json(f"logs/{name}/commitment.json").get("sources"), plain):
+            problems.append(f"logs/{name}/commitment.json: other sources than code/ holds: {apart}")
     if not release.config["release"]["not_used"].get("hyper-parameter search", "").strip():
         problems.append("hyper-parameter search: neither there nor declared as not used")
     return problems
+
+
+def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dict[str, str | None]:
+    """What decided an artifact of the code that is here, as its key holds it: by imports, which are read and not run.
+
+    `meanings` are those of the modules in `code/`, by path.
+    """
+    root, module = release.path / "code", f"code/{STAGES[artifact].module}"
+    reached = closure(release.path / module, root) if module in meanings else []
+    paths = [path.relative_to(release.path).as_posix() for path in reached]
+    raw = {"raw": release.config["data"]["raw"], "benchmarks": release.config["benchmarks"]["raw"]}.get(artifact)
+    read = repository_files(build(RawConfig, raw) if raw else None)
+    found = {path: meanings.get(path) for path in paths} | {f"code/{p}": release.products.get(f"code/{p}") for p in read}
+    return {path.removeprefix("code/"): told for path, told in found.items()}
 
 
 def environment(release: Release) -> list[str]:
@@ -61,6 +83,10 @@ def chain(release: Release) -> list[str]:
     """
     problems = []
     for name, record in release.provenance.items():
+        if record.keys() != {"stage", "config", "code", "inputs", "key", "products"} or record["stage"] != name:
+            problems.append(f"provenance/{name}.json: not the manifest of that stage")
+        if record["inputs"].keys() != set(STAGES[name].needs):
+            problems.append(f"{name}: was made from {', '.join(record['inputs'])}, not from what that stage needs")
         bound = release.json(f"logs/{name}/commitment.json")["bound"]
         if {key: value for key, value in record.items() if key != "products"} != bound:
             problems.append(f"{name}: is not what was committed to in logs/{name}/commitment.json")

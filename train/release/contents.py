@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from train.artifact import check, file_digest, read_json
+from train.artifact import check, file_digest, parse_json, read_json
+from train.config import UserError
 from train.data.tables import read_rows
 from train.data.tokens import TokensConfig, encode
 from train.machine import Machine
@@ -44,6 +45,18 @@ class Release:
     def provenance(self) -> dict[str, dict[str, Any]]:
         """The manifest of each artifact."""
         return {name: self.json(f"provenance/{name}.json") for name in bundle.ARTIFACTS}
+
+    @cached_property
+    def log(self) -> list[dict[str, Any]]:
+        """The records of the training, one a step; UserError when a line is none."""
+        path = "logs/weights/log.jsonl"
+        try:
+            found = [parse_json(line) for line in self.text(path).splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}: cannot be read as lines of JSON ({error})") from None
+        if not all(isinstance(record, dict) and type(record.get("step")) is int for record in found):
+            raise UserError(f"{path}: a record without its step")
+        return found
 
     def rows(self, table: str) -> Iterator[dict[str, Any]]:
         """The rows of the Parquet files in `data/<table>`."""

@@ -1,83 +1,30 @@
-"""Checks of the data: where each text is from, what was counted, held out and selected, and which tokens it gives."""
+"""Checks of the data: what was counted, held out and selected, and which tokens it gives."""
 
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from packageurl import PackageURL
 
-from train.artifact import as_json, file_digest
-from train.config import build
+from train.artifact import as_json
+from train.config import UserError, build
 from train.data.batches import batch_at
 from train.data.contamination import contaminated, evaluated, items_of
 from train.data.near_duplicates import clusters, signature
 from train.data.ngrams import words
-from train.data.selected import SPLITS, SelectedConfig, canonical_id
+from train.data.rules import licences
+from train.data.selected import SelectedConfig, canonical_id, count, judge, leave_out
 from train.data.selected import split as split_of
-from train.data.tables import read_rows
 from train.data.tokens import read_tokens
 from train.evaluation.overlap import overlap as find_overlap
 from train.release.contents import Release
-from train.release.differences import read_records
-from train.spdx import of_row
+from train.release.differences import first_difference
 
-
-def provenance(release: Release) -> list[str]:
-    """Each source has purl, licence, digest and retrieval; each document and token range leads to a listed source."""
-    sources = {source["purl"]: source for source in release.json("data/sources.json")}
-    extracted, retrieved = release.json("data/extracted.json"), release.json("logs/raw/retrieved.json")
-    problems = [f"{purl}: in data/extracted.json alone" for purl in extracted.keys() - sources.keys()]
-    for purl, source in sources.items():
-        PackageURL.from_string(purl)
-        if not source["licence"] or not source["attribution"]:
-            problems.append(f"{purl}: no licence or no attribution")
-        if not source["files"] or not all(re.fullmatch("[0-9a-f]{64}", file["sha256"]) for file in source["files"]):
-            problems.append(f"{purl}: no digest of its files")
-        if source["kind"] in ("pypi", "hub") and not retrieved.get(source["slug"], {}).get("retrieved"):
-            problems.append(f"{purl}: when it was retrieved is not recorded")
-        for name, sha256 in extracted[purl]["licences"].items():
-            text = f"data/licences/{sha256}.txt"
-            if text not in release.paths or file_digest(release.path / text) != sha256:
-                problems.append(f"{purl}: {text}, its {name}, is missing or changed")
-    for table in ("documents", "ranges"):
-        strangers = {row["source"] for row in release.rows(table)} - sources.keys()
-        problems += [f"data/{table}: source {purl} is not listed" for purl in sorted(strangers)]
-    for row in release.rows("documents"):
-        source = sources.get(row["source"], {})
-        text = f"data/licences/{row['evidence']}.txt"
-        told = release.bytes(text).decode(errors="replace") if text in release.paths else None
-        texts = set(extracted.get(row["source"], {}).get("licences", {}).values())
-        if problem := origin_problem(row, source, texts, told):
-            problems.append(f"document {row['id'][:12]}: {problem}")
-    for name in SPLITS:
-        end = 0
-        for row in read_rows([release.path / "data" / "ranges" / f"{name}.parquet"]):
-            if row["start"] != end:
-                problems.append(f"data/ranges/{name}: a gap before document {row['id'][:12]}")
-            end = row["end"]
-        if end != release.json("data/tokens.json")[name]["tokens"]:
-            problems.append(f"data/ranges/{name}: the ranges end at {end}, which is not the count of tokens")
-    return problems
-
-
-def origin_problem(row: dict[str, Any], source: dict[str, Any], texts: set[str], told: str | None) -> str | None:
-    """Why the row of a document does not follow from its source; None if it does.
-
-    `texts` are the digests of the source's licence texts, `told` is what stands in the document's evidence.
-    """
-    columns = source.get("columns") or {}  # what rows may tell themselves
-    same = {"language"} | ({"attribution"} if not columns.get("attribution") else set())
-    if row["evidence"] in texts:
-        same.add("licence")
-    elif told is None or not columns.get("licence"):
-        return "no such licence text in its source"
-    elif of_row(told, columns["licence_names"]) != row["licence"]:
-        return f"its licence is not what its row said, {told!r}"
-    if any(row[key] != source.get(key) for key in same):
-        return "licence, attribution or language is not its source's"
-    return None
+LOGGED = {"step", "batch", "loss", "gradient_norm", "learning_rate", "tokens", "seconds", "tokens_per_second"}
+SOMETIMES = {"matrix_learning_rate", "near_boundary", "update_to_weight", "mfu", "held_out_loss"}
 
 
 def statistics(release: Release) -> list[str]:
@@ -86,46 +33,50 @@ def statistics(release: Release) -> list[str]:
 
 
 def counts(release: Release) -> list[str]:
-    """Documents and bytes chain without a gap from extraction to tokens, reason by reason."""
+    """Documents and bytes, counted again from texts and ledger: by reason, source, licence and split, without a gap."""
     told, extracted, tokens = (release.json(f"data/{name}.json") for name in ("counts", "extracted", "tokens"))
-    kept: Counter[tuple[str, str]] = Counter()  # of (split, unit)
-    found: dict[tuple[str, str], Counter[str]] = {}  # (action, reason) -> unit -> number
-    problems = []
-
-    def same(what: str, counted: int, recorded: int) -> None:
-        if counted != recorded:
-            problems.append(f"{what}: counted {counted}, recorded {recorded}")
-
-    for row in release.rows("documents"):
-        encoded = row["text"].encode()
-        if hashlib.sha256(encoded).hexdigest() != row["id"]:
+    problems, rows = [], list(judged(release))
+    for row in rows:
+        if "text" in row and hashlib.sha256(row["text"].encode()).hexdigest() != row["id"]:
             problems.append(f"document {row['id'][:12]}: its id is not the digest of its text")
-        kept[row["split"], "documents"] += 1
-        kept[row["split"], "bytes"] += len(encoded)
-    for row in release.rows("ledger"):
-        here = found.setdefault((row["action"], row["reason"]), Counter())
-        here["documents"] += 1
-        if row["action"] == "dropped":
-            here["bytes"] += row["bytes"]
-        else:
-            here["occurrences"] += int(row["detail"].split()[0])
-    for action, units in (("dropped", ("documents", "bytes")), ("redacted", ("documents", "occurrences"))):
-        for reason, numbers in told[action].items():
-            counter = found.pop((action, reason), Counter())
-            for unit in units:
-                same(f"{reason}, {unit}", counter[unit], numbers[unit])
-    problems += [f"{' '.join(key)}: in the ledger and not in data/counts.json" for key in found]
-    taken = {"documents": 0, "bytes": sum(entry["bytes"] for entry in told["redacted"].values())}
-    for unit in ("documents", "bytes"):
-        dropped = sum(entry[unit] for entry in told["dropped"].values())
-        total = sum(number for (_, of), number in kept.items() if of == unit)
-        same(f"kept {unit}", total, told["kept"][unit])
-        same(f"extracted {unit}", total + dropped + taken[unit], told["raw"][unit])
-        same(f"{unit} of all sources", sum(entry[unit] for entry in extracted.values()), told["raw"][unit])
-        for name, numbers in told["splits"].items():
-            same(f"{name} {unit}", kept[name, unit], numbers[unit])
-            same(f"{name} {unit} with tokens", tokens[name][unit], numbers[unit])
+    counted = count(rows)
+    # By which of several redactions a text grew shorter, and by how much, only its source could tell.
+    shorter = [sum(entry.pop("bytes") for entry in tree["redacted"].values()) for tree in (told, counted)]
+    if apart := first_difference(told, counted) or first_difference(shorter[0], shorter[1], "redacted.bytes"):
+        problems.append(f"data/counts.json: {apart}")
+    for purl, entry in extracted.items():
+        raw = counted["sources"].get(purl, {}).get("raw", {"documents": 0, "bytes": 0})
+        if apart := first_difference({unit: entry[unit] for unit in ("documents", "bytes")}, raw):
+            problems.append(f"data/extracted.json: {purl}: {apart}")
+    for name, numbers in told["splits"].items():
+        if apart := first_difference({unit: tokens[name][unit] for unit in ("documents", "bytes")}, numbers):
+            problems.append(f"data/tokens.json: {name}: {apart}")
     return problems
+
+
+def judged(release: Release) -> Iterator[dict[str, Any]]:
+    """Every document as `selected.judge` and what follows it left it, put together from texts and ledger."""
+    redactions: dict[tuple[str, str, str], list[dict[str, Any]]] = {}  # of a kept document, by id, source and path
+    for entry in release.rows("ledger"):
+        if entry["action"] == "dropped":
+            judgement = {"bytes": entry["bytes"], "redacted": {}, "dropped": (entry["reason"], entry["detail"])}
+            yield {"source": entry["source"], "licence": entry["licence"], "judgement": judgement}
+        else:
+            if not re.fullmatch("[1-9][0-9]* replaced", entry["detail"]) or entry["action"] != "redacted":
+                raise UserError(f"data/ledger: {entry['action']} {entry['detail']!r}: no entry that is written")
+            redactions.setdefault((entry["became"], entry["source"], entry["path"]), []).append(entry)
+    for row in release.rows("documents"):
+        found = redactions.pop((row["id"], row["source"], row["path"]), [])
+        size = len(row["text"].encode())
+        if len({e["reason"] for e in found}) < len(found) or len({(e["id"], e["bytes"]) for e in found}) > 1:
+            raise UserError(f"data/ledger: {row['path']}: entries of one document that contradict each other")
+        before = found[0]["bytes"] if found else size
+        redacted = {e["reason"]: {"occurrences": int(e["detail"].split()[0]), "bytes": 0} for e in found}
+        if found:
+            redacted[found[0]["reason"]]["bytes"] = before - size
+        yield {**row, "judgement": {"bytes": before, "redacted": redacted, "dropped": None}}
+    for (id, _, path), _ in redactions.items():
+        raise UserError(f"data/ledger: {path} became {id[:12]}, which is not here")
 
 
 def split(release: Release) -> list[str]:
@@ -139,20 +90,40 @@ def split(release: Release) -> list[str]:
 
 
 def selection(release: Release) -> list[str]:
-    """No two texts are near duplicates, and no training text gives away an evaluation item or a held-out text."""
+    """Every rule of the config that needs no source, applied again to what was kept: none finds anything.
+
+    No text is dropped or redacted by a rule, excluded, under a licence that is not accepted, in another part or place
+    than its hash says, or nearly the same as another; none gives away an evaluation item or a held-out text.
+    """
     config = build(SelectedConfig, release.config["data"]["selected"])
     rows = list(release.rows("documents"))
+    known = sorted({row["licence"] for row in rows})
+    problems = [f"licence {saw}" for licence in known if (saw := licences(licence, config.licences))]
+    before = {entry["became"]: entry["id"] for entry in release.rows("ledger") if entry["became"]}
+    for row in rows:
+        problems += [f"document {row['id'][:12]}: {saw}" for saw in against(config, row, before.get(row["id"]))]
+    places = [(int(row["id"][:8], 16) % config.parts, row["id"]) for row in rows]
+    problems += [f"document {b[1][:12]}: stands in the place of another, or twice"
+                 for a, b in pairwise(places) if not a < b]  # fmt: skip
     numbers = [words(row["text"]).numbers for row in rows]
     found = clusters(np.array([signature(each) for each in numbers]), config.near_duplicates)
     held_out = evaluated((row["id"], each) for row, each in zip(rows, numbers, strict=True) if row["split"] != "train")
     items = items_of(release.views["benchmarks"])
-    problems = []
     for place, (row, first) in enumerate(zip(rows, found, strict=True)):
         if first != place:
             problems.append(f"document {row['id'][:12]}: is nearly the same as {rows[first]['id'][:12]}")
         saw = row["split"] == "train" and contaminated(words(row["text"]), config.contaminated, items, held_out)
         problems += [f"document {row['id'][:12]}: {saw}"] if saw else []
     return problems
+
+
+def against(config: SelectedConfig, row: dict[str, Any], before: str | None) -> Iterator[str]:
+    """What the rules say against a kept document, whose id as extracted was `before`."""
+    again = judge(config, row)
+    yield from (f"{name} finds something in it" for name in again["judgement"]["redacted"])
+    dropped = again["judgement"]["dropped"] or next(leave_out(config, {**row, "id": before or row["id"]}), None)
+    if dropped:
+        yield f"{dropped[0]}: {dropped[1]}"
 
 
 def tokens(release: Release) -> list[str]:
@@ -183,14 +154,20 @@ def overlap(release: Release) -> list[str]:
 
 
 def order(release: Release) -> list[str]:
-    """What each logged step read, drawn again from seed and step out of the tokens made again."""
+    """What each logged step read, drawn again from seed and step out of the tokens made again; a record for each."""
     config, train = release.config, read_tokens(release.tokens, "train")
-    told = read_records(release.path / "logs" / "weights" / "log.jsonl", 0, config["training"]["steps"])
-    problems = (
-        [f"logs/weights/log.jsonl: tells of {len(told)} steps"] if len(told) != config["training"]["steps"] else []
-    )
-    size = config["model"]["context"], config["training"]["batch"], config["training"]["seed"]
-    for step, entry in told.items():
-        read = hashlib.sha256(batch_at(train, *size, step - 1).astype("<i8").tobytes()).hexdigest()
-        problems += [f"logs/weights/log.jsonl: step {step} read another batch"] if entry["batch"] != read else []
+    training, context = config["training"], config["model"]["context"]
+    path = "logs/weights/log.jsonl"
+    if [record["step"] for record in release.log] != list(range(1, training["steps"] + 1)):
+        return [f"{path}: tells of {len(release.log)} steps, or in another order"]
+    problems = []
+    for step, record in enumerate(release.log, start=1):
+        batch = batch_at(train, context, training["batch"], training["seed"], step - 1)
+        if record.get("batch") != hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest():
+            problems.append(f"{path}: step {step} read another batch")
+        if record.get("tokens") != step * training["batch"] * context:
+            problems.append(f"{path}: step {step}: another number of tokens")
+        evaluated = step % training["evaluate_every"] == 0 or step == training["steps"]
+        if not LOGGED <= record.keys() <= LOGGED | SOMETIMES or ("held_out_loss" in record) != evaluated:
+            problems.append(f"{path}: step {step}: tells more or less than a step does")
     return problems

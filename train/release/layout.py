@@ -1,6 +1,7 @@
 """Which files there are: the paths of a release, and what each stage leaves, as functions of config and sources."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,25 @@ from train.release.contents import Release
 from train.release.envelopes import PLACE
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS
 
+
+@dataclass(frozen=True)
+class Maker:
+    """What makes an artifact, as `pipeline.STAGES` has it: this module, from those artifacts."""
+
+    module: str
+    needs: tuple[str, ...]
+
+
+STAGES = {
+    "raw": Maker("train/data/raw.py", ()),
+    "documents": Maker("train/data/documents.py", ("raw",)),
+    "benchmarks": Maker("train/data/benchmarks.py", ()),
+    "selected": Maker("train/data/selected.py", ("documents", "benchmarks")),
+    "tokenizer": Maker("train/data/tokenizer.py", ("selected",)),
+    "tokens": Maker("train/data/tokens.py", ("selected", "tokenizer")),
+    "weights": Maker("train/training/loop.py", ("tokens", "tokenizer")),
+    "evaluation": Maker("train/evaluation/measure.py", ("weights", "tokens", "tokenizer", "selected", "benchmarks")),
+}
 RECORDS = ("commitment.json", "run.json")  # witnesses that every stage leaves
 WITNESSES = """
     logs/packages.json logs/release/commit.json logs/release/asked.json logs/raw/retrieved.json

@@ -4,28 +4,38 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from train.artifact import file_digest, product_digest
 from train.config import build, plain
+from train.data.batches import batch_at
 from train.data.benchmarks import BenchmarksConfig
 from train.data.documents import DocumentsConfig
 from train.data.raw import RawConfig
-from train.data.selected import SelectedConfig
+from train.data.selected import SPLITS, SelectedConfig
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokenizer import load as load_tokenizer
+from train.data.tokens import read_tokens
 from train.evaluation.measure import MeasureConfig, measure
-from train.model import weights_of
+from train.model import Transformer, load_weights, weights_of
 from train.release import bundle
 from train.release.contents import Release
 from train.release.differences import first_difference
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load
-from train.training.loop import FitConfig, TrainingConfig
+from train.training.loop import FitConfig, TrainingConfig, held_out_loss
 from train.training.optimizer import Optimizer
 
 LOGIT_TOLERANCE = 0.001
+# Relative. Sums of float64 in another order are off by far less, those of float32 on another machine by less; `fast`
+# multiplies in 16 bits, of which eight are the fraction.
+LOSS_TOLERANCE = {"portable": 1e-9, "pinned": 1e-4, "fast": 1e-2}
+MOST_CHECKPOINTS = 16  # whose losses are computed again
+SEQUENCES = 16  # that go through the model together
 ROUND_TRIPS = 200  # documents
+WHOLE = {"name", "data", "benchmarks", "tokenizer", "model", "training", "evaluation", "release"}
+DATA = {"name", "raw", "documents", "selected"}
 
 
 def settings(release: Release) -> list[str]:
@@ -41,14 +51,27 @@ def settings(release: Release) -> list[str]:
         "weights": (FitConfig, {"model": config["model"], "training": config["training"]}),
         "evaluation": (MeasureConfig, {"model": config["model"], "evaluation": config["evaluation"]}),
     }
-    problems = []
+    problems = [f"code/config.json: {where}: expected {', '.join(sorted(names))}" for where, found, names in (
+        ("the whole", config.keys(), WHOLE), ("data", config["data"].keys(), DATA)) if found != names]  # fmt: skip
     for name, (kind, part) in parts.items():
-        used = {key: value for key, value in release.provenance[name]["config"].items() if key != "stack"}
-        if plain(build(kind, part)) != used:
-            problems.append(f"{name}: code/config.json differs from the config in provenance/{name}.json")
+        used, settled = release.provenance[name]["config"], plain(build(kind, part))
+        if name == "weights" and (stack := promised_stack(release)):
+            settled["stack"] = stack
+        if apart := first_difference(used, settled) or first_difference(part, plain(build(kind, part))):
+            problems.append(f"{name}: code/config.json differs from the config in provenance/{name}.json: {apart}")
+    if release.provenance["tokens"]["config"] is not None:
+        problems.append("provenance/tokens.json: a config of a stage that has none")
     if not all(isinstance(override, str) for override in release.json("code/overrides.json")):
         problems.append("code/overrides.json: not a list of overrides")
     return problems
+
+
+def promised_stack(release: Release) -> dict[str, Any]:
+    """The stack that the weights' key holds, as it is recorded; empty where the contract does not bind them to one."""
+    numerics = release.config["training"]["numerics"]
+    if numerics["contract"] == "portable" or numerics["stack"] != "same":
+        return {}
+    return {key: value for key, value in release.json("logs/weights/stack.json").items() if key != "earlier"}
 
 
 def tokenizer(release: Release) -> list[str]:
@@ -126,6 +149,46 @@ def tensors_of(release: Release) -> dict[str, dict[str, str]]:
 def kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Type and shape of each tensor."""
     return {name: f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in tensors.items()}
+
+
+def losses(release: Release) -> list[str]:
+    """At the initial weights and at each checkpoint, the losses that the log tells: held out, and of the next batch."""
+    config = build(FitConfig, {name: release.config[name] for name in ("model", "training")})
+    training, told = config.training, {record["step"]: record for record in release.log}
+    train, held_out = (read_tokens(release.tokens, split) for split in SPLITS)
+    tolerance = LOSS_TOLERANCE[training.numerics.contract]
+    model = Transformer(config.model, load_tokenizer(release.path).vocabulary, training.seed)
+    model = training.numerics.place(model, "cpu")
+    problems = []
+
+    def near(step: int, name: str, found: float) -> None:
+        recorded = told.get(step, {}).get(name)
+        if not isinstance(recorded, float) or not abs(recorded - found) <= tolerance * abs(found):
+            problems.append(f"logs/weights/log.jsonl: step {step}: {name} {recorded} is recorded, {found} was computed")
+
+    every = bundle.checkpoints_of(release.path)
+    for folder in (None, *every[:: -(-len(every) // MOST_CHECKPOINTS)][:-1], every[-1]):
+        step = 0
+        if folder:
+            found = load(folder)
+            step = found.step
+            load_weights(model, found.weights)
+        if step < training.steps:
+            batch = batch_at(train, config.model.context, training.batch, training.seed, step)
+            near(step + 1, "loss", batch_loss(model, batch))
+        if step and (step % training.evaluate_every == 0 or step == training.steps):
+            near(step, "held_out_loss", held_out_loss(model, held_out, config))
+    if len(every) > MOST_CHECKPOINTS:
+        release.notes.append(f"at {MOST_CHECKPOINTS} of {len(every)} checkpoints, spread evenly")
+    return problems
+
+
+@torch.no_grad()
+def batch_loss(model: Transformer, batch: np.ndarray) -> float:
+    """Mean nats a token over a batch [sequences, context + 1], a few sequences at a time."""
+    parts = torch.from_numpy(batch).split(SEQUENCES)
+    total = sum(model.loss(part[:, :-1], part[:, 1:]).item() for part in parts)
+    return total / (batch.shape[0] * (batch.shape[1] - 1))
 
 
 def optimizer_state(release: Release) -> list[str]:
