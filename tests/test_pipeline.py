@@ -51,14 +51,6 @@ AFTER_DATA = ["selected", "tokenizer", "tokens", "weights", "evaluation", "relea
         ("benchmarks.pairs.seed=2", ["benchmarks", *AFTER_DATA]),
     ],
 )
-def test_a_release_knows_what_made_each_artifact():
-    made = {stage.name: (f"{stage.make.__module__.replace('.', '/')}.py", stage.needs) for stage in pipeline.STAGES}
-    assert made == {
-        **{name: (maker.module, maker.needs) for name, maker in layout.STAGES.items()},
-        "release": ("train/release/bundle.py", bundle.ARTIFACTS),
-    }
-
-
 def test_an_override_changes_the_keys_it_touches_and_no_other(override, artifacts):
     assert changed(override) == artifacts
 
@@ -363,3 +355,11 @@ def test_what_cannot_fit_is_refused_before_anything_is_made(tmp_path, monkeypatc
     with pytest.raises(UserError, match=says) if says else nullcontext():
         pipeline.run(config)
     assert bool(stages) == (says is None) and (stages or not list(tmp_path.iterdir()))
+
+
+def test_a_release_knows_what_made_each_artifact():
+    made = {stage.name: (f"{stage.make.__module__.replace('.', '/')}.py", stage.needs) for stage in pipeline.STAGES}
+    assert made == {
+        **{name: (maker.module, maker.needs) for name, maker in layout.STAGES.items()},
+        "release": ("train/release/bundle.py", bundle.ARTIFACTS),
+    }

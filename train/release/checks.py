@@ -20,6 +20,7 @@ from train.release.layout import layout
 from train.release.model_checks import (
     checkpoints,
     logits,
+    losses,
     optimizer_state,
     scores,
     settings,

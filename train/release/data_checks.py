@@ -1,6 +1,8 @@
 """Checks of the data: what was counted, held out and selected, and which tokens it gives."""
 
+import dataclasses
 import hashlib
+import importlib.util
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from train.data.tokens import read_tokens
 from train.evaluation.overlap import overlap as find_overlap
 from train.release.contents import Release
 from train.release.differences import first_difference
+from train.release.result import NotChecked
 
 LOGGED = {"step", "batch", "loss", "gradient_norm", "learning_rate", "tokens", "seconds", "tokens_per_second"}
 SOMETIMES = {"matrix_learning_rate", "near_boundary", "update_to_weight", "mfu", "held_out_loss"}
@@ -96,6 +99,8 @@ def selection(release: Release) -> list[str]:
     than its hash says, or nearly the same as another; none gives away an evaluation item or a held-out text.
     """
     config = build(SelectedConfig, release.config["data"]["selected"])
+    without_language = config.language is not None and importlib.util.find_spec("pycld2") is None
+    config = dataclasses.replace(config, language=None) if without_language else config
     rows = list(release.rows("documents"))
     known = sorted({row["licence"] for row in rows})
     problems = [f"licence {saw}" for licence in known if (saw := licences(licence, config.licences))]
@@ -114,6 +119,10 @@ def selection(release: Release) -> list[str]:
             problems.append(f"document {row['id'][:12]}: is nearly the same as {rows[first]['id'][:12]}")
         saw = row["split"] == "train" and contaminated(words(row["text"]), config.contaminated, items, held_out)
         problems += [f"document {row['id'][:12]}: {saw}"] if saw else []
+    if without_language and not problems:
+        raise NotChecked(
+            "all rules but `language`, which the package pycld2 is needed for: install the extra `language`"
+        )
     return problems
 
 
