@@ -25,6 +25,10 @@ def main() -> int:
 
 def assessed(arguments: argparse.Namespace) -> dict[str, Any]:
     from train.release.assess import assess
+    from train.release.bounds import MINUTES, limit_memory, limit_time
+
+    limit_memory()  # it opens nothing but files, and reads little of each
+    limit_time(MINUTES)
 
     return assess(arguments.folder, arguments.mof)
 

@@ -30,9 +30,11 @@ def main() -> int:
 def compared(arguments: argparse.Namespace) -> dict[str, Any]:
     """The changes; UserError when a release is not what its manifest says, and so not what it would be taken for."""
     from train.config import UserError
+    from train.release.bounds import confine
     from train.release.changes import changes
     from train.release.verify import verify
 
+    confine(arguments.before, arguments.after)
     for release in (arguments.before, arguments.after):
         for result in verify(release, "quick", ["integrity"]):
             if not result.ok:

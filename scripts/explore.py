@@ -24,6 +24,7 @@ from train.config import UserError
 from train.data import explore
 from train.data.index import Index, index
 from train.data.lineage import Lineage, lineage
+from train.release.bounds import confine
 from train.terminal import guarded, harmless
 
 AROUND = 40  # bytes of context on either side of an occurrence
@@ -75,6 +76,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> None:
     given = parse(arguments)
+    confine(*(folder for folder in given.folders if (folder / "MANIFEST.json").exists()))
     answers = list(ask(given))
     try:
         if given.json:

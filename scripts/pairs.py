@@ -53,11 +53,13 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     from train.evaluation.minimal_pairs import judged, summary
     from train.evaluation.yardsticks import count_grams
     from train.machine import Machine
+    from train.release.bounds import confine
     from train.release.bundle import model_of
     from train.world import World
 
     if not (release / "MANIFEST.json").is_file():
         raise UserError(f"{release}: no release, as it has no MANIFEST.json; `make release` makes one")
+    confine(release)
     if absent := [path for path in files if not path.is_file()]:
         raise UserError(f"{absent[0]}: no such file; expected JSON lines with sentence_good and sentence_bad")
     sets = {path.stem: path for path in files}

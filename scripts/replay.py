@@ -21,6 +21,7 @@ from run import how  # type: ignore[import-not-found]
 from train.config import UserError, build
 from train.terminal import harmless, reported
 
+MINUTES = 24 * 60  # that a segment may take
 SHOWN = 8  # differences of the environment
 
 
@@ -44,6 +45,7 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     from train import pipeline
     from train.machine import Machine
     from train.release import envelopes, partial, replay, reproduce, statements
+    from train.release.bounds import confine
     from train.release.bundle import model_of
 
     began, release, machine = time.monotonic(), arguments.release.resolve(), how(arguments.machine)["machine"]
@@ -51,6 +53,7 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
         segment = replay.segments(release)[arguments.segment or 0]
         replay.retrain(release, segment, arguments.into, build(Machine, machine), pipeline.environment())
         return {"holds": True, "into": str(arguments.into)}
+    confine(release, minutes=MINUTES, memory=machine["device"] == "cpu")
     reproduce.require_whole(release)
     partial.require_full(release)
     segments = replay.segments(release)

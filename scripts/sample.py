@@ -55,12 +55,14 @@ def main() -> None:
     from train.evaluation.measure import load_model
     from train.evaluation.sample import SamplesConfig, generate, pieces
     from train.model import config_from_hugging_face
+    from train.release.bounds import MINUTES, confine
 
     settings = {name: getattr(given, name) for name in ("tokens", "temperature", "top_k", "seed")}
     config = build(SamplesConfig, {"prompts": [given.prompt], **settings})
     described = given.release / "config.json"
     if not described.is_file():
         raise UserError(f"{given.release}: no release, as it has no config.json; `make release` makes one")
+    confine(given.release, minutes=None if given.serve is not None else MINUTES)
     mapping = read_json(described)
     try:
         shape = config_from_hugging_face(dict(mapping))
@@ -132,5 +134,5 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         print(file=sys.stderr)
         sys.exit(130)
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+    except (UserError, OSError, MemoryError) as error:
+        sys.exit(f"error: {error or 'more memory than a release of this size may take'}")

@@ -16,10 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.config import UserError
 from train.release.archive import unpacked
+from train.release.bounds import limit_memory
 from train.release.partial import label
 from train.release.partial import level as level_of
 from train.release.result import Result, exit_status, tally
-from train.release.verify import Level, apart, confine, results, verify
+from train.release.verify import Level, apart, results, verify
 from train.terminal import harmless
 
 SHOWN = {"holds": "holds", "fails": "FAILS", "not checked": "not checked"}
@@ -94,7 +95,7 @@ def lines(release: Path, level: Level, only: list[str]) -> int:
     """Print the names of all checks, then each result, a line of JSON each: what `apart` reads."""
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints does not come between
-    confine(release)
+    limit_memory(release)
     for result in results(release, level, only, lambda names: print(json.dumps(names), file=told, flush=True)):
         print(json.dumps(vars(result)), file=told, flush=True)
     return 0

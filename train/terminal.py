@@ -26,6 +26,8 @@ def guarded(command: Callable[[list[str]], None], arguments: list[str]) -> None:
         sys.exit("\n".join(f"error: {line}" for line in harmless(str(error)).split("\n")))
     except OSError as error:
         sys.exit(f"error: {explain(error)}")
+    except MemoryError:
+        sys.exit("error: more memory than this machine has, or than a release of this size may take (32 times its own)")
     except KeyboardInterrupt:
         print("\ninterrupted: run the same command again to go on from what was whole", file=sys.stderr)
         sys.exit(130)

@@ -1,8 +1,9 @@
 """Parquet tables of documents and ledgers: the only module that knows pyarrow."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,9 @@ from train.data.file_types import HEAD, file_type
 
 ROWS_AT_A_TIME = 1024
 CHARACTERS_AT_A_TIME = 2**25
+# Of a file that is read: bytes that it may always unpack to, and for each of its own; of a row, whatever it holds; and
+# of what is unpacked together.
+UNPACKED, RATIO, ROW, TOGETHER = 2**24, 1000, 64, 2**28
 NAMES = 40  # of columns that an error lists
 
 DOCUMENT = pa.schema(
@@ -93,13 +97,15 @@ def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> It
 def rows_of(file: Path | BinaryIO, name: str, columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
     """Yield the rows of one Parquet file, which errors call `name`; of `columns` alone, such as `a.b`."""
     try:
+        bound = Bound(file, name)
         with pq.ParquetFile(file) as parquet:
             known = list(dotted(parquet.schema_arrow))
             if missing := sorted(set(columns or ()) - set(known)):
                 hint = "".join(dict.fromkeys(did_you_mean(column, known) for column in missing))
                 raise UserError(f"{name}: no column {missing}; it has {known[:NAMES]}{hint}; see `columns`")
-            for batch in parquet.iter_batches(ROWS_AT_A_TIME, columns=columns and list(columns)):
-                yield from values(batch, name)
+            some = bound.rows_at_a_time(parquet.metadata)
+            for batch in parquet.iter_batches(some, columns=columns and list(columns)):
+                yield from map(bound.counted, values(batch, name))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         held = None if isinstance(error, OSError) and error.errno else file_type(first_bytes(file))
         why = f"it holds {held}" if held not in (None, "Parquet") else " ".join(str(error).split())
@@ -112,6 +118,36 @@ def first_bytes(file: Path | BinaryIO) -> bytes:
             return opened.read(HEAD)
     file.seek(0)
     return file.read(HEAD)
+
+
+class Bound:
+    """How much a Parquet file may unpack to: some kilobytes of it can say what fills any memory.
+
+    Its own account of that is looked at before anything is unpacked, and each row that comes out is counted.
+    """
+
+    def __init__(self, file: Path | BinaryIO, name: str) -> None:
+        self.size = file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)
+        self.name, self.left = name, UNPACKED + RATIO * self.size
+
+    def rows_at_a_time(self, told: pq.FileMetaData) -> int:
+        """Rows that can be unpacked together, if each were as long as its group: one value may stand in all of them."""
+        groups = [told.row_group(number) for number in range(told.num_row_groups)]
+        if max(told.num_rows * ROW, sum(group.total_byte_size for group in groups)) > self.left:
+            self._refuse()
+        return max(1, min(ROWS_AT_A_TIME, TOGETHER // max((group.total_byte_size for group in groups), default=1)))
+
+    def counted(self, row: dict[str, Any]) -> dict[str, Any]:
+        self.left -= ROW + sum(len(value) for value in row.values() if isinstance(value, str | bytes))
+        if self.left < 0:
+            self._refuse()
+        return row
+
+    def _refuse(self) -> NoReturn:
+        raise UserError(
+            f"{self.name}: unpacks to more than {UNPACKED + RATIO * self.size} bytes, which is more than a file of "
+            f"{self.size} bytes holds of text; write it anew, in smaller files or without what stands in it so often"
+        )
 
 
 def dotted(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:

@@ -2,12 +2,10 @@
 
 The release was written by somebody else: nothing in it is run, nothing is written below it, and it cannot make a check
 crash. `quick` needs the standard library alone, `full` makes again what takes a minute or two, and `deep`
-also fetches what the release names and does not hold. `apart` bounds memory and time.
+also fetches what the release names and does not hold. `apart` bounds time, and `bounds` memory.
 """
 
 import json
-import os
-import resource
 import subprocess
 import tempfile
 import threading
@@ -24,7 +22,6 @@ from train.release.result import NotChecked, Result, Status
 
 Level = Literal["quick", "full", "deep"]
 SHOWN = 3  # problems of one check
-SPARE, SHARE = 2**32, 32  # bytes of memory that checks may take: these, and so many for each byte of the release
 
 
 def verify(path: Path, level: Level, only: Collection[str] = ()) -> list[Result]:
@@ -138,11 +135,3 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
         found.append(Result(name, "not checked", "not run" if number else ended))
         say(found[-1])
     return found
-
-
-def confine(path: Path) -> None:
-    """Let this process have memory in proportion to what the release takes on the disk, and no more."""
-    held = sum((Path(folder) / name).lstat().st_blocks * 512 for folder, _, names in os.walk(path) for name in names)
-    most = SPARE + SHARE * held
-    _, allowed = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most if allowed < 0 else min(most, allowed), allowed))

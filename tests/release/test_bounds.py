@@ -1,0 +1,95 @@
+"""Whatever a stranger's release holds, commands that read it open only files, and stay within memory and time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import warm
+
+from train.artifact import write_json
+from train.config import UserError
+from train.release import bounds
+from train.release.bundle import manifest_of
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = {
+    "explore": ["--from", "RELEASE", "search", "the"],
+    "diff": ["RELEASE", "RELEASE"],
+    "replay": ["RELEASE", "--segment", "0"],
+    "sample": ["RELEASE"],
+    "pairs": ["RELEASE", "FILE"],
+}
+
+
+def ends(name: str, release: Path) -> str:
+    """What a command says that refuses a release, in a line."""
+    words = {"RELEASE": str(release), "FILE": str(ROOT / "pyproject.toml")}
+    done = warm.run([str(ROOT / "scripts" / f"{name}.py"), *(words.get(word, word) for word in COMMANDS[name])])
+    assert done.returncode in (1, 2) and "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    return line
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_opens_a_pipe(copy, name):
+    (copy / "tokenizer.json").unlink()
+    os.mkfifo(copy / "tokenizer.json")
+    assert "tokenizer.json: neither a file nor a folder" in ends(name, copy)
+
+
+def swollen(release: Path) -> None:
+    """Some kilobytes that unpack to gigabytes of text."""
+    path = min((release / "data/documents").glob("*.parquet"))
+    table = pq.read_table(path).slice(0, 1)
+    same = {name: pa.array([table[name][0].as_py()] * 1024) for name in table.schema.names}
+    wide = pa.DictionaryArray.from_arrays(pa.array([0] * 1024, pa.int32()), pa.array(["the " * 1_000_000]))
+    pq.write_table(pa.table({**same, "text": wide}), path, compression="zstd")
+    write_json(release / "MANIFEST.json", manifest_of(release))
+
+
+@pytest.mark.parametrize("name", ["explore", "replay", "pairs"])  # the others read no text
+def test_no_command_unpacks_a_swollen_table(copy, name):
+    swollen(copy)
+    assert "unpacks to more than" in ends(name, copy)
+
+
+@pytest.mark.parametrize("kind", ["a link to a pipe", "a link to nothing", "a link to itself", "a device", "a folder"])
+def test_what_is_no_file_is_found_and_what_leads_nowhere_passed_over(tmp_path, kind):
+    strange, folder = tmp_path / "release" / "data" / "strange", tmp_path / "release"
+    strange.parent.mkdir(parents=True)
+    if kind == "a folder":
+        strange.mkdir()
+    elif kind == "a link to a pipe":
+        os.mkfifo(tmp_path / "pipe")
+        strange.symlink_to(tmp_path / "pipe")
+    else:
+        strange.symlink_to({"a link to nothing": "nothing", "a link to itself": strange, "a device": "/dev/zero"}[kind])
+    assert bounds.irregular(folder) == (strange if kind in ("a link to a pipe", "a device") else None)
+
+
+def test_folders_without_end_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(bounds, "MOST_ENTRIES", 2)
+    for number in range(3):
+        (tmp_path / str(number)).touch()
+    with pytest.raises(UserError, match="more than 2 files"):
+        bounds.confine(tmp_path)
+
+
+LIMITED = {
+    "time": ("confine(Path('.'), minutes=0.001); import time; time.sleep(60)", "UserError: not done in 0.001 minutes"),
+    "memory": ("bounds.SPARE = 2**28; confine(Path('empty')); bytearray(2**29)", "MemoryError"),
+}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_limits_hold(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    program, says = LIMITED[name]
+    head = "from pathlib import Path; from train.release import bounds; from train.release.bounds import confine; "
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", head + program], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 1 and says in done.stderr
