@@ -127,13 +127,15 @@ TAMPER = {
 }
 # What else notices an alteration, beside `osaid`: openness.json has a digest of whatever shows an item. The digest of a
 # file that an artifact made stands in the chain, that of each file of the data in croissant.json; cards hold numbers.
-DATA = "chain counts metadata optimizer_state order statistics"  # of a changed document
+DATA = "chain counts generated losses metadata optimizer_state order statistics"  # of a changed document
 ALSO = {
     "integrity": "licences",
     "completeness": "layout weights",
-    "provenance": "cards chain layout metadata",
+    "provenance": "cards chain generated layout metadata sources",
+    "sources": "cards chain generated licences metadata provenance",
+    "generated": "chain",
     "statistics": "metadata",
-    "counts": "cards chain metadata",
+    "counts": "cards chain generated metadata",
     "labelling": "cards metadata",
     "split": DATA,
     "selection": DATA,
@@ -153,17 +155,9 @@ ALSO = {
     "use_restrictions": "code_terms licences",
     "placeholders": "cards",
     "machine_paths": "chain settings",
-    "secrets": "canonical",
+    "secrets": "canonical losses order",
 }
-UNSHOWN = {
-    "completeness",
-    "osaid",
-    "layout",
-    "canonical",
-    "order",
-    "report",
-    "secrets",
-}  # of what openness.json has no digest
+UNSHOWN = set("completeness osaid layout canonical losses order report secrets".split())  # openness.json has no digest
 # Those that take longest run for their own alteration alone.
 SECONDS = {"selection", "tokens", "tokenizer", "scores", "overlap", "components", "collected"}
 
