@@ -58,7 +58,9 @@ def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dic
     paths = [path.relative_to(release.path).as_posix() for path in reached]
     raw = {"raw": release.config["data"]["raw"], "benchmarks": release.config["benchmarks"]["raw"]}.get(artifact)
     read = repository_files(build(RawConfig, raw) if raw else None)
-    found = {path: meanings.get(path) for path in paths} | {f"code/{p}": release.products.get(f"code/{p}") for p in read}
+    found = {path: meanings.get(path) for path in paths} | {
+        f"code/{p}": release.products.get(f"code/{p}") for p in read
+    }
     return {path.removeprefix("code/"): told for path, told in found.items()}
 
 
