@@ -27,7 +27,9 @@ COMMANDS = {
 
 def ends(name: str, release: Path) -> str:
     """What a command says that refuses a release, in a line."""
-    words = {"RELEASE": str(release), "FILE": str(ROOT / "pyproject.toml")}
+    pairs = release.parent / "some.jsonl"
+    pairs.write_text('{"sentence_good": "a b", "sentence_bad": "b a"}\n')
+    words = {"RELEASE": str(release), "FILE": str(pairs)}
     done = warm.run([str(ROOT / "scripts" / f"{name}.py"), *(words.get(word, word) for word in COMMANDS[name])])
     assert done.returncode in (1, 2) and "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -42,12 +44,12 @@ def test_no_command_opens_a_pipe(copy, name):
 
 
 def swollen(release: Path) -> None:
-    """Some kilobytes that unpack to gigabytes of text."""
+    """Some kilobytes that unpack to a text of a hundred million letters."""
     path = min((release / "data/documents").glob("*.parquet"))
     table = pq.read_table(path).slice(0, 1)
-    same = {name: pa.array([table[name][0].as_py()] * 1024) for name in table.schema.names}
-    wide = pa.DictionaryArray.from_arrays(pa.array([0] * 1024, pa.int32()), pa.array(["the " * 1_000_000]))
-    pq.write_table(pa.table({**same, "text": wide}), path, compression="zstd")
+    wide = table.set_column(table.schema.get_field_index("text"), "text", pa.array(["a" * 10**8]))
+    pq.write_table(wide, path, compression="zstd", compression_level=19)
+    assert path.stat().st_size < 2**16
     write_json(release / "MANIFEST.json", manifest_of(release))
 
 
