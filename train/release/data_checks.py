@@ -107,9 +107,11 @@ def selection(release: Release) -> list[str]:
     before = {entry["became"]: entry["id"] for entry in release.rows("ledger") if entry["became"]}
     for row in rows:
         problems += [f"document {row['id'][:12]}: {saw}" for saw in against(config, row, before.get(row["id"]))]
-    places = [(int(row["id"][:8], 16) % config.parts, row["id"]) for row in rows]
+    texts = [canonical_id(row["text"]) for row in rows]
+    places = [(int(text[:8], 16) % config.parts, row["id"]) for text, row in zip(texts, rows, strict=True)]
     problems += [f"document {b[1][:12]}: stands in the place of another, or twice"
                  for a, b in pairwise(places) if not a < b]  # fmt: skip
+    problems += [f"text {text[:12]}: stands twice" for text, times in Counter(texts).items() if times > 1]
     numbers = [words(row["text"]).numbers for row in rows]
     found = clusters(np.array([signature(each) for each in numbers]), config.near_duplicates)
     held_out = evaluated((row["id"], each) for row, each in zip(rows, numbers, strict=True) if row["split"] != "train")
