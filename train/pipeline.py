@@ -9,7 +9,6 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,10 +40,12 @@ from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.keys import ROOT, closure, key, meaning
 from train.machine import Machine
 from train.model import ModelConfig
+from train.release import materials
 from train.release.bundle import CollectConfig, ReleaseConfig, belongs, checkout, collect, require_lock, source_tree
 from train.release.readiness import check_evidence, unready
 from train.spdx import NOASSERTION, UNFILLED, not_allowed
 from train.terms import CLOSED, standing
+from train.training.agreement import require_agreement
 from train.training.log import Log
 from train.training.loop import FitConfig, TrainingConfig, fit, require_shares
 from train.training.numerics import require_device, stack
@@ -146,6 +147,7 @@ STAGES = (
     ),
 )
 LARGE: tuple[Artifact, Artifact] = ("weights", "release")  # which hold checkpoints
+UP_TO_WEIGHTS = tuple(stage.name for stage in STAGES)[: [stage.name for stage in STAGES].index("weights") + 1]
 SHARED = ("documents", "selected")  # what is made by all workers together, a part each; the rest needs only one
 
 
@@ -161,6 +163,9 @@ def run(
     check_ready(config)
     planned, alone = plan(config), World(0, 1, config.machine, obtain, Log, write_operations)
     ranks = among(alone)
+    require_agreement(
+        {name: {"config": planned[name]["config"], "code": planned[name]["code"]} for name in UP_TO_WEIGHTS}, ranks
+    )
     if ranks.rank == 0 and config.until == "release":
         require_lock({"this environment": environment()["packages"]})
     if ranks.rank == 0:
@@ -453,5 +458,5 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "processors": os.cpu_count(),
-        "packages": {d.metadata["Name"]: d.version for d in distributions()},
+        "packages": {name: found.version for name, found in materials.distributions()},
     }

@@ -1,9 +1,11 @@
 """The bill of materials is accepted by CycloneDX's own strict validator; the chain tells every exchanged checkpoint."""
 
+import importlib.metadata
 import json
 
 import pytest
 
+from train import pipeline
 from train.artifact import digest, read_json, write_json
 from train.release.commitment import chain
 from train.release.materials import bill, installed
@@ -55,3 +57,13 @@ def test_another_checkpoint_gives_another_end(copy, step):
     state = read_json(path)
     write_json(path, {**state, "files": {**state["files"], "model.safetensors": "0" * 64}})
     assert chain(copy)["links"][-1] != before["links"][-1] and chain(copy)["digest"] == before["digest"]
+
+
+def test_a_distribution_without_a_name_is_left_out_of_every_record(monkeypatch, tmp_path):
+    left = tmp_path / "half_removed-1.0.dist-info"
+    left.mkdir()
+    (left / "RECORD").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert any(found.metadata is None or not found.metadata["Name"] for found in importlib.metadata.distributions())
+    packages = pipeline.environment()["packages"]
+    assert "numpy" in packages and all(packages) and all(each["name"] for each in installed()["components"])

@@ -1,13 +1,16 @@
 """What another stack means for a run, by the commands themselves."""
 
 import json
+import platform
 import signal
 import subprocess
 import sys
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import MACHINE, ROOT
+
+from train.training import numerics
 
 PINNED = ["until=weights", "training.numerics.contract=pinned"]
 
@@ -53,3 +56,22 @@ def test_a_recipe_for_a_gpu_is_refused_before_any_work_where_there_is_none(tmp_p
     assert done.stderr.splitlines() == [
         "error: machine.device: 'cuda' is asked for, but torch finds no GPU; use machine.device=cpu"
     ]
+
+
+@pytest.mark.parametrize(
+    ("program", "line", "found"),
+    [
+        ("/usr/bin/qemu-x86_64", "qemu-x86_64 -cpu Haswell python run.py", "qemu-x86_64 Haswell"),
+        ("/usr/libexec/qemu-binfmt/qemu-aarch64-static", "qemu-aarch64-static python", "qemu-aarch64-static"),
+        ("/usr/bin/python3.11", "python run.py -cpu Haswell", None),
+    ],
+)
+def test_the_processor_under_emulation_is_the_emulators(tmp_path, program, line, found):
+    (tmp_path / "exe").symlink_to(program)
+    (tmp_path / "cmdline").write_bytes(line.replace(" ", "\0").encode() + b"\0")
+    assert numerics.emulator(tmp_path) == found
+    assert numerics.emulator(tmp_path / "nowhere") is None
+
+
+def test_the_stack_holds_the_architecture():
+    assert numerics.stack(MACHINE)["architecture"] == platform.machine()

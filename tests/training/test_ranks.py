@@ -5,14 +5,17 @@ import os
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from conftest import BEFORE, EACH, MACHINE
+from torch.distributed import HashStore
 
 from train.config import UserError
+from train.training import agreement
 from train.training.checkpoint import read_tensors
 from train.training.loop import require_shares
 from train.world import World
@@ -43,6 +46,30 @@ def first_checkpoint(command, process) -> None:
     while not list((command.home / "runs").glob("weights-*.part/checkpoints/step-*")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
+
+
+PLAN = {"weights": {"config": {"stack": {"processor": "A"}}, "code": {"train/model.py": "0"}}}
+
+
+@pytest.mark.parametrize(
+    ("own", "reason"),
+    [
+        (PLAN, None),
+        ({"weights": {**PLAN["weights"], "config": {"stack": {"processor": "B"}}}},
+         "rank 1 is unlike rank 0: weights.config.stack.processor is 'A' there and 'B' here. Each would wait"),
+        ({"weights": {**PLAN["weights"], "code": {}}},
+         "rank 1 is unlike rank 0: weights.code.train/model.py is '0' there and None here. Each"),
+    ],
+)  # fmt: skip
+def test_ranks_that_would_make_other_things_are_refused_at_once_on_every_rank(monkeypatch, own, reason):
+    store, plans = HashStore(), (PLAN, own, PLAN)
+    monkeypatch.setattr(agreement, "store_for", lambda world, name: store)
+    with ThreadPoolExecutor(3) as pool:
+        worlds = [World(rank, 3, replace(MACHINE, patience=30)) for rank in range(3)]
+        done = [pool.submit(agreement.require_agreement, *each) for each in zip(plans, worlds, strict=True)]
+    told = [str(each.exception() or "") for each in done]
+    assert [reason is not None and text.startswith(reason) for text in told] == [bool(reason), bool(reason), False]
+    assert not told[2] and (reason or not any(told))
 
 
 def test_two_ranks_make_the_data_once_and_the_bytes_of_one(warm, unharmed, tmp_path):

@@ -5,8 +5,9 @@ were installed where the release was packed, with the licence that each one name
 Neither has a time or a serial number, so both are the same bytes whenever they are written.
 """
 
+from collections.abc import Iterator
 from hashlib import sha256
-from importlib.metadata import Distribution, distributions
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,16 @@ def bill(release: Path) -> dict[str, Any]:
 
 def installed() -> dict[str, Any]:
     """`logs/packages.json`: every package of this environment; a licence stands as its own metadata names it."""
-    found = {package["bom-ref"]: package for package in map(_installed, distributions())}
+    found = {package["bom-ref"]: package for package in (_installed(*each) for each in distributions())}
     return _bill({"type": "platform", "name": "environment"}, [found[name] for name in sorted(found)])
+
+
+def distributions() -> Iterator[tuple[str, metadata.Distribution]]:
+    """Each package of this environment with its name; what half an uninstallation leaves has none and is left out."""
+    for found in metadata.distributions():
+        told: Any = found.metadata
+        if told is not None and told.get("Name") and told.get("Version"):
+            yield told["Name"], found
 
 
 def _bill(subject: dict[str, Any], components: list[dict[str, Any]]) -> dict[str, Any]:
@@ -74,10 +83,10 @@ def _package(name: str, version: str) -> dict[str, Any]:
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
 
-def _installed(found: Distribution) -> dict[str, Any]:
+def _installed(name: str, found: metadata.Distribution) -> dict[str, Any]:
     told: Any = found.metadata
     expression, named = told.get("License-Expression"), told.get("License")
-    record, package = found.read_text("RECORD"), _package(told["Name"], found.version)
+    record, package = found.read_text("RECORD"), _package(name, found.version)
     if expression or named:
         word = " ".join((expression or named).split())[:80]
         package["licenses"] = [{"expression": expression} if expression else {"license": {"name": word}}]

@@ -25,6 +25,7 @@ is told to use deterministic algorithms. For both, the stack is part of the key 
 import math
 import os
 import platform
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +159,7 @@ def stack(machine: "Machine") -> dict[str, Any]:
         "sharded": machine.sharded,
         "device": machine.device,
         "capability": torch.backends.cpu.get_cpu_capability(),
+        "architecture": platform.machine(),
         "processor": processor(),
         "bfloat16": machine.device == "cpu" and has_bfloat16("cpu"),
         "switches": {name: os.environ[name] for name in SWITCHES if name in os.environ},
@@ -174,13 +176,32 @@ def stack(machine: "Machine") -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name, by which libraries choose among their kernels."""
+    """The processor's name, by which libraries choose among their kernels; under emulation, that of the emulator."""
+    if emulated := emulator():
+        return emulated
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
+
+
+def emulator(thread: Path = Path("/proc/thread-self")) -> str | None:
+    """What emulates this process, and as which processor, where Linux tells; None where nothing is known to.
+
+    An emulator of processes (QEMU, box64, Rosetta) shows /proc/cpuinfo as the host has it. It answers for
+    /proc/self/exe itself, but the host's kernel knows which program each thread runs.
+    """
+    try:
+        name = (thread / "exe").readlink().name
+        words = (thread / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    if not re.match("qemu|box64|rosetta|FEX", name):
+        return None
+    model = words[words.index("-cpu") + 1 :][:1] if "-cpu" in words else []
+    return " ".join([name, *model])
 
 
 def record_stack(out: Path, numerics: NumericsConfig, machine: "Machine", belongs_to: dict[str, Any]) -> None:

@@ -40,14 +40,19 @@ def joined(world: World, name: str) -> Iterator[None]:
     if world.machine.device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
     patience = timedelta(seconds=world.machine.patience)
-    with _answered(world), ExitStack() as ending:
-        store, rank, size = next(rendezvous("env://", timeout=patience))
-        # The store may still hold the addresses of the dead: each attempt, and each run of a sweep, has its own names.
-        store = dist.PrefixStore(f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{name}", store)
+    with answered(world), ExitStack() as ending:
         backend = "nccl" if world.machine.device == "cuda" else "gloo"
-        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
+        store = store_for(world, name)
+        dist.init_process_group(backend, store=store, rank=world.rank, world_size=world.size, timeout=patience)
         ending.callback(dist.destroy_process_group)
         yield
+
+
+def store_for(world: World, name: str) -> dist.Store:
+    """A store that all ranks share: whoever gets a key waits until somebody has set it, with the machine's patience."""
+    store, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=world.machine.patience)))
+    # It may still hold the addresses of the dead: each attempt, and each run of a sweep, has its own names.
+    return dist.PrefixStore(f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{name}", store)
 
 
 def follow(tensors: Iterable[Tensor], step: int, world: World) -> int:
@@ -118,7 +123,7 @@ def any_rank(asks: bool, world: World) -> bool:
 
 
 @contextmanager
-def _answered(world: World) -> Iterator[None]:
+def answered(world: World) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
