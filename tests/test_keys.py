@@ -136,7 +136,7 @@ CLOSURES = {
 # What only says how to run: handed to a stage by its world, or standing above it.
 HOW = """
     machine workers terminal pipeline keys data/downloads data/package_index data/places
-    training/display training/log training/resources training/plan release/publish
+    training/agreement training/display training/log training/resources training/plan release/publish
 """
 
 
