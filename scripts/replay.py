@@ -1,7 +1,8 @@
-"""Train a segment of a release again: `python scripts/replay.py RELEASE [--segment K] [machine.threads=2]`.
+"""Train segments of a release again: `python scripts/replay.py RELEASE [--segments N | --all] [machine.threads=2]`.
 
-Exit status: 0 the next checkpoint is reached, 1 something differs, 2 it cannot be checked. Without `--segment` it is
-drawn from the release's identity and the nonce. It trains with the code of this clone if that is the code that trained;
+Exit status: 0 each next checkpoint is reached, 1 something differs, 2 it cannot be checked. Which segments is drawn
+from the release's identity and a nonce, which is made of the system's randomness unless one is given. The last segment
+is the evaluation of the last checkpoint. It trains with the code of this clone if that is the code that trained;
 `--release-code` runs the code that the release holds, in an environment made from its lock: look at it before you do.
 """
 
@@ -28,8 +29,11 @@ SHOWN = 8  # differences of the environment
 def main() -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     parser.add_argument("release", type=Path, help="the folder that holds MANIFEST.json")
-    parser.add_argument("--segment", type=int, metavar="K", help="from checkpoint K to K + 1; 0: the initial weights")
-    parser.add_argument("--nonce", default="", metavar="TEXT", help="draws another segment")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--segment", type=int, metavar="K", help="from checkpoint K to K + 1; 0: the initial weights")
+    which.add_argument("--segments", type=int, default=1, metavar="N", help="so many, drawn (default: %(default)s)")
+    which.add_argument("--all", action="store_true", help="every segment, and the evaluation")
+    parser.add_argument("--nonce", metavar="TEXT", help="a word to draw by, unknown to whoever published")
     parser.add_argument("--release-code", action="store_true", help="train with the code that the release holds")
     parser.add_argument("--here", action="store_true", help="with --release-code: in the environment of this command")
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="train only, and leave in FOLDER what is reached")
@@ -41,10 +45,10 @@ def main() -> int:
 
 
 def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Train a segment and compare; the report. Raises UserError when that cannot be done."""
+    """Train the segments and compare; the report. Raises UserError when that cannot be done."""
     from train import pipeline
     from train.machine import Machine
-    from train.release import envelopes, partial, replay, reproduce, statements
+    from train.release import envelopes, partial, replay, reproduce
     from train.release.bounds import confine
     from train.release.bundle import model_of
 
@@ -56,26 +60,56 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     confine(release, minutes=MINUTES, memory=machine["device"] == "cpu")
     reproduce.require_whole(release)
     partial.require_full(release)
-    segments = replay.segments(release)
+    several = None if arguments.all or arguments.segment is not None else arguments.segments
+    choice = replay.choose(release, arguments.segment, several, arguments.nonce)
     key = envelopes.private_key(arguments.attest) if arguments.attest else None
     model_of(release)  # whose weights fit the config: before memory is asked for, and time
-    segment, chosen = replay.chosen(release, segments, arguments.segment, arguments.nonce)
-    weights = next(stage for stage in pipeline.STAGES if stage.name == "weights")
     if not arguments.release_code:
+        weights = next(stage for stage in pipeline.STAGES if stage.name == "weights")
         replay.require_same_code(release, pipeline.code(weights))
-    say(f"segment {segment.number}, {chosen}: steps {segment.start + 1} to {segment.end}")
+    how_chosen = f"drawn with the nonce {choice.nonce!r}" if choice.nonce else "all" if arguments.all else "asked for"
+    parts = [one(arguments, release, number, build(Machine, machine), how_chosen) for number in choice.numbers]
+    report = {
+        "holds": all(part["holds"] for part in parts),
+        "segments": parts,
+        "count": choice.count,
+        "chosen": how_chosen,
+        "nonce": choice.nonce,
+        "missed": choice.missed,
+    }
+    if key:
+        attest(release, report, key)
+    return {**report, "seconds": round(time.monotonic() - began, 1)}
+
+
+def one(arguments: argparse.Namespace, release: Path, number: int, machine: Any, chosen: str) -> dict[str, Any]:
+    """The report on one segment."""
+    from train import pipeline
+    from train.release import replay
+
+    every = replay.segments(release)
     with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / "out"
+        if number == len(every):
+            say(f"segment {number}, {chosen}: evaluation of the last checkpoint")
+            return replay.evaluate(release, Path(scratch))
+        segment, out = every[number], Path(scratch) / "out"
+        say(f"segment {number}, {chosen}: steps {segment.start + 1} to {segment.end}")
         if arguments.release_code:
             elsewhere(arguments, release, segment, out)
         else:
-            replay.retrain(release, segment, out, build(Machine, machine), pipeline.environment())
-        report = replay.compare(release, segment, out, build(Machine, machine))
-    if key:
-        told = {name: report[name] for name in ("segment", "steps", "compared", "problems", "cause")}
-        command = f"replay of segment {segment.number}"
-        say(f"statement  {statements.attest(release, command, report['holds'], told, key)}")
-    return {**report, "chosen": chosen, "seconds": round(time.monotonic() - began, 1)}
+            replay.retrain(release, segment, out, machine, pipeline.environment())
+        return replay.compare(release, segment, out, machine)
+
+
+def attest(release: Path, report: dict[str, Any], key: Any) -> None:
+    """Sign what came out, with the nonce that the segments were drawn by."""
+    from train.release import statements
+
+    told = ("segment", "steps", "compared", "problems", "cause")
+    parts = [{name: part[name] for name in told} for part in report["segments"]]
+    command = f"replay of {len(parts)} of {report['count']} segments"
+    signed = {**{name: report[name] for name in ("count", "chosen", "nonce", "missed")}, "segments": parts}
+    say(f"statement  {statements.attest(release, command, report['holds'], signed, key)}")
 
 
 def elsewhere(arguments: argparse.Namespace, release: Path, segment: Any, out: Path) -> None:
@@ -100,22 +134,29 @@ def elsewhere(arguments: argparse.Namespace, release: Path, segment: Any, out: P
 
 
 def lines(report: dict[str, Any]) -> list[str]:
-    """The report for people: the verdict, what differs, why, and in which environment."""
+    """The report for people: the verdict on each segment, and how far all of them together go."""
     if "into" in report:
         return [f"what was reached is in {report['into']}"]
-    span = f"segment {report['segment']}, steps {report['steps'][0] + 1} to {report['steps'][1]}"
-    beyond = report["seconds"] - report["training_seconds"]
-    found = [
-        f"{'holds' if report['holds'] else 'DIFFERS'}  {span}: {report['compared']}, "
-        f"{report['training_seconds']} s of training and {beyond:.1f} s beside it"
-    ]
-    found += [f"         {line}" for line in report["problems"]]
-    if report["holds"]:
+    parts = [line for part in report["segments"] for line in segment_lines(part)]
+    extent = f"{len(report['segments'])} of {report['count']} segments, {report['chosen']}, in {report['seconds']} s"
+    if report["missed"] is None:
+        return [*parts, f"{extent}: of the others this says nothing"]
+    return [*parts, f"{extent}; a single false one would have been missed with probability {report['missed']}"]
+
+
+def segment_lines(part: dict[str, Any]) -> list[str]:
+    """The verdict on a segment, what differs, why, and in which environment."""
+    steps = part["steps"]
+    span = f"segment {part['segment']}, {f'steps {steps[0] + 1} to {steps[1]}' if steps else 'the evaluation'}"
+    verdict = "holds" if part["holds"] else "DIFFERS"
+    found = [f"{verdict}  {span}: {part['compared']}, {part['training_seconds']} s"]
+    found += [f"         {line}" for line in part["problems"]]
+    if part["holds"]:
         return found
-    found.append(f"         {report['cause']}")
-    unlike = [f"{name} {a} there, {b} here" for name, (a, b) in report["environment"].items()]
+    unlike = [f"{name} {a} there, {b} here" for name, (a, b) in part["environment"].items()]
     more = f"; and {len(unlike) - SHOWN} more" if len(unlike) > SHOWN else ""
-    return [*found, f"         environment: {'; '.join(unlike[:SHOWN]) or 'the same'}{more}"]
+    environment = f"environment: {'; '.join(unlike[:SHOWN]) or 'the same'}{more}"
+    return [*found, f"         {part['cause']}", *([f"         {environment}"] if steps else [])]
 
 
 def say(line: str) -> None:

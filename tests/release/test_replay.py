@@ -1,6 +1,8 @@
 """A segment trained again reaches the next checkpoint; what does not is named, with its cause."""
 
+import base64
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,12 +12,16 @@ import pytest
 import torch
 import warm
 from conftest import MACHINE
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from train import pipeline
 from train.artifact import read_json, write_json
 from train.config import UserError
 from train.data import tables
+from train.data import tokenizer as tokenizers
 from train.machine import Machine
+from train.model import Transformer, weights_of
 from train.release import replay
 from train.release.differences import environments_apart, tensors_apart
 from train.training.checkpoint import read_tensors, write_tensors
@@ -72,9 +78,74 @@ def edit_log(release: Path, step: int, **values) -> None:
 
 def test_the_command_holds_from_the_initial_weights_and_from_a_checkpoint(release):
     report = json.loads(command(release, "--segment", 0, "--json", status=0))
-    assert (report["holds"], report["steps"], report["compared"]) == (True, [0, 2], "bit for bit")
-    said = command(release, "--segment", 1, status=0)
-    assert said.startswith("holds  segment 1, steps 3 to 4: bit for bit")
+    (part,) = report["segments"]
+    assert (report["holds"], part["steps"], part["compared"]) == (True, [0, 2], "bit for bit")
+    assert (report["nonce"], report["missed"], report["chosen"]) == (None, None, "asked for")
+    first, second, last, extent = command(release, "--all", status=0).splitlines()
+    assert first.startswith("holds  segment 0, steps 1 to 2: bit for bit, ")
+    assert second.startswith("holds  segment 1, steps 3 to 4: bit for bit, ")
+    assert last.startswith("holds  segment 2, the evaluation: bit for bit, ")
+    assert extent.startswith("3 of 3 segments, all, in ")
+    assert extent.endswith(" s; a single false one would have been missed with probability 0/3")
+
+
+def test_the_nonce_is_of_the_systems_randomness_told_and_signed(copy, tmp_path):
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(key)
+    first, second = ("--segments", 2, "--attest", tmp_path / "key.pem"), ("--segments", 2)
+    reports = [json.loads(command(copy, *options, "--json", status=0)) for options in (first, second)]
+    assert len({report["nonce"] for report in reports}) == 2 and all(len(r["nonce"]) == 32 for r in reports)
+    for report in reports:
+        numbers = [part["segment"] for part in report["segments"]]
+        identity = read_json(copy / "MANIFEST.json")["identity"]
+        assert numbers == replay.drawn(identity, report["nonce"], 3, 2) and report["missed"] == "1/3"
+    (statement,) = (path for path in copy.parent.glob("copy.replay.*.json"))
+    signed = json.loads(base64.b64decode(read_json(statement)["payload"]))["predicate"]
+    assert reports[0]["nonce"] in json.dumps(signed) and "replay of 2 of 3 segments" in json.dumps(signed)
+
+
+@pytest.mark.parametrize(
+    ("number", "several", "nonce", "says"),
+    [
+        (3, None, None, "segment 3: the segments of this release are 0 to 2"),
+        (-1, None, None, "segment -1: the segments of this release are 0 to 2"),
+        (None, 0, None, "--segments 0: this release has 3 of them; give 1 to 3, or --all"),
+        (None, 4, None, "--segments 4: this release has 3 of them"),
+        (None, 1, "", "--nonce: expected a word"),
+        (None, 1, " ", "--nonce: expected a word"),
+        (1, None, "w", "--nonce: is what segments are drawn by"),
+        (None, None, "w", "--nonce: is what segments are drawn by"),
+    ],
+)
+def test_what_cannot_be_chosen_is_refused(release, number, several, nonce, says):
+    with pytest.raises(UserError, match=re.escape(says)):
+        replay.choose(release, number, several, nonce)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "nonce", "missed"),
+    [([0], "w", "4/5"), ([0, 1, 4], "w", "2/5"), ([0, 1, 2, 3, 4], None, "0/5"), ([2], None, None)],
+)
+def test_what_a_choice_would_have_missed(numbers, nonce, missed):
+    assert replay.Choice(numbers, 5, nonce).missed == missed
+
+
+def test_the_first_segment_starts_from_the_seed_whatever_lies_in_the_release(copy):
+    config = replay.config_of(copy)
+    model, optimizer = replay.beginning(copy, replay.segments(copy)[0], MACHINE)
+    fresh = Transformer(config.model, tokenizers.load(copy).vocabulary, config.training.seed)
+    assert all(torch.equal(weights_of(model)[name], tensor) for name, tensor in weights_of(fresh).items())
+    assert all(not tensor.any() for tensor in optimizer.state.values())
+
+
+def test_scores_that_are_not_those_of_the_last_checkpoint_differ(copy, reseal):
+    edit(copy / "evaluation/scores.json", "bits_per_byte", "value", by=lambda value: value - 0.1)
+    reseal(copy)
+    said = command(copy, "--segment", 2, status=1)
+    assert said.startswith("DIFFERS  segment 2, the evaluation: bit for bit")
+    assert "evaluation/scores.json: differs from what was made again" in said
+    assert "its records are not those of the last checkpoint" in said
+    assert "1 of 3 segments, asked for" in said and "of the others this says nothing" in said
 
 
 def test_other_threads_and_slices_hold_as_well(release, replayed):
@@ -101,11 +172,13 @@ def test_the_release_code_trains_elsewhere_and_does_not_see_what_it_has_to_reach
     assert "['step-000002']\nFalse\n" in done.stderr
 
 
-def test_the_drawn_segment_follows_from_identity_and_nonce_and_meets_all():
-    every = [replay.drawn("a" * 64, str(nonce), 5) for nonce in range(60)]
-    assert set(every) == set(range(5))
-    assert every == [replay.drawn("a" * 64, str(nonce), 5) for nonce in range(60)]
-    assert every != [replay.drawn("b" * 64, str(nonce), 5) for nonce in range(60)]
+def test_the_drawn_segments_follow_from_identity_and_nonce_and_meet_all():
+    every = [replay.drawn("a" * 64, str(nonce), 5, 2) for nonce in range(60)]
+    assert {number for numbers in every for number in numbers} == set(range(5))
+    assert all(len(set(numbers)) == 2 and numbers == sorted(numbers) for numbers in every)
+    assert every == [replay.drawn("a" * 64, str(nonce), 5, 2) for nonce in range(60)]
+    assert every != [replay.drawn("b" * 64, str(nonce), 5, 2) for nonce in range(60)]
+    assert replay.drawn("a" * 64, "w", 5, 5) == list(range(5))
 
 
 def test_segments_follow_from_the_config_and_a_missing_checkpoint_is_an_error(copy, replayed):
@@ -116,8 +189,6 @@ def test_segments_follow_from_the_config_and_a_missing_checkpoint_is_an_error(co
     ]
     with pytest.raises(UserError, match=r"step-000002/state.json: cannot be read"):
         replayed(copy, 1)
-    with pytest.raises(UserError, match=r"segment 2: the segments of this release are 0 to 1"):
-        replay.chosen(copy, replay.segments(copy), 2, "")
 
 
 def test_a_changed_weight_is_named_with_tensor_and_element_by_the_command(copy, reseal):

@@ -1,10 +1,15 @@
 """Proof: training from one checkpoint of a release reaches the next one, bit for bit.
 
 Segment k goes from checkpoint k to checkpoint k + 1; checkpoint 0 is the initial weights, made from the seed. `retrain`
-does the work and may run as another program, with the release's own code; `compare` judges what it left.
+does the work and may run as another program, with the release's own code; `compare` judges what it left. The last
+segment is the evaluation: its records follow from the last checkpoint.
+
+Whoever publishes must not know which segments will be trained again, or all others could be false: they are drawn with
+a nonce that is made after the release, by whoever checks it.
 """
 
 import math
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +21,7 @@ from torch import Tensor
 from train.artifact import digest, file_digest, product_digest, read_json, write_json
 from train.config import UserError, build, plain
 from train.data import tokenizer
+from train.evaluation.measure import MeasureConfig, measure
 from train.machine import Machine
 from train.model import Transformer, load_weights, weights_of
 from train.release.contents import Release
@@ -58,19 +64,47 @@ def segments(release: Path) -> list[Segment]:
     return [Segment(n, start, end, origin, target) for n, (start, end, origin, target) in enumerate(starts) if target]
 
 
-def chosen(release: Path, every: list[Segment], number: int | None, nonce: str) -> tuple[Segment, str]:
-    """The segment of that number; without one, a segment that whoever published could not choose. And how, in words."""
-    if number is None:
-        identity = read_json(release / "MANIFEST.json")["identity"]
-        return every[drawn(identity, nonce, len(every))], f"drawn with the nonce {nonce!r}"
-    if not 0 <= number < len(every):
-        raise UserError(f"segment {number}: the segments of this release are 0 to {len(every) - 1}")
-    return every[number], "asked for"
+@dataclass(frozen=True)
+class Choice:
+    """Which segments of `count`, the evaluation among them, are made again; `nonce` where they were drawn."""
+
+    numbers: list[int]
+    count: int
+    nonce: str | None
+
+    @property
+    def missed(self) -> str | None:
+        """With what probability a single false segment is not among them; None where somebody picked them."""
+        left = self.count - len(self.numbers)
+        return f"{left}/{self.count}" if self.nonce is not None or not left else None
 
 
-def drawn(identity: str, nonce: str, count: int) -> int:
-    """A number below `count` that follows from the release's identity and a word of the checker's."""
-    return int(digest({"identity": identity, "nonce": nonce}), 16) % count
+def choose(release: Path, number: int | None, several: int | None, nonce: str | None) -> Choice:
+    """The segment of that number; without one, `several` (None: all) that nobody could know before the nonce was drawn.
+
+    UserError for a number or a nonce that cannot be.
+    """
+    count = len(segments(release)) + 1
+    if nonce is not None and not nonce.strip():
+        raise UserError("--nonce: expected a word that whoever published could not know; without it one is drawn")
+    if nonce is not None and several is None:
+        raise UserError("--nonce: is what segments are drawn by, and --segment and --all draw none")
+    if number is not None:
+        if not 0 <= number < count:
+            raise UserError(f"segment {number}: the segments of this release are 0 to {count - 1}")
+        return Choice([number], count, None)
+    if several is None:
+        return Choice(list(range(count)), count, None)
+    if not 1 <= several <= count:
+        raise UserError(f"--segments {several}: this release has {count} of them; give 1 to {count}, or --all")
+    nonce = secrets.token_hex(16) if nonce is None else nonce
+    return Choice(drawn(read_json(release / "MANIFEST.json")["identity"], nonce, count, several), count, nonce)
+
+
+def drawn(identity: str, nonce: str, count: int, several: int) -> list[int]:
+    """So many different numbers below `count`, in order, that follow from the identity and a word of the checker's."""
+    order = sorted(range(count), key=lambda n: digest({"identity": identity, "nonce": nonce, "segment": n}))
+    return sorted(order[:several])
 
 
 def require_same_code(release: Path, own: Mapping[str, str]) -> None:
@@ -150,6 +184,25 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
         "cause": cause(told, found, tolerance, same_tokens) if problems else None,
         "environment": environments_apart(recorded, here),
         "training_seconds": round(ran["seconds"], 1),
+    }
+
+
+def evaluate(release: Path, scratch: Path) -> dict[str, Any]:
+    """A report on the last segment: the evaluation of the last checkpoint, against the records of the release."""
+    began, files, every = time.monotonic(), Release(release, scratch), segments(release)
+    parts = {name: files.config[name] for name in ("model", "evaluation")}
+    inputs = {**files.views, "tokens": files.tokens, "weights": every[-1].target}
+    measure(build(MeasureConfig, parts), inputs, scratch / "evaluation", files.world)
+    problems = files.made_again("evaluation", scratch / "evaluation")
+    return {
+        "holds": not problems,
+        "segment": len(every),
+        "steps": None,
+        "compared": "bit for bit",
+        "problems": problems,
+        "cause": "the evaluation: its records are not those of the last checkpoint" if problems else None,
+        "environment": {},
+        "training_seconds": round(time.monotonic() - began, 1),
     }
 
 
