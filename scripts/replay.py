@@ -49,7 +49,7 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     from train import pipeline
     from train.machine import Machine
     from train.release import envelopes, partial, replay, reproduce
-    from train.release.bounds import confine
+    from train.release.bounds import confine, limit_time
     from train.release.bundle import model_of
 
     began, release, machine = time.monotonic(), arguments.release.resolve(), how(arguments.machine)["machine"]
@@ -62,6 +62,7 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     partial.require_full(release)
     several = None if arguments.all or arguments.segment is not None else arguments.segments
     choice = replay.choose(release, arguments.segment, several, arguments.nonce)
+    limit_time(MINUTES * len(choice.numbers))
     key = envelopes.private_key(arguments.attest) if arguments.attest else None
     model_of(release)  # whose weights fit the config: before memory is asked for, and time
     if not arguments.release_code:
