@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
     made = [path.read_bytes() for path in asked.collect]
     if asked.key:
         partial.require_full(asked.release)
-        said = statements.statement(asked.release, statements.PROVENANCE, statements.provenance(asked.release))
+        said = statements.statement(asked.release, envelopes.PROVENANCE, statements.provenance(asked.release))
         made.append(statements.sign(said, envelopes.private_key(asked.key)))
     for envelope in made:
         print(f"statement  {statements.collect(asked.release, envelope)}")

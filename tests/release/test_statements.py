@@ -16,7 +16,8 @@ from train.config import UserError
 from train.release import envelopes, statements
 from train.release.bundle import manifest_of
 from train.release.envelopes import PLACE, PROVENANCE, encoded, opened, private_key, public_key
-from train.release.statements import collect, sign, signatures, statement
+from train.release.signatures import signatures
+from train.release.statements import collect, sign, statement
 from train.release.verify import verify
 
 

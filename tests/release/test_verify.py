@@ -1,5 +1,6 @@
 """What verify finds, how it says so, and the command itself."""
 
+import base64
 import json
 import os
 import subprocess
@@ -119,6 +120,33 @@ def test_quick_needs_the_standard_library_alone(release):
     done = command(release, "--quick", python=(sys.executable, "-I", "-S"))
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 of 2 checks hold" in done.stdout
+
+
+BESIDE = {
+    "nothing that is a statement": b"{}",
+    "no JSON": b"\x00",
+    "another release": None,
+    "a word": b'"text"',
+    "deep": b"[" * 5000,
+    "large": b" " * (2**24 + 1),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_quick_needs_the_standard_library_alone_whatever_lies_beside(copy, name):
+    statement = {"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1",
+                 "subject": [{"digest": {"sha256": "0" * 64}}], "predicate": {}}  # fmt: skip
+    body = base64.b64encode(json.dumps(statement).encode()).decode()
+    signed = {"payloadType": "application/vnd.in-toto+json", "payload": body, "signatures": [{"keyid": "k", "sig": ""}]}
+    content = BESIDE[name] if BESIDE[name] is not None else json.dumps(signed).encode()
+    (copy.parent / f"{copy.name}.replay.12345678.json").write_bytes(content)
+    (copy.parent / "x.reproduce.12345678.json").write_bytes(content)  # of another
+    done = command(copy, "--quick", python=(sys.executable, "-I", "-S"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 of 3 checks hold" in done.stdout and "beside it, copy.replay.12345678.json: " in done.stdout
+    done = command(copy, "--quick", "--only", "integrity", python=(sys.executable, "-I", "-S"))
+    assert (done.returncode, done.stderr) == (0, "") and "1 of 1 checks hold" in done.stdout
+    assert "signatures" not in done.stdout
 
 
 def test_exit_status_tells_the_outcome(copy, tmp_path):

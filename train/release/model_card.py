@@ -47,7 +47,11 @@ def model_card(release: Path) -> bytes:
         ("tokens seen, in steps", f"{shown(facts['tokens_seen'])}, {shown(training['steps'])}"),
         ("passes over the text", facts["passes"]),
         ("floating-point operations (counted, not measured)", f"{facts['flops']:.3g}"),
+        ("batch", f"{shown(training['batch'])} windows, {shown(training['batch'] * model['context'])} tokens a step"),
         ("optimizer", _optimizer(training["optimizer"])),
+        ("learning rate over the steps", _schedule(training["optimizer"])),
+        ("weight decay, of matrices", training["optimizer"]["weight_decay"]),
+        ("clipping, of the norm of the whole gradient", training["optimizer"]["clip"]),
         ("seed", training["seed"]),
         ("numerics", contract),
     ]
@@ -141,10 +145,11 @@ prompt = tokenizer("The", return_tensors="pt")  # puts the mark <|endoftext|> be
 print(tokenizer.decode(model.generate(**prompt, max_new_tokens=50, do_sample=True)[0], skip_special_tokens=True))
 ```
 
-The tests in `code/` run releases of this code in transformers, lm-eval, peft, datasets and mlcroissant, and the file
-that `python scripts/export.py RELEASE {name}.gguf` in `code/` writes in llama.cpp. These should read this one too,
-which nobody has tested: vLLM by `vllm serve ./{name}`; Ollama that file by a file `Modelfile` that says
-`FROM ./{name}.gguf`, and `ollama create {name} -f Modelfile`.
+That this release runs there, or in any other program, nobody has recorded. The tests in
+`code/tests/release/test_interoperability.py` try transformers, lm-eval, peft, datasets, mlcroissant and llama.cpp on
+the release that `RELEASE=` names. llama.cpp reads what `python scripts/export.py RELEASE {
+        name
+    }.gguf` in `code/` writes.
 
 ## How to check it
 
@@ -210,7 +215,20 @@ def _interval(score: Mapping[str, Any]) -> str:
 def _optimizer(config: Mapping[str, Any]) -> str:
     rest = f"AdamW at {config['learning_rate']:g}"
     both = f"Muon at {config['matrix_learning_rate']:g} for hidden matrices, {rest} for all else"
-    return f"{both if config['name'] == 'muon' else rest}; {config['schedule'].replace('_', ' ')} schedule"
+    betas = f"betas {config['beta1']:g} and {config['beta2']:g}, epsilon {config['epsilon']:g}"
+    muon = f", momentum {config['momentum']:g}, {config['newton_schulz_steps']} Newton-Schulz steps"
+    return f"{both}; {betas}{muon}" if config["name"] == "muon" else f"{rest}; {betas}"
+
+
+def _schedule(config: Mapping[str, Any]) -> str:
+    """How the learning rate rises and falls."""
+    last = f"{config['decay_fraction']:.0%} of the steps"
+    falls = {
+        "cosine": "down to 0 along a cosine",
+        "linear": "down to 0 along a line",
+        "warmup_stable_decay": f"level, then down to 0 along a line in the last {last}",
+    }[config["schedule"]]
+    return f"{config['schedule'].replace('_', ' ')}: up in {shown(config['warmup_steps'])} steps, {falls}"
 
 
 def _quoted(text: str) -> str:
