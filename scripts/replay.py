@@ -129,8 +129,11 @@ def elsewhere(arguments: argparse.Namespace, release: Path, segment: Any, out: P
         return final + [name for name in names if name.startswith("step-") and name != origin]
 
     shutil.copytree(release, known, ignore=ahead)
+    readable = [Path(python).parents[1]]  # the environment, wherever it is
     options = ["--segment", str(segment.number), "--into", str(out), *arguments.machine]
-    if reproduce.command(python, known / "code/scripts/replay.py", str(known), *options, home=known):
+    if reproduce.command(
+        python, known / "code/scripts/replay.py", str(known), *options, home=out.parent, readable=readable
+    ):
         raise UserError("the code that the release holds could not train the segment: see above")
 
 

@@ -1,8 +1,8 @@
 """Make a release again and compare: `python scripts/reproduce.py RELEASE [--from-release-data] [machine.threads=2]`.
 
-It runs the code that the release holds, in an environment made from its lock, on sources fetched anew by digest; look
-at the code before you do. Run again, it goes on from what was made. Exit status: 0 bit-identical, 1 something differs,
-2 it could not be checked to the end.
+It runs the code that the release holds, in an environment made from its lock, on sources fetched anew by digest, in a
+sandbox if there is bubblewrap; look at the code before you do. Run again, it goes on from what was made. Exit status: 0
+bit-identical, 1 something differs, 2 it could not be checked to the end, or the code that ran is not this clone's.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from run import how  # type: ignore[import-not-found]
 from train.terminal import harmless, reported
 
 SHOWN = 5  # differences of one stage
+MOST = 20  # files of the code that are other than here
 
 
 def main() -> int:
@@ -37,28 +38,32 @@ def main() -> int:
 
 def reproduced(arguments: argparse.Namespace) -> dict[str, Any]:
     """Make the release again; the report of what came out. Raises UserError when it cannot be begun."""
-    from train.release import envelopes, partial, reproduce, statements
+    from train.release import envelopes, partial, reproduce, sandbox, statements
 
-    how(arguments.machine)
+    cache = Path(how(arguments.machine)["machine"]["cache"]).expanduser().absolute()
     release = arguments.release.resolve()
     reproduce.require_whole(release)
     partial.require_full(release)
     key = envelopes.private_key(arguments.attest) if arguments.attest else None
     home = reproduce.home(release, arguments.into)
     say(f"everything is made in {home}")
-    say(warning(reproduce.other_files(release)))
     code = reproduce.unpack(release, home)
+    other = reproduce.other_files(home)
+    say(warning(other))
+    say(f"it runs {f'in no sandbox: {sandbox.missing()}' if sandbox.missing() else 'in a sandbox, by bubblewrap'}")
     python = sys.executable if arguments.here else reproduce.environment(code / "requirements.lock", home, say)
     options = ["--config", str(release / "code" / "config.json"), "machine.runs=runs", "machine.releases=releases"]
-    options += [] if arguments.use_cache else ["machine.cache=cache"]
+    options += [f"machine.cache={cache if arguments.use_cache else 'cache'}"]
     if arguments.from_release_data:
         options += ["--given", str(reproduce.give(release, home))]
-    status = reproduce.command(python, code / "scripts" / "run.py", *options, *arguments.machine, home=home)
+    script, known = code / "scripts" / "run.py", [cache] * (arguments.use_cache and cache.is_dir())
+    status = reproduce.command(python, script, *options, *arguments.machine, home=home, readable=[release], also=known)
     given = reproduce.GIVEN if arguments.from_release_data else ()
-    report = reproduce.compare(release, home / "runs", given)
-    if key and report["verdict"] in ("bit-identical", "differs"):
-        holds, told = report["verdict"] == "bit-identical", {**report, "given": list(given)}
-        say(f"statement  {statements.attest(release, 'reproduce', holds, told, key)}")
+    report = reproduce.compare(release, home / "runs", given, other)
+    holds = {"bit-identical": True, "bit-identical, by other code": None, "differs": False}
+    if key and report["verdict"] in holds:
+        told = {**report, "given": list(given)}
+        say(f"statement  {statements.attest(release, 'reproduce', holds[report['verdict']], told, key)}")
     return {"folder": str(home), "exit_status": status, **report}
 
 
@@ -66,7 +71,7 @@ def warning(other: list[str]) -> str:
     """What is about to be run, for the person at the terminal."""
     if not other:
         return "what runs is the release's code, which is that of this clone, file by file"
-    names = ", ".join(map(harmless, other[:3])) + (" ..." if len(other) > 3 else "")
+    names = ", ".join(map(harmless, other[:MOST])) + (" ..." if len(other) > MOST else "")
     return f"WARNING: what runs is the release's code; {len(other)} files of it are not as in this clone: {names}"
 
 
@@ -90,6 +95,12 @@ def endings(report: dict[str, Any]) -> list[str]:
         return [
             f"the run ended with status {report['exit_status']}: see above. The same command goes on from what was "
             "made; when a source is gone, --from-release-data starts from the released documents"
+        ]
+    if not report["first"]:
+        names = ", ".join(report["other_code"][:MOST]) + (" ..." if len(report["other_code"]) > MOST else "")
+        return [
+            f"not proved: {len(report['other_code'])} files of the code that ran are not this clone's: {names}; use a "
+            "clone at the release's commit, or read these files: they could write whatever they like"
         ]
     promise = "; outside `portable`, bits are promised on the recorded stack alone"
     return [f"first      {report['first']}{promise if report['verdict'] == 'not comparable' else ''}"]

@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.config import UserError
+from train.programs import python
 from train.release.archive import unpacked
 from train.release.bounds import limit_memory
 from train.release.partial import label
@@ -73,7 +74,8 @@ def main() -> int:
             else:
                 only = [f"--only={name}" for name in asked.only]
                 deep = ["--deep"] if level == "deep" else []
-                command = [sys.executable, __file__, str(release), *only, *deep, "--lines"]
+                arguments = [str(release.absolute()), *only, *deep, "--lines"]
+                command = python(sys.executable, str(Path(__file__).resolve()), *arguments)
                 found = apart(command, asked.minutes, say)
             for result in signed(release, asked.public_key, asked.only, found):
                 found.append(result)

@@ -217,7 +217,7 @@ def test_a_tracked_file_that_is_gone_is_named(tmp_path, monkeypatch):
 
 
 def test_without_git_there_is_nothing_to_fork_from(tmp_path):
-    modules = ("__init__", "config", "letters", "terminal", "release/__init__", "release/repository")
+    modules = ("__init__", "config", "letters", "programs", "terminal", "release/__init__", "release/repository")
     for name in ("scripts/fork.py", "CITATION.cff", *(f"train/{module}.py" for module in modules)):
         (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "code" / name).write_bytes((ROOT / name).read_bytes())

@@ -15,14 +15,14 @@ TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".gi
 GROUND = {"artifact", "config", "keys", "letters", "machine", "world"}
 LICENCES = {"spdx", "terms", "licence_texts"}
 LAYERS = {
-    "config": set(), "letters": set(), "machine": set(), "world": {"machine"},
+    "config": set(), "letters": set(), "programs": set(), "machine": set(), "world": {"machine"},
     "artifact": {"config"}, "keys": {"artifact"},
     "spdx": {"config"}, "terms": {"spdx"}, "licence_texts": {"spdx", "terms"},
     "terminal": {"config", "letters"}, "workers": {"config", "machine", "world"},
-    "model": GROUND, "data": GROUND | {"spdx", "data"},
+    "model": GROUND, "data": GROUND | {"programs", "spdx", "data"},
     "training": GROUND | {"data", "model", "training"},
     "evaluation": GROUND | {"data", "model", "training", "evaluation"},
-    "release": GROUND | LICENCES | {"data", "model", "training", "evaluation", "release"},
+    "release": GROUND | LICENCES | {"programs", "data", "model", "training", "evaluation", "release"},
     "pipeline": GROUND | LICENCES | {"workers", "data", "model", "training", "evaluation", "release"},
 }  # fmt: skip
 DOORS = {

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from train import programs
 from train.artifact import read_json, write_json
 from train.config import UserError
-from train.data import tables
-from train.release import reproduce, statements
+from train.data import package_index, tables
+from train.release import reproduce, sandbox, statements
 from train.release.bundle import ARTIFACTS, manifest_of
 from train.release.differences import first_difference
 from train.release.envelopes import opened
@@ -196,11 +197,65 @@ def test_what_cannot_be_begun_is_one_line_and_status_2(copy, made, tmp_path):
     assert err == "error: integrity: NOTICE: changed\n" and not (tmp_path / "new").exists()
 
 
-def test_code_that_is_not_this_clones_is_told(copy):
+@pytest.mark.parametrize(
+    "path",
+    [
+        "train/model.py", "scripts/more.py", "scripts/torch.py", "train/model/__init__.py", "train/model.pyc", "a.pth",
+        "train/__pycache__/model.cpython-311.pyc", "train/.hidden.py", "scripts/run.py~", "sitecustomize.py",
+        "numpy/__init__.py", "train/model.so", "configs/pipeline.yaml",
+    ],
+)  # fmt: skip
+def test_code_that_is_not_this_clones_is_told(copy, path):
     assert reproduce.other_files(copy) == []
-    (copy / "code/train/model.py").write_text("print('something else')\n")
-    (copy / "code/scripts/more.py").write_text("")
-    assert reproduce.other_files(copy) == ["scripts/more.py", "train/model.py"]
+    (copy / "code" / path).parent.mkdir(exist_ok=True)
+    (copy / "code" / path).write_text("print('something else')\n")
+    assert reproduce.other_files(copy) == [path]
+
+
+def test_what_other_code_makes_proves_nothing(copy, made):
+    report = reproduce.compare(copy, made / "runs", (), ["train/model.py"])
+    assert (report["verdict"], report["other_code"]) == ("bit-identical, by other code", ["train/model.py"])
+    said = statements.result("reproduce", None, report)
+    assert (said["result"], said["warnedTests"]) == ("WARNED", ["reproduce"])
+
+
+SPY = """
+import json, os, pathlib, sys
+import more
+home = pathlib.Path.home()
+seen = {"environment": dict(os.environ), "flags": [sys.flags.isolated, sys.dont_write_bytecode], "home": str(home)}
+seen["folder"], seen["private"] = os.getcwd(), os.path.exists(sys.argv[1])
+pathlib.Path("seen.json").write_text(json.dumps(seen))
+try:
+    pathlib.Path(sys.argv[2]).write_text("changed")
+except OSError:
+    pass
+"""
+
+
+@pytest.mark.parametrize("boxed", [True, False])
+def test_code_of_a_release_gets_no_secret_and_no_folder_but_its_own(tmp_path, monkeypatch, boxed):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://user:password@localhost/simple")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    package_index.pip_options.cache_clear()
+    if not boxed:
+        monkeypatch.setattr(sandbox, "missing", lambda: "it is not wanted")
+    elif sandbox.missing():
+        pytest.skip(sandbox.missing())
+    home, private = tmp_path / "home", tmp_path / "private"
+    (home / "code").mkdir(parents=True)
+    private.write_text("mine")
+    (home / "code/spy.py").write_text(SPY)
+    (home / "code/more.py").write_text("")
+    assert reproduce.command(sys.executable, home / "code/spy.py", str(private), str(private), home=home) == 0
+    package_index.pip_options.cache_clear()
+    seen = read_json(home / "seen.json")
+    assert not {"HF_TOKEN", "PYTHONPATH"} & seen["environment"].keys() and "password" not in str(seen)
+    assert seen["environment"]["PIP_INDEX_URL"] == "http://localhost/simple"
+    assert (seen["flags"], seen["folder"], seen["home"]) == ([1, True], str(home), str(home / "user"))
+    assert (seen["private"], private.read_text()) == ((False, "mine") if boxed else (True, "changed"))
+    assert not (home / "code/__pycache__").exists()
 
 
 def test_an_environment_is_made_once_for_a_lock(tmp_path):
@@ -214,7 +269,8 @@ def test_an_environment_is_made_once_for_a_lock(tmp_path):
 
 def test_an_environment_that_cannot_be_made_is_an_error_and_is_begun_again(tmp_path, monkeypatch):
     (tmp_path / "requirements.lock").write_text(f"something==1 --hash=sha256:{'0' * 64}\n")
-    monkeypatch.setattr(subprocess, "run", lambda line, **options: subprocess.CompletedProcess(line, "pip" in line))
+    answer = lambda line, *_, **__: subprocess.CompletedProcess(line, "pip" in line, b"", b"")  # noqa: E731
+    monkeypatch.setattr(programs, "run", answer)
     said: list[str] = []
     for _ in range(2):
         with pytest.raises(UserError, match=r"pip install` failed"):

@@ -1,7 +1,6 @@
 """Source distributions, from the package index that pip is set up with on this machine; no host is named here."""
 
 import ast
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ import requests
 from packageurl import PackageURL
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple, UnsupportedContentTypeError
 
+from train import programs
 from train.config import UserError
 from train.data.downloads import (
     CONNECT,
@@ -54,14 +54,25 @@ def distribution(source: PypiSource, wanted: Wanted, cache: Path) -> tuple[Path,
 @cache
 def pip_options() -> dict[str, str]:
     """What pip is set up with on this machine, from its files and its environment; {} where there is no pip."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True)
+    asked, env = programs.python(sys.executable, "-m", "pip", "config", "list"), programs.environment(*programs.OWN)
+    listed = programs.run(asked, Path("/"), env).stdout.decode(errors="replace")
     sections: dict[str, dict[str, str]] = {"global": {}, "download": {}, ":env:": {}}
-    for line in listed.stdout.splitlines():
+    for line in listed.splitlines():
         section, dot, rest = line.partition(".")
         name, equals, value = rest.partition("=")
         if dot and equals and section in sections:
             sections[section][name] = str(ast.literal_eval(value))
     return sections["global"] | sections["download"] | sections[":env:"]
+
+
+def settings() -> dict[str, str]:
+    """The same as variables for a pip that may know which indexes there are, and no user's name or password."""
+    options, told = pip_options(), dict[str, str]()
+    for name in ("index-url", "extra-index-url", "proxy", "cert", "timeout"):
+        if text := options.get(name):
+            plain = " ".join(_without_credentials(part) if is_url(part) else part for part in text.split())
+            told[f"PIP_{name.upper().replace('-', '_')}"] = plain
+    return told
 
 
 def _url(source: PypiSource, session: requests.Session, index: str, timeout: tuple[float, float]) -> str:

@@ -124,7 +124,7 @@ def told(envelope: Envelope) -> str:
     if envelope.statement["predicateType"] == PROVENANCE:
         return "how it was made"
     predicate = envelope.statement["predicate"]
-    tests = [str(test) for kind in ("passedTests", "failedTests") for test in predicate.get(kind) or []]
+    tests = [str(test) for kind in ("passedTests", "warnedTests", "failedTests") for test in predicate.get(kind) or []]
     return f"{', '.join(tests[:3])}: {str(predicate.get('result'))[:20]}"
 
 

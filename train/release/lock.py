@@ -5,7 +5,6 @@ installed from. Standard library alone: `python -m train.release.lock requiremen
 """
 
 import re
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -13,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from train import programs
 from train.artifact import file_digest
 from train.config import UserError
 
@@ -20,6 +20,7 @@ PIN = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.+!_-]+)"
     r"(?: *;[\w.\s'\"<>=!()]+)?((?: +--hash=sha256:[0-9a-f]{64})+) *"
 )
+REQUIRED = "import importlib.metadata as m; print(m.requires('torch'))"
 CUDA = re.compile(r"cuda|nvidia|triton")  # gigabytes, which torch's builds for GPUs alone ask for
 
 
@@ -79,16 +80,17 @@ def install(lock: Path, folder: Path, trusted: Collection[str] | None = None) ->
     pinned = pins(lock.read_text(encoding="utf-8"))
     strange = [pin.name for pin in pinned if trusted is not None and pin.line not in trusted]
     python = str(folder / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     pip += ["--only-binary", ",".join(strange) or ":none:", "--requirement", "/dev/stdin"]
-    _run([sys.executable, "-m", "venv", str(folder)])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _run(sys.executable, ["-m", "venv", str(folder)], folder.parent)
     for pin in pinned:
         if pin.name == "torch":
             _choose_build(python, pin, folder)
-    _run(pip, [pin for pin in pinned if not CUDA.match(pin.name)])
+    _run(python, pip, folder, [pin for pin in pinned if not CUDA.match(pin.name)])
     cuda = [pin for pin in pinned if CUDA.match(pin.name)]
-    if cuda and CUDA.search(_run([python, "-c", "import importlib.metadata as m; print(m.requires('torch'))"])):
-        _run(pip, cuda)
+    if cuda and CUDA.search(_run(python, ["-c", REQUIRED], folder)):
+        _run(python, pip, folder, cuda)
     return Path(python)
 
 
@@ -97,20 +99,26 @@ def _choose_build(python: str, pin: Pin, folder: Path) -> None:
 
     Of several builds of a version, pip prefers those of an index that tells digests as soon as it is given any.
     """
-    pip, choice = [python, "-m", "pip"], ["--quiet", "--no-deps", "--only-binary", ":all:"]
+    pip, choice = ["-m", "pip"], ["--quiet", "--no-deps", "--only-binary", ":all:"]
     with tempfile.TemporaryDirectory(dir=folder) as files:
-        _run([*pip, "download", *choice, "--dest", files, f"{pin.name}=={pin.version}"])
+        _run(python, [*pip, "download", *choice, "--dest", files, f"{pin.name}=={pin.version}"], folder)
         if all(f"sha256:{file_digest(file)}" in pin.line for file in Path(files).iterdir()):
-            _run([*pip, "install", *choice, "--no-index", "--find-links", files, "-r", "/dev/stdin"], [pin])
+            local = ["install", *choice, "--no-index", "--find-links", files, "-r", "/dev/stdin"]
+            _run(python, [*pip, *local], folder, [pin])
 
 
-def _run(line: list[str], wanted: Sequence[Pin] = ()) -> str:
+def _run(python: str, arguments: list[str], folder: Path, wanted: Sequence[Pin] = ()) -> str:
+    """What a program of Python says in `folder`, which reads the pins `wanted` and knows the caller's settings of pip.
+
+    UserError when it fails.
+    """
+    env = programs.environment(*programs.OWN, *programs.NETWORK)
     text = "".join(f"{pin.line}\n" for pin in wanted)
-    done = subprocess.run(line, input=text, capture_output=True, text=True, check=False)
+    done = programs.run(programs.python(python, *arguments), folder, env, text=text)
     if done.returncode:
-        reason = " ".join((done.stderr or "").split())[-500:]
-        raise UserError(f"`{' '.join(line[:4])}` failed: {reason}; the same command goes on from there")
-    return done.stdout
+        reason = " ".join((done.stderr or b"").decode(errors="replace").split())[-500:]
+        raise UserError(f"`python {' '.join(arguments[:3])}` failed: {reason}; the same command goes on from there")
+    return done.stdout.decode(errors="replace")
 
 
 if __name__ == "__main__":

@@ -6,23 +6,24 @@ Where there is no git, no repository, one of somebody else, or one around the fo
 import hashlib
 import os
 import re
-import subprocess
 from pathlib import Path
 
+from train import programs
+
 COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-# Settings by which a git that runs us tells its own repository.
-ELSEWHERE = """
-    GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_PREFIX
-    GIT_NAMESPACE
-"""
-AS_STORED = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
+# Of the caller's settings, those that tell whom to trust and where to stop; not those of a git that runs us.
+OURS = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_", "GIT_CEILING_", "GIT_TEST_")
+AS_STORED = {
+    "GIT_NO_REPLACE_OBJECTS": "1", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0",
+}  # fmt: skip
+NO_PROGRAMS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never")
 
 
 def git(root: Path, *arguments: str) -> str | None:
-    """What git prints in the folder `root`; None when it fails or is not there."""
-    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE.split()} | AS_STORED
+    """What git prints in the folder `root`, whose config names no program to it; None when it fails or is not there."""
+    line = ["git", *NO_PROGRAMS, *arguments]
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], env=env, capture_output=True, check=False)
+        done = programs.run(line, root, programs.environment(*OURS, **AS_STORED))
     except OSError:
         return None
     return None if done.returncode else os.fsdecode(done.stdout)

@@ -1,12 +1,11 @@
 """Proof: from a release alone everything is made again, and compared stage by stage, file by file.
 
 What is made again is made by the release's own code, in an environment of its own; every digest that is compared is
-taken by this code, of the files themselves.
+taken by this code, of the files themselves. Code that is not this clone's could write whatever it likes, so what it
+makes proves nothing before somebody has read it, and the verdict says so.
 """
 
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping
@@ -14,13 +13,17 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from train import programs
 from train.artifact import WITNESS, file_digest, inventory, read_json, write_bytes
 from train.config import UserError
+from train.data.package_index import settings
 from train.data.tables import read_rows
-from train.release.bundle import ARTIFACTS, ROOT, manifest_of, placed, source_tree
+from train.release.bundle import ARTIFACTS, RESOLVED, ROOT, manifest_of, placed, source_tree
 from train.release.contents import Release
 from train.release.differences import first_difference, tensors_apart
 from train.release.lock import install
+from train.release.openness import regular_files
+from train.release.sandbox import confined
 from train.release.verify import verify
 from train.training.checkpoint import read_tensors
 
@@ -45,8 +48,12 @@ def home(release: Path, into: Path | None) -> Path:
 
 
 def other_files(release: Path) -> list[str]:
-    """The files of the source tree that are not the same in the release and in this clone."""
-    theirs, ours = source_tree(release / "code"), source_tree(ROOT)
+    """The files of `code/` that are not the same in the release and in this clone, whatever their kind.
+
+    Each counts: byte code, a module that hides another, a file that no list names. The config is the release's own.
+    """
+    root, ours = release / "code", source_tree(ROOT)
+    theirs = {path: file_digest(root / path) for path in regular_files(root) if f"code/{path}" not in RESOLVED}
     return sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
 
 
@@ -81,18 +88,32 @@ def give(release: Path, home: Path) -> Path:
     return given
 
 
-def command(python: str, script: Path, *arguments: str, home: Path) -> int:
-    """Run a script of the release's code in `home`; its words go to the error stream. Returns its exit status."""
-    # -E and -s: none of the caller's Python settings. The repository that may be around `home` is not the code's.
-    line, outside = [python, "-E", "-s", str(script), *arguments], {"GIT_CEILING_DIRECTORIES": str(home)}
-    return subprocess.run(line, cwd=home, env={**os.environ, **outside}, stdout=sys.stderr, check=False).returncode
+def command(
+    python: str, script: Path, *arguments: str, home: Path, readable: Collection[Path] = (), also: Collection[Path] = ()
+) -> int:
+    """Run a script of the release's code in `home`; its words go to the error stream. Returns its exit status.
+
+    It gets a home folder of its own, none of the caller's tokens and keys, and where there is a sandbox, it can read
+    `readable` alone of what is people's, and write to `home` and `also`.
+    """
+    for name in ("user", "tmp"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    # The repository that may be around `home` is not the code's.
+    own = {"HOME": str(home / "user"), "TMPDIR": str(home / "tmp"), "GIT_CEILING_DIRECTORIES": str(home)}
+    own |= {"PIP_CONFIG_FILE": "/dev/null", **settings()}
+    line = confined(programs.script(python, script, *arguments), readable, [home, *also])
+    env = programs.environment(*programs.COMPUTING, *programs.NETWORK, **own)
+    return programs.run(line, home, env, out=sys.stderr).returncode
 
 
 # What came out ------------------------------------------------------------------------------------------------------
 
 
-def compare(release: Path, runs: Path, given: Collection[str]) -> dict[str, Any]:
-    """What stands in `runs` against the release, as plain data: each stage, the first difference, the verdict."""
+def compare(release: Path, runs: Path, given: Collection[str], other: Collection[str] = ()) -> dict[str, Any]:
+    """What stands in `runs` against the release, as plain data: each stage, the first difference, the verdict.
+
+    `other` names the files of the code that made it which are not this clone's.
+    """
     told, stages = read_json(release / "MANIFEST.json"), {}
     for name in ARTIFACTS:
         made = None if name in given else _artifact(runs, name)
@@ -104,7 +125,8 @@ def compare(release: Path, runs: Path, given: Collection[str]) -> dict[str, Any]
     stages["release"] = _stage(files_apart(told["products"], found["products"]) if packed else None)
     first = next((f"{name}: {stage['differences'][0]}" for name, stage in stages.items() if stage["differences"]), None)
     if first is None:
-        verdict = "bit-identical" if found["identity"] == told["identity"] else "not complete"
+        same = "bit-identical, by other code" if other else "bit-identical"
+        verdict = same if found["identity"] == told["identity"] else "not complete"
     else:  # outside `portable` the recorded stack is part of what is promised
         verdict = "not comparable" if first.startswith("weights: config.stack") else "differs"
     return {
@@ -112,6 +134,7 @@ def compare(release: Path, runs: Path, given: Collection[str]) -> dict[str, Any]
         "identity": told["identity"],
         "made": found["identity"],
         "first": first,
+        "other_code": sorted(other),
         "stages": stages,
     }
 

@@ -59,11 +59,15 @@ def provenance(release: Path) -> dict[str, Any]:
     }
 
 
-def result(command: str, holds: bool, report: Mapping[str, Any]) -> dict[str, Any]:
-    """The predicate of a test's result: what a checker ran, with which code, and what came out."""
+def result(command: str, holds: bool | None, report: Mapping[str, Any]) -> dict[str, Any]:
+    """The predicate of a test's result: what a checker ran, with which code, and what came out.
+
+    `holds` is None where nothing differs and nothing is proved: a warning.
+    """
     checker = {"name": "the checker's code, as paths and digests", "digest": {"sha256": digest(source_tree(ROOT))}}
-    outcome = {"result": "PASSED" if holds else "FAILED", "configuration": [checker]}
-    return {**outcome, ("passedTests" if holds else "failedTests"): [command], "annotations": dict(report)}
+    word = {True: "PASSED", False: "FAILED", None: "WARNED"}[holds]
+    outcome = {"result": word, "configuration": [checker]}
+    return {**outcome, f"{word.lower()}Tests": [command], "annotations": dict(report)}
 
 
 def sign(said: Mapping[str, Any], key: Any) -> bytes:
@@ -77,7 +81,7 @@ def sign(said: Mapping[str, Any], key: Any) -> bytes:
 # Statements in a release ---------------------------------------------------------------------------------------------
 
 
-def attest(release: Path, command: str, holds: bool, report: Mapping[str, Any], key: Any) -> Path:
+def attest(release: Path, command: str, holds: bool | None, report: Mapping[str, Any], key: Any) -> Path:
     """Write the checker's signed statement to a file beside the release, and return where."""
     made = sign(statement(release, RESULT, result(command, holds, report)), key)
     path = release.parent / f"{release.name}.{command.split()[0]}.{sha256(made).hexdigest()[:8]}.json"

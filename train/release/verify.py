@@ -6,7 +6,6 @@ also fetches what the release names and does not hold. `apart` bounds time, and 
 """
 
 import json
-import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -14,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from train import programs
 from train.config import UserError, did_you_mean
 from train.letters import OBEYED
 from train.release import partial
@@ -21,6 +21,7 @@ from train.release.integrity import completeness, hub_notes, integrity, manifest
 from train.release.result import NotChecked, Result, Status
 
 Level = Literal["quick", "full", "deep"]
+ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
 SHOWN = 3  # problems of one check
 
 
@@ -102,8 +103,9 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
     """
     found: list[Result] = []
     with (
+        tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryFile() as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
+        programs.start(command, Path(folder), programs.environment(*ALLOWED), errors) as process,
     ):
         late = threading.Event()
 

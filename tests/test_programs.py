@@ -1,0 +1,50 @@
+"""The one door by which other programs are started, and that there is no other."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from train import programs
+from train.release import repository
+
+ROOT = Path(__file__).resolve().parents[1]
+ALONE = {"subprocess", "multiprocessing.popen_spawn_posix", "pty"}
+CALLS = {"system", "popen", "spawnv", "spawnl", "execv", "execve", "execvp", "posix_spawn"}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("train/**/*.py")), ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_nothing_else_starts_a_program(path):
+    tree = ast.walk(ast.parse(path.read_bytes()))
+    names = {alias.name for node in tree if isinstance(node, ast.Import) for alias in node.names}
+    calls = {n.func.attr for n in ast.walk(ast.parse(path.read_bytes()))
+             if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+             and isinstance(n.func.value, ast.Name) and n.func.value.id == "os"}  # fmt: skip
+    assert path.name == "programs.py" or not (names & ALONE or calls & CALLS)
+
+
+def test_a_program_gets_what_is_named_and_nothing_secret(monkeypatch):
+    for name in ("PIP_INDEX_URL", "PIP_TOKEN", "HF_TOKEN", "OMP_NUM_THREADS", "AWS_SECRET_ACCESS_KEY", "PYTHONSTARTUP"):
+        monkeypatch.setenv(name, "x")
+    assert programs.environment("PIP_", A="1").items() >= {"PIP_INDEX_URL": "x", "A": "1"}.items()
+    assert not {"PIP_TOKEN", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "PYTHONSTARTUP"} & programs.environment("PIP_").keys()
+    assert "OMP_NUM_THREADS" not in programs.environment()
+
+
+def test_no_module_of_the_folder_stands_in_for_another(tmp_path):
+    (tmp_path / "json.py").write_text("print('mine')")
+    line = programs.python(sys.executable, "-c", "import json; print(json.__name__)")
+    assert programs.run(line, tmp_path, programs.environment()).stdout == b"json\n"
+
+
+@pytest.mark.parametrize("setting", ["core.fsmonitor", "core.hooksPath", "core.pager", "alias.status"])
+def test_a_repository_names_no_program_to_git(tmp_path, setting):
+    repository.git(tmp_path, "init", "--quiet")
+    spy = tmp_path / "spy"
+    spy.write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
+    spy.chmod(0o755)
+    repository.git(tmp_path, "config", setting, f"!{spy}" if setting.startswith("alias") else str(spy))
+    for asked in (["status", "--porcelain"], ["rev-parse", "--show-toplevel"], ["ls-files"]):
+        repository.git(tmp_path, *asked)
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,62 @@
+"""Programs that the library starts, all by this door: each with its own environment and folder, and nothing inherited.
+
+A program of Python runs isolated (-I: no setting of the caller's, no module of the folder) and leaves no byte code
+(-B). Standard library alone.
+"""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+BASIC = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "TMPDIR", "NO_COLOR")
+NETWORK = (
+    "http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+)  # fmt: skip
+COMPUTING = ("OMP_", "MKL_", "OPENBLAS_", "CUDA_", "CUBLAS_", "NVIDIA_", "TORCH_", "ATEN_")  # beginnings of names
+OWN = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PIP_", "UV_")  # of who asks: for programs that are ours alone
+SECRET = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "_KEY")  # in the name of a variable
+SCRIPT = """
+import runpy, sys
+del sys.argv[0]
+sys.path.insert(0, sys.argv.pop(0))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def environment(*beginnings: str, **more: str) -> dict[str, str]:
+    """The variables that a program gets: the basic ones, those with such names or beginnings of names, and `more`."""
+    wanted = {
+        name: text for name, text in os.environ.items() if name in BASIC or name.startswith(beginnings or ("\0",))
+    }
+    return {name: text for name, text in wanted.items() if not any(word in name for word in SECRET)} | more
+
+
+def python(interpreter: str, *arguments: str) -> list[str]:
+    """The command line of an isolated interpreter."""
+    return [interpreter, "-I", "-B", *arguments]
+
+
+def script(interpreter: str, path: Path, *arguments: str) -> list[str]:
+    """The command line of a script beside which lie modules that it imports, as -I alone would not let it."""
+    return python(interpreter, "-c", SCRIPT, str(path.parent), str(path), *arguments)
+
+
+def run(
+    line: Sequence[str], folder: Path, env: Mapping[str, str], *, text: str | None = None, out: IO[Any] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program in `folder` to its end. What it says is in the result, or goes to the stream `out`.
+
+    It reads `text`, or nothing. Raises OSError when there is no such program.
+    """
+    streams: dict[str, Any] = {"stdout": out, "stderr": out} if out else {"capture_output": True}
+    given = (text or "").encode()
+    return subprocess.run(list(line), cwd=folder, env=dict(env), input=given, check=False, **streams)
+
+
+def start(line: Sequence[str], folder: Path, env: Mapping[str, str], error: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Begin a program in `folder`, which reads nothing; its output is to be read, its errors go to a stream."""
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": error}
+    return subprocess.Popen(list(line), cwd=folder, env=dict(env), **streams)
