@@ -1,8 +1,9 @@
-"""Check a release, a folder or archives of it: `python scripts/verify.py RELEASE [--quick | --deep] [--only NAME]`.
+"""Check a release, a folder or archives of it: `python scripts/verify.py RELEASE [--quick | --sources | --deep]`.
 
 Exit status: 0 every check holds, 1 some check fails, 2 none fails, but something could not be checked. `--quick` checks
-integrity and completeness with the standard library alone. `--deep` also installs what the release's lock names. With
-`--public-key` somebody who holds that key must have signed it.
+integrity and completeness with the standard library alone. `--sources` also prepares the pinned sources again: files
+come from `--from FOLDER`, the cache of downloads or the network. `--deep` also installs what the release's lock names.
+With `--public-key` somebody who holds that key must have signed it.
 """
 
 import argparse
@@ -53,7 +54,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     parser.add_argument("release", type=Path, nargs="+", help="the folder that holds MANIFEST.json, or its archives")
     parser.add_argument("--quick", action="store_true", help="integrity and completeness only, in seconds")
-    parser.add_argument("--deep", action="store_true", help="also what needs network and time")
+    parser.add_argument("--deep", action="store_true", help="also install what the lock names")
+    parser.add_argument("--sources", action="store_true", help="also prepare the sources again, fetched if need be")
+    parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="where files of sources are")
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/pellucid"), help="of downloads, by digest")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="run this check alone; repeatable")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--public-key", action="append", default=[], type=Path, metavar="PEM",
@@ -61,11 +65,14 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60, help="stop after so many minutes")
     parser.add_argument("--lines", action="store_true", help=argparse.SUPPRESS)  # of the process that checks
     asked = parser.parse_args()
-    level: Level = "quick" if asked.quick else "deep" if asked.deep else "full"
+    if asked.quick + asked.deep + asked.sources > 1:
+        parser.error("--quick, --deep and --sources: one of them at a time")
+    level: Level = "quick" if asked.quick else "deep" if asked.deep else "sources" if asked.sources else "full"
+    folders = {name: path.expanduser().absolute() for name in ("cache", "folder") if (path := vars(asked)[name])}
     say = (lambda result: None) if asked.json else show
     try:
         if asked.lines:
-            return lines(asked.release[0], level, asked.only)
+            return lines(asked.release[0], level, asked.only, folders)
         with unpacked(asked.release) as release:
             if level == "quick":
                 found = verify(release, level, asked.only)
@@ -73,8 +80,9 @@ def main() -> int:
                     say(result)
             else:
                 only = [f"--only={name}" for name in asked.only]
-                deep = ["--deep"] if level == "deep" else []
-                arguments = [str(release.absolute()), *only, *deep, "--lines"]
+                where = [f"--{'from' if name == 'folder' else name}={path}" for name, path in folders.items()]
+                deeper = [f"--{level}"] if level != "full" else []
+                arguments = [str(release.absolute()), *only, *deeper, *where, "--lines"]
                 command = python(sys.executable, str(Path(__file__).resolve()), *arguments)
                 found = apart(command, asked.minutes, say)
             for result in signed(release, asked.public_key, asked.only, found):
@@ -95,12 +103,13 @@ def show(result: Result) -> None:
     print(f"{SHOWN[result.status]}  {result.name:<18} {result.detail}".rstrip(), flush=True)
 
 
-def lines(release: Path, level: Level, only: list[str]) -> int:
+def lines(release: Path, level: Level, only: list[str], folders: dict[str, Path]) -> int:
     """Print the names of all checks, then each result, a line of JSON each: what `apart` reads."""
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints does not come between
     limit_memory(release)
-    for result in results(release, level, only, lambda names: print(json.dumps(names), file=told, flush=True)):
+    announce = lambda names: print(json.dumps(names), file=told, flush=True)  # noqa: E731
+    for result in results(release, level, only, announce, **folders):
         print(json.dumps(vars(result)), file=told, flush=True)
     return 0
 

@@ -27,6 +27,7 @@ from train.release.model_checks import (
     tokenizer,
     weights,
 )
+from train.release.prepared import prepared
 from train.release.source_checks import generated, provenance, sources
 from train.release.terms_checks import code_terms, data_terms, licences, parameter_terms, use_restrictions
 from train.release.word_checks import (
@@ -47,4 +48,5 @@ CHECKS: tuple[Check, ...] = (
     optimizer_state, parameter_terms, use_restrictions, chain, licences, cards, metadata, osaid, placeholders,
     machine_paths, layout, canonical, order, mof, snapshot, collected, secrets, report,
 )  # fmt: skip
+SOURCED = (prepared,)
 DEEP: tuple[Check, ...] = (installs,)

@@ -17,8 +17,9 @@ from train.world import World
 class Release:
     """A release that is being checked, and what can be made from it again; each thing is made once."""
 
-    def __init__(self, path: Path, scratch: Path) -> None:
+    def __init__(self, path: Path, scratch: Path, cache: Path | None = None, folder: Path | None = None) -> None:
         self.path, self.scratch = path, scratch
+        self.cache, self.folder = cache or scratch, folder  # of downloads, and with files of sources: the verifier's
         self.paths = [name for name in openness.release_files(path) if name != "MANIFEST.json"]
         self.level = partial.level(path)
         self.notes: list[str] = []  # what a check that holds has to say of how much it could look at
@@ -95,7 +96,7 @@ class Release:
             patience=600,
             save_every=None,
             keep_saves=1,
-            cache=self.scratch,
+            cache=self.cache,
             runs=self.scratch,
             releases=self.scratch,
             progress="none",

@@ -148,13 +148,18 @@ def artifact_apart(release: Path, name: str, made: Path) -> list[str]:
     """What of an artifact is not as the release records it and, where it holds it, as it stands there."""
     told, record = read_json(release / "provenance" / f"{name}.json"), read_json(made / "manifest.json")
     lines = [first_difference(told[part], record[part], part) for part in ("config", "code")]
-    found = inventory(made)
-    lines += files_apart(told["products"], found, lambda path: _closer(release, name, made, path))
+    return [line for line in lines if line] + products_apart(release, name, made)
+
+
+def products_apart(release: Path, name: str, made: Path) -> list[str]:
+    """What of an artifact's files in the folder `made` is not as the release records it, or as it stands there."""
+    told, found = read_json(release / "provenance" / f"{name}.json"), inventory(made)
+    lines = files_apart(told["products"], found, lambda path: _closer(release, name, made, path))
     for path, entry in found.items():
         place = placed(name, path)
         if place and told["products"].get(path) == entry and _digest(release / place) != entry["sha256"]:
             lines.append(f"{place}: not the file that is recorded and was made{_closer(release, name, made, path)}")
-    return [line for line in lines if line]
+    return lines
 
 
 def files_apart(
@@ -187,11 +192,23 @@ def _closer(release: Path, name: str, made: Path, path: str) -> str:
 
 
 def rows_apart(told: Path, found: Path) -> str | None:
-    """The first row and column in which two Parquet files differ."""
+    """The first row that only one of two Parquet files holds, or the first row and column in which they differ."""
     for number, (a, b) in enumerate(zip_longest(read_rows([told]), read_rows([found]))):
         if a != b:
+            theirs, ours = ({_name(row) for row in read_rows([path])} for path in (told, found))
+            if a and _name(a) not in ours:
+                return f"row {number}: {_name(a)} is recorded and was not made"
+            if b and _name(b) not in theirs:
+                return f"row {number}: {_name(b)} was made and is not recorded"
             return f"row {number}: {first_difference(a, b)}"
     return None
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """What tells a row of a table from the others: a document, with what was decided about it in a ledger."""
+    told = [str(row[key]) for key in ("action", "reason") if key in row]
+    where = [f"({row['path']} of {row['source']})"] if "source" in row else []
+    return " ".join([*told, f"document {str(row.get('id'))[:64]}", *where])
 
 
 def _artifact(runs: Path, name: str) -> Path | None:

@@ -1,8 +1,9 @@
 """Does a release hold what it says? Every claim is a check with a name that stays; every failure is collected.
 
 The release was written by somebody else: nothing in it is run, nothing is written below it, and it cannot make a check
-crash. `quick` needs the standard library alone, `full` makes again what takes a minute or two, and `deep`
-also fetches what the release names and does not hold. `apart` bounds time, and `bounds` memory.
+crash. `quick` needs the standard library alone, `full` makes again what takes a minute or two, `sources` also prepares
+its sources again, fetched as they are pinned, and `deep` also installs what its lock names. `apart` bounds time, and
+`bounds` memory.
 """
 
 import json
@@ -20,20 +21,22 @@ from train.release import partial
 from train.release.integrity import completeness, hub_notes, integrity, manifest, unsafe
 from train.release.result import NotChecked, Result, Status
 
-Level = Literal["quick", "full", "deep"]
+Level = Literal["quick", "full", "deep", "sources"]
 ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
 SHOWN = 3  # problems of one check
 
 
-def verify(path: Path, level: Level, only: Collection[str] = ()) -> list[Result]:
-    """Run the checks of `level` (each holds the ones before) on the release at `path`, or those named in `only`.
+def verify(path: Path, level: Level, only: Collection[str] = (), **where: Any) -> list[Result]:
+    """Run the checks of `level` on the release at `path`, or those named in `only`. `where` is for `sources`.
 
     Raises UserError when `path` is no release, its manifest cannot be read, or no check has such a name.
     """
-    return list(results(path, level, only, lambda names: None))
+    return list(results(path, level, only, lambda names: None, **where))
 
 
-def results(path: Path, level: Level, only: Collection[str], announce: Callable[[list[str]], None]) -> Iterator[Result]:
+def results(
+    path: Path, level: Level, only: Collection[str], announce: Callable[[list[str]], None], **where: Any
+) -> Iterator[Result]:
     """What `verify` finds, check by check, after `announce` was told the names of all that will run."""
     if (path / "MANIFEST.json").is_symlink():
         raise UserError(f"{path}: its files are links, as in the cache of the hub's client: download with --local-dir")
@@ -45,9 +48,10 @@ def results(path: Path, level: Level, only: Collection[str], announce: Callable[
     quick: list[Callable[[Any], list[str]]] = [integrity, completeness]
     deeper: list[Callable[[Any], list[str]]] = []
     if level != "quick":
-        from train.release.checks import CHECKS, DEEP
+        from train.release.checks import CHECKS, DEEP, SOURCED
 
-        deeper = [*CHECKS, *(DEEP if level == "deep" else ())]
+        more = {"deep": DEEP, "sources": SOURCED}
+        deeper = [*CHECKS, *more.get(level, ())]
     here = partial.level(path)
     deeper = [check for check in deeper if partial.checked(check.__name__, here)]
     known = [check.__name__ for check in quick + deeper]
@@ -65,7 +69,7 @@ def results(path: Path, level: Level, only: Collection[str], announce: Callable[
         from train.release.contents import Release
 
         with tempfile.TemporaryDirectory() as scratch:
-            release = Release(path.resolve(), Path(scratch))
+            release = Release(path.resolve(), Path(scratch), **where)
             yield from (_run(check, release, path) for check in deeper)
 
 
