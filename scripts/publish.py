@@ -24,9 +24,10 @@ def main(arguments: list[str]) -> None:
     from train.config import UserError
     from train.release.openness import release_files
     from train.release.publish import upload
+    from train.release.result import against
     from train.release.verify import verify
 
-    failures = [result for result in verify(asked.release, "full") if not result.ok]
+    failures = against(verify(asked.release, "full"))
     if failures:
         raise UserError("\n".join(f"not published: {result.name}: {result.detail}" for result in failures))
     identity = read_json(asked.release / "MANIFEST.json")["identity"]

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from run import how  # type: ignore[import-not-found]
 
+from train.release.openness import RUNGS, ladder
 from train.terminal import harmless, reported
 
 SHOWN = 5  # differences of one stage
@@ -64,7 +65,7 @@ def reproduced(arguments: argparse.Namespace) -> dict[str, Any]:
     if key and report["verdict"] in holds:
         told = {**report, "given": list(given)}
         say(f"statement  {statements.attest(release, 'reproduce', holds[report['verdict']], told, key)}")
-    return {"folder": str(home), "exit_status": status, **report}
+    return {"release": str(arguments.release), "folder": str(home), "exit_status": status, **report}
 
 
 def warning(other: list[str]) -> str:
@@ -90,7 +91,10 @@ def lines(report: dict[str, Any]) -> list[str]:
 
 def endings(report: dict[str, Any]) -> list[str]:
     if report["verdict"] == "bit-identical":
-        return [f"identity   {report['identity']}"]
+        whole = all(stage["status"] == "identical" for stage in report["stages"].values())
+        # Made from the sources on, by known code, it shows what the rungs below show as well.
+        outcomes = dict.fromkeys([rung.name for rung in RUNGS[:-1]] if whole else ["intact"], "holds")
+        return [f"identity   {report['identity']}", *ladder(report["release"], outcomes)]
     if report["verdict"] == "not complete":
         return [
             f"the run ended with status {report['exit_status']}: see above. The same command goes on from what was "

@@ -180,7 +180,8 @@ def job(_: Any) -> None:
 def deliver(made: dict[str, Path], releases: Path) -> None:
     """Verify the packed release, place a copy of it under `releases`, and say what it is."""
     from train.release.delivery import place, placed_already
-    from train.release.openness import summary
+    from train.release.openness import ladder, summary
+    from train.release.result import against
     from train.release.verify import verify
 
     packed = made["release"] / "release"
@@ -189,7 +190,7 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
     known = placed_already(placed, packed)  # perhaps with statements, which came later
     depth: Literal["quick", "full"] = "quick" if known else "full"
     say(f"verify     ...   {placed if known else packed}")
-    failures = [result for result in verify(placed if known else packed, depth) if not result.ok]
+    failures = against(verify(placed if known else packed, depth))
     if failures:
         raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
     every = "every check" if resolved["release"]["level"] == "full" else "every check of what is there"
@@ -199,6 +200,12 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
     print(f"\nrelease    {placed}\nidentity   {identity}")
     show_scores(made["evaluation"])
     print("\n".join(["", *summary(placed), ""]))
+    if resolved["release"]["level"] == "full":
+        print(
+            "\n".join(
+                [*ladder(str(placed), dict.fromkeys(["intact"] if known else ["intact", "consistent"], "holds")), ""]
+            )
+        )
     sample = read_json(made["evaluation"] / "samples.json")[0]
     print(f"sample     {harmless(sample['prompt'] + sample['text'])}\n")
     where = f"RELEASE={shlex.quote(str(placed))}"

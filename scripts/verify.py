@@ -1,9 +1,10 @@
-"""Check a release, a folder or archives of it: `python scripts/verify.py RELEASE [--quick | --sources | --deep]`.
+"""Check a release, as far as looking shows: `python scripts/verify.py RELEASE [--quick | --sources | --deep]`.
 
-Exit status: 0 every check holds, 1 some check fails, 2 none fails, but something could not be checked. `--quick` checks
-integrity and completeness with the standard library alone. `--sources` also prepares the pinned sources again: files
-come from `--from FOLDER`, the cache of downloads or the network. `--deep` also installs what the release's lock names.
-With `--public-key` somebody who holds that key must have signed it.
+RELEASE is a folder, or the archives of one. Exit status: 0 every check holds, 1 some check fails, 2 none fails, but
+something could not be checked. The last lines tell which rung of the ladder of proof is reached, and what would
+establish the others. `--quick` checks integrity and completeness with the standard library alone. `--sources` also
+prepares the pinned sources again: files come from `--from FOLDER`, the cache of downloads or the network. `--deep`
+also installs what the release's lock names. With `--public-key` somebody who holds that key must have signed it.
 """
 
 import argparse
@@ -19,9 +20,10 @@ from train.config import UserError
 from train.programs import python
 from train.release.archive import unpacked
 from train.release.bounds import limit_memory
+from train.release.openness import RUNG_OF, ladder
 from train.release.partial import label
 from train.release.partial import level as level_of
-from train.release.result import Result, exit_status, tally
+from train.release.result import Result, exit_status, rungs, tally
 from train.release.verify import Level, apart, results, verify
 from train.terminal import harmless
 
@@ -96,6 +98,10 @@ def main() -> int:
         print(json.dumps([{**vars(result), "ok": result.ok} for result in found], indent=2))
     else:
         print(f"{tally(found)}{f': {words}' if words else ''}")
+        if not asked.only and not words:
+            signed_by_nobody = () if asked.public_key else ("signatures",)
+            outcomes = rungs((each for each in found if each.name not in signed_by_nobody), RUNG_OF)
+            print("\n".join(map(harmless, ladder(str(asked.release[0]), outcomes))))
     return exit_status(found)
 
 

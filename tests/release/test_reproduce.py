@@ -17,6 +17,7 @@ from train.release import reproduce, sandbox, statements
 from train.release.bundle import ARTIFACTS, manifest_of
 from train.release.differences import first_difference
 from train.release.envelopes import opened
+from train.release.openness import RUNGS
 from train.training.checkpoint import read_tensors, write_tensors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,9 @@ def test_run_again_it_goes_on_from_what_was_made(release, made):
     out, err = command(release, "--into", made, status=0)
     assert err.count("kept") == len(ARTIFACTS) + 1 and " made  " not in err
     identity = read_json(release / "MANIFEST.json")["identity"]
-    assert out.endswith(f"bit-identical\nidentity   {identity}\n")
+    assert f"bit-identical\nidentity   {identity}\n" in out
+    outcomes = [line.split()[0] for line in out.splitlines()[-len(RUNGS) - 1 :]]
+    assert outcomes == ["holds"] * (len(RUNGS) - 1) + ["not", "word"]
 
 
 @pytest.mark.slow

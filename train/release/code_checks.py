@@ -11,6 +11,7 @@ from train.release import bundle, lock, partial, repository
 from train.release.contents import Release
 from train.release.differences import first_difference
 from train.release.layout import STAGES
+from train.release.result import NotChecked
 
 PINNED = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow")  # what the products pass through
 COMPONENTS = (
@@ -113,12 +114,10 @@ def snapshot(release: Release) -> list[str]:
     ran = release.json("logs/release/commit.json")
     commit = str(ran.get("commit"))
     if not repository.COMMIT.fullmatch(commit) or ran.get("uncommitted_changes") is not False:
-        release.notes.append("not compared: it names no commit, or one with changes on top of it")
-        return []
+        raise NotChecked("it names no commit, or one with changes on top of it")
     tree = repository.tree(bundle.ROOT, commit)
     if tree is None:
-        release.notes.append(f"not compared: this is no clone that knows {commit[:12]}, or git is not here")
-        return []
+        raise NotChecked(f"this is no clone that knows {commit[:12]}, or git is not here")
     code = [path for path in release.paths if path.startswith("code/") and path not in bundle.RESOLVED]
     here = {path: repository.blob(release.bytes(path), commit) for path in code}
     told = {f"code/{path}": blob for path, blob in tree.items() if bundle.belongs(path)}

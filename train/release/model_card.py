@@ -123,9 +123,10 @@ declared as not used; of the optional items {verdict["should"]["held"]} of {verd
             [
                 ("all training data is included and free", "yes" if free else "no"),
                 ("Model Openness Framework", f"class {reached['class']}, {reached['name']}"),
-                ("reproducibility", again["level"]),
+                ("reproducibility that is promised", again["level"]),
                 ("run when this was packed, to establish it", "; ".join(again["ran"]) or "nothing"),
                 ("items beyond the definition", f"{beyond['held']} of {beyond['items']}"),
+                ("of these, for whoever doubts them to run", verdict["to_run"]),
             ],
         )
     }
@@ -153,7 +154,11 @@ the release that `RELEASE=` names. llama.cpp reads what `python scripts/export.p
 
 ## How to check it
 
-`python scripts/verify.py RELEASE`, in your own clone of the code, tests every claim of this release.
+In your own clone of the code, each of these establishes what stands beside it, and ends with status 0 if it does:
+
+{rows(("rung", "what it establishes", "command"), _rungs(name))}
+
+No rung establishes the rest: {openness.WORD}.
 
 ## How to make it again
 
@@ -210,6 +215,10 @@ probable. A guess would be right in half of them; a tie counts as wrong; interva
 
 def _interval(score: Mapping[str, Any]) -> str:
     return f"{shown(score['low'])} to {shown(score['high'])}" if "low" in score else ""
+
+
+def _rungs(name: str) -> list[tuple[str, str, str]]:
+    return [(rung.name, rung.establishes, f"`{rung.command(name)}`") for rung in openness.RUNGS]
 
 
 def _optimizer(config: Mapping[str, Any]) -> str:

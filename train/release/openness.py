@@ -2,10 +2,12 @@
 
 Three classes are never mixed: *must* (the definition requires it), *should* (it says "might include") and *beyond*.
 What no machine can decide is a *statement*: shown with its name and date, never ticked. What costs more than a look,
-such as training again, is a *command*: whoever doubts it runs it.
+such as training again, is a *command*: whoever doubts it runs it, and before that it counts as nothing. Each claim has
+the lowest *rung* of a ladder of proof that establishes it. Cards, page and commands tell of claims by this table alone.
 """
 
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +17,35 @@ from typing import Any, Literal
 from train.artifact import digest, file_digest, read_json
 from train.release import partial
 
+
+@dataclass(frozen=True)
+class Rung:
+    """A step of the ladder of proof, which stands on those before it."""
+
+    name: str
+    establishes: str
+    target: str  # of make
+    options: str = ""
+
+    def command(self, release: str) -> str:
+        """What to type in one's own clone, for the release in a folder."""
+        options = f" ARGS={shlex.quote(self.options)}" if self.options else ""
+        return f"make {self.target} RELEASE={shlex.quote(release)}{options}"
+
+
+RUNGS = (
+    Rung("intact", "these are the bytes of this identity", "verify", "--quick"),
+    Rung("consistent", "what follows from the texts and the config that are here was derived again, and is the same",
+         "verify"),
+    Rung("sourced", "the texts are what the pinned sources give: nothing else was left out before the selection, or "
+         "let in", "verify", "--sources"),
+    Rung("trained", "the weights of segments that the verifier drew are what this config makes of this data", "replay"),
+    Rung("made again", "all of it comes out again with the same bytes, by code that the verifier has", "reproduce"),
+    Rung("attested", "who holds a key says so, in a signed statement", "verify", "--public-key KEY"),
+)  # fmt: skip
+# Check -> the rung that it stands for; all others stand for "consistent".
+RUNG_OF = {"integrity": "intact", "completeness": "intact", "sources": "sourced", "signatures": "attested"}
+WORD = "times, energy, machine and dates are the publisher's word: nothing tests them"
 WITNESSES = ("logs/", "report.html")  # what is true of one run only, and enters no digest of a product
 
 
@@ -27,6 +58,7 @@ class Row:
     check: str | None  # of verify.py; None where no machine can decide
     importance: Literal["must", "should", "beyond"] = "must"
     kind: Literal["machine", "declared", "statement", "command"] = "machine"  # declared: or "not used", with a reason
+    rung: str | None = "consistent"  # the lowest that establishes it; None: none does, it is somebody's word
 
 
 CARD = "data/README.md data/sources.json"
@@ -61,13 +93,14 @@ ROWS = (
     Row("18", "use", "no restriction of use", "REUSE.toml LICENSES/ data/licences/", "use_restrictions"),
     Row("hyper-parameter search", "C4", "hyper-parameter search", "code/configs/", "components", kind="declared"),
     Row("description", "D1", "the data is described well enough to build a substantially equivalent system",
-        "data/README.md", None, kind="statement"),
+        "data/README.md", None, kind="statement", rung=None),
     Row("licence claims", "D", "the sources' licences were read and their claims are believed true",
-        "NOTICE", None, kind="statement"),
-    Row("completeness", "D2, D3", "no other data was used in training", "data/sources.json", None, kind="statement"),
+        "NOTICE", None, kind="statement", rung=None),
+    Row("completeness", "D2, D3", "no other data was used in training", "data/sources.json", None, kind="statement",
+        rung=None),
+    Row("integrity", "release", "every file has its digest, and nothing hides", "code/train/release/integrity.py",
+        "integrity", importance="beyond", rung="intact"),
     *(Row(*row, importance="beyond") for row in (
-        ("integrity", "release", "every file has its digest, and nothing hides", "code/train/release/integrity.py",
-         "integrity"),
         ("chain", "release", "keys and digests lead from the sources to the weights", "provenance/", "chain"),
         ("order", "C2", "which tokens each step read", "code/train/data/batches.py logs/weights/", "order"),
         ("selection", "D1d", "nothing twice, nothing held out and nothing of the evaluation in the training text",
@@ -80,20 +113,25 @@ ROWS = (
         ("metadata", "D", "metadata for machines, and the training-content summary of the European Union",
          "data/croissant.json provenance/eu_training_summary.md", "metadata"),
         ("mof", "release", "class in the Model Openness Framework", "provenance/mof.yml", "mof"),
-        ("tests", "C", "tests of the code; a change of a release for each check, which that check finds",
+        ("tests", "C", "tests of the code, which can be collected, among them one that alters a release for each check",
          "code/tests/ code/tests/release/test_tamper.py", "collected"),
-        ("resources", "C2", "what training took", "provenance/facts.json logs/weights/", "environment"),
+        ("resources", "C2", "a record of what training took", "provenance/facts.json logs/weights/", "environment"),
         ("placeholders", "release", "nothing left blank", "README.md data/README.md", "placeholders"),
-        ("secrets", "release", "no secret and no path of a machine", "logs/ provenance/", "secrets"),
+        ("secrets", "release", "no private key, and no access token of a form that is known", "logs/ provenance/",
+         "secrets"),
     )),
     Row("snapshot", "C", "the code is that of the commit it names, if it names one",
         "code/scripts/verify.py logs/release/", None, importance="beyond", kind="command"),  # by who has a clone
-    Row("replay", "C2", "each segment of training can be trained again", "code/scripts/replay.py checkpoints/", None,
-        importance="beyond", kind="command"),
+    Row("sources", "D1c, D1d", RUNGS[2].establishes, "code/scripts/verify.py data/sources.json", None,
+        importance="beyond", kind="command", rung="sourced"),
+    Row("replay", "C2", "these weights are what this config makes of this data", "code/scripts/replay.py checkpoints/",
+        None, importance="beyond", kind="command", rung="trained"),
     Row("reproduce", "C", "the whole release can be made again from itself",
-        "code/scripts/reproduce.py code/requirements.lock", None, importance="beyond", kind="command"),
+        "code/scripts/reproduce.py code/requirements.lock", None, importance="beyond", kind="command",
+        rung="made again"),
     Row("pack twice", "release", "packing again gives the same bytes", "code/scripts/reproduce.py", None,
-        importance="beyond", kind="command"),
+        importance="beyond", kind="command", rung="made again"),
+    Row("run", "C2", WORD, "logs/", None, importance="beyond", kind="command", rung=None),
 )  # fmt: skip
 LEVELS = {"portable": "portable", "pinned": "pinned", "fast": "tolerance"}  # contract -> level of reproducibility
 
@@ -117,10 +155,11 @@ def table(release: Path) -> list[dict[str, Any]]:
             found = said.get(row.id)
             status = f"stated by {found['name']} on {found['date']}: {found['text']}" if found else "absent: statement"
         else:
-            proof = f"shown by {row.evidence.split()[0]}, when somebody runs it"
+            proof = f"shown by {row.evidence.split()[0]}, when somebody runs it" if row.rung else "told by a publisher"
             tested = partial.checked(row.check, level)
             status = proof if row.kind == "command" else "evidenced" if tested else "evidenced, and not to be tested"
-        asked = {"id": row.id, "item": row.item, "requirement": row.requirement, "class": row.importance}
+        asked: dict[str, Any] = {"id": row.id, "item": row.item, "requirement": row.requirement}
+        asked |= {"class": row.importance, "rung": row.rung}
         who = {"stated": said[row.id]} if row.kind == "statement" and row.id in said else {}
         rows.append({**asked, "kind": row.kind, "check": row.check, "status": status, **who})
     return rows
@@ -136,15 +175,16 @@ def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
     counts: dict[str, Any] = {}
     for importance in ("must", "should", "beyond"):
         mine = [row for row in rows if row["class"] == importance]
-        held = [row for row in mine if not row["status"].startswith("absent")]
+        held = [row for row in mine if not row["status"].startswith(("absent", "shown", "told"))]
         stated = sum(row["kind"] == "statement" for row in held)
         unused = sum(row["status"].startswith("not used") for row in held)
         counts[importance] = {"items": len(mine), "held": len(held), "stated": stated, "not_used": unused}
+    counts["to_run"] = sum(row["status"].startswith("shown") for row in rows)
     return {"osaid_1_0": counts["must"]["items"] == counts["must"]["held"], **counts}
 
 
 def openness_json(release: Path) -> dict[str, Any]:
-    """`openness.json`: the verdict, and each row with its evidence. A verdict is a claim; `verify` is its test."""
+    """`openness.json`: the verdict, and each row with its evidence. A verdict is a claim, which its rung tests."""
     from train.release import licences, mof
 
     rows = table(release)
@@ -163,7 +203,21 @@ def openness_json(release: Path) -> dict[str, Any]:
     if level != "full":
         lacks = [row["id"] for row in rows if row["class"] == "must" and row["status"].startswith("absent")]
         found |= {"partial": partial.label(level), "absent": lacks}
-    return {"framework": "Open Source AI Definition 1.0", "verdict": found, "rows": rows, **documents}
+    rungs = [{"name": r.name, "establishes": r.establishes, "command": r.command("RELEASE")} for r in RUNGS]
+    ladder = {"rungs": rungs, "word": WORD}
+    return {"framework": "Open Source AI Definition 1.0", "verdict": found, "rows": rows, **ladder, **documents}
+
+
+def ladder(release: str, outcomes: Mapping[str, str]) -> list[str]:
+    """A line a rung: the `outcomes` of a command (name of a rung -> holds, FAILS, not checked), how to learn the rest.
+
+    The last line tells what no rung establishes.
+    """
+    lines = []
+    for rung in RUNGS:
+        how = "" if rung.name in outcomes else f"; to establish it: {rung.command(release)}"
+        lines.append(f"{outcomes.get(rung.name, 'not run'):<11}  {rung.name:<10}  {rung.establishes}{how}")
+    return [*lines, f"{'word':<11}  {'':<10}  {WORD}"]
 
 
 def data_is_free(release: Path, terms: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -211,8 +265,8 @@ def of_the_hub(path: str) -> bool:
 def summary(release: Path) -> list[str]:
     """The verdict in a few lines, for the terminal."""
     found = read_json(release / "openness.json")
-    names = ("must", "should", "beyond", "mof_class", "reproducibility")
-    must, should, beyond, reached, again = (found["verdict"][name] for name in names)
+    names = ("must", "should", "beyond", "to_run", "mof_class", "reproducibility")
+    must, should, beyond, to_run, reached, again = (found["verdict"][name] for name in names)
     free = "yes" if found["verdict"]["all_training_data_included_and_free"] else "NO"
     lines = [
         f"openness   OSAID 1.0: {'complete' if found['verdict']['osaid_1_0'] else 'INCOMPLETE'}",
@@ -220,7 +274,7 @@ def summary(release: Path) -> list[str]:
         f"           must    {must['held']} of {must['items']}, of these {must['stated']} stated by people and "
         f"{must['not_used']} declared not used",
         f"           should  {should['held']} of {should['items']}",
-        f"           beyond  {beyond['held']} of {beyond['items']}",
+        f"           beyond  {beyond['held']} of {beyond['items']}, and {to_run} that somebody has to run",
         f"           all training data included and free: {free}",
         f"           Model Openness Framework: class {reached['class']}, {reached['name']}",
         f"           reproducibility: {again['level']}; ran: {', '.join(again['ran']) or 'nothing'}",

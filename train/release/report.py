@@ -13,7 +13,7 @@ from typing import Any
 
 from train.artifact import parse_json, read_json
 from train.data import rules
-from train.release import envelopes, licences
+from train.release import envelopes, licences, openness
 from train.release.records import command, record, shown
 from train.release.statistics import QUANTILES, UNITS
 
@@ -27,7 +27,14 @@ CURVES = (
 OWN = {"bits per byte", "next token accuracy", "perplexity"}  # scores of the model; the others are yardsticks
 CHANCE = 0.5  # of a guess at which of two sentences is the good one
 # By a status's first word.
-MARKS = {"evidenced": "shown", "shown": "command", "stated": "stated", "not": "not used", "absent": "absent"}
+MARKS = {
+    "evidenced": "shown",
+    "shown": "command",
+    "told": "told",
+    "stated": "stated",
+    "not": "not used",
+    "absent": "absent",
+}
 
 Curve = Sequence[tuple[float, float]]  # step, value
 
@@ -40,11 +47,12 @@ def report(release: Path, identity: str) -> bytes:
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"shown": shown, "brief": brief, "duration": duration}
     config, statistics = record(release, "code/config.json"), record(release, "data/statistics.json")
+    folder = f"{config['name']}-{config['release']['version']}"
     log = [parse_json(line) for line in (release / "logs" / "weights" / "log.jsonl").read_text().splitlines()]
     told = {
         "config": config,
         "identity": identity,
-        "name": f"{config['name']}-{config['release']['version']}",
+        "name": folder,
         "command": command(release),
         "facts": record(release, "provenance/facts.json"),
         "charts": charts(log),
@@ -61,6 +69,8 @@ def report(release: Path, identity: str) -> bytes:
         "verdict": record(release, "openness.json", "/verdict"),
         "checklist": checklist(release),
         "statements": envelopes.shown(release),
+        "rungs": [(rung, rung.command(folder)) for rung in openness.RUNGS],
+        "word": openness.WORD,
         **chain(release),
         **took(release, log),
     }

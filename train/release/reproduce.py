@@ -23,6 +23,7 @@ from train.release.contents import Release
 from train.release.differences import first_difference, tensors_apart
 from train.release.lock import install
 from train.release.openness import regular_files
+from train.release.result import against
 from train.release.sandbox import confined
 from train.release.verify import verify
 from train.training.checkpoint import read_tensors
@@ -32,7 +33,7 @@ GIVEN = ARTIFACTS[: ARTIFACTS.index("selected") + 1]  # what the released docume
 
 def require_whole(release: Path) -> None:
     """Refuse, with UserError, a release that fails the quick level of `verify`."""
-    failures = [result for result in verify(release, "quick") if not result.ok]
+    failures = against(verify(release, "quick"))
     if failures:
         raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
 

@@ -1,6 +1,6 @@
 """The outcome of a check: it holds, it fails, or it was not checked, with the reason. Standard library alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,10 +23,28 @@ class Result:
         return self.status == "holds"
 
 
+# Checks that need what no release holds, here a clone that knows its commit: without it they take no rung away.
+BESIDE = ("snapshot",)
+
+
+def against(results: Iterable[Result]) -> list[Result]:
+    """What keeps a rung from holding: all that fails, and what was not checked and could have been."""
+    return [each for each in results if each.status == "fails" or (not each.ok and each.name not in BESIDE)]
+
+
 def exit_status(results: Iterable[Result]) -> int:
-    """0 if everything holds, 1 if anything fails, 2 if nothing fails but something was not checked."""
-    outcomes = {result.status for result in results}
+    """0 if the rung holds, 1 if anything fails, 2 if nothing fails but something was not checked."""
+    outcomes = {result.status for result in against(results)}
     return 1 if "fails" in outcomes else 2 if "not checked" in outcomes else 0
+
+
+def rungs(results: Iterable[Result], of: Mapping[str, str]) -> dict[str, str]:
+    """The outcome of each rung that was looked at, where `of` tells the rung of a check; "consistent" of all others."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        found.setdefault(of.get(result.name, "consistent"), []).append(result)
+    words = {0: "holds", 1: "FAILS", 2: "not checked"}
+    return {rung: words[exit_status(those)] for rung, those in found.items()}
 
 
 def tally(results: Iterable[Result]) -> str:

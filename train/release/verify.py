@@ -1,4 +1,7 @@
-"""Does a release hold what it says? Every claim is a check with a name that stays; every failure is collected.
+"""Does a release hold what it says, as far as looking shows? Each check has a name that stays; all failures are told.
+
+That these weights were trained on these texts, and that nothing was left out before the selection, does not follow from
+looking: `openness.RUNGS` tells which command establishes what.
 
 The release was written by somebody else: nothing in it is run, nothing is written below it, and it cannot make a check
 crash. `quick` needs the standard library alone, `full` makes again what takes a minute or two, `sources` also prepares
