@@ -28,13 +28,13 @@ def main(arguments: list[str]) -> None:
     from train.release.reproduce import require_whole
 
     require_whole(asked.release)
-    made = [path.read_bytes() for path in asked.collect]
-    if asked.key:
+    key = envelopes.private_key(asked.key) if asked.key else None
+    for path in asked.collect:
+        print(f"statement  {statements.collect(asked.release, path.read_bytes())}")
+    if key:  # last, so that it covers what was collected
         partial.require_full(asked.release)
         said = statements.statement(asked.release, envelopes.PROVENANCE, statements.provenance(asked.release))
-        made.append(statements.sign(said, envelopes.private_key(asked.key)))
-    for envelope in made:
-        print(f"statement  {statements.collect(asked.release, envelope)}")
+        print(f"statement  {statements.collect(asked.release, statements.sign(said, key))}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from train.artifact import read_json, write_json
 from train.config import UserError
 from train.release import envelopes, statements
 from train.release.bundle import manifest_of
-from train.release.envelopes import PLACE, PROVENANCE, encoded, opened, private_key, public_key
+from train.release.envelopes import PLACE, PROVENANCE, RESULT, encoded, opened, private_key, public_key
 from train.release.signatures import signatures
 from train.release.statements import collect, sign, statement
 from train.release.verify import verify
@@ -136,6 +136,57 @@ def test_provenance_must_be_what_the_release_gives(copy, tmp_path):
     private, public = write_key(tmp_path / "signer.pem", ed25519.Ed25519PrivateKey.generate())
     collect(copy, made(copy, private, {"buildDefinition": {}}))
     assert "tells of another config" in signatures(copy, [public])[0][0]
+
+
+def rewritten(release: Path) -> str:
+    path = release / "logs/weights/log.jsonl"
+    path.write_bytes(path.read_bytes()[:-2] + b" }\n")
+    return "logs/weights/log.jsonl: not as it was when this was signed"
+
+
+def removed(release: Path) -> str:
+    (release / "logs/weights/stack.json").unlink()
+    return "logs/weights/stack.json: not as it was when this was signed"
+
+
+@pytest.mark.parametrize("change", [rewritten, removed])
+def test_a_witness_that_was_changed_after_signing_fails(signed, change):
+    release, public = signed
+    problem = change(release)
+    write_json(release / "MANIFEST.json", manifest_of(release))
+    (found,), _ = signatures(release, [public])
+    assert found.startswith(PLACE) and found.endswith(problem)
+
+
+def test_a_witness_that_was_added_after_signing_is_told_apart(signed, keys):
+    release, public = signed
+    said = statements.result("reproduce", True, {})
+    later = collect(release, sign(statement(release, RESULT, said), private_key(keys[0])))
+    problems, lines = signatures(release, [public])
+    assert problems == [] and any(f"before these were added: {PLACE}{later.name}" in line for line in lines)
+    problems, lines = signatures(release, [public, keys[1]])
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        {"result": "FAILED", "failedTests": ["reproduce"]}, {"result": "WARNED", "warnedTests": ["reproduce"]},
+        {"result": "PASSED", "passedTests": ["a"], "failedTests": ["b"]}, {"result": "PASSED"}, {"result": "passed"},
+        {},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_demanded_key_that_tells_of_no_pass_fails(signed, keys, predicate, inside):
+    release, public = signed
+    envelope = sign(statement(release, RESULT, predicate), private_key(keys[0]))
+    if inside:
+        collect(release, envelope)
+    else:
+        (release.parent / f"{release.name}.reproduce.1.json").write_bytes(envelope)
+    problems, _ = signatures(release, [public, keys[1]])
+    assert len(problems) == 2 and problems[-1] == f"no statement is signed by {keys[1].name}"
+    assert signatures(release, [public])[0] == [], "nobody asked for that key"
 
 
 def test_a_checkers_word_is_shown_and_is_no_provenance(copy, tmp_path, keys):

@@ -15,6 +15,13 @@ def about_another(release: Path, envelope: Envelope) -> str | None:
     return None if said == own else f"about another release: {str(said)[:12]}, this one is {own[:12]}"
 
 
+def passed(envelope: Envelope) -> bool:
+    """Whether the result that a statement tells is a pass, of one test at least and without any other outcome."""
+    predicate = envelope.statement["predicate"]
+    other = predicate.get("failedTests") or predicate.get("warnedTests")
+    return predicate.get("result") == "PASSED" and bool(predicate.get("passedTests")) and not other
+
+
 def beside(release: Path) -> list[Path]:
     """The files beside a release that are named as `attest` names what a checker says of it."""
     return sorted(p for p in release.parent.glob(f"{glob.escape(release.name)}.re*.*.json") if p.is_file())
@@ -25,7 +32,8 @@ def signatures(release: Path, keys: Sequence[Path]) -> tuple[list[str], list[str
 
     A statement beside a release is no part of it: whatever is the matter with it is told, and is no problem. Each of
     the public keys must have signed one, and some of these must be of provenance, which has to be what the release
-    gives. Without keys only formats and subjects are checked: who signed is not known then.
+    gives; none may tell of anything but a pass. Without keys only formats and subjects are checked: who signed is not
+    known then.
     """
     problems, lines, publics = list[str](), list[str](), {path: public_key(path) for path in keys}
     spoke, published = set(), False
@@ -44,14 +52,20 @@ def signatures(release: Path, keys: Sequence[Path]) -> tuple[list[str], list[str
         owners = [key for key, public in publics.items() if found.holds(public)]
         wrong = [key for key, public in publics.items() if key not in owners and key_name(public) == found.key]
         wrongs += [f"{name}: its signature is not that of {key.name}, which it names" for key in wrong]
+        since = ""
         if owners and found.statement["predicateType"] == PROVENANCE:
-            from train.release.statements import provenance
+            from train.release.statements import provenance_apart
 
-            same = found.statement["predicate"] == provenance(release)
-            wrongs += [] if same else [f"{name}: tells of another config, source or code than is here"]
-            published |= same
+            apart, added = provenance_apart(release, found.statement["predicate"])
+            wrongs += [f"{name}: {problem}" for problem in apart]
+            published |= not apart
+            later = [each for each in added if each != name]
+            since = f", before these were added: {', '.join(later)}" if later else ""
+        elif owners and not passed(found):  # whoever asks for this key has to hear it, wherever it stands
+            problems.append(f"{name}: {told(found)}, {_signer(found, owners)}")
+            continue
         spoke |= set(owners)
-        lines.append(f"{name}: {told(found)}, {_signer(found, owners)}")
+        lines.append(f"{name}: {told(found)}, {_signer(found, owners)}{since}")
     problems += [f"no statement is signed by {key.name}" for key in keys if key not in spoke]
     if keys and not published and not problems:
         problems.append("nothing that these keys signed is a statement of provenance")

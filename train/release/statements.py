@@ -5,8 +5,9 @@ identity, the digest over all products; so statements must be no products, or ea
 are witnesses, in `logs/statements/`: adding one adds its line to MANIFEST.json and leaves the identity as it is.
 
 The publisher's statement has the provenance predicate of SLSA v1. It is made again from the release and compared, so
-that a key vouches for nothing that the release does not hold. A build on one's own machine is level 1 of SLSA at best:
-what is trusted is the making again, and a key says only who spoke.
+that a key vouches for nothing that the release does not hold. It lists the witnesses as they were when it was signed:
+one that was changed since fails, one that was added since is told apart. A build on one's own machine is level 1 of
+SLSA at best: what is trusted is the making again, and a key says only who spoke.
 """
 
 import base64
@@ -20,6 +21,7 @@ from train.artifact import as_json, canonical_json, digest, file_digest, read_js
 from train.config import UserError
 from train.release.bundle import ROOT, manifest_of, report, source_tree
 from train.release.envelopes import PAYLOAD, PLACE, RESULT, STATEMENT, encoded, key_name, opened, signing
+from train.release.openness import regular_files
 from train.release.signatures import about_another
 
 
@@ -32,7 +34,7 @@ def statement(release: Path, kind: str, predicate: Mapping[str, Any]) -> dict[st
 
 
 def provenance(release: Path) -> dict[str, Any]:
-    """The predicate of SLSA v1: config, every source, code, lock and data, each with its digest; no clock, no host."""
+    """The predicate of SLSA v1: config, every source, code, lock, data and witness, each with its digest."""
     config, code = release / "code" / "config.json", source_tree(release / "code")
     sources = read_json(release / "data" / "sources.json")
     sources += [each for each in read_json(release / "evaluation/data/sets.json") if "files" in each]
@@ -55,8 +57,38 @@ def provenance(release: Path) -> dict[str, Any]:
                 {"name": "code/requirements.lock", "digest": {"sha256": file_digest(lock)}},
             ],
         },
-        "runDetails": {"builder": {"id": "https://slsa.dev/spec/v1.0/levels#build-l1"}, "byproducts": made},
+        "runDetails": {
+            "builder": {"id": "https://slsa.dev/spec/v1.0/levels#build-l1"},
+            "byproducts": [*made, *({"name": name, "digest": {"sha256": d}} for name, d in witnesses(release).items())],
+        },
     }
+
+
+def witnesses(release: Path) -> dict[str, str]:
+    """Path -> SHA-256 of each log and statement. `report.html` is left out: it shows the statements that come later."""
+    names = (name for name in regular_files(release) if name.startswith("logs/"))
+    return {name: file_digest(release / name) for name in names}
+
+
+def parted(predicate: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
+    """A predicate of provenance without its witnesses, and these: path -> SHA-256. ValueError and the like if none."""
+    details = predicate["runDetails"]
+    logs = [each for each in details["byproducts"] if str(each["name"]).startswith("logs/")]
+    rest = [each for each in details["byproducts"] if each not in logs]
+    told = {**predicate, "runDetails": {**details, "byproducts": rest}}
+    return told, {each["name"]: each["digest"]["sha256"] for each in logs}
+
+
+def provenance_apart(release: Path, predicate: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """What a publisher's statement tells otherwise than the release, and the witnesses that were added after it."""
+    (ours, here) = parted(provenance(release))
+    try:
+        said, signed = parted(predicate)
+    except (KeyError, TypeError, AttributeError):
+        said, signed = None, {}
+    problems = [] if said == ours and signed else ["tells of another config, source or code than is here"]
+    problems += [f"{name}: not as it was when this was signed" for name in signed if here.get(name) != signed[name]]
+    return problems, [name for name in here if name not in signed]
 
 
 def result(command: str, holds: bool | None, report: Mapping[str, Any]) -> dict[str, Any]:
