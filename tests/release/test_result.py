@@ -41,7 +41,7 @@ def outcomes(**statuses: str) -> dict[str, str]:
         ({"integrity": "holds", "weights": "not_checked"}, {"intact": "holds", "consistent": "not checked"}),
         ({"weights": "holds", "snapshot": "not_checked"}, {"consistent": "holds"}),
         ({"weights": "holds", "snapshot": "fails"}, {"consistent": "FAILS"}),
-        ({"weights": "holds", "sources": "not_checked"}, {"consistent": "holds", "sourced": "not checked"}),
+        ({"weights": "holds", "prepared": "not_checked"}, {"consistent": "holds", "sourced": "not checked"}),
     ],
 )
 def test_a_rung_holds_when_all_that_it_asks_for_does(statuses, found):

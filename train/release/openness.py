@@ -44,7 +44,7 @@ RUNGS = (
     Rung("attested", "who holds a key says so, in a signed statement", "verify", "--public-key KEY"),
 )  # fmt: skip
 # Check -> the rung that it stands for; all others stand for "consistent".
-RUNG_OF = {"integrity": "intact", "completeness": "intact", "sources": "sourced", "signatures": "attested"}
+RUNG_OF = {"integrity": "intact", "completeness": "intact", "prepared": "sourced", "signatures": "attested"}
 WORD = "times, energy, machine and dates are the publisher's word: nothing tests them"
 WITNESSES = ("logs/", "report.html")  # what is true of one run only, and enters no digest of a product
 
