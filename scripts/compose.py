@@ -110,22 +110,26 @@ def distance(recipe: str, wanted: Mapping[str, Any]) -> int:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted path and value of each setting of `after` that is not as in `before`."""
-    for name, value in after.items():
+    """Dotted path and value of each setting of `after` that is not as in `before`, in the order of their names."""
+    for name, value in sorted(after.items()):
         if isinstance(value, dict) and isinstance(before.get(name), dict) and value.keys() >= before[name].keys():
             yield from differences(before[name], value, f"{prefix}{name}.")
-        elif name not in before or value != before[name] or type(value) is not type(before[name]):
+        elif name not in before or value != before[name] or isinstance(value, bool) != isinstance(before[name], bool):
             yield prefix + name, value
 
 
 def spelled(value: Any) -> str:
     """A value in the grammar of overrides, without quotes where it means the same without."""
     if isinstance(value, dict):
-        return "{" + ",".join(f"{re.sub(SIGNS, SIGNED, key)}:{spelled(item)}" for key, item in value.items()) + "}"
+        return (
+            "{" + ",".join(f"{re.sub(SIGNS, SIGNED, key)}:{spelled(item)}" for key, item in sorted(value.items())) + "}"
+        )
     if isinstance(value, list):
         return "[" + ",".join(map(spelled, value)) + "]"
     if isinstance(value, str) and (not re.fullmatch(r"[A-Za-z_]([\w .-]*\w)?", value) or value.lower() in RESERVED):
         return f'"{quoted(value)}"'
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # as most people type it; a setting that is a float is one all the same
     return value if isinstance(value, str) else json.dumps(value)
 
 

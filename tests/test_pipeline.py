@@ -71,7 +71,7 @@ def test_the_licence_that_generated_texts_stand_under_is_in_the_key(monkeypatch)
 
 
 SPELLINGS = [
-    ["recipe=tiny", "training.steps=50", "release.authors=[Ann Example]"],
+    ["recipe=tiny", "release.authors=[Ann Example]", "training.steps=50"],
     ["release.authors=['Ann Example']", "training.steps=50", "recipe=tiny"],
     ["recipe=tiny", "training.steps=50", 'release.authors=["Ann Example"]', "training.seed=0", "machine.threads=2"],
     ["data=stories", "tokenizer=bpe512", "model=tiny", "evaluation=stories", "name=tiny", "training.batch=16",
@@ -99,7 +99,12 @@ def test_however_a_configuration_is_spelled_its_keys_are_the_same():
         ["recipe=tiny", "data=opendocs", "training.steps=7"],
         ["recipe=tiny", "+data.selected.excluded.x=why"],
         ["recipe=tiny", "data.raw.sources.0.count=500", "release.title=\"a: 'b', [c]\""],
-        ["recipe=gpu", "training.optimizer.learning_rate=1e-5", "data.selected.too_short=30"],
+        [
+            "recipe=gpu",
+            "training.optimizer.learning_rate=1e-5",
+            "training.optimizer.weight_decay=1",
+            "data.selected.too_short=30",
+        ],
     ],
 )
 def test_the_overrides_on_a_card_lead_to_the_configuration_again(overrides):
@@ -107,6 +112,8 @@ def test_the_overrides_on_a_card_lead_to_the_configuration_again(overrides):
     again = compose(shlex.split(shlex.join(words)))
     one, other = (pipeline.resolved(build(pipeline.Run, mapping)) for mapping in (compose(overrides), again))
     assert words and one == other
+    kept = json.loads(json.dumps(one, sort_keys=True))  # as a release keeps it
+    assert settled(kept, {"until": "release"}, {})["settings"] == words
 
 
 def test_what_no_override_can_say_is_said_by_the_file():
