@@ -32,7 +32,8 @@ def test_transformers_reads_the_release_and_computes_the_same_logits(release):
 
     text = "There was once a girl named Ada.\n\nShe had 12 cats."
     tokens = AutoTokenizer.from_pretrained(release)(text)["input_ids"]
-    assert tokens == load(release).encode([text])[0]
+    words = load(release)
+    assert tokens == [words.end_of_text, *words.encode([text])[0]]
     theirs = AutoModelForCausalLM.from_pretrained(release)
     ours = bundle.model_of(release, torch.float32)
     assert type(theirs).__name__ == "Qwen3ForCausalLM"

@@ -50,9 +50,10 @@ def fails(path: Path, level="quick") -> str:
 
 
 def test_added_hidden_missing_and_changed_files_are_found(copy):
-    (copy / ".gitattributes").write_text("x")
-    assert ".gitattributes: not in MANIFEST.json" in fails(copy)
-    (copy / ".gitattributes").unlink()
+    (copy / ".gitattributes").write_text("x")  # which the hub adds and nobody reads
+    (copy / ".hidden").write_text("x")
+    assert fails(copy).startswith(".hidden: not in MANIFEST.json")
+    (copy / ".hidden").unlink()
     (copy / "LICENSE").unlink()
     assert "LICENSE: missing" in fails(copy)
 
