@@ -1,9 +1,10 @@
 """A release that somebody else made, as the checks read it, and what can be made again from what it holds."""
 
+import os
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from train.artifact import check, file_digest, parse_json, read_json
 from train.config import UserError
@@ -17,8 +18,21 @@ from train.world import World
 class Release:
     """A release that is being checked, and what can be made from it again; each thing is made once."""
 
-    def __init__(self, path: Path, scratch: Path, cache: Path | None = None, folder: Path | None = None) -> None:
-        self.path, self.scratch = path, scratch
+    def __init__(
+        self,
+        path: Path,
+        scratch: Path,
+        cache: Path | None = None,
+        folder: Path | None = None,
+        *,
+        whole: bool = False,
+        nonce: str | None = None,
+        device: Literal["cpu", "cuda"] = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        self.path, self.scratch, self.device, self.threads = path, scratch, device, threads
+        self.whole = whole  # compute everything again, whatever it costs
+        self.nonce = nonce or os.urandom(8).hex()  # by which a sample is drawn in place of what costs too much
         self.cache, self.folder = cache or scratch, folder  # of downloads, and with files of sources: the verifier's
         self.paths = [name for name in openness.release_files(path) if name != "MANIFEST.json"]
         self.level = partial.level(path)
@@ -88,8 +102,8 @@ class Release:
     @cached_property
     def world(self) -> World:
         machine = Machine(
-            device="cpu",
-            threads=None,
+            device=self.device,
+            threads=self.threads,
             micro_batches=1,
             compile=False,
             sharded=False,

@@ -20,9 +20,10 @@ from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.evaluation.measure import MeasureConfig, measure
 from train.model import Transformer, load_weights, weights_of
-from train.release import bundle
+from train.release import bundle, sampling
 from train.release.contents import Release
 from train.release.differences import first_difference
+from train.release.result import NotChecked
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load
 from train.training.loop import FitConfig, TrainingConfig, held_out_loss
 from train.training.optimizer import Optimizer
@@ -87,11 +88,13 @@ def tokenizer(release: Release) -> list[str]:
 
 
 def scores(release: Release) -> list[str]:
-    """The evaluation, run again on the weights, gives the recorded scores and samples."""
+    """The evaluation, run again on the weights, gives the recorded scores and samples; where that is much, a sample."""
     made = release.scratch / "evaluation"
-    parts = {name: release.config[name] for name in ("model", "evaluation")}
+    config = build(MeasureConfig, {name: release.config[name] for name in ("model", "evaluation")})
+    if not release.whole and sampling.scoring_operations(release) > sampling.MOST_OPERATIONS:
+        return sampling.sampled_scores(release, config, sampling.MOST_OPERATIONS)
     inputs = {**release.views, "tokens": release.tokens}
-    measure(build(MeasureConfig, parts), inputs, made, release.world)
+    measure(config, inputs, made, release.world)
     return release.made_again("evaluation", made)
 
 
@@ -195,7 +198,11 @@ def optimizer_state(release: Release) -> list[str]:
     """One more step after the first checkpoint leads to the recorded digests."""
     path = "checkpoints/next_step.json"
     told = release.json(path) if path in release.paths else None
+    training, model = release.config["training"], bundle.model_of(release.path)
+    operations = training["batch"] * model.config.context * model.flops_per_token()
+    if operations > sampling.MOST_OPERATIONS and not release.whole:
+        raise NotChecked(f"takes {operations:.1e} operations, above {sampling.MOST_OPERATIONS:.0e}; --deep does it")
     found = bundle.next_step(release.path, release.tokens)
-    if release.config["training"]["numerics"]["contract"] != "portable" and found and told:
+    if training["numerics"]["contract"] != "portable" and found and told:
         found = {**found, "files": told["files"]}  # which only the recorded stack can compare
     return [] if found == told else [f"{path}: one more step gives {found}, recorded is {told}"]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+MOST_OPERATIONS = 10**13  # floating-point ones of one check, above which a sample does: a quarter of an hour, two cores
 Status = Literal["holds", "fails", "not checked"]
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train import programs
+from train.artifact import read_json
 from train.config import UserError, did_you_mean
 from train.letters import OBEYED
 from train.release import partial
 from train.release.integrity import completeness, hub_notes, integrity, manifest, unsafe
-from train.release.result import NotChecked, Result, Status
+from train.release.result import MOST_OPERATIONS, NotChecked, Result, Status
 
 Level = Literal["quick", "full", "deep", "sources"]
 ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
@@ -70,9 +71,11 @@ def results(
         yield from (Result(check.__name__, "not checked", "not run: see integrity") for check in deeper)
     elif deeper:
         from train.release.contents import Release
+        from train.training.numerics import prepare
 
         with tempfile.TemporaryDirectory() as scratch:
-            release = Release(path.resolve(), Path(scratch), **where)
+            release = Release(path.resolve(), Path(scratch), whole=level == "deep", **where)
+            prepare(release.world.machine)
             yield from (_run(check, release, path) for check in deeper)
 
 
@@ -101,6 +104,19 @@ def _letters(text: str) -> str:
 
 
 # Apart ---------------------------------------------------------------------------------------------------------------
+
+
+def costs(release: Path) -> str:
+    """What the checks that compute most would take, by the records of the release; empty where it has none."""
+    try:
+        facts, config = read_json(release / "provenance/facts.json"), read_json(release / "code/config.json")
+        each = facts["flops"] / facts["tokens_seen"]
+        held_out = read_json(release / "data/tokens.json")["held_out"]["tokens"]
+        step = each * facts["tokens_seen"] / config["training"]["steps"]
+        told = f"scores {each / 3 * held_out:.1e}, optimizer_state {step:.1e}"
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError, UserError):
+        return ""
+    return f"{told} floating-point operations; above {MOST_OPERATIONS:.0e}, a sample or not checked (--deep: all)"
 
 
 def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> list[Result]:
