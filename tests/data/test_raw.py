@@ -125,7 +125,7 @@ def test_a_distribution_arrives_byte_for_byte_with_its_record(tmp_path, index):
     assert record["files"] == [{"path": "demo-1.0.tar.gz", "sha256": SHA256, "bytes": len(DATA)}]
     assert (record["slug"], record["purl"], record["licence"]) == ("pypi-demo-1.0", "pkg:pypi/demo@1.0", "MIT")
     [witness] = json.loads((out / "witness" / "retrieved.json").read_text()).values()
-    assert witness["from"] == index.url
+    assert witness["from"] == "index"
     assert cached(tmp_path) == [SHA256]
 
 
@@ -217,7 +217,7 @@ def test_a_mirror_takes_the_place_of_a_vanished_file_and_the_digest_decides(tmp_
     wrong, right = (os.path.relpath(tmp_path / name) for name in ("wrong", "right"))
     out = run(tmp_path, pypi(mirrors=(wrong, index.url + "nowhere.tar.gz", right)))
     assert (out / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
-    assert json.loads((out / "witness" / "retrieved.json").read_text())["pypi-demo-1.0"]["from"] == right
+    assert json.loads((out / "witness" / "retrieved.json").read_text())["pypi-demo-1.0"]["from"] == "mirror"
     assert right not in (out / "sources.json").read_text()  # where it came from is true of one machine only
 
 

@@ -31,12 +31,13 @@ class Place:
     It raises UserError, or VanishedError, with the reason alone.
     """
 
-    name: str
+    name: str  # for people at the terminal: addresses and paths are not recorded
     bring: Callable[[Path], None]
+    kind: str  # "index", "hub" or "mirror": what is recorded
 
 
 def obtain(wanted: Wanted, places: Sequence[Place], cache: Path) -> tuple[Path, str]:
-    """The file in `cache`, whole and checked, and the name of the place it came from; "cache" when it was there.
+    """The file in `cache`, whole and checked, and the kind of place it came from; "cache" when it was there.
 
     The digest decides: a place that gives other bytes is passed over like one that gives none. Raises UserError, or
     VanishedError when it is gone from all places, that names every place tried with what was the matter there.
@@ -54,7 +55,7 @@ def obtain(wanted: Wanted, places: Sequence[Place], cache: Path) -> tuple[Path, 
                 continue
             part.replace(kept)
             sync_directory(cache)
-            return kept, place.name
+            return kept, place.kind
     told = "; ".join(f"{name}: {failure}" for name, failure in failures) or "there is no place to ask"
     gone = bool(failures) and all(isinstance(failure, VanishedError) for _, failure in failures)
     what, advice = ("has vanished", "pin another version") if gone else ("cannot be fetched", GO_ON)
@@ -108,7 +109,7 @@ def from_path(path: Path, wanted: Wanted) -> Place:
         except OSError as error:
             raise UserError(f"cannot be read ({error.strerror})") from None
 
-    return Place(str(path), bring)
+    return Place(str(path), bring, "mirror")
 
 
 def fill(

@@ -27,7 +27,7 @@ from train.data.sources import PypiSource, is_url
 
 
 def distribution(source: PypiSource, wanted: Wanted, cache: Path) -> tuple[Path, str]:
-    """The source distribution in `cache`, and where it came from, without credentials."""
+    """The source distribution in `cache`, and the kind of place it came from."""
     options = pip_options()
     with session() as opened:
         opened.verify = options.get("cert", True)
@@ -40,10 +40,11 @@ def distribution(source: PypiSource, wanted: Wanted, cache: Path) -> tuple[Path,
             def bring(part: Path) -> None:
                 fill(part, wanted, _url(source, opened, index, timeout), opened, timeout)
 
-            return Place(_without_credentials(index), bring)
+            return Place(_without_credentials(index), bring, "index")
 
         def from_mirror(mirror: str) -> Place:
-            return Place(_without_credentials(mirror), lambda part: fill(part, wanted, mirror, opened, timeout))
+            bring = lambda part: fill(part, wanted, mirror, opened, timeout)  # noqa: E731
+            return Place(_without_credentials(mirror), bring, "mirror")
 
         listed = [options.get("index-url", PYPI_SIMPLE_ENDPOINT), *options.get("extra-index-url", "").split()]
         places = [from_index(index) for index in listed if is_url(index)]

@@ -14,7 +14,7 @@ from train.data.sources import HubSource, PypiSource, is_url
 
 
 def obtain(source: PypiSource | HubSource, wanted: Wanted, cache: Path) -> tuple[Path, str]:
-    """The file in `cache`, and where it came from; UserError, or VanishedError, when no place has it as wanted."""
+    """The file in `cache`, and the kind of place it came from; UserError, or VanishedError, when no place has it."""
     if isinstance(source, PypiSource):
         return package_index.distribution(source, wanted, cache)
     return downloads.obtain(wanted, hub_places(source, wanted), cache)
@@ -27,16 +27,16 @@ def hub_places(source: HubSource, file: Wanted) -> list[Place]:
 
     timeout = (min(CONNECT, constants.HF_HUB_DOWNLOAD_TIMEOUT), constants.HF_HUB_DOWNLOAD_TIMEOUT)
 
-    def from_url(name: str, url: str, headers: dict[str, str]) -> Place:
+    def from_url(name: str, url: str, headers: dict[str, str], kind: str) -> Place:
         def bring(part: Path) -> None:
             with session() as opened:
                 fill(part, file, url, opened, timeout, headers)
 
-        return Place(name, bring)
+        return Place(name, bring, kind)
 
     url = hf_hub_url(source.dataset, file.name, repo_type="dataset", revision=source.commit)
-    places = [from_url(constants.ENDPOINT, url, build_hf_headers())]
+    places = [from_url(constants.ENDPOINT, url, build_hf_headers(), "hub")]
     for mirror in source.mirrors:
         place = f"{mirror.rstrip('/')}/{file.name}"
-        places.append(from_url(mirror, place, {}) if is_url(mirror) else from_path(Path(place), file))
+        places.append(from_url(mirror, place, {}, "mirror") if is_url(mirror) else from_path(Path(place), file))
     return places

@@ -35,6 +35,7 @@ from train.release import data_card, licences, materials, metadata, model_card, 
 from train.release.commitment import chain
 from train.release.lock import unlike
 from train.release.openness import regular_files, release_files
+from train.release.prose import LINE, PROSE, bounded
 from train.release.report import report
 from train.release.sharing import share
 from train.release.statistics import statistics
@@ -89,6 +90,18 @@ class Statement:
         check_date(self.date)
 
 
+WORDS = ("title", "description", "contact", "intended_use", "limits")  # of people, in cards
+
+
+def require_words(fields: Mapping[str, str]) -> None:
+    """ValueError names the field whose words cannot stand in a card."""
+    for name, text in fields.items():
+        try:
+            bounded(text, PROSE if name in ("description", "intended_use", "limits") else LINE)
+        except UserError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+
 @dataclass(frozen=True)
 class ReleaseConfig:
     """What people say of the release; all else in it comes from records."""
@@ -107,8 +120,9 @@ class ReleaseConfig:
     statements: tuple[Statement, ...]
 
     def __post_init__(self) -> None:
-        if not self.version or "/" in self.version or self.version.startswith("."):
-            raise ValueError(f"version: expected a word without slashes, such as '1.0.0', got {self.version!r}")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", self.version):  # also of folders, and of commands
+            raise ValueError(f"version: expected letters, digits, '.', '_', '+' and '-', got {self.version!r}")
+        require_words({name: getattr(self, name) for name in WORDS} | {"authors": ", ".join(self.authors)})
         if not self.authors:
             raise ValueError("authors: expected at least one")
         check_date(self.date)

@@ -16,6 +16,7 @@ from train.config import UserError
 from train.data import rules
 from train.data.language_tag import language
 from train.release import licences
+from train.release.prose import line, prose
 from train.release.records import command, front_matter, record, rows, settings, shown
 from train.release.statistics import EXAMPLES, QUANTILES, UNITS
 from train.spdx import identifiers
@@ -35,6 +36,17 @@ SECTIONS = (
     "Known bias and limits",
     "Maintenance and take-down",
 )  # which people must write; they may write more
+RECORDS = (
+    "records",
+    "sources",
+    "licences",
+    "steps",
+    "selection",
+    "overlap with the evaluation",
+    "splits and order",
+    "statistics",
+    "how to make it again",
+)  # headings of what the pipeline writes
 STAGES = ("raw", "documents", "selected", "tokenizer", "tokens")
 
 
@@ -67,7 +79,11 @@ def parsed(card: str, name: str, licence: str) -> tuple[dict[str, str], dict[str
         raise UserError(f"{name}: it lacks {', '.join(missing)}; write it, only people can say it")
     if head["licence"] != licence:
         raise UserError(f"{name}: its licence is {head['licence']}, the release's is {licence}")
-    return head, sections, re.sub(r"\A# .*\n", "", text).strip()
+    if taken := [heading for heading in sections if heading.lower() in RECORDS]:
+        raise UserError(f"{name}: '## {taken[0]}' is written by the pipeline, from records; call the section otherwise")
+    opening = re.sub(r"\A# .*\n", "", parts[0])
+    flat = [prose(opening), *(f"## {line(heading)}\n\n{prose(body)}" for heading, body in sections.items())]
+    return head, sections, "\n\n".join(flat).strip()
 
 
 def data_card(release: Path) -> bytes:
@@ -96,7 +112,7 @@ def data_card(release: Path) -> bytes:
         for each in some
     )
     return f"""{front_matter(_front(release, counts, statistics))}
-# {head["title"]}
+# {line(head["title"])}
 
 {rows(("", ""), about_it)}
 

@@ -12,6 +12,7 @@ from train.artifact import read_json
 from train.config import UserError
 from train.data import tables
 from train.release import partial
+from train.release.prose import plain
 from train.release.records import record, shown
 from train.release.statistics import UNITS, parquet
 from train.spdx import identifiers
@@ -56,7 +57,7 @@ def notice(release: Path) -> bytes:
     """`NOTICE`: whose texts the release holds, under which terms, and what these ask of whoever passes them on."""
     about, under = record(release, "code/config.json", "/release"), by_source(release)
     kept = record(release, "data/statistics.json", "/sources")
-    lines = [f"{about['title']} {about['version']}", f"Copyright {', '.join(about['authors'])}", ""]
+    lines = [plain(f"{about['title']} {about['version']}"), plain(f"Copyright {', '.join(about['authors'])}"), ""]
     lines += [
         f"Code, weights and cards: {about['licence']}, see LICENSE. The texts in data/documents keep the licences",
         "of their sources, which are listed below. They were reduced to prose and redacted: data/README.md says how,",
@@ -73,10 +74,10 @@ def notice(release: Path) -> bytes:
     for source, files in evidence(release):
         purl = source["purl"]
         counts = ", ".join(f"{shown(kept.get(purl, {}).get(unit, 0))} {unit}" for unit in UNITS)
-        lines += ["", purl, f"    {source['attribution']}"]
+        lines += ["", purl, f"    {plain(source['attribution'])}"]
         lines += [f"    licence: {'; '.join(under.get(purl, [source['licence']]))}"]
         lines += [f"    {counts if purl in under else 'an evaluation set, in evaluation/data'}"]
-        lines += [f"    {path}: {place}" for path, place in files.items()]
+        lines += [f"    {plain(path)}: {place}" for path, place in files.items()]
     return "\n".join([*lines, ""]).encode()
 
 

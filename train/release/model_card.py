@@ -10,6 +10,7 @@ from typing import Any
 
 from train.data.language_tag import language
 from train.release import licences, mof, openness, partial
+from train.release.prose import harmless, line, prose
 from train.release.records import command, front_matter, record, rows, settings, shown, yaml
 
 
@@ -66,15 +67,15 @@ def model_card(release: Path) -> bytes:
     table = openness.table(release)
     verdict = openness.verdict(table)
     must = verdict["must"]
-    claims = [f"* {row['requirement']}: {row['status']}" for row in table if row["kind"] != "machine"]
+    claims = [f"* {row['requirement']}: {line(row['status'])}" for row in table if row["kind"] != "machine"]
     beyond, reached = verdict["beyond"], mof.mof_class(release)
     free = openness.data_is_free(release, licences.terms(release))
     again = openness.reproducibility(release)
     name = f"{config['name']}-{about['version']}"
     return f"""{front_matter(head)}
-# {about["title"]} {about["version"]}
+# {line(about["title"])} {line(about["version"])}
 
-{about["description"]}
+{prose(about["description"])}
 
 The parameters are freely available to all, for any purpose, under {about["licence"]}: see `LICENSE`. So are the code
 in `code/` and both cards. The training text keeps the licences of its sources: see `data/README.md` and `NOTICE`.
@@ -99,11 +100,11 @@ The data stand in `data/README.md`, the loss of each step in `logs/`, the state 
 
 ## Intended use
 
-{about["intended_use"]}
+{prose(about["intended_use"])}
 
 ## Limits
 
-{about["limits"]}
+{prose(about["limits"])}
 
 ## Samples
 
@@ -170,8 +171,8 @@ In a copy of `code/`, this makes the same release again:
 
 ## How to cite it
 
-{", ".join(about["authors"])}: {about["title"]} {about["version"]}, {about["date"]}; see `CITATION.cff`.
-Contact: {about["contact"]}.
+{line(f"{', '.join(about['authors'])}: {about['title']} {about['version']}, {about['date']}")}; see `CITATION.cff`.
+Contact: {line(about["contact"])}.
 """.encode()
 
 
@@ -242,4 +243,4 @@ def _schedule(config: Mapping[str, Any]) -> str:
 
 def _quoted(text: str) -> str:
     """An indented block, in which Markdown means nothing."""
-    return "".join(f"    {line}\n" for line in text.split("\n"))
+    return "".join(f"    {harmless(each)}\n" for each in text.splitlines())

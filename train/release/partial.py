@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from train.artifact import read_json
 from train.config import UserError
+from train.release.prose import line, prose
 from train.release.records import front_matter, record
 
 Level = Literal["full", "tooling", "weights"]
@@ -81,7 +82,7 @@ def card(release: Path, table: Sequence[Mapping[str, Any]]) -> bytes:
     about, must = config["release"], [row for row in table if row["class"] == "must"]
     absent = [row for row in must if row["status"].startswith("absent")]
     lacks = "\n".join(f"* {row['requirement']}" for row in absent)
-    unused = "".join(f"\n{r['requirement']}: {r['status']}\n" for r in must if r["status"].startswith("not used"))
+    unused = "".join(f"\n{r['requirement']}: {line(r['status'])}\n" for r in must if r["status"].startswith("not used"))
     head = {
         "license": about["licence"].lower(),
         "library_name": "transformers",
@@ -89,7 +90,7 @@ def card(release: Path, table: Sequence[Mapping[str, Any]]) -> bytes:
         "tags": ["partial-release"],
     }
     return f"""{front_matter(head)}
-# {about["title"]} {about["version"]}, {about["level"]} only
+# {line(about["title"])} {line(about["version"])}, {about["level"]} only
 
 **This is {label(about["level"])}.**
 
@@ -103,11 +104,11 @@ settings say of it, nobody can check. `openness.json` has each item.
 
 ## Intended use
 
-{about["intended_use"]}
+{prose(about["intended_use"])}
 
 ## Limits
 
-{about["limits"]}
+{prose(about["limits"])}
 
 ## How to check it
 
@@ -115,5 +116,5 @@ settings say of it, nobody can check. `openness.json` has each item.
 published, and that the weights load and compute what is recorded. That this model came about as somebody says, it
 cannot test: that takes the full release, which the same command makes without `release.level`.
 
-Contact: {about["contact"]}.
+Contact: {line(about["contact"])}.
 """.encode()

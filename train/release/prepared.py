@@ -43,12 +43,22 @@ def prepared(release: Release) -> list[str]:
         for key in place:
             settings = settings[key]
         made[name] = release.scratch / "sourced" / name
-        config: Any = build(kind, settings)
+        config: Any = anywhere(build(kind, settings))
         with asked(config, release) if fetches else contextlib.nullcontext():
             make(config, made, made[name], world)
         if problems := products_apart(release.path, name, made[name]):
             return [f"{name}: {problem}" for problem in problems]
     return []
+
+
+def anywhere(config: Any) -> Any:
+    """Settings whose local sources may also lie in the folder that is given, not in one of their own name alone."""
+    if isinstance(config, BenchmarksConfig):
+        return replace(config, raw=config.raw and anywhere(config.raw))
+    if not isinstance(config, RawConfig):
+        return config
+    own = (replace(s, mirrors=(*s.mirrors, ".")) if isinstance(s, FilesSource) else s for s in config.sources)
+    return replace(config, sources=tuple(own))
 
 
 @contextlib.contextmanager

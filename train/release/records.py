@@ -1,6 +1,7 @@
 """What the records of a release say, and how it is shown to people: pointers, numbers, tables, front matter."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 from train.artifact import file_digest, read_json
 from train.config import UserError
+from train.letters import OBEYED
+from train.release.prose import cell, harmless, plain
 
 LONGEST = 100  # characters of a setting on a card
 Records = Any  # of a JSON file: whatever stands at a pointer
@@ -33,16 +36,17 @@ def shown(value: Any) -> str:
 
 
 def rows(head: Iterable[str], body: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table; no cell can end its line or its column."""
-    lines = [list(head), ["---" for _ in head], *([shown(cell) for cell in line] for line in body)]
-    return "\n".join(
-        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    """A Markdown table; no cell can end its line or its column, or holds structure of its own."""
+    lines = [[cell(shown(each)) for each in row] for row in (head, *body)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def command(release: Path) -> str:
     """What makes the release, in a copy of its code, as it is typed in a shell: computed, not as somebody typed it."""
-    settings = record(release, "code/overrides.json") or ["--config", "config.json"]
+    settings = record(release, "code/overrides.json")
+    if not settings or any("\n" in each or harmless(each) != each for each in settings):
+        settings = ["--config", "config.json"]
     return shlex.join(["python", "scripts/run.py", *settings])
 
 
@@ -52,6 +56,7 @@ def settings(release: Path) -> str:
     recipe, *others = [word.removeprefix("recipe=") for word in record(release, "code/overrides.json")] or [""]
     if not others:
         return f"{config}: the recipe `{recipe}`." if recipe else f"{config}."
+    others = [plain(one) for one in others]
     lines = "\n".join(f"    {one if len(one) <= LONGEST else f'{one[:LONGEST]} ...'}" for one in others)
     return f"{config}: the recipe `{recipe}`, but for\n\n{lines}"
 
@@ -61,5 +66,10 @@ def front_matter(value: Mapping[str, Any]) -> str:
 
 
 def yaml(value: Mapping[str, Any]) -> str:
-    """A mapping as YAML, a key a line; the values are JSON, which YAML holds."""
-    return "".join(f"{key}: {json.dumps(item, ensure_ascii=False)}\n" for key, item in value.items())
+    """A mapping as YAML, a key a line; the values are JSON, which YAML holds, and nothing in them opens a comment."""
+    return "".join(f"{key}: {_json(item)}\n" for key, item in value.items())
+
+
+def _json(item: Any) -> str:
+    spelt = json.dumps(item, ensure_ascii=False)
+    return re.sub(f"<|{OBEYED.pattern}", lambda found: f"\\u{ord(found[0]):04x}", spelt)

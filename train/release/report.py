@@ -14,6 +14,7 @@ from typing import Any
 from train.artifact import parse_json, read_json
 from train.data import rules
 from train.release import envelopes, licences, openness
+from train.release.prose import harmless
 from train.release.records import command, record, shown
 from train.release.statistics import QUANTILES, UNITS
 
@@ -44,7 +45,10 @@ def report(release: Path, identity: str) -> bytes:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(Path(__file__).parent)
-    page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=lambda value: harmless(value) if type(value) is str else value,
+    )  # fmt: skip
     page.filters |= {"shown": shown, "brief": brief, "duration": duration}
     config, statistics = record(release, "code/config.json"), record(release, "data/statistics.json")
     folder = f"{config['name']}-{config['release']['version']}"

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from train.data.redaction import secrets as find_secrets
-from train.release import bundle, openness, partial
+from train.release import bundle, partial
 from train.release import mof as framework
 from train.release.contents import Release
 
 PLACEHOLDER = re.compile(r"\b(TODO|TBD|FIXME|XXX|CHANGEME)\b|\[More Information Needed\]|[Ll]orem ipsum")
 MACHINE_PATH = re.compile(r"""(?:^|[\s"'=(:])(?:file://|/(?:home|root|Users|tmp|var|mnt|work|opt)/|[A-Za-z]:\\)""")
+CREDENTIALS = re.compile(r"://[^/\s@]+:[^/\s@]+@")
+PLACES = {"cache", "folder", "index", "hub", "mirror"}  # what is told of where a file was retrieved
 PROSE = (
     "README.md", "data/README.md", "data/croissant.json", "provenance/eu_training_summary.md", "NOTICE", "CITATION.cff",
     "REUSE.toml", "openness.json", "code/config.json",
@@ -82,13 +84,22 @@ def placeholders_in(text: str, spoken: str = "    ") -> list[tuple[int, str]]:
 
 
 def machine_paths(release: Release) -> list[str]:
-    """No record holds a path of the machine that it was made on. Texts of sources and samples are not records."""
-    skipped = ("code/", "evaluation/samples.json", "tokenizer.json", *openness.WITNESSES)
-    records = [p for p in release.paths if p.endswith((".json", ".toml", ".cff")) and not p.startswith(skipped)]
+    """No record or log holds a path of the machine that it was made on, a password in an address, or where a mirror is.
+
+    Texts of sources and samples are not records.
+    """
+    skipped = ("code/", "evaluation/samples.json", "tokenizer.json", "logs/statements/")
+    records = [
+        p for p in release.paths if p.endswith((".json", ".jsonl", ".toml", ".cff")) and not p.startswith(skipped)
+    ]
     problems = []
-    for path in [*records, "code/config.json", "code/overrides.json", *({openness.ASKED} & set(release.paths))]:
+    for path in [*records, "code/config.json", "code/overrides.json"]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
-        problems += [f"{path}: {text!r}" for text in texts if MACHINE_PATH.search(text)]
+        problems += [f"{path}: {text!r}" for text in texts if MACHINE_PATH.search(text) or CREDENTIALS.search(text)]
+    for path in ("logs/raw/retrieved.json", "logs/benchmarks/retrieved.json"):
+        told = release.json(path).items() if path in release.paths else ()
+        wrong = [(slug, each["from"]) for slug, each in told if not set(each["from"].split(", ")) <= PLACES]
+        problems += [f"{path}: {slug} is from {place!r}, not from one of {', '.join(PLACES)}" for slug, place in wrong]
     return problems
 
 
