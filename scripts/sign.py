@@ -28,11 +28,12 @@ def main(arguments: list[str]) -> None:
     from train.release.reproduce import require_whole
 
     require_whole(asked.release)
+    if asked.key:
+        partial.require_full(asked.release)
     key = envelopes.private_key(asked.key) if asked.key else None
     for path in asked.collect:
         print(f"statement  {statements.collect(asked.release, path.read_bytes())}")
     if key:  # last, so that it covers what was collected
-        partial.require_full(asked.release)
         said = statements.statement(asked.release, envelopes.PROVENANCE, statements.provenance(asked.release))
         print(f"statement  {statements.collect(asked.release, statements.sign(said, key))}")
 

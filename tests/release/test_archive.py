@@ -134,6 +134,17 @@ def test_damage_and_roots_of_two_releases_are_one_line(tmp_path, monkeypatch):
         unpack(good, tmp_path / "many")
 
 
+def test_zeros_may_fill_an_archive_up_and_nothing_else_may_follow(tmp_path):
+    good = zstandard.decompress(hostile(tmp_path / "good.tar.zst", ("a/b", FILE, b"x")).read_bytes())
+    for size in (0, 1, 512, 10240):
+        (tmp_path / "filled.tar.zst").write_bytes(zstandard.compress(good + bytes(size)))
+        unpack(tmp_path / "filled.tar.zst", tmp_path / f"into{size}")
+    for more in (b"x", bytes(10240) + b"x"):
+        (tmp_path / "more.tar.zst").write_bytes(zstandard.compress(good + more))
+        with pytest.raises(UserError, match="something follows the end"):
+            unpack(tmp_path / "more.tar.zst", tmp_path / f"more{len(more)}")
+
+
 def zeros(declared: int, window: int) -> bytes:
     """A frame of 256 MiB of zeros after the head of a member that has as many; it tells its size if `declared`."""
     head = tarfile.TarInfo("a/zeros")

@@ -85,7 +85,8 @@ def unpack(archive: Path, into: Path) -> None:
     try:
         with archive.open("rb") as file:
             reader = zstandard.ZstdDecompressor(max_window_size=WINDOW).stream_reader(file)
-            with tarfile.open(fileobj=Bounded(reader, name, allowed), mode="r|") as tar:
+            bounded = Bounded(reader, name, allowed)
+            with tarfile.open(fileobj=bounded, mode="r|") as tar:
                 for count, member in enumerate(tar):
                     problem = name_problem(member.name, NAME_BYTES)
                     if problem or not member.isreg() or member.issparse():
@@ -97,7 +98,10 @@ def unpack(archive: Path, into: Path) -> None:
                     with (into / member.name).open("xb") as target:
                         while content and (data := content.read(2**20)):
                             target.write(data)
-            while reader.read(2**20):  # what follows the end is part of what was sent, and its checksum tells of all
-                raise UserError(f"{name}: something follows the end of the archive")
+            # What follows the end is part of what was sent, and its checksum tells of all. Of the zeros that fill a tar
+            # up, its reader leaves some, depending on how much the stream gives at a time.
+            while rest := bounded.read(2**20):
+                if rest.strip(b"\0"):
+                    raise UserError(f"{name}: something follows the end of the archive")
     except (tarfile.TarError, zstandard.ZstdError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{name}: cannot be unpacked ({type(error).__name__}: {error})") from None
