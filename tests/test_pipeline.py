@@ -332,14 +332,15 @@ def test_interrupted_in_a_data_stage_it_ends_with_130_and_goes_on(command):
 
 
 def test_two_homes_two_thread_counts_one_identity(tmp_path):
-    """Two checkouts at different paths, with other thread counts, make the same release."""
+    """Two checkouts at different paths, with other threads, users, locales and time zones, make the same release."""
     identities = []
-    for name, threads in (("here", 1), ("some/where/else", 3)):
+    other = {"USER": "ann", "LOGNAME": "ann", "LC_ALL": "C", "TZ": "Pacific/Kiritimati"}
+    for name, threads, env in (("here", 1, {}), ("some/where/else", 3, other)):
         checkout = tmp_path / name / "checkout"
         shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".venv", "runs", "releases", ".git", "*_cache"))
         home = Command(tmp_path / name)
         home.line = lambda *o, c=checkout: [str(c / "scripts/run.py"), *SMALL, "machine.cache=cache", *o]
-        said = home(f"machine.threads={threads}")
+        said = home(f"machine.threads={threads}", env=env)
         identities += [line.split()[1] for line in said.splitlines() if line.startswith("identity")]
     assert len(identities) == 2 and identities[0] == identities[1]
 
