@@ -96,7 +96,7 @@ def main() -> int:
                 deeper = [f"--{level}"] if level != "full" else []
                 arguments = [str(release.absolute()), *only, *deeper, *where, *more, "--lines"]
                 command = python(sys.executable, str(Path(__file__).resolve()), *arguments)
-                if not asked.json and (told := costs(release)):
+                if not asked.json and (told := costs(release, asked.only)):
                     print(f"cost       {told}", flush=True)
                 found = apart(command, asked.minutes, say)
             for result in signed(release, asked.public_key, asked.only, found):

@@ -68,6 +68,8 @@ def test_a_step_that_costs_too_much_is_not_checked_and_deep_does_it(release, mon
 
 def test_costs_are_told_beforehand_and_of_nonsense_nothing(release, copy):
     assert "scores " in costs(release) and "optimizer_state " in costs(release) and "1e+13" in costs(release)
+    assert costs(release, ["scores"]).startswith("scores ") and "optimizer_state" not in costs(release, ["scores"])
+    assert costs(release, ["tokenizer"]) == ""
     for wrong in ({"flops": 1, "tokens_seen": 0}, {"flops": "x", "tokens_seen": 1}, [], {}):
         write_json(copy / "provenance/facts.json", wrong)
         assert costs(copy) == ""

@@ -106,17 +106,22 @@ def _letters(text: str) -> str:
 # Apart ---------------------------------------------------------------------------------------------------------------
 
 
-def costs(release: Path) -> str:
-    """What the checks that compute most would take, by the records of the release; empty where it has none."""
+def costs(release: Path, only: Collection[str] = ()) -> str:
+    """What the checks that compute most would take, by the records of the release; empty where it has none.
+
+    Of the checks `only`, if any are named.
+    """
     try:
         facts, config = read_json(release / "provenance/facts.json"), read_json(release / "code/config.json")
         each = facts["flops"] / facts["tokens_seen"]
         held_out = read_json(release / "data/tokens.json")["held_out"]["tokens"]
         step = each * facts["tokens_seen"] / config["training"]["steps"]
-        told = f"scores {each / 3 * held_out:.1e}, optimizer_state {step:.1e}"
+        operations = {"scores": each / 3 * held_out, "optimizer_state": step}
+        told = ", ".join(f"{name} {count:.1e}" for name, count in operations.items() if name in (only or operations))
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError, UserError):
         return ""
-    return f"{told} floating-point operations; above {MOST_OPERATIONS:.0e}, a sample or not checked (--deep: all)"
+    bound = f"above {MOST_OPERATIONS:.0e}, a sample or not checked (--deep: all)"
+    return told and f"{told} floating-point operations; {bound}"
 
 
 def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> list[Result]:
