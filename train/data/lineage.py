@@ -110,7 +110,12 @@ def readings(found: Lineage, rows: Iterable[Mapping[str, Any]]) -> dict[str, NDA
 
 def checkpoints(order: Order) -> list[int]:
     """The steps after which a checkpoint was kept; the last one holds the final weights."""
-    return [*range(order.checkpoint_every, order.steps, order.checkpoint_every), order.steps]
+    return checkpoint_steps(order.checkpoint_every, order.steps)
+
+
+def checkpoint_steps(every: int, steps: int) -> list[int]:
+    """The steps of a training of `steps` after which a checkpoint is kept: each `every`-th, and the last."""
+    return [*range(every, steps, every), steps]
 
 
 def lineage(folder: Path) -> Lineage:

@@ -8,6 +8,7 @@ from typing import Any
 from train.artifact import file_digest
 from train.config import build
 from train.data.benchmarks import OURS, BenchmarksConfig, set_name
+from train.data.lineage import checkpoint_steps
 from train.data.raw import RawConfig
 from train.data.selected import SPLITS, SelectedConfig
 from train.data.selected import name as part_name
@@ -98,8 +99,7 @@ def products(release: Release) -> dict[str, set[str]]:
 
 def steps(training: Mapping[str, Any]) -> list[int]:
     """The steps after which a checkpoint is a product."""
-    every, end = training["checkpoint_every"], training["steps"]
-    return [*range(every, end, every), end]
+    return checkpoint_steps(training["checkpoint_every"], training["steps"])
 
 
 def licence_texts(release: Release) -> set[str]:

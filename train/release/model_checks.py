@@ -13,6 +13,7 @@ from train.config import build, plain
 from train.data.batches import batch_at
 from train.data.benchmarks import BenchmarksConfig
 from train.data.documents import DocumentsConfig
+from train.data.lineage import checkpoint_steps
 from train.data.raw import RawConfig
 from train.data.selected import SPLITS, SelectedConfig
 from train.data.tokenizer import TokenizerConfig, learn
@@ -23,7 +24,7 @@ from train.model import Transformer, load_weights, weights_of
 from train.release import bundle, sampling
 from train.release.contents import Release
 from train.release.differences import first_difference
-from train.release.result import NotChecked
+from train.release.result import MOST_OPERATIONS, NotChecked
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load
 from train.training.loop import FitConfig, TrainingConfig, held_out_loss
 from train.training.optimizer import Optimizer
@@ -91,8 +92,8 @@ def scores(release: Release) -> list[str]:
     """The evaluation, run again on the weights, gives the recorded scores and samples; where that is much, a sample."""
     made = release.scratch / "evaluation"
     config = build(MeasureConfig, {name: release.config[name] for name in ("model", "evaluation")})
-    if not release.whole and sampling.scoring_operations(release) > sampling.MOST_OPERATIONS:
-        return sampling.sampled_scores(release, config, sampling.MOST_OPERATIONS)
+    if not release.whole and sampling.scoring_operations(release) > MOST_OPERATIONS:
+        return sampling.sampled_scores(release, config, MOST_OPERATIONS)
     inputs = {**release.views, "tokens": release.tokens}
     measure(config, inputs, made, release.world)
     return release.made_again("evaluation", made)
@@ -136,8 +137,7 @@ def checkpoints(release: Release) -> list[str]:
             problems += [f"{folder.name}: {name} is not finite" for name in bad]
         if folder.name != f"step-{found.step:06d}":
             problems.append(f"{folder.name}: holds step {found.step}")
-    every, end = (release.config["training"][name] for name in ("checkpoint_every", "steps"))
-    expected = [*range(every, end, every), end]
+    expected = checkpoint_steps(*(release.config["training"][name] for name in ("checkpoint_every", "steps")))
     return problems + ([f"checkpoints of steps {steps}, expected {expected}"] if steps != expected else [])
 
 
@@ -200,8 +200,8 @@ def optimizer_state(release: Release) -> list[str]:
     told = release.json(path) if path in release.paths else None
     training, model = release.config["training"], bundle.model_of(release.path)
     operations = training["batch"] * model.config.context * model.flops_per_token()
-    if operations > sampling.MOST_OPERATIONS and not release.whole:
-        raise NotChecked(f"takes {operations:.1e} operations, above {sampling.MOST_OPERATIONS:.0e}; --deep does it")
+    if operations > MOST_OPERATIONS and not release.whole:
+        raise NotChecked(f"takes {operations:.1e} operations, above {MOST_OPERATIONS:.0e}; --deep does it")
     found = bundle.next_step(release.path, release.tokens)
     if training["numerics"]["contract"] != "portable" and found and told:
         found = {**found, "files": told["files"]}  # which only the recorded stack can compare

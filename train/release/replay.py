@@ -21,6 +21,7 @@ from torch import Tensor
 from train.artifact import digest, file_digest, product_digest, read_json, write_json
 from train.config import UserError, build, plain
 from train.data import tokenizer
+from train.data.lineage import checkpoint_steps
 from train.evaluation.measure import MeasureConfig, measure
 from train.machine import Machine
 from train.model import Transformer, load_weights, weights_of
@@ -58,7 +59,7 @@ def config_of(release: Path) -> FitConfig:
 def segments(release: Path) -> list[Segment]:
     """Every segment that the config says there is, whether or not its checkpoints are there."""
     training = config_of(release).training
-    ends = [*range(training.checkpoint_every, training.steps, training.checkpoint_every), training.steps]
+    ends = checkpoint_steps(training.checkpoint_every, training.steps)
     paths = [None, *(release / "checkpoints" / f"step-{end:06d}" for end in ends)]
     starts = zip([0, *ends], ends, paths, paths[1:], strict=False)
     return [Segment(n, start, end, origin, target) for n, (start, end, origin, target) in enumerate(starts) if target]
