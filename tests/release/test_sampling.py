@@ -6,7 +6,7 @@ import pytest
 import warm
 
 from train.artifact import read_json, write_json
-from train.release import sampling
+from train.release import model_checks, sampling
 from train.release.contents import Release
 from train.release.model_checks import optimizer_state, scores
 from train.release.result import NotChecked
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def little(monkeypatch, release) -> None:
     """So few operations that what is above is sampled."""
-    monkeypatch.setattr(sampling, "MOST_OPERATIONS", 10**8)
+    monkeypatch.setattr(model_checks, "MOST_OPERATIONS", 10**8)
 
 
 def test_a_sample_holds_and_says_what_it_was(release, little, tmp_path):
@@ -60,7 +60,7 @@ def test_other_words_draw_other_documents(release, tmp_path):
 
 
 def test_a_step_that_costs_too_much_is_not_checked_and_deep_does_it(release, monkeypatch, tmp_path):
-    monkeypatch.setattr(sampling, "MOST_OPERATIONS", 1)
+    monkeypatch.setattr(model_checks, "MOST_OPERATIONS", 1)
     with pytest.raises(NotChecked, match="--deep does it"):
         optimizer_state(Release(release, tmp_path / "a"))
     assert optimizer_state(Release(release, tmp_path / "b", whole=True)) == []

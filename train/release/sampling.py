@@ -12,7 +12,6 @@ from train.evaluation.measure import MeasureConfig, model_scores, score_document
 from train.evaluation.minimal_pairs import summary
 from train.release import bundle
 from train.release.contents import Release
-from train.release.result import MOST_OPERATIONS as MOST_OPERATIONS
 
 
 def scoring_operations(release: Release) -> int:

@@ -115,8 +115,7 @@ def costs(release: Path, only: Collection[str] = ()) -> str:
         facts, config = read_json(release / "provenance/facts.json"), read_json(release / "code/config.json")
         each = facts["flops"] / facts["tokens_seen"]
         held_out = read_json(release / "data/tokens.json")["held_out"]["tokens"]
-        step = each * facts["tokens_seen"] / config["training"]["steps"]
-        operations = {"scores": each / 3 * held_out, "optimizer_state": step}
+        operations = {"scores": each / 3 * held_out, "optimizer_state": facts["flops"] / config["training"]["steps"]}
         told = ", ".join(f"{name} {count:.1e}" for name, count in operations.items() if name in (only or operations))
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError, UserError):
         return ""
