@@ -281,9 +281,12 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(503, "another text is being written; ask again later")
         try:
             parts = self._written(answers(self.served, asked))
-            self._stream(parts) if asked.stream else self._json(joined(list(parts)), 200)
+            if asked.stream:
+                return self._stream(parts)
+            answer = joined(list(parts))
         finally:
             self.served.turn.release()
+        self._json(answer, 200)  # the turn is free before the answer is out: whoever has it may ask again
 
     def _written(self, parts: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The parts, as long as somebody waits for them. Raises Refusal when they cannot be had."""
