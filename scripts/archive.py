@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     from train.artifact import file_digest
     from train.release.archive import pack
-    from train.release.reproduce import require_whole
+    from train.release.prove.reproduce import require_whole
 
     require_whole(asked.release)
     release = asked.release.resolve()

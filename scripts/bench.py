@@ -31,13 +31,13 @@ from run import compose  # type: ignore[import-not-found]
 
 from train import pipeline
 from train.config import build
-from train.data import near_duplicates as minhash
 from train.data import tokenizer
+from train.data.dedup import minhash
+from train.data.dedup.ngrams import Index, ngrams, words
 from train.data.documents import extract as extract_documents
-from train.data.ngrams import Index, ngrams, words
+from train.data.schema import read_rows
 from train.data.selected import SPLITS, judge, kept_documents
-from train.data.sources import StoriesSource
-from train.data.tables import read_rows
+from train.data.sources.spec import StoriesSource
 from train.terminal import guarded
 from train.world import World
 

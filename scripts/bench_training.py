@@ -30,11 +30,11 @@ from train import pipeline
 from train.data.batches import batch_at
 from train.machine import Machine
 from train.model import ModelConfig, Transformer
+from train.training.distributed import any_rank, averaged, joined
 from train.training.log import Log
 from train.training.loop import FitConfig, gradients, part, steps
 from train.training.numerics import NumericsConfig, compile_in_place, prepare
 from train.training.optimizer import Optimizer
-from train.training.ranks import any_rank, averaged, joined
 from train.world import World
 
 TURNS = 5

@@ -55,7 +55,7 @@ def sources_of(composed: Any) -> Iterator[list[dict[str, Any]]]:
 
 def placeless(composed: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as a release keeps it: without how to run, and without where sources are looked for."""
-    from train.data.sources import slug
+    from train.data.sources.spec import slug
 
     kept = json.loads(json.dumps({name: value for name, value in composed.items() if name not in HOW}))
     for sources in sources_of(kept):

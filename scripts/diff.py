@@ -31,8 +31,8 @@ def compared(arguments: argparse.Namespace) -> dict[str, Any]:
     """The changes; UserError when a release is not what its manifest says, and so not what it would be taken for."""
     from train.config import UserError
     from train.release.bounds import confine
-    from train.release.changes import changes
-    from train.release.verify import verify
+    from train.release.prove.diff import changes
+    from train.release.verify.run import verify
 
     confine(arguments.before, arguments.after)
     for release in (arguments.before, arguments.after):

@@ -21,17 +21,17 @@ from sample import Parser  # type: ignore[import-not-found]
 from tqdm import tqdm
 
 from train.config import UserError
-from train.data import explore
-from train.data.index import Index, index
-from train.data.lineage import Lineage, lineage
+from train.explore import queries
+from train.explore.lineage import Lineage, lineage
+from train.explore.search import Index, index
 from train.release.bounds import confine
 from train.terminal import guarded, harmless
 
 AROUND = 40  # bytes of context on either side of an occurrence
 ANSWERED: dict[str, Callable[[Lineage, Any], dict[str, Any]]] = {
-    "step": explore.step,
-    "document": explore.document,
-    "source": explore.source,
+    "step": queries.step,
+    "document": queries.document,
+    "source": queries.source,
 }
 GIVEN = {"folders": None, "cache": Path("~/.cache/pellucid"), "json": False, "most": 10}  # unless told otherwise
 
@@ -96,12 +96,12 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         return
     found = lineage(given.folders[0])
     if given.command == "search":
-        explore.utf8(given.what)  # before an index is made for it
-        yield explore.search(opened(found, given.cache), given.what, given.most, AROUND)
+        queries.utf8(given.what)  # before an index is made for it
+        yield queries.search(opened(found, given.cache), given.what, given.most, AROUND)
     elif given.command == "trace":
         text = read_text(given)
-        explore.utf8(text)
-        yield explore.trace(opened(found, given.cache), text, given.least)
+        queries.utf8(text)
+        yield queries.trace(opened(found, given.cache), text, given.least)
     else:
         yield ANSWERED[given.command](found, given.what)
 
@@ -109,7 +109,7 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def ask_affected(folders: list[Path], items: list[str]) -> Iterator[dict[str, Any]]:
     lineages = [lineage(folder) for folder in folders]
     for item in items:
-        answers = [(found, explore.affected(found, item)) for found in lineages]
+        answers = [(found, queries.affected(found, item)) for found in lineages]
         if not any(answer for _, answer in answers):
             raise UserError(f"{item!r}: no document and no source of {', '.join(map(str, folders))} is called so")
         for found, answer in answers:

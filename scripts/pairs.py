@@ -50,8 +50,8 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     from train.data.benchmarks import read_items, written
     from train.data.selected import kept_documents
     from train.data.tokenizer import load
+    from train.evaluation.baselines import count_grams
     from train.evaluation.minimal_pairs import judged, summary
-    from train.evaluation.yardsticks import count_grams
     from train.machine import Machine
     from train.release.bounds import confine
     from train.release.bundle import model_of

@@ -22,10 +22,10 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     from train.artifact import read_json
     from train.config import UserError
-    from train.release.openness import release_files
     from train.release.publish import upload
-    from train.release.result import against
-    from train.release.verify import verify
+    from train.release.standards.osaid import release_files
+    from train.release.verify.result import against
+    from train.release.verify.run import verify
 
     failures = against(verify(asked.release, "full"))
     if failures:

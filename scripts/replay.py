@@ -48,9 +48,11 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train the segments and compare; the report. Raises UserError when that cannot be done."""
     from train import pipeline
     from train.machine import Machine
-    from train.release import envelopes, partial, replay, reproduce
+    from train.release import partial
+    from train.release.attest import dsse
     from train.release.bounds import confine, limit_time
     from train.release.bundle import model_of
+    from train.release.prove import replay, reproduce
 
     began, release, machine = time.monotonic(), arguments.release.resolve(), how(arguments.machine)["machine"]
     if arguments.into:  # as the other program of `elsewhere`
@@ -63,7 +65,7 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     several = None if arguments.all or arguments.segment is not None else arguments.segments
     choice = replay.choose(release, arguments.segment, several, arguments.nonce)
     limit_time(MINUTES * len(choice.numbers))
-    key = envelopes.private_key(arguments.attest) if arguments.attest else None
+    key = dsse.private_key(arguments.attest) if arguments.attest else None
     model_of(release)  # whose weights fit the config: before memory is asked for, and time
     if not arguments.release_code:
         weights = next(stage for stage in pipeline.STAGES if stage.name == "weights")
@@ -86,7 +88,7 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
 def one(arguments: argparse.Namespace, release: Path, number: int, machine: Any, chosen: str) -> dict[str, Any]:
     """The report on one segment."""
     from train import pipeline
-    from train.release import replay
+    from train.release.prove import replay
 
     every = replay.segments(release)
     with tempfile.TemporaryDirectory() as scratch:
@@ -104,7 +106,7 @@ def one(arguments: argparse.Namespace, release: Path, number: int, machine: Any,
 
 def attest(release: Path, report: dict[str, Any], key: Any) -> None:
     """Sign what came out, with the nonce that the segments were drawn by."""
-    from train.release import statements
+    from train.release.attest import statements
 
     told = ("segment", "steps", "compared", "problems", "cause")
     parts = [{name: part[name] for name in told} for part in report["segments"]]
@@ -115,7 +117,7 @@ def attest(release: Path, report: dict[str, Any], key: Any) -> None:
 
 def elsewhere(arguments: argparse.Namespace, release: Path, segment: Any, out: Path) -> None:
     """Let the release's code train, without what it has to reach."""
-    from train.release import reproduce
+    from train.release.prove import reproduce
 
     say("WARNING: what trains is the code that the release holds")
     python = sys.executable

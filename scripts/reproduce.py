@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from run import how  # type: ignore[import-not-found]
 
-from train.release.openness import RUNGS, ladder
+from train.release.standards.osaid import RUNGS, ladder
 from train.terminal import harmless, reported
 
 SHOWN = 5  # differences of one stage
@@ -39,13 +39,15 @@ def main() -> int:
 
 def reproduced(arguments: argparse.Namespace) -> dict[str, Any]:
     """Make the release again; the report of what came out. Raises UserError when it cannot be begun."""
-    from train.release import envelopes, partial, reproduce, sandbox, statements
+    from train.release import partial
+    from train.release.attest import dsse, statements
+    from train.release.prove import reproduce, sandbox
 
     cache = Path(how(arguments.machine)["machine"]["cache"]).expanduser().absolute()
     release = arguments.release.resolve()
     reproduce.require_whole(release)
     partial.require_full(release)
-    key = envelopes.private_key(arguments.attest) if arguments.attest else None
+    key = dsse.private_key(arguments.attest) if arguments.attest else None
     home = reproduce.home(release, arguments.into)
     say(f"everything is made in {home}")
     code = reproduce.unpack(release, home)

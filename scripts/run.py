@@ -25,7 +25,7 @@ from compose import CONFIGS, built, combinations, compose, settled  # type: igno
 
 from train.artifact import read_json
 from train.config import ConfigError, UserError
-from train.release.openness import ASKED
+from train.release.standards.osaid import ASKED
 from train.terminal import guarded, harmless
 
 
@@ -113,8 +113,8 @@ def main(arguments: list[str]) -> None:
 def show_plan(config: Any, seconds: float) -> None:
     """What there is already, what would be made, and what training would take here; nothing is written."""
     from train import pipeline
+    from train.training.budget import plan
     from train.training.loop import FitConfig
-    from train.training.plan import plan
 
     where = {name: pipeline.folder(config.machine, record) for name, record in pipeline.plan(config).items()}
     for name, artifact in where.items():
@@ -180,9 +180,9 @@ def job(_: Any) -> None:
 def deliver(made: dict[str, Path], releases: Path) -> None:
     """Verify the packed release, place a copy of it under `releases`, and say what it is."""
     from train.release.delivery import place, placed_already
-    from train.release.openness import ladder, summary
-    from train.release.result import against
-    from train.release.verify import verify
+    from train.release.standards.osaid import ladder, summary
+    from train.release.verify.result import against
+    from train.release.verify.run import verify
 
     packed = made["release"] / "release"
     resolved, identity = read_json(packed / "code" / "config.json"), read_json(packed / "MANIFEST.json")["identity"]

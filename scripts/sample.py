@@ -53,7 +53,7 @@ def main() -> None:
     # Only now, as they bring torch: a wrong argument is answered at once.
     from train.data import tokenizer as tokenizers
     from train.evaluation.measure import load_model
-    from train.evaluation.sample import SamplesConfig, generate, pieces
+    from train.inference.generate import SamplesConfig, generate, pieces
     from train.model import config_from_hugging_face
     from train.release.bounds import MINUTES, confine
 
@@ -105,9 +105,9 @@ def serve(given: argparse.Namespace, model: Any, tokenizer: Any) -> None:
     """Answer until Ctrl-C."""
     from tqdm import tqdm
 
-    from train.data.index import index
-    from train.data.lineage import lineage
-    from train.evaluation.serve import Served, server
+    from train.explore.lineage import lineage
+    from train.explore.search import index
+    from train.inference.server import Served, server
 
     traced = None
     if given.trace:

@@ -22,11 +22,11 @@ from train.config import UserError
 from train.programs import python
 from train.release.archive import unpacked
 from train.release.bounds import limit_memory
-from train.release.openness import RUNG_OF, ladder
 from train.release.partial import label
 from train.release.partial import level as level_of
-from train.release.result import Result, exit_status, rungs, tally
-from train.release.verify import Level, apart, costs, results, verify
+from train.release.standards.osaid import RUNG_OF, ladder
+from train.release.verify.result import Result, exit_status, rungs, tally
+from train.release.verify.run import Level, apart, costs, results, verify
 from train.terminal import harmless
 
 SHOWN = {"holds": "holds", "fails": "FAILS", "not checked": "not checked"}
@@ -41,7 +41,7 @@ def signed(release: Path, keys: list[Path], only: list[str], found: list[Result]
         return []
     if any(result.name == "integrity" and not result.ok for result in found):
         return [Result("signatures", "not checked", "not run: see integrity")]
-    from train.release.signatures import signatures
+    from train.release.attest.signatures import signatures
 
     try:
         problems, lines = signatures(release, keys)

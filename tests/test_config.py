@@ -128,13 +128,13 @@ def test_every_data_config_has_its_card():
 
 @pytest.mark.parametrize("name", GROUPS["data"])
 def test_every_data_card_says_where_its_sources_are_to_be_had(name):
-    from train.data.sources import availability
+    from train.data.sources.spec import availability
 
     assert availability((ROOT / "data_cards" / f"{name}.md").read_text())
 
 
 def test_the_cards_that_come_with_the_code_have_no_blanks_but_the_one_to_be_filled_in():
-    from train.release.word_checks import PLACEHOLDER
+    from train.release.verify.cards import PLACEHOLDER
 
     blank = [name for name in GROUPS["data"] if PLACEHOLDER.search((ROOT / "data_cards" / f"{name}.md").read_text())]
     assert "my_text" in blank  # the template; a project's own is filled in when its people are ready

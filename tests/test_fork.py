@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from train.artifact import read_json
-from train.data.stories import story
+from train.data.generated.stories import story
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = """

@@ -114,29 +114,34 @@ def test_imports_count_wherever_they_run():
 # For each stage the modules whose meaning its key holds: whoever adds one sees here what it makes anew.
 GROUND = "artifact config world"
 FILTERS = """
-    letters data/contamination data/file_types data/language data/near_duplicates data/ngrams data/quality
-    data/redaction data/repetition data/rules data/selected data/tables spdx
+    letters data/dedup/contamination data/text/file_types data/filters/language data/dedup/minhash
+    data/dedup/ngrams data/filters/quality data/filters/pii data/filters/repetition data/filters/rules
+    data/selected data/schema spdx
 """
-RAW = """letters data/archives data/folder data/hub data/pinned data/language_tag data/raw data/sources data/stories
-    spdx"""
+RAW = """
+    letters data/sources/archive data/sources/local data/sources/hub data/sources/pinned data/text/language_tag
+    data/raw data/sources/spec data/generated/stories spdx
+"""
 TOKENS = f"{FILTERS} data/tokenizer data/tokens"
 CLOSURES = {
     "raw": RAW,
-    "documents": """letters data/archives data/documents data/file_types data/formats data/language_tag data/markup
-        data/sources data/tables spdx""",
-    "benchmarks": f"{RAW} data/benchmarks data/file_types data/pairs data/tables",
+    "documents": """
+        letters data/sources/archive data/documents data/text/file_types data/text/readers
+        data/text/language_tag data/text/markup data/sources/spec data/schema spdx
+    """,
+    "benchmarks": f"{RAW} data/benchmarks data/text/file_types data/generated/pairs data/schema",
     "selected": FILTERS,
     "tokenizer": f"{FILTERS} data/tokenizer",
     "tokens": TOKENS,
     "weights": f"""{TOKENS} data/batches model
-        training/checkpoint training/loop training/numerics training/optimizer training/ranks""",
+        training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
     "evaluation": f"""{TOKENS} model training/checkpoint training/numerics evaluation/measure evaluation/minimal_pairs
-        evaluation/overlap evaluation/prediction evaluation/sample evaluation/yardsticks""",
+        evaluation/overlap evaluation/prediction inference/generate evaluation/baselines""",
 }
 # What only says how to run: handed to a stage by its world, or standing above it.
 HOW = """
-    machine workers terminal pipeline keys data/downloads data/package_index data/places
-    training/agreement training/display training/log training/resources training/plan release/publish
+    machine workers terminal pipeline keys data/sources/download data/sources/pypi data/sources/places
+    training/agreement training/display training/log training/meters training/budget release/publish
 """
 
 

@@ -15,7 +15,8 @@ from train import pipeline
 from train.artifact import file_digest
 from train.config import UserError, build
 from train.keys import key
-from train.release import bundle, layout
+from train.release import bundle
+from train.release.verify import layout
 from train.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -355,7 +356,7 @@ def test_two_homes_two_thread_counts_one_identity(tmp_path):
 )
 def test_what_cannot_fit_is_refused_before_anything_is_made(tmp_path, monkeypatch, found, until, says):
     for name, value in found.items():
-        monkeypatch.setattr(f"train.training.plan.{name}", value)
+        monkeypatch.setattr(f"train.training.budget.{name}", value)
     monkeypatch.setattr(pipeline, "require_lock", lambda installed: None)
     folders = [f"machine.{name}={tmp_path / name}" for name in ("runs", "releases", "cache")]
     config, stages = run_config(*folders, f"until={until}"), []

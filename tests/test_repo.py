@@ -14,6 +14,7 @@ TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".gi
 # What each layer may import; imports point down only.
 GROUND = {"artifact", "config", "keys", "letters", "machine", "world"}
 LICENCES = {"spdx", "terms", "licence_texts"}
+ROOMS = {"data", "model", "training", "explore", "inference", "evaluation"}
 LAYERS = {
     "config": set(), "letters": set(), "programs": set(), "machine": set(), "world": {"machine"},
     "artifact": {"config"}, "keys": {"artifact"},
@@ -21,9 +22,11 @@ LAYERS = {
     "terminal": {"config", "letters"}, "workers": {"config", "machine", "world"},
     "model": GROUND, "data": GROUND | {"programs", "spdx", "data"},
     "training": GROUND | {"data", "model", "training"},
-    "evaluation": GROUND | {"data", "model", "training", "evaluation"},
-    "release": GROUND | LICENCES | {"programs", "data", "model", "training", "evaluation", "release"},
-    "pipeline": GROUND | LICENCES | {"workers", "data", "model", "training", "evaluation", "release"},
+    "explore": GROUND | {"data", "explore"},
+    "inference": GROUND | {"data", "model", "training", "explore", "inference"},
+    "evaluation": GROUND | {"data", "model", "training", "inference", "evaluation"},
+    "release": GROUND | LICENCES | ROOMS | {"programs", "release"},
+    "pipeline": GROUND | LICENCES | ROOMS | {"workers", "release"},
 }  # fmt: skip
 DOORS = {
     "cryptography", "datasets", "huggingface_hub", "jinja2", "license_expression", "pyarrow", "pypi_simple", "ray",

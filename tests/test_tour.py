@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from train.release.bundle import belongs
-from train.release.openness import regular_files
+from train.release.standards.osaid import regular_files
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS, MARK = 8, "=== ended "

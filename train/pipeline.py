@@ -29,29 +29,29 @@ from train.config import UserError, check_name, plain
 from train.data import summaries
 from train.data.benchmarks import BenchmarksConfig, check_sets, gather
 from train.data.documents import DocumentsConfig, extract
-from train.data.pinned import VanishedError
-from train.data.places import obtain
 from train.data.raw import RawConfig, check_files, fetch, repository_files
 from train.data.selected import SelectedConfig, select
-from train.data.sources import availability
+from train.data.sources.pinned import VanishedError
+from train.data.sources.places import obtain
+from train.data.sources.spec import availability
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode
 from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.keys import ROOT, closure, key, meaning
 from train.machine import Machine
 from train.model import ModelConfig
-from train.release import materials
 from train.release.bundle import CollectConfig, ReleaseConfig, belongs, checkout, collect, require_lock, source_tree
 from train.release.readiness import check_evidence, unready
+from train.release.standards import sbom
 from train.spdx import NOASSERTION, UNFILLED, not_allowed
 from train.terms import CLOSED, standing
 from train.training.agreement import require_agreement
+from train.training.budget import refuse_disk, refuse_memory, rooms
+from train.training.distributed import among
 from train.training.log import Log
 from train.training.loop import FitConfig, TrainingConfig, fit, require_shares
+from train.training.meters import write_operations
 from train.training.numerics import require_device, stack
-from train.training.plan import refuse_disk, refuse_memory, rooms
-from train.training.ranks import among
-from train.training.resources import write_operations
 from train.workers import work
 from train.world import World
 
@@ -458,5 +458,5 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "processors": os.cpu_count(),
-        "packages": {name: found.version for name, found in materials.distributions()},
+        "packages": {name: found.version for name, found in sbom.distributions()},
     }

@@ -9,7 +9,7 @@ from conftest import MACHINE
 from train.artifact import digest, inventory, read_json
 from train.config import ConfigError, UserError, build
 from train.data.benchmarks import BenchmarksConfig, gather
-from train.data.tables import ITEM, read_rows
+from train.data.schema import ITEM, read_rows
 from train.world import World
 
 WORLD = World(0, 1, MACHINE)

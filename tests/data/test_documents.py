@@ -15,7 +15,7 @@ from train.artifact import inventory, write_json
 from train.config import ConfigError, UserError, build
 from train.data import documents, summaries
 from train.data.documents import DocumentsConfig, extract
-from train.data.tables import DOCUMENT, read_rows
+from train.data.schema import DOCUMENT, read_rows
 from train.world import World
 
 CONFIG = DocumentsConfig(formats={"rst": "restructuredtext", "md": "markdown", "txt": "plain", "jsonl": "rows"})

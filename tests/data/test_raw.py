@@ -16,11 +16,12 @@ from conftest import MACHINE
 
 from train.artifact import digest, inventory
 from train.config import ConfigError, UserError, build
-from train.data import downloads, package_index, summaries
-from train.data.pinned import VanishedError as Gone
-from train.data.places import obtain
+from train.data import summaries
 from train.data.raw import RawConfig, check_files, fetch
-from train.data.sources import FilesSource, PypiSource, StoriesSource
+from train.data.sources import download, pypi
+from train.data.sources.pinned import VanishedError as Gone
+from train.data.sources.places import obtain
+from train.data.sources.spec import FilesSource, PypiSource, StoriesSource
 from train.world import World
 
 DATA = bytes(range(256)) * 1000
@@ -96,14 +97,14 @@ def index(monkeypatch):
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(package_index, "pip_options", lambda: server.options)
-    monkeypatch.setattr(downloads, "BACKOFF", 0.001)
+    monkeypatch.setattr(pypi, "pip_options", lambda: server.options)
+    monkeypatch.setattr(download, "BACKOFF", 0.001)
     yield server
     server.shutdown()
     server.server_close()
 
 
-def pypi(**changes) -> PypiSource:
+def pypi_source(**changes) -> PypiSource:
     pinned = {"filename": "demo-1.0.tar.gz", "sha256": SHA256, "bytes": len(DATA), "mirrors": ()}
     return PypiSource(kind="pypi", purl="pkg:pypi/demo@1.0", **{**COMMON, **pinned, **changes})
 
@@ -119,7 +120,7 @@ def cached(tmp_path: Path) -> list[str]:
 
 
 def test_a_distribution_arrives_byte_for_byte_with_its_record(tmp_path, index):
-    out = run(tmp_path, pypi())
+    out = run(tmp_path, pypi_source())
     assert (out / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
     [record] = json.loads((out / "sources.json").read_text())
     assert record["files"] == [{"path": "demo-1.0.tar.gz", "sha256": SHA256, "bytes": len(DATA)}]
@@ -130,48 +131,48 @@ def test_a_distribution_arrives_byte_for_byte_with_its_record(tmp_path, index):
 
 
 def test_a_second_run_needs_no_network(tmp_path, index):
-    first = run(tmp_path, pypi())
+    first = run(tmp_path, pypi_source())
     before = len(index.requests)
-    second = run(tmp_path, pypi(), out="again")
+    second = run(tmp_path, pypi_source(), out="again")
     assert len(index.requests) == before
     assert inventory(first) == inventory(second)
 
 
 def test_a_damaged_cache_is_mended(tmp_path, index):
-    run(tmp_path, pypi())
+    run(tmp_path, pypi_source())
     (tmp_path / "cache" / SHA256).write_bytes(DATA[:-1] + b"x")
-    assert (run(tmp_path, pypi()) / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
+    assert (run(tmp_path, pypi_source()) / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
 
 
 def test_a_broken_download_goes_on_where_it_stopped(tmp_path, index):
     index.faults = ["truncate", "truncate", ""]
-    run(tmp_path, pypi())
+    run(tmp_path, pypi_source())
     assert [wanted for path, wanted, _ in index.requests if "files" in path] == [None, "bytes=100000-", "bytes=200000-"]
 
 
 def test_what_an_interrupted_run_left_is_used(tmp_path, index):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / f"{SHA256}.part").write_bytes(DATA[:5000])
-    run(tmp_path, pypi())
+    run(tmp_path, pypi_source())
     assert index.requests[-1][1] == "bytes=5000-"
 
 
 def test_a_server_without_ranges_sends_it_all_again(tmp_path, index):
     index.faults = ["truncate", "no ranges"]
-    run(tmp_path, pypi())
+    run(tmp_path, pypi_source())
     assert cached(tmp_path) == [SHA256]
 
 
 def test_a_busy_server_is_asked_again(tmp_path, index):
     index.faults = ["busy", "busy", ""]
-    run(tmp_path, pypi())
+    run(tmp_path, pypi_source())
     assert cached(tmp_path) == [SHA256]
 
 
 def test_changed_bytes_are_named_and_deleted(tmp_path, index):
     index.data = DATA[::-1]
     with pytest.raises(UserError, match=f"expected sha256 {SHA256}, found {hashlib.sha256(DATA[::-1]).hexdigest()}"):
-        run(tmp_path, pypi())
+        run(tmp_path, pypi_source())
     assert cached(tmp_path) == []
     assert not (tmp_path / "out").exists()
 
@@ -179,23 +180,23 @@ def test_changed_bytes_are_named_and_deleted(tmp_path, index):
 def test_too_many_bytes_stop_the_download(tmp_path, index):
     index.data = DATA * 20
     with pytest.raises(UserError, match=f"larger than the {len(DATA)} bytes"):
-        run(tmp_path, pypi())
+        run(tmp_path, pypi_source())
     assert cached(tmp_path) == []
 
 
 def test_too_few_bytes_are_named(tmp_path, index):
     index.data = DATA[:1000]
     with pytest.raises(UserError, match=f"ends after 1000 of {len(DATA)} bytes; check `bytes`"):
-        run(tmp_path, pypi())
+        run(tmp_path, pypi_source())
 
 
 def test_a_stall_times_out(tmp_path, index, monkeypatch):
     index.options["timeout"] = "0.1"
-    monkeypatch.setattr(downloads, "ATTEMPTS", 2)
+    monkeypatch.setattr(download, "ATTEMPTS", 2)
     index.faults = ["stall"]
     started = time.monotonic()
     with pytest.raises(UserError, match=r"demo-1\.0\.tar\.gz cannot be fetched .* go on from what there is"):
-        run(tmp_path, pypi())
+        run(tmp_path, pypi_source())
     assert time.monotonic() - started < 4
     assert cached(tmp_path) == [f"{SHA256}.part"]
 
@@ -203,11 +204,11 @@ def test_a_stall_times_out(tmp_path, index, monkeypatch):
 def test_a_vanished_file_an_unlisted_file_and_an_unknown_project(tmp_path, index):
     index.faults = ["vanished"]
     with pytest.raises(UserError, match=r"pkg:pypi/demo@1\.0: .*has vanished .* into the cache"):
-        run(tmp_path, pypi())
+        run(tmp_path, pypi_source())
     with pytest.raises(UserError, match=r"no longer lists demo-1\.0\.zip"):
-        run(tmp_path, pypi(filename="demo-1.0.zip"))
+        run(tmp_path, pypi_source(filename="demo-1.0.zip"))
     with pytest.raises(UserError, match=r"pkg:pypi/other@1\.0: .*the package index has no project 'other'"):
-        run(tmp_path, PypiSource(**{**vars(pypi()), "purl": "pkg:pypi/other@1.0", "filename": "other-1.0.zip"}))
+        run(tmp_path, PypiSource(**{**vars(pypi_source()), "purl": "pkg:pypi/other@1.0", "filename": "other-1.0.zip"}))
 
 
 def test_a_mirror_takes_the_place_of_a_vanished_file_and_the_digest_decides(tmp_path, index):
@@ -215,24 +216,24 @@ def test_a_mirror_takes_the_place_of_a_vanished_file_and_the_digest_decides(tmp_
     (tmp_path / "wrong").write_bytes(DATA[::-1])
     (tmp_path / "right").write_bytes(DATA)
     wrong, right = (os.path.relpath(tmp_path / name) for name in ("wrong", "right"))
-    out = run(tmp_path, pypi(mirrors=(wrong, index.url + "nowhere.tar.gz", right)))
+    out = run(tmp_path, pypi_source(mirrors=(wrong, index.url + "nowhere.tar.gz", right)))
     assert (out / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
     assert json.loads((out / "witness" / "retrieved.json").read_text())["pypi-demo-1.0"]["from"] == "mirror"
     assert right not in (out / "sources.json").read_text()  # where it came from is true of one machine only
 
 
 def test_a_mirror_may_be_a_url_and_goes_on_where_the_index_broke_off(tmp_path, index, monkeypatch):
-    monkeypatch.setattr(downloads, "ATTEMPTS", 1)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
     index.faults = ["truncate", ""]
-    run(tmp_path, pypi(mirrors=(index.url.replace("simple/", "files/demo-1.0.tar.gz"),)))
+    run(tmp_path, pypi_source(mirrors=(index.url.replace("simple/", "files/demo-1.0.tar.gz"),)))
     assert index.requests[-1][1] == "bytes=100000-"
 
 
 def test_bytes_that_another_place_left_are_not_held_against_a_mirror(tmp_path, index, monkeypatch):
-    monkeypatch.setattr(downloads, "ATTEMPTS", 1)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / f"{SHA256}.part").write_bytes(b"wrong")
-    run(tmp_path, pypi())
+    run(tmp_path, pypi_source())
     assert cached(tmp_path) == [SHA256]
 
 
@@ -241,19 +242,19 @@ def test_every_place_that_was_tried_is_named_with_what_was_the_matter(tmp_path, 
     (tmp_path / "wrong").write_bytes(DATA[::-1])
     wrong, gone = (os.path.relpath(tmp_path / name) for name in ("wrong", "gone"))
     with pytest.raises(UserError) as caught:
-        run(tmp_path, pypi(mirrors=(wrong, gone)))
+        run(tmp_path, pypi_source(mirrors=(wrong, gone)))
     said = str(caught.value)
     assert f"{index.url}: status 404" in said and f"{gone}: no such file" in said
     assert f"{wrong}: has changed: expected sha256 {SHA256}, found" in said and not isinstance(caught.value, Gone)
     with pytest.raises(Gone, match="has vanished"):
-        run(tmp_path, pypi(mirrors=(gone,)))
+        run(tmp_path, pypi_source(mirrors=(gone,)))
 
 
 def test_no_network_is_one_clear_line(tmp_path, index, monkeypatch):
     index.options["index-url"] = "http://someone:secret@127.0.0.1:9/simple/"
-    monkeypatch.setattr(downloads, "ATTEMPTS", 1)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
     with pytest.raises(UserError, match=r"demo@1\.0: .*cannot be fetched .*check the network") as caught:
-        run(tmp_path, pypi())
+        run(tmp_path, pypi_source())
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -261,13 +262,13 @@ def test_no_network_is_one_clear_line(tmp_path, index, monkeypatch):
 def test_without_an_index_there_is_no_place_to_ask(tmp_path, index):
     index.options["index-url"] = "file:///nowhere"
     with pytest.raises(UserError, match=r"cannot be fetched \(there is no place to ask\); .* into the cache folder"):
-        run(tmp_path, pypi())
+        run(tmp_path, pypi_source())
 
 
 def test_an_extra_index_is_asked_too(tmp_path, index):
     index.options["index-url"] = index.url.replace("simple", "empty")
     index.options["extra-index-url"] = f"file:///nowhere {index.url}"
-    run(tmp_path, pypi())
+    run(tmp_path, pypi_source())
     assert cached(tmp_path) == [SHA256]
 
 
@@ -279,7 +280,7 @@ def test_pips_settings_are_read(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.setenv("PIP_CERT", "/a/file.pem")
-    read = package_index.pip_options.__wrapped__()
+    read = pypi.pip_options.__wrapped__()
     assert [read.get(name) for name in ("index-url", "timeout", "cert", "proxy")] == [
         "http://two/",
         "7",
@@ -287,12 +288,12 @@ def test_pips_settings_are_read(tmp_path, monkeypatch):
         None,
     ]
     monkeypatch.setenv("PIP_INDEX_URL", "http://three/")
-    assert package_index.pip_options.__wrapped__()["index-url"] == "http://three/"
+    assert pypi.pip_options.__wrapped__()["index-url"] == "http://three/"
 
 
 def test_credentials_reach_the_index_and_no_record(tmp_path, index):
     index.options["index-url"] = index.url.replace("//", "//someone:secret@")
-    out = run(tmp_path, pypi())
+    out = run(tmp_path, pypi_source())
     assert len(index.requests) == 2
     assert all(authorization for _, _, authorization in index.requests)
     assert not any(b"secret" in path.read_bytes() for path in out.rglob("*") if path.is_file())
@@ -301,7 +302,7 @@ def test_credentials_reach_the_index_and_no_record(tmp_path, index):
 def test_a_cache_that_cannot_be_used(tmp_path, index):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(UserError, match=r"cannot be used as the cache folder .*machine\.cache"):
-        run(tmp_path, pypi())
+        run(tmp_path, pypi_source())
 
 
 PLAIN = {**COMMON, "columns": None, "mirrors": ()}

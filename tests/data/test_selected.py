@@ -11,9 +11,9 @@ from conftest import MACHINE
 from train.artifact import inventory
 from train.config import ConfigError, UserError, build, plain
 from train.data import summaries
-from train.data.rules import COMPARISONS, PREDICATES, Thresholds
+from train.data.filters.rules import COMPARISONS, PREDICATES, Thresholds
+from train.data.schema import DOCUMENT, ITEM, read_rows, write_rows
 from train.data.selected import SelectedConfig, add, canonical_id, kept_documents, nested, select, split
-from train.data.tables import DOCUMENT, ITEM, read_rows, write_rows
 from train.world import World
 
 OFF = dict.fromkeys(field.name for field in fields(Thresholds))

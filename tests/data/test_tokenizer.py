@@ -11,8 +11,8 @@ from conftest import MACHINE
 
 from train.artifact import inventory
 from train.config import ConfigError, UserError, build
-from train.data.stories import stories
-from train.data.tables import SELECTED, write_rows
+from train.data.generated.stories import stories
+from train.data.schema import SELECTED, write_rows
 from train.data.tokenizer import (
     END_OF_TEXT,
     LONGEST_SPACE,

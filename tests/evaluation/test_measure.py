@@ -11,7 +11,7 @@ from conftest import MACHINE
 
 from train.config import UserError
 from train.data.benchmarks import BenchmarksConfig, PairsConfig, gather
-from train.data.tables import RANGES, SELECTED, read_rows, write_rows
+from train.data.schema import RANGES, SELECTED, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import encode, read_tokens
 from train.evaluation.measure import (
@@ -25,7 +25,7 @@ from train.evaluation.measure import (
     predict,
     score_documents,
 )
-from train.evaluation.sample import SamplesConfig
+from train.inference.generate import SamplesConfig
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.checkpoint import WEIGHTS, write_tensors
 from train.world import World

@@ -14,10 +14,10 @@ from conftest import MACHINE
 from train.artifact import digest, write_json
 from train.config import build
 from train.data.benchmarks import BenchmarksConfig, gather
-from train.data.tables import ITEM, SELECTED, write_rows
+from train.data.schema import ITEM, SELECTED, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
+from train.evaluation.baselines import count_grams
 from train.evaluation.minimal_pairs import judged, score, sentence_bits, summary, wilson
-from train.evaluation.yardsticks import count_grams
 from train.model import ModelConfig, Transformer
 from train.world import World
 

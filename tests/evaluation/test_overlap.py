@@ -3,7 +3,7 @@
 import pytest
 from conftest import MACHINE
 
-from train.data.tables import ITEM, SELECTED, write_rows
+from train.data.schema import ITEM, SELECTED, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import encode
 from train.evaluation.overlap import TOKENS, overlap

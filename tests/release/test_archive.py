@@ -13,7 +13,7 @@ from train.artifact import file_digest
 from train.config import UserError
 from train.release import archive
 from train.release.archive import pack, unpack, unpacked
-from train.release.openness import regular_files
+from train.release.standards.osaid import regular_files
 
 
 def test_the_same_bytes_whatever_the_files_look_like_on_disk(release, copy, tmp_path):

@@ -8,11 +8,11 @@ import yaml
 
 from train.artifact import read_json
 from train.config import UserError, build
-from train.data import formats
+from train.data.text import readers
 from train.data.tokenizer import load
 from train.release import bundle
 from train.release.bundle import ARTIFACTS, CollectConfig, ReleaseConfig, collect, manifest_of, placed, source_tree
-from train.release.openness import ASKED
+from train.release.standards.osaid import ASKED
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_what_gave_no_document_is_in_the_release_file_by_file(release):
     for purl, counts in read_json(release / "data/extracted.json").items():
         slug = next(s["slug"] for s in read_json(release / "data/sources.json") if s["purl"] == purl)
         lines = (release / f"data/left_out/{slug}.jsonl").read_text().splitlines()
-        assert len(lines) == sum(counts[reason] for reason in formats.REASONS)
+        assert len(lines) == sum(counts[reason] for reason in readers.REASONS)
 
 
 def test_packing_twice_gives_the_same_bytes(inputs, config, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import warm
 
-from train.data.stories import stories
+from train.data.generated.stories import stories
 
 ROOT = Path(__file__).resolve().parents[2]
 compose = runpy.run_path(str(ROOT / "scripts/compose.py"))["compose"]

@@ -15,8 +15,8 @@ from train.config import UserError
 from train.release import delivery, sharing
 from train.release.bundle import manifest_of
 from train.release.lock import pins
-from train.release.reproduce import require_whole
-from train.release.verify import verify
+from train.release.prove.reproduce import require_whole
+from train.release.verify.run import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 

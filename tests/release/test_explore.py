@@ -15,7 +15,7 @@ import pytest
 
 from train.artifact import inventory
 from train.data.batches import batch_at, window_count, windows_at
-from train.data.tables import LEDGER, RANGES, SELECTED, read_rows, write_rows
+from train.data.schema import LEDGER, RANGES, SELECTED, read_rows, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "explore.py"

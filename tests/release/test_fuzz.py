@@ -17,12 +17,12 @@ import pytest
 
 from train.artifact import write_json
 from train.config import UserError
-from train.data import tables
+from train.data import schema
 from train.release.bundle import manifest_of
-from train.release.checks import CHECKS
-from train.release.openness import regular_files
-from train.release.report import report
-from train.release.verify import verify
+from train.release.cards.report import report
+from train.release.standards.osaid import regular_files
+from train.release.verify.checks import CHECKS
+from train.release.verify.run import verify
 
 MUTATIONS = int(os.environ.get("PELLUCID_MUTATIONS", "150"))
 FAST = {"integrity", "completeness", "chain", "osaid", "metadata", "licences", "layout"}  # these mostly suffice
@@ -98,7 +98,7 @@ class Subject:
 
     def edit_rows(self) -> list[str]:
         path = self.any(".parquet")
-        table, rows = tables.pq.read_table(self.copy / path), list(tables.read_rows([self.copy / path]))
+        table, rows = schema.pq.read_table(self.copy / path), list(schema.read_rows([self.copy / path]))
         if not rows:
             return self.flip()
         number, column = self.draw.randrange(len(rows)), self.draw.choice(table.schema.names)
@@ -109,7 +109,7 @@ class Subject:
         else:
             rows[number][column] += "x"
         before = (self.copy / path).read_bytes()
-        tables.write_rows(self.copy / path, rows, table.schema)
+        schema.write_rows(self.copy / path, rows, table.schema)
         return [path] if before != (self.copy / path).read_bytes() else self.flip()
 
     def swap_checkpoints(self) -> list[str]:

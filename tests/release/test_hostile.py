@@ -15,10 +15,10 @@ import warm
 from train.artifact import read_json, write_json
 from train.config import UserError
 from train.release.bundle import manifest_of
-from train.release.code_checks import installs
-from train.release.contents import Release
-from train.release.integrity import wrong_name
-from train.release.verify import apart, verify
+from train.release.verify.code import installs
+from train.release.verify.integrity import wrong_name
+from train.release.verify.run import apart, verify
+from train.release.view import Release
 
 ROOT = Path(__file__).resolve().parents[2]
 

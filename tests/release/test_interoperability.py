@@ -17,10 +17,10 @@ import torch
 from conftest import MACHINE
 
 from train.artifact import read_json
-from train.data.tables import read_rows
+from train.data.schema import read_rows
 from train.data.tokenizer import load
 from train.evaluation.minimal_pairs import sentence_bits
-from train.evaluation.sample import generate
+from train.inference.generate import generate
 from train.release import bundle
 from train.world import World
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from train.release.source_checks import origin_problem
+from train.release.verify.sources import origin_problem
 
 NAMES = {"Apache 2": "Apache-2.0"}
 COLUMNS = {"text": "text", "path": None, "licence": "terms", "licence_names": NAMES, "attribution": "by"}

@@ -7,7 +7,7 @@ import pytest
 import warm
 
 from train.artifact import file_digest, read_json
-from train.data.tables import read_rows
+from train.data.schema import read_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 

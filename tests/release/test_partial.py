@@ -10,8 +10,8 @@ from train.artifact import read_json, write_json
 from train.release import partial
 from train.release.assess import assess
 from train.release.bundle import manifest_of
-from train.release.openness import regular_files
-from train.release.verify import verify
+from train.release.standards.osaid import regular_files
+from train.release.verify.run import verify
 
 LEVELS = ("weights", "tooling")
 WORDS = "It is not Open Source AI, and nothing here shows that it can be made again"

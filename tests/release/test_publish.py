@@ -16,8 +16,8 @@ import pytest
 from train.artifact import write_json
 from train.config import UserError
 from train.release.bundle import manifest_of
-from train.release.openness import regular_files
-from train.release.verify import verify
+from train.release.standards.osaid import regular_files
+from train.release.verify.run import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 DOWNLOAD = """

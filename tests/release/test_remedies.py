@@ -10,8 +10,8 @@ import pytest
 
 from train.artifact import write_json
 from train.release.bundle import manifest_of, source_tree
-from train.release.result import Result
-from train.release.verify import verify
+from train.release.verify.result import Result
+from train.release.verify.run import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,9 +8,9 @@ import pytest
 
 from train.artifact import write_json
 from train.release import bundle, repository
-from train.release.code_checks import snapshot
-from train.release.contents import Release
-from train.release.result import NotChecked
+from train.release.verify.code import snapshot
+from train.release.verify.result import NotChecked
+from train.release.view import Release
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from train.artifact import write_bytes, write_json
-from train.release.licences import by_file, reuse_toml
+from train.release.standards.reuse import by_file, reuse_toml
 
 NAMES = [
     'Harald "Bluetooth" G.', "O'Neill", "back\\slash", "C:\\new", '"""', "'''", "# no comment", "[x]", "a = b",

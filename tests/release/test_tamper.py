@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from train.artifact import read_json, write_json
-from train.data import tables
-from train.data.pairs import pairs
-from train.release import openness
+from train.data import schema
+from train.data.generated.pairs import pairs
 from train.release.bundle import checkout, manifest_of
-from train.release.checks import CHECKS, DEEP
-from train.release.result import against
-from train.release.verify import verify
+from train.release.standards import osaid
+from train.release.verify.checks import CHECKS, DEEP
+from train.release.verify.result import against
+from train.release.verify.run import verify
 
 NAMES = {"integrity", "completeness", *(check.__name__ for check in CHECKS)}
 
@@ -46,8 +46,8 @@ def licence(release: Path, path: str, name: str) -> None:
 def rewrite(release: Path, change) -> None:
     """Write a part of the documents anew, each row as `change` returns it; None drops the row."""
     path = sorted((release / "data" / "documents").glob("*.parquet"))[0]
-    rows = [change(number, row) for number, row in enumerate(tables.read_rows([path]))]
-    tables.write_rows(path, [row for row in rows if row], tables.SELECTED)
+    rows = [change(number, row) for number, row in enumerate(schema.read_rows([path]))]
+    schema.write_rows(path, [row for row in rows if row], schema.SELECTED)
 
 
 def flip(number: int, row: dict) -> dict:
@@ -175,9 +175,9 @@ def test_every_check_has_a_release_that_fails_it():
 
 
 def test_every_row_of_the_table_has_a_check():
-    decided = {row.check for row in openness.ROWS if row.kind not in ("statement", "command")}
+    decided = {row.check for row in osaid.ROWS if row.kind not in ("statement", "command")}
     assert decided <= NAMES
-    assert all(row.check is None for row in openness.ROWS if row.kind in ("statement", "command"))
+    assert all(row.check is None for row in osaid.ROWS if row.kind in ("statement", "command"))
 
 
 def test_an_untouched_release_passes_every_check(copy):

@@ -13,7 +13,7 @@ from conftest import MACHINE, SMALL
 
 from train.artifact import inventory
 from train.config import UserError, build
-from train.training import checkpoint, loop, resources
+from train.training import checkpoint, loop, meters
 from train.training.log import Log
 from train.training.loop import FitConfig, fit
 from train.world import World
@@ -34,7 +34,7 @@ def inputs(prepared) -> dict[str, Path]:
 def train(inputs, out: Path, *overrides: str, machine=MACHINE) -> None:
     mapping = compose([*TINY, *overrides])
     config = build(FitConfig, {name: mapping[name] for name in ("model", "training")})
-    fit(config, inputs, out, World(0, 1, machine, log=Log, meter=resources.write_operations))
+    fit(config, inputs, out, World(0, 1, machine, log=Log, meter=meters.write_operations))
 
 
 def steps_logged(out: Path) -> list[int]:

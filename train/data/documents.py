@@ -11,10 +11,11 @@ from typing import Any, BinaryIO
 
 from train.artifact import read_json, whole, write_bytes, write_json
 from train.config import UserError
-from train.data import formats, tables
-from train.data.archives import matches, members
-from train.data.file_types import conversion
-from train.data.sources import check_licence_text
+from train.data import schema
+from train.data.sources.archive import matches, members
+from train.data.sources.spec import check_licence_text
+from train.data.text import readers
+from train.data.text.file_types import conversion
 from train.spdx import NOASSERTION, of_row
 from train.world import World
 
@@ -26,7 +27,7 @@ class DocumentsConfig:
     """How files become texts."""
 
     # File name suffix, without its dot and without .gz or .zst after it -> what the files hold. `rows` is JSON lines.
-    formats: dict[str, formats.Format]
+    formats: dict[str, readers.Format]
 
     def __post_init__(self) -> None:
         if not self.formats:
@@ -59,7 +60,7 @@ def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, worl
 
 def _extract(config: DocumentsConfig, source: Mapping[str, Any], folder: Path, out: Path) -> dict[str, Any]:
     licences = _licences(source, folder, out)
-    counts: Counter[str] = Counter(dict.fromkeys(("files", "documents", "bytes", *formats.REASONS), 0))
+    counts: Counter[str] = Counter(dict.fromkeys(("files", "documents", "bytes", *readers.REASONS), 0))
     examples: dict[str, str] = {}  # of each reason, the first text and what is known of it
     unlicensed: Counter[str] = Counter()
     kept = set(licences.values())
@@ -87,12 +88,12 @@ def _extract(config: DocumentsConfig, source: Mapping[str, Any], folder: Path, o
                     raise UserError(f"{source['purl']}: {column!r} holds {most}, so no licences")
                 yield row
 
-        tables.write_rows(out / "documents" / f"{source['slug']}.parquet", rows(), tables.DOCUMENT)
+        schema.write_rows(out / "documents" / f"{source['slug']}.parquet", rows(), schema.DOCUMENT)
     if not counts["files"]:
         raise UserError(
             f"{source['purl']}: no file matches {source['include']} but not {source['exclude']}; correct the globs"
         )
-    reasons = {reason: counts[reason] for reason in formats.REASONS if counts[reason]}
+    reasons = {reason: counts[reason] for reason in readers.REASONS if counts[reason]}
     if reasons and not counts["documents"]:
         told = left_out_summary(reasons, examples)
         raise UserError(f"{source['purl']}: none of {sum(reasons.values())} texts is a document: {told}")
@@ -108,7 +109,7 @@ def left_out_summary(reasons: Mapping[str, int], examples: Mapping[str, str]) ->
 
 def _found(
     config: DocumentsConfig, source: Mapping[str, Any], folder: Path, counts: Counter[str]
-) -> Iterator[formats.Found]:
+) -> Iterator[readers.Found]:
     """What the source's files hold, up to its limit of rows."""
     limit = source.get("limit")
     seen = 0
@@ -119,14 +120,14 @@ def _found(
             counts["files"] += 1
             try:
                 most = None if limit is None else limit - seen
-                for found in formats.texts(file, path, config.formats, source.get("columns"), most):
+                for found in readers.texts(file, path, config.formats, source.get("columns"), most):
                     seen += 1
                     yield found
             except UserError as error:
                 raise UserError(f"{source['purl']}: {error}") from None
 
 
-def _row(source: Mapping[str, Any], found: formats.Found, evidence: str) -> dict[str, Any]:
+def _row(source: Mapping[str, Any], found: readers.Found, evidence: str) -> dict[str, Any]:
     licence = source["licence"]
     if found.licence is not None:
         licence = of_row(found.licence, source["columns"]["licence_names"])

@@ -12,11 +12,11 @@ from typing import Any
 
 from train.artifact import WITNESS, copy_file, digest, file_digest, whole, write_bytes, write_json
 from train.config import UserError, plain
-from train.data import hub, pinned
-from train.data.archives import matches
-from train.data.folder import Listing, listing
-from train.data.pinned import VanishedError, Wanted
-from train.data.sources import FilesSource, HubSource, PypiSource, StoriesSource
+from train.data.sources import hub, pinned
+from train.data.sources.archive import matches
+from train.data.sources.local import Listing, listing
+from train.data.sources.pinned import VanishedError, Wanted
+from train.data.sources.spec import FilesSource, HubSource, PypiSource, StoriesSource
 from train.world import World
 
 
@@ -150,7 +150,7 @@ def repository_files(config: RawConfig | None) -> tuple[str, ...]:
 
 
 def _place_stories(source: StoriesSource, folder: Path) -> list[str]:
-    from train.data.stories import stories
+    from train.data.generated.stories import stories
 
     with whole(folder / "stories.jsonl") as file:
         for path, text in stories(source.seed, source.count):

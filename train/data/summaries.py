@@ -6,9 +6,9 @@ from pathlib import Path
 
 from train.artifact import read_json
 from train.data.documents import left_out_summary
-from train.data.file_types import HEAD, file_type
-from train.data.formats import REASONS
 from train.data.raw import RawConfig, passed_over
+from train.data.text.file_types import HEAD, file_type
+from train.data.text.readers import REASONS
 from train.world import World
 
 SHOWN = 3  # reasons

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from train.artifact import whole, write_json
 from train.config import UserError
+from train.data.schema import RANGES, write_rows
 from train.data.selected import SPLITS, kept_documents, nested
-from train.data.tables import RANGES, write_rows
 from train.data.tokenizer import Tokenizer, load
 from train.world import World
 

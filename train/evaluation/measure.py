@@ -22,15 +22,15 @@ from numpy.typing import NDArray
 from train.artifact import WITNESS, write_json
 from train.config import UserError
 from train.data import tokenizer as tokenizers
+from train.data.schema import read_rows
 from train.data.selected import kept_documents
-from train.data.tables import read_rows
 from train.data.tokenizer import Tokenizer
 from train.data.tokens import read_tokens
+from train.evaluation.baselines import compressed, count_grams
 from train.evaluation.minimal_pairs import judged, summary
 from train.evaluation.overlap import overlap
 from train.evaluation.prediction import predict
-from train.evaluation.sample import SamplesConfig, generate, uniform
-from train.evaluation.yardsticks import compressed, count_grams
+from train.inference.generate import SamplesConfig, generate, uniform
 from train.model import ModelConfig, Transformer, load_weights
 from train.training.checkpoint import WEIGHTS, read_tensors
 from train.training.numerics import prepare

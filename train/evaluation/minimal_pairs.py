@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from train.artifact import digest, read_json
-from train.data.tables import read_rows
+from train.data.schema import read_rows
 from train.data.tokenizer import Tokenizer
+from train.evaluation.baselines import ByteModel
 from train.evaluation.prediction import predict
-from train.evaluation.yardsticks import ByteModel
 from train.model import Transformer
 from train.world import World
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from train.data import tokenizer
-from train.data.contamination import WORDS
-from train.data.ngrams import Index, Numbers, mixed, words
+from train.data.dedup.contamination import WORDS
+from train.data.dedup.ngrams import Index, Numbers, mixed, words
+from train.data.schema import read_rows
 from train.data.selected import kept_documents
-from train.data.tables import read_rows
 from train.data.tokens import read_tokens
 from train.world import World
 

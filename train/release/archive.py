@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 
 from train.artifact import whole
 from train.config import UserError
-from train.data.archives import Bounded, name_problem
-from train.data.file_types import HEAD, file_type
-from train.release.openness import release_files
+from train.data.sources.archive import Bounded, name_problem
+from train.data.text.file_types import HEAD, file_type
+from train.release.standards.osaid import release_files
 
 SUFFIX = ".tar.zst"
 LEVEL = 3

@@ -16,7 +16,7 @@ from train import terms
 from train.artifact import parse_json
 from train.config import UserError
 from train.licence_texts import plain_text, recognised
-from train.release import openness
+from train.release.standards import osaid
 from train.spdx import listed
 
 MOST_FILES, MOST_NAME, MOST_BYTES, MOST_YAML, MOST_HEADER, MOST_TRIED = 100_000, 500, 2**20, 2**16, 2**24, 20
@@ -194,7 +194,7 @@ def items(folder: Folder, card: str, found: list[dict[str, Any]], mof: dict[str,
     Of what goes beyond the definition, only what has signs: the rest are proofs that this pipeline alone can give.
     """
     rows = []
-    for row in openness.ROWS:
+    for row in osaid.ROWS:
         if row.importance == "beyond" and row.id not in SIGNS:
             continue
         if row.kind == "statement":

@@ -31,14 +31,16 @@ from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
-from train.release import data_card, licences, materials, metadata, model_card, mof, openness, partial, repository
-from train.release.commitment import chain
+from train.release import partial, repository
+from train.release.cards import data_card, model_card
+from train.release.cards.prose import LINE, PROSE, bounded
+from train.release.cards.report import report
+from train.release.cards.statistics import statistics
+from train.release.chain import chain
 from train.release.lock import unlike
-from train.release.openness import regular_files, release_files
-from train.release.prose import LINE, PROSE, bounded
-from train.release.report import report
 from train.release.sharing import share
-from train.release.statistics import statistics
+from train.release.standards import croissant, mof, osaid, reuse, sbom
+from train.release.standards.osaid import regular_files, release_files
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
 from train.training.loop import TrainingConfig, gradients
 from train.training.optimizer import Optimizer
@@ -127,7 +129,7 @@ class ReleaseConfig:
             raise ValueError("authors: expected at least one")
         check_date(self.date)
         for kind, given in (("declared", self.not_used), ("statement", [s.item for s in self.statements])):
-            known = [row.id for row in openness.ROWS if row.kind == kind]
+            known = [row.id for row in osaid.ROWS if row.kind == kind]
             for item in sorted(set(given) - set(known)):
                 raise ValueError(f"'{item}' is not among the {kind} items: {', '.join(known)}")
 
@@ -153,12 +155,12 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
         if partial.kept(path, level):
             share(origin, release / path)
     if partial.kept("logs/", level):
-        write_json(release / "logs" / "packages.json", materials.installed())
+        write_json(release / "logs" / "packages.json", sbom.installed())
         write_json(release / "logs" / "release" / "commit.json", checkout())
-        write_json(release / openness.ASKED, config.asked)
+        write_json(release / osaid.ASKED, config.asked)
     write_json(release / "code" / "config.json", config.resolved)
     write_json(release / "code" / "overrides.json", list(config.settings))
-    for path, text in licences.texts(release).items():
+    for path, text in reuse.texts(release).items():
         write_bytes(release / path, text)
     step = next_step(release, inputs["tokens"]) if level == "full" else None
     if step is not None:
@@ -235,7 +237,7 @@ def manifest_of(release: Path) -> dict[str, Any]:
     entries: dict[str, dict[str, Any]] = {"products": {}, "witnesses": {}}
     paths = [path for path in release_files(release) if path != "MANIFEST.json"]
     for path, sha256 in zip(paths, file_digests(release / path for path in paths), strict=True):
-        kind = "witnesses" if path.startswith(openness.WITNESSES) else "products"
+        kind = "witnesses" if path.startswith(osaid.WITNESSES) else "products"
         entries[kind][path] = {"sha256": sha256, "bytes": (release / path).stat().st_size}
     return {"identity": digest({path: entry["sha256"] for path, entry in entries["products"].items()}), **entries}
 
@@ -337,14 +339,14 @@ WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "evaluation/logits.json": _json(logits),
     "provenance/facts.json": _json(facts),
     "provenance/chain.json": _json(chain),
-    "provenance/bom.json": _json(materials.bill),
-    "REUSE.toml": licences.reuse_toml,
-    "NOTICE": licences.notice,
+    "provenance/bom.json": _json(sbom.bill),
+    "REUSE.toml": reuse.reuse_toml,
+    "NOTICE": reuse.notice,
     "CITATION.cff": model_card.citation,
     "data/README.md": data_card.data_card,
-    "data/croissant.json": _json(metadata.croissant),
-    "provenance/eu_training_summary.md": metadata.eu_summary,
+    "data/croissant.json": _json(croissant.croissant),
+    "provenance/eu_training_summary.md": croissant.eu_summary,
     "provenance/mof.yml": mof.mof_yml,
     "README.md": model_card.model_card,
-    "openness.json": _json(openness.openness_json),
+    "openness.json": _json(osaid.openness_json),
 }

@@ -8,8 +8,8 @@ from train.artifact import read_json
 from train.config import UserError
 from train.release.bundle import RESOLVED, ROOT, source_tree
 from train.release.differences import first_difference
-from train.release.integrity import manifest
 from train.release.sharing import place_directory
+from train.release.verify.integrity import manifest
 
 REMEDY = "nothing is replaced: raise release.version, choose another name, or move that folder away"
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from train.artifact import read_json
 from train.config import UserError
-from train.release.prose import line, prose
-from train.release.records import front_matter, record
+from train.release.cards.markdown import front_matter, record
+from train.release.cards.prose import line, prose
 
 Level = Literal["full", "tooling", "weights"]
 WEIGHTS = """

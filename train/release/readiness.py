@@ -6,8 +6,10 @@ from typing import Any
 
 from train.config import UserError, check_date
 from train.licence_texts import claim_problem
-from train.release import data_card, openness, partial
-from train.release.word_checks import MACHINE_PATH, PLACEHOLDER, placeholders_in, secret
+from train.release import partial
+from train.release.cards import data_card
+from train.release.standards import osaid
+from train.release.verify.cards import MACHINE_PATH, PLACEHOLDER, placeholders_in, secret
 from train.terms import restriction
 
 
@@ -31,7 +33,7 @@ def unready(config: Mapping[str, Any], root: Path, *, release: bool) -> list[str
 def _unsaid(about: Mapping[str, Any]) -> list[str]:
     """What the release's config has to say and does not."""
     said = {each["item"] for each in about["statements"] if each["text"].strip() and each["name"].strip()}
-    wanted = [row for row in openness.ROWS if row.kind == "statement" and about["level"] == "full"]
+    wanted = [row for row in osaid.ROWS if row.kind == "statement" and about["level"] == "full"]
     problems = [f"release.statements: none on '{row.id}' ({row.requirement})" for row in wanted if row.id not in said]
     unused = about["not_used"].items()
     return problems + [f"release.not_used.{item}: no reason is given" for item, why in unused if not why.strip()]

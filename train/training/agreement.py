@@ -8,7 +8,7 @@ from typing import Any
 from train.artifact import canonical_json
 from train.config import UserError
 from train.training.checkpoint import difference
-from train.training.ranks import answered, store_for
+from train.training.distributed import answered, store_for
 from train.world import World
 
 RUNS = itertools.count()  # of this process: every rank of a sweep counts alike

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from train.machine import Machine
 from train.model import Transformer
-from train.training.resources import peaks
+from train.training.meters import peaks
 
 SMOOTHING = 0.9  # of the loss: how much of it is of the steps before
 WINDOW = 20  # steps over which speed is taken

@@ -14,7 +14,7 @@ from train.machine import Machine
 from train.model import Transformer
 from train.training.checkpoint import log_lines
 from train.training.display import Display, peak
-from train.training.resources import Energy, peaks
+from train.training.meters import Energy, peaks
 
 METERS_EVERY = 60  # seconds
 

@@ -19,7 +19,7 @@ import torch
 
 from train.artifact import file_digest, manifest, product_digest, whole
 from train.config import UserError, plain
-from train.data import tables
+from train.data import schema
 from train.data.batches import ahead, batch_at, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
@@ -41,9 +41,9 @@ from train.training.checkpoint import (
     thin,
     write_shares,
 )
+from train.training.distributed import any_rank, averaged, follow, joined, shard
 from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
-from train.training.ranks import any_rank, averaged, follow, joined, shard
 from train.world import World
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ def _not_finite(step: int, loss: float, norm: float, config: FitConfig, tokens: 
     windows = windows_at(window_count(count, context), config.training.batch, config.training.seed, step) * context
     documents = [
         row["id"][:12]
-        for row in tables.read_rows([tokens / "train_ranges.parquet"], ["id", "start", "end"])
+        for row in schema.read_rows([tokens / "train_ranges.parquet"], ["id", "start", "end"])
         if any(row["start"] <= w + context and w < row["end"] for w in windows)
     ]
     return (

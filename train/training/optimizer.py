@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from train.training.distributed import gathered, is_share, shared_like
 from train.training.numerics import NumericsConfig
-from train.training.ranks import gathered, is_share, shared_like
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 RATIOS_EVERY = 50  # steps

@@ -1,0 +1,106 @@
+"""Known similarities are estimated, planted near duplicates found, and signatures are the same bytes for ever."""
+
+import hashlib
+import random
+
+import numpy as np
+import pytest
+
+from train.data.dedup.minhash import NONE, SIZE, WORDS, clusters, keep, signature, similarity
+from train.data.dedup.ngrams import ngrams, words
+
+VOCABULARY = [f"{a}{b}{c}" for a in "bdfgklmnpr" for b in "aeiou" for c in "lmnrst"]
+
+
+def text(seed, length=400):
+    return " ".join(random.Random(seed).choices(VOCABULARY, k=length))
+
+
+def changed(original, share, seed=0):
+    """The text with a share of its words replaced by words that it does not hold."""
+    draw, found = random.Random(seed), original.split()
+    for place in draw.sample(range(len(found)), round(share * len(found))):
+        found[place] = f"changed{place}"
+    return " ".join(found)
+
+
+def signatures(*texts):
+    return np.array([signature(words(each).numbers) for each in texts])
+
+
+def jaccard(one, other):
+    a, b = (set(ngrams(words(each).numbers, WORDS).tolist()) for each in (one, other))
+    return len(a & b) / len(a | b)
+
+
+def test_signatures_are_pinned_for_they_decide_what_is_kept():
+    found = signature(words("The quick brown fox jumps over the lazy dog, and naïve Ωmega runs.").numbers)
+    assert found.dtype == np.uint32 and found.shape == (SIZE,)
+    assert (
+        hashlib.sha256(found.astype("<u4").tobytes()).hexdigest()
+        == "0505e4e1bc27560bfcbb451254b25c46ea0664fae4a8ae218e69e4b4209ea7c7"
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.03, 0.1, 1.0])
+def test_the_estimate_is_near_the_jaccard_similarity(share):
+    exact, found = [], []
+    for seed in range(8):
+        pair = text(seed), changed(text(seed), share, seed)
+        exact.append(jaccard(*pair))
+        found.append(similarity(*signatures(*pair)))
+    assert np.mean(found) == pytest.approx(np.mean(exact), abs=0.04)  # three standard deviations of the mean of eight
+
+
+def test_case_and_punctuation_do_not_tell_texts_apart():
+    one, other = signatures("One two, three four -- five six.", "ONE two three (four) five; six!")
+    assert (one == other).all()
+
+
+def test_long_texts_do_not_depend_on_how_they_are_cut(monkeypatch):
+    whole = signature(words(text(1, 5000)).numbers)
+    monkeypatch.setattr("train.data.dedup.minhash.AT_A_TIME", 97)
+    assert (signature(words(text(1, 5000)).numbers) == whole).all()
+
+
+def test_planted_near_duplicates_are_found_and_nothing_else():
+    texts = [text(seed) for seed in range(40)]
+    planted = [changed(texts[number], 0.01, number) for number in range(20)]
+    found = clusters(signatures(*texts, *planted), 0.8)
+    assert found.tolist() == [*range(40), *range(20)]
+
+
+def test_what_is_less_alike_than_the_threshold_is_no_duplicate():
+    pair = text(1), changed(text(1), 0.02)
+    assert 0.8 < jaccard(*pair) < 0.86
+    assert clusters(signatures(*pair), 0.7).tolist() == [0, 0]
+    assert clusters(signatures(*pair), 0.95).tolist() == [0, 1]
+
+
+def test_a_chain_is_one_cluster():
+    first = text(1)
+    second, third = changed(first, 0.012, 1), changed(changed(first, 0.012, 1), 0.012, 2)
+    found = signatures(first, second, third, text(2))
+    assert similarity(found[0], found[2]) < 0.85 < min(similarity(found[0], found[1]), similarity(found[1], found[2]))
+    assert clusters(found, 0.85).tolist() == [0, 0, 0, 3]
+
+
+def test_texts_of_too_few_words_are_like_nothing():
+    found = signatures("one two three four", "one two three four", "!!", "!!")
+    assert (found == NONE).all()
+    assert clusters(found, 0.5).tolist() == [0, 1, 2, 3]
+
+
+def test_the_longest_is_kept_and_among_equals_the_first():
+    found = signatures(text(1), text(2), text(1), text(2), text(1), text(3))
+    assert keep(found, np.array([5, 7, 9, 7, 9, 1]), 0.9).tolist() == [2, 1, 2, 1, 2, 5]
+    assert keep(found[:0], np.array([]), 0.9).tolist() == []
+
+
+def test_the_clusters_do_not_depend_on_the_order_of_the_texts():
+    texts = [text(seed) for seed in range(10)] + [changed(text(seed), 0.01, seed) for seed in range(10)]
+    order = random.Random(1).sample(range(20), 20)
+    found = clusters(signatures(*texts), 0.8)
+    mixed = clusters(signatures(*(texts[i] for i in order)), 0.8)
+    for i, one in enumerate(order):
+        assert [found[one] == found[other] for other in order] == (mixed[i] == mixed).tolist()

@@ -1,0 +1,121 @@
+"""Of a folder of one's own, nothing is passed over without a count: links, dots, other suffixes, what no glob takes."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from train.config import UserError
+from train.data.sources.local import listing
+from train.data.sources.spec import FilesSource
+
+
+def source(include: list[str] | None = None, exclude: tuple[str, ...] = (), licence: str = "LICENSE") -> FilesSource:
+    return FilesSource(
+        kind="files", purl="pkg:generic/mine@1", path=Path("mine"), sha256=None, columns=None, mirrors=(),
+        licence="MIT", licence_files=(licence,), attribution="Somebody", language="en",
+        include=tuple(include or ["**/*.txt", "**/*.md"]), exclude=exclude,
+    )  # fmt: skip
+
+
+def folder(tmp_path: Path, *names: str) -> Path:
+    """A folder with these files; `a -> b` is a link, `a/` an empty folder, `a|` a pipe."""
+    root = tmp_path / "mine"
+    root.mkdir()
+    for name in ("LICENSE", *names):
+        name, arrow, target = name.partition(" -> ")
+        path = root / name.rstrip("|")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if arrow:
+            path.symlink_to(target)
+        elif name.endswith("|"):
+            os.mkfifo(path)
+        elif name.endswith("/"):
+            path.mkdir()
+        else:
+            path.write_text(name)
+    return root
+
+
+TAKEN = {
+    "as named": (["a.txt", "b/c.md"], ["a.txt", "b/c.md"]),
+    "suffixes written large": (["A.TXT", "b/c.Md"], ["A.TXT", "b/c.Md"]),
+    "wide and narrow blanks": (["a\u00a0b.txt", "c\u3000d.txt", "at 9\u202fAM.txt"], None),
+    "brackets and braces": (["a[1].txt", "b{2}.txt", "c~.txt"], None),
+    "letters of any script": (["日本.txt", "e\u0301.txt", "नमस्ते.md"], None),
+    "no dot but one within": (["v1.2-notes.txt", "a.b.c.md"], None),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_what_a_glob_takes_is_taken(case, tmp_path):
+    names, taken = TAKEN[case]
+    here = listing(source(), folder(tmp_path, *names))
+    assert sorted(here.taken) == sorted([*(taken or names), "LICENSE"]) and here.passed_over() == ""
+
+
+PASSED_OVER = {
+    "a linked folder": (["more -> ../elsewhere"], "links are not followed: 1 (more -> ../elsewhere)"),
+    "a linked folder within": (["b/x.txt", "more -> b"], "links are not followed: 1 (more -> b)"),
+    "a linked file that leads out": (["p.txt -> /etc/passwd"], "links are not followed: 1 (p.txt -> /etc/passwd)"),
+    "a linked file within": (["b.txt -> a.txt"], "links are not followed: 1 (b.txt -> a.txt)"),
+    "a dangling link": (["x.txt -> nowhere"], "links are not followed: 1 (x.txt -> nowhere)"),
+    "a link to itself": (["x.txt -> x.txt"], "links are not followed: 1 (x.txt -> x.txt)"),
+    "a link to the folder": (["loop -> ."], "links are not followed: 1 (loop -> .)"),
+    "many links": ([f"{n} -> x" for n in "bcde"], "links are not followed: 4 (b -> x, c -> x, d -> x, ...)"),
+    "a dot file": ([".hidden.txt"], "names with a dot: 1 (.hidden.txt)"),
+    "a notebook's copies": ([".ipynb_checkpoints/a.txt"], "names with a dot: 1 (.ipynb_checkpoints/)"),
+    "a dot folder below": (["b/.git/x.txt", "b/.git/y.txt"], "names with a dot: 1 (b/.git/)"),
+    "other suffixes": (
+        ["a.html", "b.HTML", "c.pdf", "noext", "d.text", "e.markdown"],
+        "no `include` matches 6 (2 .html, 1 .pdf, 1 .text, ...)",
+    ),
+    "a suffix of one's own": (["a.json"], "no `include` matches 1 (1 .json)"),
+    "a pipe": (["p|"], "no regular files: 1 (p)"),
+    "the program's own": (["runs/a.txt", "releases/b.txt"], "written by this program: 2 (releases/, runs/)"),
+    "all at once": (
+        ["x.html", ".y", "z -> a.txt"],
+        "no `include` matches 1 (1 .html); links are not followed: 1 (z -> a.txt); names with a dot: 1 (.y)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PASSED_OVER)
+def test_what_is_passed_over_is_counted_and_named(case, tmp_path):
+    names, told = PASSED_OVER[case]
+    root = folder(tmp_path, "a.txt", *names)
+    here = listing(source(), root, (root / "runs", root / "releases"))
+    assert set(here.taken) - {"b/x.txt"} == {"LICENSE", "a.txt"}
+    assert here.passed_over() == told
+
+
+def test_what_exclude_leaves_out_was_asked_for(tmp_path):
+    here = listing(source(exclude=("b/**", "**/*.html")), folder(tmp_path, "a.txt", "b/c.txt", "d.html"))
+    assert sorted(here.taken) == ["LICENSE", "a.txt"] and here.passed_over() == ""
+
+
+@pytest.mark.parametrize("include", [["**/.notes/*.txt"], [".notes/**"], ["**/.*/**"]])
+def test_a_glob_that_says_the_dot_takes_what_begins_with_one(include, tmp_path):
+    here = listing(source(include), folder(tmp_path, ".notes/a.txt", ".other"))
+    assert sorted(here.taken) == [".notes/a.txt", "LICENSE"] and here.hidden == [".other"]
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude"),
+    [("*.{txt,md}", ""), ("[ab].txt", ""), ("~/*.txt", ""), ("**/*.[tT][xX][tT]", ""), ("**", "{a,b}.txt")],
+)
+def test_signs_that_mean_nothing_in_a_glob_are_told(include, exclude, tmp_path):
+    with pytest.raises(UserError, match=r"the glob .* matches no file: ~, {} and \[\] mean only themselves"):
+        listing(source([include], (exclude,) if exclude else ()), folder(tmp_path, "a.txt"))
+
+
+@pytest.mark.parametrize("name", ["a\x07.txt", "a\u202eb.txt", "a\nb.txt", "a\tb.txt", "a\\b.txt", "a\u200eb.txt"])
+def test_a_name_that_no_source_can_hold_is_told(name, tmp_path):
+    with pytest.raises(UserError, match="rename or exclude it"):
+        listing(source(), folder(tmp_path, name))
+
+
+def test_a_licence_that_is_a_link_is_no_evidence(tmp_path):
+    root = folder(tmp_path, "a.txt", "COPYING -> LICENSE")
+    with pytest.raises(UserError, match="the licence file 'COPYING' is a link, and links are not followed"):
+        listing(source(licence="COPYING"), root)

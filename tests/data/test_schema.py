@@ -1,0 +1,50 @@
+"""Tables that unpack to more than a file of their size holds of text are refused, and little is unpacked before."""
+
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from train.config import UserError
+from train.data.schema import DOCUMENT, ROWS_AT_A_TIME, Bound, read_rows, rows_of, write_rows
+
+ROW = dict.fromkeys(DOCUMENT.names, "a")
+
+
+def repeated(value: str, times: int) -> pa.Table:
+    """A column in which one value stands many times, and once in the file."""
+    return pa.table({"text": pa.DictionaryArray.from_arrays(pa.array([0] * times, pa.int32()), pa.array([value]))})
+
+
+SWOLLEN = {
+    "many rows of nothing": lambda: pa.table({"text": pa.nulls(3_000_000, pa.string())}),
+    "many equal rows": lambda: repeated("a", 3_000_000),
+    "a long value in many rows": lambda: repeated("a" * 1_000_000, 500),
+    "a value longer than any file": lambda: pa.table({"text": ["a" * 40_000_000]}),
+    "many values alike": lambda: pa.table({"text": [f"{'a' * 9000}{number}" for number in range(3000)]}),
+}
+
+
+@pytest.mark.parametrize("name", SWOLLEN)
+def test_a_table_that_unpacks_without_bound_is_refused(tmp_path, name):
+    encoding = {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY"} if "alike" in name else {}
+    pq.write_table(SWOLLEN[name](), tmp_path / "a.parquet", compression="zstd", compression_level=19, **encoding)
+    assert (tmp_path / "a.parquet").stat().st_size < 20_000
+    with pytest.raises(UserError, match=r"a\.parquet: unpacks to more than \d+ bytes"):
+        for row in read_rows([tmp_path / "a.parquet"], ["text"]):
+            assert len(row["text"] or "") < 2_000_000
+    with pytest.raises(UserError, match="of a stream: unpacks"):
+        list(rows_of(BytesIO((tmp_path / "a.parquet").read_bytes()), "of a stream", None))
+
+
+def test_as_many_rows_are_unpacked_together_as_have_room(tmp_path):
+    for size, rows in ((1, ROWS_AT_A_TIME), (4_000_000, 67)):
+        path = tmp_path / f"{size}.parquet"
+        pq.write_table(pa.table({"text": ["ab" * (size // 2 or 1)]}), path, use_dictionary=False, compression=None)
+        assert Bound(path, "").rows_at_a_time(pq.read_metadata(path)) == rows
+
+
+def test_what_is_written_is_read_however_alike_its_rows_are(tmp_path):
+    write_rows(tmp_path / "a.parquet", (ROW for _ in range(20_000)), DOCUMENT)
+    assert sum(row == ROW for row in read_rows([tmp_path / "a.parquet"])) == 20_000

@@ -1,0 +1,100 @@
+"""Known markup becomes known prose."""
+
+import time
+
+import pytest
+
+from train.data.text.markup import markdown, restructuredtext, role
+
+RST = {
+    "heading": ("=====\nTitle\n=====\n\nGo\n--\n\nText.\n", "Title\n\nGo\n\nText.\n"),
+    "roles": ("See :class:`~foo.Bar`, :ref:`the guide <guide>` and :pep:`8`.\n", "See Bar, the guide and PEP 8.\n"),
+    "links": ("A `link <https://x.org>`_, a `phrase`_ and a word_.\n", "A link, a phrase and a word.\n"),
+    "emphasis": ("*One* and **two**, but 2 * 3 * 4.\n", "One and two, but 2 * 3 * 4.\n"),
+    "literals": ("Call ``f(*args, **kwargs)`` or ``coef_`` now.\n", "Call `f(*args, **kwargs)` or `coef_` now.\n"),
+    "escapes": (r"Two\ words and \*stars\*." + "\n", "Twowords and *stars*.\n"),
+    "targets and comments": (".. _label:\n\n.. A comment\n   over lines\n\n.. _x: https://x.org\n\nText.\n", "Text.\n"),
+    "table of contents": (".. toctree::\n   :maxdepth: 2\n\n   one\n   two\n\nText.\n", "Text.\n"),
+    "note": (".. note:: Mind\n   the *gap*.\n\nText.\n", "Mind\nthe gap.\n\nText.\n"),
+    "nested": (
+        ".. tip::\n\n   Try:\n\n   .. code-block:: sh\n      :caption: no\n\n      ls *\n",
+        "Try:\n\n    ls *\n",
+    ),
+    "version": (".. versionadded:: 3.2\n   The *key*.\n", "Added in version 3.2\nThe key.\n"),
+    "object": (".. function:: f(*args)\n   :async:\n\n   Does **it**.\n", "f(*args)\n\nDoes it.\n"),
+    "fields": (":orphan:\n\n:param int size: Bytes.\n:returns: A file.\n", "size: Bytes.\nreturns: A file.\n"),
+    "literal block": ("Like so::\n\n  a = *b*\n\n  c\n\nEnd.\n", "Like so:\n\n    a = *b*\n\n    c\n\nEnd.\n"),
+    "literal block in a list": ("- Item::\n\n    *x*\n\n  More *text*.\n", "- Item:\n\n    *x*\n\n  More text.\n"),
+    "doctest": ("Try:\n\n>>> f(**x)\n*y*\n\nEnd.\n", "Try:\n\n    >>> f(**x)\n    *y*\n\nEnd.\n"),
+    "substitution": ("A |new| day.\n\n.. |new| replace:: *fresh*\n", "A fresh day.\n"),
+    "grid table": ("+---+---+\n| a | b |\n+===+===+\n| 1 | 2 |\n+---+---+\n", "a  b\n1  2\n"),
+    "simple table": ("===  ===\na    b\n===  ===\n1    2\n===  ===\n", "a    b\n1    2\n"),
+    "footnote": ("Text [#a]_ and [1]_.\n\n.. [1] A *book*.\n", "Text and [1].\n\n[1] A book.\n"),
+    "raw and image": (".. raw:: html\n\n   <b>x</b>\n\n.. image:: x.png\n   :alt: y\n\nText.\n", "Text.\n"),
+    "figure": (".. figure:: x.png\n   :width: 3\n\n   The caption.\n", "The caption.\n"),
+    "unknown directive": (".. curious:: arg\n\n   Its text.\n", "Its text.\n"),
+    "only markup": (".. toctree::\n\n   a\n", ""),
+}
+
+
+@pytest.mark.parametrize(("source", "expected"), RST.values(), ids=RST.keys())
+def test_restructuredtext(source, expected):
+    assert restructuredtext(source) == expected
+
+
+MARKDOWN = {
+    "front matter": ("---\ntitle: x\n---\n# A *title* {#a}\n\nText.\n", "A title\n\nText.\n"),
+    "underlined": ("Title\n=====\n\nText.\n", "Title\n\nText.\n"),
+    "links": ('A [link](https://x.org "t"), a [ref][r].\n\n[r]: https://y.org\n', "A link, a ref.\n"),
+    "badges": ("[![b](i.svg)](https://x.org)\n\n![alt](x.png) Text.\n", "Text.\n"),
+    "emphasis": ("*a* **b** _c_ __d__, snake_case_name, 2 * 3 * 4.\n", "a b c d, snake_case_name, 2 * 3 * 4.\n"),
+    "code": ("Use `f(**x)` or ``a `b` c``.\n", "Use `f(**x)` or `a `b` c`.\n"),
+    "fence": ("```python\nx = *y*\n```\nText.\n", "    x = *y*\n\nText.\n"),
+    "html": ("<div>\nSome <b>bold</b> &amp; text.\n</div>\n<!-- gone\nall -->\n", "Some bold & text.\n"),
+    "table": ("| a | b |\n|---|:-:|\n| 1 | 2 |\n", "a  b\n1  2\n"),
+    "MyST directive": (":::{note}\nMind *it*.\n:::\n", "Mind it.\n"),
+    "MyST role": ("See {func}`~a.b` and {doc}`Title <x>`.\n", "See b and Title.\n"),
+    "MyST rst": ("```{eval-rst}\n.. note:: A *b*.\n```\n", "A b.\n"),
+    "MyST noise": ("```{toctree}\na\nb\n```\nText.\n", "Text.\n"),
+    "admonition": ('!!! note "Mind"\n    The *gap*.\n\nText.\n', "Mind\nThe gap.\n\nText.\n"),
+    "quote": ("> Said *he*.\n", "Said he.\n"),
+    "indented code": ("Text:\n\n    x = *y*\n", "Text:\n\n    x = *y*\n"),
+    "list": ("- one\n\n    still *one*\n", "- one\n\n    still one\n"),
+}
+
+
+@pytest.mark.parametrize(("source", "expected"), MARKDOWN.values(), ids=MARKDOWN.keys())
+def test_markdown(source, expected):
+    assert markdown(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "expected"),
+    [
+        ("class", "~foo.Bar", "Bar"),
+        ("class", "foo.Bar", "foo.Bar"),
+        ("class", "_orm.Session", "Session"),
+        ("meth", "!x.y", "x.y"),
+        ("doc", "/topics/db", "db"),
+        ("ref", "A title <label>", "A title"),
+        ("rfc", "4180", "RFC 4180"),
+    ],
+)
+def test_roles(name, target, expected):
+    assert role(name, target) == expected
+
+
+@pytest.mark.parametrize("read", [restructuredtext, markdown])
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        *("`" * 20_000, "`" + " " * 20_000, "*a " * 10_000, "[" * 10_000, ":a" * 10_000, "<" * 20_000, "| " * 10_000),
+        "".join(" " * i + ".. note::\n" for i in range(300)),
+        "".join("`" * i + "{note}\n" for i in range(3, 200)),
+    ],
+    ids=range(9),
+)
+def test_odd_text_ends_soon(read, hostile):
+    started = time.monotonic()
+    read(hostile)
+    assert time.monotonic() - started < 5

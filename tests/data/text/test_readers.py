@@ -1,0 +1,343 @@
+"""Whatever lies in a file becomes texts, or is named with the reason why not; nothing gets lost, nothing gets large."""
+
+import gzip
+import io
+import json
+import re
+import tracemalloc
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from train.config import UserError
+from train.data.sources.archive import Limits
+from train.data.text import readers
+
+FORMATS = {
+    "rst": "restructuredtext", "md": "markdown", "txt": "plain", "jsonl": "rows", "parquet": "parquet",
+}  # fmt: skip
+COLUMNS = {"text": "body", "path": "id", "licence": "meta.terms", "licence_names": {}, "attribution": "meta.by"}
+ROWS = [
+    {"id": 7, "body": "One.\r\n", "meta": {"terms": "MIT", "by": "Ann"}},
+    {"id": 8, "body": None, "meta": {"terms": None, "by": None}},
+]
+
+
+def zstd(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as packed:
+        packed.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+def parquet(rows: list[dict]) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+def read(name: str, data: bytes, columns: dict | None = None) -> list[readers.Found]:
+    return list(readers.texts(io.BytesIO(data), name, FORMATS, columns))
+
+
+def kept(name: str, data: bytes, columns: dict | None = None) -> list[str]:
+    return [found.text for found in read(name, data, columns) if not found.reason]
+
+
+PACK = {"": bytes, ".gz": gzip.compress, ".zst": zstd}
+
+
+@pytest.mark.parametrize("packed", PACK)
+@pytest.mark.parametrize(
+    ("name", "data", "text"),
+    [
+        ("a.txt", b"*One*\n", "*One*\n"),
+        ("a.md", b"# *One*\n", "One\n"),
+        ("a.rst", b"*One*\n", "One\n"),
+        ("a.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in ROWS), "One.\n"),
+        ("a.parquet", parquet(ROWS), "One.\n"),
+    ],
+)
+def test_every_format_is_read_as_it_is_and_packed(name, data, text, packed):
+    assert kept(name + packed, PACK[packed](data), COLUMNS) == [text]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_fields_of_rows_are_found_by_their_columns(name):
+    data = parquet(ROWS) if name == "a.parquet" else b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
+    assert read(name, data, COLUMNS) == [("7", "One.\n", "", "MIT", "Ann", ""), ("8", "", "empty", "", None, "")]
+    unnamed = COLUMNS | {"path": None, "licence": None, "attribution": None}
+    assert [found.path for found in read(name, data, unnamed)] == [f"{name}#1", f"{name}#2"]
+
+
+def test_byte_order_marks_within_json_lines_are_passed_over():
+    lines = (
+        b'\xef\xbb\xbf{"text": "a"}\n\xef\xbb\xbf{"text": "b"}\n\xef\xbb\xbf\xef\xbb\xbf{"text": "c"}\n\xef\xbb\xbf\n'
+    )
+    assert kept("a.jsonl", lines) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["a.TXT", "A.Txt", "a.txt.GZ", "a.TXT.gz", "a.Zst.TXT"])
+def test_a_suffix_counts_small_or_large(name):
+    data = gzip.compress(b"One", mtime=0) if name.lower().endswith("gz") else b"One"
+    assert kept(name, data) == ["One"]
+
+
+def rows_of(kind: str, rows: list[dict]) -> bytes:
+    return parquet(rows) if kind == "a.parquet" else b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+BOTH = [
+    {"text": {"en": "inner", "fr": None}, "text.en": "exact", "a.b": {"c": "one"}, "a": {"b.c": "two", "d": {"e": "x"}}}
+]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [("text.en", "exact"), ("a.b.c", "one"), ("a.d.e", "x")],
+)
+def test_a_field_of_exactly_that_name_goes_before_a_field_in_a_field(name, column, text):
+    columns = {"text": column, "path": None, "licence": None, "attribution": None}
+    assert kept(name, rows_of(name, BOTH), columns) == [text]
+
+
+ONE = {"body": "x", "author": "Ann", "doc": {"by": "Ann"}}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+@pytest.mark.parametrize(
+    ("columns", "missing"),
+    [
+        ({"attribution": "authors"}, "authors"),
+        ({"path": "id"}, "id"),
+        ({"licence": "license"}, "license"),
+        ({"text": "bodi"}, "bodi"),
+        ({"attribution": "doc.author"}, "doc.author"),
+        ({"path": "doc.by.name"}, "doc.by.name"),
+        ({"text": "doc.text"}, "doc.text"),
+        ({"licence": "meta.licence"}, "meta.licence"),
+    ],
+)
+@pytest.mark.parametrize("most", [None, 1])
+def test_a_column_that_no_row_has_is_one_line(name, columns, missing, most):
+    named = {"text": "body", "path": None, "licence": None, "attribution": None} | columns
+    with pytest.raises(
+        UserError, match=rf"^{name}.* no (row has a )?(field|column) .*{missing}.*'body'.*see `columns`"
+    ) as caught:
+        list(readers.texts(io.BytesIO(rows_of(name, [ONE, ONE])), name, FORMATS, named, most))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_column_that_some_row_has_is_no_fault():
+    named = {"text": "body", "path": None, "licence": None, "attribution": "by.name"}
+    rows = rows_of("a.jsonl", [{"body": "x"}, {"body": "y", "by": {"name": None}}, {"body": "z", "by": None}])
+    assert kept("a.jsonl", rows, named) == ["x", "y", "z"]
+    assert kept("a.jsonl", b"\n", named) == []
+
+
+LONG_WINDOW = b"\x28\xb5\x2f\xfd\x00" + bytes([(28 - 10) << 3]) + b"\x11\x00\x00x\n"  # a frame of one block, unpacked
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("a.jsonl.zst", LONG_WINDOW, "a window of more than 128 MiB; unpack it, or pack it anew without --long"),
+        ("a.txt.gz", zstd(b"x"), "is called .gz and holds Zstandard"),
+        ("a.txt.zst", gzip.compress(b"x", mtime=0), "is called .zst and holds gzip"),
+        ("a.txt.gz", b"PK\x03\x04 and more", "is called .gz and holds a zip archive"),
+        ("a.txt.gz", b"BZh9 and more", "is called .gz and holds bzip2"),
+        ("a.jsonl.gz", b"<!DOCTYPE html><p>Not found", "is called .gz and holds HTML"),
+        ("a.parquet", b"PK\x03\x04 and more", "cannot be read as Parquet (it holds a zip archive)"),
+        ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "(it holds a Git LFS pointer"),
+        ("a.jsonl", '{"text": "x"}\n'.encode("utf-16"), "holds UTF-16, not JSON lines in UTF-8; convert it"),
+        ("a.jsonl", '{"text": "x"}\n'.encode("utf-16-be"), "holds UTF-16, not JSON lines in UTF-8; convert it"),
+        ("a.jsonl", '{"text": "x"}\n'.encode("utf-32"), "iconv -f UTF-32 -t UTF-8"),
+        ("a.jsonl", b"\x1f\x8b and more\n", "holds gzip, not JSON lines"),
+        ("a.jsonl", b"%PDF-1.7\n", "holds PDF, not JSON lines"),
+    ],
+)
+def test_what_cannot_be_read_is_told_by_its_first_bytes(name, data, says):
+    with pytest.raises(UserError, match=re.escape(says)) as caught:
+        read(name, data)
+    assert "damaged" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "detail"),
+    [
+        ("Größe".encode("utf-16"), "undecodable", "UTF-16"),
+        ("Hello world".encode("utf-16-le"), "binary", "UTF-16"),
+        ("Hello world".encode("utf-16-be"), "binary", "UTF-16"),
+        ("Hello".encode("utf-32"), "undecodable", "UTF-32"),
+        ("Größe".encode("latin-1"), "undecodable", "not UTF-8 from byte 3 on"),
+        (b"%PDF-1.7 \xff", "undecodable", "PDF"),
+        (b"a\0b", "binary", ""),
+        (b" ", "empty", ""),
+    ],
+)
+def test_what_is_no_text_tells_what_is_known_of_it(data, reason, detail):
+    [found] = read("a.txt", data)
+    assert (found.reason, found.detail) == (reason, detail)
+
+
+def test_a_fault_of_the_system_is_not_called_damage():
+    class Failing(io.BytesIO):
+        def read(self, *_: int) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        list(readers.texts(Failing(), "a.txt", FORMATS, None))
+
+
+def test_two_packed_streams_in_a_row_are_one_file():
+    assert kept("a.txt.gz", gzip.compress(b"One ", mtime=0) + gzip.compress(b"two", mtime=0)) == ["One two"]
+    assert kept("a.txt.zst", zstd(b"One ") + zstd(b"two")) == ["One two"]
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "reason"),
+    [
+        (b"a\x00b", "", "binary"),
+        (b"\xff\xfea\x00", "", "undecodable"),
+        (b"caf\xe9", "", "undecodable"),
+        (b"\xed\xa0\x80", "", "undecodable"),
+        (b" \t\x0c\n", "", "empty"),
+        (b"\x07\x1b", "", "empty"),
+        (b"a\x0cb\x0bc\r\nd\re", "a\nb\nc\nd\ne", ""),
+        (b"\x1b[1mbold\x1b[0m\x7f \xc2\x85tab\there", "[1mbold[0m \ntab\there", ""),
+        (b"\xef\xbb\xbfa", "a", ""),
+        (b"\xef\xbb\xbf\xef\xbb\xbfa\n\xef\xbb\xbfb", "a\nb", ""),
+        (b"one\xc2\x85two", "one\ntwo", ""),
+    ],
+)
+def test_control_characters_and_what_is_no_text(data, text, reason):
+    [found] = read("a.txt", data)
+    assert (found.text.strip(" \t\n") if reason else found.text, found.reason) == (text, reason)
+    if reason != "undecodable" and not data.startswith(b"\xef"):
+        row = json.dumps({"text": data.decode(), "path": "x"}).encode()
+        assert read("a.jsonl", row)[0].reason == reason
+        assert read("a.parquet", parquet([{"text": data.decode(), "path": "x"}]))[0].reason == reason
+
+
+def test_a_line_that_is_not_utf_8_costs_no_other_line():
+    lines = [b'{"text": "One."}', b'{"text": "caf\xe9"}', b'{"text": "\\ud800"}', b'{"text": "Two."}']
+    found = read("a.jsonl", b"\n".join(lines))
+    assert [(each.path, each.reason) for each in found] == [
+        ("a.jsonl#1", ""), ("a.jsonl#2", "undecodable"), ("a.jsonl#3", "undecodable"), ("a.jsonl#4", ""),
+    ]  # fmt: skip
+
+
+def test_a_text_of_100_megabytes_in_one_line_is_named_and_its_neighbour_kept():
+    big = b"word " * 20_000_000
+    tracemalloc.start()
+    [found] = read("a.txt", big)
+    found_rows = read("a.jsonl", b'{"text": "' + big + b'"}\n{"text": "Small."}\n')
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.reason == "oversized"
+    assert [(each.path, each.reason) for each in found_rows] == [("a.jsonl#1", "oversized"), ("a.jsonl#2", "")]
+    assert peak < 4 * readers.TEXT_BYTES
+
+
+def test_empty_documents_are_a_stream_not_a_list():
+    class Endless(io.RawIOBase):
+        """Many empty rows that nobody has written down."""
+
+        left = 5_000
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer) -> int:
+            line = b'{"text": ""}\n' if self.left else b""
+            self.left -= bool(line)
+            buffer[: len(line)] = line
+            return len(line)
+
+    tracemalloc.start()
+    count = sum(
+        each.reason == "empty" for each in readers.texts(io.BufferedReader(Endless()), "a.jsonl", FORMATS, None)
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 5_000 and peak < 2**20
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "problem"),
+    [
+        ("a.txt.gz", gzip.compress(b"word " * 9999, mtime=0)[:-20], "a.txt.gz: is damaged (EOFError"),
+        ("a.txt.gz", b"not packed", "a.txt.gz: is damaged (BadGzipFile"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "x"}\n', mtime=0)[:-8] + b"\0" * 8, "a.jsonl.gz: is damaged"),
+        ("a.txt.zst", b"not packed", "a.txt.zst: is damaged"),
+        ("a.txt.zst", zstd(bytes(range(256)) * 99)[:-50], "a.txt.zst: is damaged"),
+        ("a.parquet", b"not a table", "a.parquet: cannot be read as Parquet"),
+        ("a.parquet", parquet(ROWS)[:-100] + bytes(100), "a.parquet: cannot be read as Parquet"),
+        ("a.parquet.gz", gzip.compress(b"not a table", mtime=0), "a.parquet.gz: cannot be read as Parquet"),
+        (
+            "a.parquet",
+            parquet([{"id": 1, "text": "x"}]),
+            "a.parquet: no column ['body', 'meta.by', 'meta.terms']; it has ['id', 'text']",
+        ),
+        (
+            "a.parquet",
+            parquet([{"id": 1, "body": 2, "meta": {"by": "x", "terms": "MIT"}}] * 2),
+            "row 1: expected text in 'body', got int",
+        ),
+        ("a.jsonl", b'{"id": 1, "story": "x"}', "a.jsonl, row 1: no field 'body'; it has 'id', 'story'"),
+        ("a.tar.gz", gzip.compress(b"x", mtime=0), "a.tar.gz is none of rst, md, txt, jsonl, parquet; exclude it"),
+        ("a", b"x", "a is none of rst, md"),
+    ],
+)
+def test_a_damaged_file_or_a_missing_column_is_one_clear_line(name, data, problem):
+    with pytest.raises(UserError, match=re.escape(problem)) as caught:
+        read(name, data, COLUMNS)
+    assert "\n" not in str(caught.value)
+
+
+FAR = pa.array([1_700_000_000_000_000_000])  # microseconds, where nanoseconds were meant
+UNHELD = {  # by Python
+    "timestamp": FAR.cast(pa.timestamp("us")),
+    "timestamp with a zone": FAR.cast(pa.timestamp("us", tz="UTC")),
+    "unknown zone": pa.array([1], pa.timestamp("us", tz="Mars/Olympus")),
+    "date": pa.array([3_000_000], pa.int32()).cast(pa.date32()),
+    "date before the first year": pa.array([-800_000], pa.int32()).cast(pa.date32()),
+    "duration": pa.array([10**15]).cast(pa.duration("s")),
+    "list": pa.ListArray.from_arrays([0, 1], FAR.cast(pa.timestamp("us"))),
+    "doubled field": pa.StructArray.from_arrays([FAR, FAR], names=["x", "x"]),
+}
+
+
+@pytest.mark.parametrize("kind", UNHELD)
+def test_what_python_cannot_hold_stops_only_who_asks_for_it(kind):
+    sink = io.BytesIO()
+    meta = pa.StructArray.from_arrays([pa.array(["MIT"]), UNHELD[kind]], names=["terms", "when"])
+    pq.write_table(pa.table({"body": pa.array(["One."]), "when": UNHELD[kind], "meta": meta}), sink)
+    asked = COLUMNS | {"path": None, "attribution": None}
+    assert read("a.parquet", sink.getvalue(), asked) == [("a.parquet#1", "One.", "", "MIT", None, "")]
+    for column, holder in (("when", "when"), ("meta.when", "meta")):
+        with pytest.raises(
+            UserError, match=rf"^a\.parquet: column '{holder}' holds .* that Python cannot hold"
+        ) as caught:
+            read("a.parquet", sink.getvalue(), asked | {"path": column})
+        assert "\n" not in str(caught.value)
+
+
+def test_a_parquet_file_with_text_that_is_not_utf_8_is_refused():
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\4\0\0\0"), pa.py_buffer(b"caf\xe9")])
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": broken, "path": pa.array(["x"])}), sink)
+    with pytest.raises(UserError, match=r"a\.parquet: cannot be read as Parquet .*utf-8"):
+        read("a.parquet", sink.getvalue())
+
+
+@pytest.mark.parametrize("packed", [".gz", ".zst"])
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.parquet"])
+def test_a_bomb_is_refused_before_it_goes_off(name, packed, monkeypatch):
+    limits = Limits(members=1, member_bytes=2**26, total_bytes=10**5, ratio=10, name_bytes=60)
+    monkeypatch.setattr(readers, "LIMITS", limits)
+    data = b'{"text": ""}\n' * 10**5 if name == "a.jsonl" else bytes(10**6)
+    with pytest.raises(UserError, match=f"{name}{packed}: unpacks to more than"):
+        read(name + packed, PACK[packed](data))

@@ -1,0 +1,261 @@
+"""Drawing text: what decides it, and the command as a person runs it."""
+
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from train.artifact import write_json
+from train.config import UserError
+from train.data import tokenizer as tokenizers
+from train.data.schema import SELECTED, write_rows
+from train.data.tokenizer import TokenizerConfig, learn
+from train.inference.generate import SamplesConfig, draw, generate, next_logits, pieces, uniform
+from train.model import ModelConfig, Transformer, config_from_hugging_face, hugging_face_config, weights_of
+from train.terminal import harmless
+from train.training.checkpoint import WEIGHTS, write_tensors
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
+SETTINGS = {"temperature": 0.9, "top_k": 20, "seed": 3, "end_of_text": 0}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Transformer(TINY, 31, seed=1).double()
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    """A folder with the three files of a release that the command reads."""
+    home = tmp_path_factory.mktemp("release")
+    text = "the cat sat on the mat, \u00e9t\u00e9 and \U0001f600. " * 9
+    row = dict.fromkeys(SELECTED.names, "") | {"id": "0", "text": text, "split": "train"}
+    write_rows(home / "selected" / "documents" / "part-0000.parquet", [row], SELECTED)
+    learn(TokenizerConfig(270), {"selected": home / "selected"}, home, world=Silent())
+    write_tensors(home / WEIGHTS, weights_of(Transformer(TINY, 270, seed=1)))
+    write_json(home / "config.json", hugging_face_config(TINY, 270, 0))
+    return home
+
+
+class Silent:
+    """A world that shows nothing."""
+
+    def track(self, items, what, total=None):
+        return iter(items)
+
+
+def test_same_seed_same_text_other_seed_other_text(model):
+    drawn = [list(generate(model, [5, 6], count=20, **{**SETTINGS, "seed": seed})) for seed in (3, 3, 4)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("greedy", [{"temperature": 0.0, "top_k": None}, {"temperature": 0.9, "top_k": 1}])
+def test_temperature_0_and_top_1_take_the_likeliest_also_beyond_the_context(model, greedy):
+    sequence, expected = [0, 5], []
+    while len(expected) < 15:  # the context is 8
+        token = int(next_logits(model, sequence[-TINY.context :]).argmax())
+        if token == 0:
+            break
+        expected.append(token)
+        sequence.append(token)
+    assert len(expected) > TINY.context
+    assert list(generate(model, [5], count=15, **{**SETTINGS, **greedy})) == expected
+
+
+def test_kept_keys_and_values_give_the_logits_that_all_tokens_at_once_give(model):
+    sequence, past = [0, 5, 6, 30, 2, 9, 11, 7], [[], []]
+    step_by_step = [next_logits(model, sequence[:3], past), *(next_logits(model, [t], past) for t in sequence[3:])]
+    whole = [next_logits(model, sequence[:end]) for end in range(3, 9)]
+    assert np.allclose(step_by_step, whole, rtol=1e-12, atol=1e-12)
+    assert [[tuple(kept.shape) for kept in layer] for layer in past] == [[(1, 1, 8, 4)] * 2] * 2  # one head of keys
+    wrong = next_logits(model, [sequence[-1]], [[kept[:, :, 1:-1] for kept in layer] for layer in past])
+    assert not np.allclose(wrong, whole[-1])  # as they would be if a token were lost
+
+
+@pytest.mark.parametrize("cuts", [(3, 5), (1, 7), (1, 2, 5), (4, 4), (2, 3, 1, 2), (8,)])
+def test_several_new_tokens_after_kept_ones_see_no_later_one(model, cuts):
+    sequence, past, found, start = torch.tensor([[0, 5, 6, 30, 2, 9, 11, 7]]), [[], []], [], 0
+    for length in cuts:
+        found.append(model.hidden(sequence[:, start : start + length], past))
+        start += length
+    assert torch.allclose(torch.cat(found, 1), model.hidden(sequence), rtol=1e-12, atol=1e-12)
+
+
+def test_more_tokens_than_the_context_are_refused(model):
+    past = [[], []]
+    model.hidden(torch.tensor([[0, 5, 6, 30, 2, 9, 11, 7]]), past)
+    with pytest.raises(ValueError, match="9 tokens are more than the context of 8"):
+        model.hidden(torch.tensor([[1]]), past)
+
+
+def test_ends_before_the_end_of_text_mark():
+    stuck = Transformer(TINY, 31, seed=1).double()
+    torch.nn.init.zeros_(stuck.model.norm.weight)  # every logit is 0, and the first of equals is token 0
+    assert list(generate(stuck, [5], count=9, **{**SETTINGS, "temperature": 0.0})) == []
+    assert len(list(generate(stuck, [5], count=9, **{**SETTINGS, "temperature": 0.0, "end_of_text": 1}))) == 9
+
+
+def test_draw_inverts_the_distribution():
+    logits = np.log([0.1, 0.6, 0.3])  # by falling probability: 1, 2, 0
+    assert [draw(logits, 1.0, None, u) for u in (0.0, 0.59, 0.61, 0.89, 0.91, 1 - 2**-53)] == [1, 1, 2, 2, 0, 0]
+    assert [draw(logits, 1.0, 2, u) for u in (0.66, 0.67, 1 - 2**-53)] == [1, 2, 2]
+    assert draw(logits, 0.01, None, 0.999) == 1  # cold
+    counts = np.bincount([draw(logits, 1.0, None, u) for u in uniform(np.random.PCG64(0), 4000)], minlength=3)
+    assert counts / 4000 == pytest.approx([0.1, 0.6, 0.3], abs=0.03)
+
+
+def test_uniform_is_the_same_everywhere():
+    assert uniform(np.random.PCG64(0), 2).tolist() == [0.6369616873214543, 0.2697867137638703]
+
+
+def test_damaged_weights_are_said_to_be(model):
+    broken = Transformer(TINY, 31).double()
+    broken.model.norm.weight.data.fill_(float("nan"))
+    with pytest.raises(UserError, match="not finite"):
+        next(generate(broken, [5], count=1, **SETTINGS))
+
+
+def test_pieces_never_cut_a_character(release):
+    tokenizer = tokenizers.load(release)
+    text = "cat \u00e9 \U0001f600 \u4e2d"
+    tokens = tokenizer.encode([text])[0]
+    found = list(pieces(tokenizer, tokens))
+    assert "".join(found) == text
+    assert "\ufffd" not in "".join(found)
+    assert len(found) > 4
+    assert list(pieces(tokenizer, tokenizer.encode(["\u4e2d"])[0][:1])) == ["\ufffd"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"tokens": 0}, {"temperature": -0.1}, {"top_k": 0}, {"seed": -1}, {"prompts": ("\udcff",)}]
+)
+def test_settings_that_make_no_sense_are_refused(wrong):
+    right = {"prompts": ("",), "tokens": 1, "temperature": 0.0, "top_k": None, "seed": 0}
+    SamplesConfig(**right)
+    with pytest.raises(ValueError):
+        SamplesConfig(**{**right, **wrong})
+
+
+def test_config_json_and_back():
+    assert config_from_hugging_face(hugging_face_config(TINY, 31, 0)) == TINY
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"hidden_size": "12"}, "width: expected int"),
+        ({"num_attention_heads": True}, "heads: expected int"),
+        ({"num_key_value_heads": 2}, "multiple of kv_heads"),
+        ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
+        ({"model_type": "llama"}, "model_type is 'llama'"),
+        ({"attention_bias": True}, "attention_bias is True"),
+    ],
+)
+def test_config_json_of_another_model_is_refused(change, says):
+    with pytest.raises((UserError, ValueError), match=says):
+        config_from_hugging_face({**hugging_face_config(TINY, 31, 0), **change})
+
+
+def test_config_json_that_lacks_something_is_refused():
+    found = hugging_face_config(TINY, 31, 0)
+    del found["head_dim"]
+    with pytest.raises(UserError, match="head_width: missing"):
+        config_from_hugging_face(found)
+
+
+SCRIPT = str(ROOT / "scripts" / "sample.py")
+
+
+def test_the_command_writes_the_prompt_and_what_follows(release):
+    settings = ["--prompt", "the cat", "--tokens", "12", "--temperature", "1.5", "--seed", "2"]
+    line = [sys.executable, SCRIPT, str(release), *settings]
+    found = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    assert found.returncode == 0, found.stderr
+    tokenizer, model = tokenizers.load(release), Transformer(TINY, 270, seed=1).double()
+    start = tokenizer.encode(["the cat"])[0]
+    tokens = list(generate(model, start, count=12, temperature=1.5, top_k=50, seed=2, end_of_text=0))
+    text = "the cat" + "".join(pieces(tokenizer, tokens))
+    assert found.stdout == harmless(text) + "\n"
+    assert f"[{len(tokens)} tokens" in found.stderr
+    assert "tokens/s]" in found.stderr
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """The one line with which the command refuses some arguments; in this process, as torch takes long to load."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [SCRIPT, *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(SCRIPT, run_name="__main__")
+        line = end.value.code  # a text here is printed to stderr, and the status is 1
+        assert isinstance(line, str) and line.startswith("error: ") and "\n" not in line
+        assert capsys.readouterr() == ("", "")
+        return line
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ({}, "no release, as it has no config.json; `make release` makes one"),
+        ({"config.json": b"{"}, "config.json: cannot be read"),
+        ({"config.json": b"[1]"}, "config.json"),
+        ({"config.json": b"{}"}, "width: missing"),
+        ({"config.json": None, "tokenizer.json": b"no"}, "tokenizer.json: cannot be read"),
+        ({"config.json": None, "tokenizer.json": None}, "model.safetensors: cannot be read"),
+        ({"config.json": None, "tokenizer.json": None, WEIGHTS: b"torn"}, "model.safetensors: cannot be read"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_a_folder(release, tmp_path, refused, damage, says):
+    for name, data in damage.items():
+        (tmp_path / name).write_bytes((release / name).read_bytes() if data is None else data)
+    assert says in refused(tmp_path)
+
+
+def test_the_command_refuses_a_config_larger_than_the_weights(release, tmp_path, refused):
+    for name in ("tokenizer.json", WEIGHTS):
+        (tmp_path / name).write_bytes((release / name).read_bytes())
+    config = {**json.loads((release / "config.json").read_text()), "intermediate_size": 10**9}
+    write_json(tmp_path / "config.json", config)
+    assert "larger model than the file holds" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--tokens", "many"], "invalid int value: 'many'"),
+        (["--tokens", "0"], "tokens: expected at least 1"),
+        (["--temperature", "nan"], "temperature: expected finite"),
+        (["--top-k", "0"], "top_k: expected null or at least 1"),
+        (["--colour", "red"], "unrecognized arguments"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_an_argument(release, refused, arguments, says):
+    assert says in refused(release, *arguments)
+
+
+def test_the_command_ends_with_130_when_interrupted(release):
+    line = [sys.executable, SCRIPT, str(release), "--tokens", "1000000"]
+    # A shell that starts pytest in the background leaves Ctrl-C ignored, and children inherit that.
+    restore = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
+    process = subprocess.Popen(
+        [*line, "--prompt", "the cat"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=restore
+    )
+    try:
+        os.read(process.stdout.fileno(), 1)  # it writes
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert b"Traceback" not in err

@@ -1,0 +1,258 @@
+"""Signed statements: they hold, change no identity, and a wrong, missing, old or swapped one fails by name."""
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from warm import command
+
+from train.artifact import read_json, write_json
+from train.config import UserError
+from train.release.attest import dsse, statements
+from train.release.attest.dsse import PLACE, PROVENANCE, RESULT, encoded, opened, private_key, public_key
+from train.release.attest.signatures import signatures
+from train.release.attest.statements import collect, sign, statement
+from train.release.bundle import manifest_of
+from train.release.verify.run import verify
+
+
+def write_key(path: Path, key) -> tuple[Path, Path]:
+    """The paths of the private and the public half."""
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public = path.with_suffix(".pub")
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return path, public
+
+
+@pytest.fixture(params=["ed25519", "p256"])
+def keys(request, tmp_path) -> tuple[Path, Path]:
+    key = (
+        ed25519.Ed25519PrivateKey.generate() if request.param == "ed25519" else ec.generate_private_key(ec.SECP256R1())
+    )
+    return write_key(tmp_path / "mine.pem", key)
+
+
+@pytest.fixture
+def signed(copy, tmp_path) -> tuple[Path, Path]:
+    """A signed copy of the release, and the public key."""
+    private, public = write_key(tmp_path / "signer.pem", ed25519.Ed25519PrivateKey.generate())
+    collect(copy, made(copy, private))
+    return copy, public
+
+
+def made(release: Path, private: Path, predicate: dict | None = None) -> bytes:
+    told = statements.provenance(release) if predicate is None else predicate
+    return sign(statement(release, PROVENANCE, told), private_key(private))
+
+
+def test_signing_holds_and_changes_no_identity(release, copy, keys):
+    private, public = keys
+    command("sign.py", copy, "--key", private)
+    assert read_json(copy / "MANIFEST.json")["identity"] == read_json(release / "MANIFEST.json")["identity"]
+    said = command("verify.py", copy, "--quick", "--public-key", public)
+    assert "holds  signatures" in said and "how it was made, signed by mine.pub" in said
+    assert made(copy, private) == made(copy, private), "no random number is drawn"
+
+
+def test_the_predicate_has_config_sources_code_and_lock_each_with_its_digest(release):
+    told = statements.provenance(release)["buildDefinition"]
+    assert told["externalParameters"]["config"] == read_json(release / "code/config.json")
+    names = {entry["name"] for entry in told["resolvedDependencies"]}
+    assert {"code, as paths and digests", "code/config.json", "code/requirements.lock"} <= names
+    assert all(len(entry["digest"]["sha256"]) == 64 for entry in told["resolvedDependencies"])
+    uris = {entry.get("uri") for entry in told["resolvedDependencies"]}
+    wanted = {s["purl"] for s in read_json(release / "data/sources.json") if s["files"]}
+    assert wanted <= uris
+
+
+def test_what_is_signed_is_the_encoding_of_the_specification(monkeypatch):
+    monkeypatch.setattr(dsse, "PAYLOAD", "http://example.com/HelloWorld")
+    assert encoded(b"hello world") == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+
+
+def test_an_unsigned_release_fails_when_a_signature_is_demanded(release, keys):
+    said = command("verify.py", release, "--quick", "--public-key", keys[1], status=1)
+    assert "FAILS  signatures         no statement is signed by mine.pub" in said
+
+
+def test_another_key_fails(signed, keys):
+    problems, lines = signatures(signed[0], [keys[1]])
+    assert problems == ["no statement is signed by mine.pub"]
+    assert "not checked" in lines[0]
+    assert signatures(signed[0], [signed[1]])[0] == [] == signatures(signed[0], [])[0]
+
+
+def edit(release: Path, change) -> None:
+    (path,) = (release / PLACE).glob("*")
+    told = json.loads(path.read_bytes())
+    write_json(path, change(told) or told)
+
+
+def resaid(told: dict, **values) -> None:
+    said = {**json.loads(base64.b64decode(told["payload"])), **values}
+    told["payload"] = base64.b64encode(json.dumps(said).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "change, problem",
+    [
+        (
+            lambda told: told["signatures"][0].update(sig=base64.b64encode(b"x" * 64).decode()),
+            "is not that of signer.pub",
+        ),
+        (lambda told: resaid(told, predicate={}), "is not that of signer.pub"),
+        (lambda told: told["signatures"][0].update(sig="!"), "not a statement in a DSSE envelope"),
+        (lambda told: told.update(signatures=[]), "not a statement in a DSSE envelope"),
+        (lambda told: {"sig": "a bare signature"}, "not a statement in a DSSE envelope"),
+        (lambda told: resaid(told, _type="https://in-toto.io/Statement/v0.1"), "of another format"),
+        (lambda told: told.update(payloadType="application/json"), "of another format"),
+        (lambda told: resaid(told, subject=[{"digest": {"sha256": "0" * 64}}]), "about another release"),
+    ],
+)
+def test_a_signature_that_is_wrong_in_any_way_fails_by_name(signed, change, problem):
+    release, public = signed
+    edit(release, change)
+    found, _ = signatures(release, [public])
+    assert problem in found[0] and found[0].startswith(PLACE)
+    assert found[-1] == "no statement is signed by signer.pub"
+
+
+def test_a_statement_swapped_from_another_release_fails(signed, release, tmp_path):
+    other, public = signed
+    (tmp_path / "kept").write_bytes(next((other / PLACE).glob("*")).read_bytes())
+    (other / "NOTICE").write_text("another")
+    write_json(other / "MANIFEST.json", manifest_of(other))
+    assert "about another release" in signatures(other, [public])[0][0]
+    with pytest.raises(UserError, match="about another release"):
+        collect(other, (tmp_path / "kept").read_bytes())
+
+
+def test_provenance_must_be_what_the_release_gives(copy, tmp_path):
+    private, public = write_key(tmp_path / "signer.pem", ed25519.Ed25519PrivateKey.generate())
+    collect(copy, made(copy, private, {"buildDefinition": {}}))
+    assert "tells of another config" in signatures(copy, [public])[0][0]
+
+
+def rewritten(release: Path) -> str:
+    path = release / "logs/weights/log.jsonl"
+    path.write_bytes(path.read_bytes()[:-2] + b" }\n")
+    return "logs/weights/log.jsonl: not as it was when this was signed"
+
+
+def removed(release: Path) -> str:
+    (release / "logs/weights/stack.json").unlink()
+    return "logs/weights/stack.json: not as it was when this was signed"
+
+
+@pytest.mark.parametrize("change", [rewritten, removed])
+def test_a_witness_that_was_changed_after_signing_fails(signed, change):
+    release, public = signed
+    problem = change(release)
+    write_json(release / "MANIFEST.json", manifest_of(release))
+    (found,), _ = signatures(release, [public])
+    assert found.startswith(PLACE) and found.endswith(problem)
+
+
+def test_a_witness_that_was_added_after_signing_is_told_apart(signed, keys):
+    release, public = signed
+    said = statements.result("reproduce", True, {})
+    later = collect(release, sign(statement(release, RESULT, said), private_key(keys[0])))
+    problems, lines = signatures(release, [public])
+    assert problems == [] and any(f"before these were added: {PLACE}{later.name}" in line for line in lines)
+    problems, lines = signatures(release, [public, keys[1]])
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        {"result": "FAILED", "failedTests": ["reproduce"]}, {"result": "WARNED", "warnedTests": ["reproduce"]},
+        {"result": "PASSED", "passedTests": ["a"], "failedTests": ["b"]}, {"result": "PASSED"}, {"result": "passed"},
+        {},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_demanded_key_that_tells_of_no_pass_fails(signed, keys, predicate, inside):
+    release, public = signed
+    envelope = sign(statement(release, RESULT, predicate), private_key(keys[0]))
+    if inside:
+        collect(release, envelope)
+    else:
+        (release.parent / f"{release.name}.reproduce.1.json").write_bytes(envelope)
+    problems, _ = signatures(release, [public, keys[1]])
+    assert len(problems) == 2 and problems[-1] == f"no statement is signed by {keys[1].name}"
+    assert signatures(release, [public])[0] == [], "nobody asked for that key"
+
+
+def test_a_checkers_word_is_shown_and_is_no_provenance(copy, tmp_path, keys):
+    written = statements.attest(copy, "replay of segment 1", True, {"segment": 1}, private_key(keys[0]))
+    assert written.parent == copy.parent and written.name.startswith("copy.replay.")
+    assert "beside it, copy.replay." in command("verify.py", copy, "--quick")
+    command("sign.py", copy, "--collect", written)
+    written.unlink()
+    said = command("verify.py", copy, "--quick")
+    assert "replay of segment 1: PASSED, said to be signed by key" in said and "beside" not in said
+    page, (kept,) = (copy / "report.html").read_text(), (copy / PLACE).glob("*")
+    assert f'<a href="{PLACE}{kept.name}">replay of segment 1: PASSED</a>' in page
+    assert [result.ok for result in verify(copy, "full", {"integrity", "report"})] == [True, True]
+    assert signatures(copy, [keys[1]])[0] == ["nothing that these keys signed is a statement of provenance"]
+
+
+def test_statements_beside_a_release_are_told_and_cannot_make_it_fail(copy, tmp_path, keys):
+    written = statements.attest(copy, "reproduce", False, {}, private_key(keys[0]))
+    (copy.parent / "copy.replay.old.json").write_text("[]")
+    (copy.parent / "copy.replay.other.json").write_bytes(made(copy, keys[0]))
+    said = opened(copy.parent / "copy.replay.other.json").statement
+    said["subject"][0]["digest"]["sha256"] = "0" * 64
+    (copy.parent / "copy.replay.other.json").write_bytes(sign(said, private_key(keys[0])))
+    problems, lines = signatures(copy, [])
+    assert problems == [] and [line.partition(": ")[0] for line in lines] == [
+        "beside it, copy.replay.old.json", "beside it, copy.replay.other.json", f"beside it, {written.name}",
+    ]  # fmt: skip
+    assert "not a statement" in lines[0] and "about another release" in lines[1] and "reproduce: FAILED" in lines[2]
+    assert "holds  signatures" in command("verify.py", copy, "--quick")
+
+
+def test_a_replay_is_attested(copy, keys):
+    said = command("replay.py", copy, "--segment", 1, "--attest", keys[0], "machine.threads=1")
+    (written,) = copy.parent.glob("copy.replay.*.json")
+    assert str(written) in said
+    told = opened(written)
+    assert told.statement["predicate"]["result"] == "PASSED"
+    assert told.holds(public_key(keys[1]))
+
+
+def test_keys_that_do_not_fit_are_one_line(copy, tmp_path):
+    private, public = write_key(tmp_path / "rsa.pem", rsa.generate_private_key(65537, 2048))
+    (tmp_path / "none.pem").write_text("nothing")
+    for key in (private, tmp_path / "none.pem", tmp_path / "absent.pem"):
+        assert command("sign.py", copy, "--key", key, status=1).startswith("error: ")
+        assert command("replay.py", copy, "--attest", key, status=2).startswith("error: ")
+    assert "not a public key" in command("verify.py", copy, "--quick", "--public-key", public, status=1)
+    (copy / "NOTICE").write_text("changed")
+    assert "integrity" in command("sign.py", copy, "--key", private, status=1), "only what is whole is signed"
+
+
+def test_openssf_signs_a_release_too_and_what_it_overlooks_our_manifest_does_not(copy, tmp_path):
+    pytest.importorskip("model_signing", reason="needs the extra `openssf`")
+    private, public = write_key(tmp_path / "p256.pem", ec.generate_private_key(ec.SECP256R1()))
+    signature = ["--signature", str(tmp_path / "model.sig")]
+
+    def openssf(*words: object) -> int:
+        line = [Path(sys.executable).parent / "model_signing", *words, *signature, copy]
+        return subprocess.run(list(map(str, line)), capture_output=True, check=False).returncode
+
+    assert openssf("sign", "key", "--private_key", private) == 0
+    assert openssf("verify", "key", "--public_key", public) == 0
+    (copy / ".gitattributes").write_text("* filter=anything\n")
+    assert openssf("verify", "key", "--public_key", public) == 0
+    (integrity,) = verify(copy, "quick", only=["integrity"])
+    assert not integrity.ok and ".gitattributes" in integrity.detail
+    (copy / ".gitattributes").unlink()
+    (copy / "config.json").write_bytes(b"{}")
+    assert openssf("verify", "key", "--public_key", public) != 0

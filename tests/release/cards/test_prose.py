@@ -1,0 +1,115 @@
+"""People's words come into cards without structure of their own, whatever they hold."""
+
+import re
+
+import pytest
+
+from train.artifact import read_json, write_json
+from train.config import UserError
+from train.release.bundle import manifest_of, require_words
+from train.release.cards import data_card, model_card, prose, report
+from train.release.cards.markdown import command
+from train.release.cards.prose import cell, line
+from train.release.verify.run import verify
+
+STRUCTURE = {
+    "a comment": "<!-- the true tables -->", "half a comment": "<!--", "HTML": "<table><tr><td>1</td></tr></table>",
+    "a block": "<script>alert(1)</script>", "an address in brackets": "<https://localhost>", "a heading": "# Scores",
+    "a deep heading": "###### Scores", "an underlined heading": "Scores\n======", "another": "Scores\n---",
+    "a rule": "***", "a spaced rule": "- - -", "a table": "| a | b |\n| --- | --- |\n| 1 | 2 |",
+    "a table without edges": "a | b\n--- | ---\n1 | 2", "a table of one column": "a\n:---", "a fence": "```\ncode",
+    "another fence": "~~~\ncode", "a block of code": "    rm -rf /", "a tab of code": "\trm -rf /",
+    "a heading in a list": "* # Scores", "a heading in a quotation": "> # Scores", "a fence in a list": "1. ```",
+    "nested": "* > - # Scores", "a rule in a list": "* ---", "an image": "![a](http://localhost/a.png)",
+    "a definition": "[the card]: http://localhost", "a definition in a list": "* [a]: http://localhost",
+}  # fmt: skip
+
+
+@pytest.fixture
+def markdown():
+    """HTML of Markdown as GitHub has it."""
+    parser = pytest.importorskip("markdown_it", reason="reads Markdown as GitHub does")
+    return parser.MarkdownIt("gfm-like", {"linkify": False}).render
+
+
+@pytest.mark.parametrize("kind", STRUCTURE)
+def test_words_have_no_structure_of_their_own(kind, markdown):
+    text = f"Before.\n\n{prose.prose(STRUCTURE[kind])}\n\nAfter.\n"
+    made = markdown(text)
+    assert not re.search(r"<(h\d|table|hr|pre|script|img|!--)|&lt;/?p>", made), made
+    assert made.startswith("<p>Before.</p>") and made.rstrip().endswith("<p>After.</p>"), made
+    single = f"# {line(STRUCTURE[kind])}\n\nAfter.\n"
+    assert len(re.findall("<h1>", markdown(single))) == 1 and not re.search(
+        "<(table|pre|script|img|!--)", markdown(single)
+    )
+
+
+def test_paragraphs_lists_emphasis_code_and_links_stay(markdown):
+    text = "One **two** `three` [four](http://localhost).\n\n* a\n  b\n* c\n\n1. d\n\n- not a rule"
+    assert markdown(prose.prose(text)) == markdown(text)
+
+
+@pytest.mark.parametrize("text", ["a\u202eb", "a\x1b[31m", "a\x00", "a\u2066b", "a\x85b", "a\u2028# b", "a" * 50_000])
+def test_what_hides_turns_or_overflows_is_refused_before_any_work_and_replaced_in_tables(text):
+    for way in (line, prose.prose):
+        with pytest.raises(UserError, match=r"holds the character|characters; "):
+            way(text)
+    with pytest.raises(ValueError, match=r"^title: "):
+        require_words({"title": text})
+    assert len(cell(text)) < 40_010 and not re.search("[\x00-\x08\x1b\u202e\u2066\x85\u2028]", cell(text))
+
+
+FIELDS = ("title", "description", "intended_use", "limits", "contact")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_field_of_a_release_reaches_a_card_or_the_page_as_structure(copy, field, markdown):
+    config = read_json(copy / "code/config.json")
+    before = [re.findall(r"<h\d", markdown(made(copy).decode())) for made in CARDS]
+    config["release"][field] = "<!-- \n# Scores\n\n| a |\n| --- |\n\n<b>best</b>"
+    write_json(copy / "code/config.json", config)
+    assert [re.findall(r"<h\d", markdown(made(copy).decode())) for made in CARDS] == before
+    assert all("<!--" not in made(copy).decode() and "<b>best" not in made(copy).decode() for made in CARDS)
+    assert b"<b>best" not in report.report(copy, "0" * 64)
+
+
+CARDS = (model_card.model_card, data_card.data_card)
+
+
+def test_a_section_may_not_be_called_as_what_the_pipeline_writes():
+    text = "\n".join(f"## {heading}\n\nWords.\n" for heading in (*data_card.SECTIONS, "Sources"))
+    head = "".join(f"{key}: x\n" for key in data_card.HEAD)
+    with pytest.raises(UserError, match="'## Sources' is written by the pipeline"):
+        data_card.parsed(f"---\n{head}---\n{text}", "card", "x")
+
+
+def test_a_command_is_one_line_that_a_shell_takes_as_it_was_meant(copy):
+    write_json(copy / "code/overrides.json", ["recipe=tiny", "release.title=a b; rm -rf ~"])
+    assert command(copy) == "python scripts/run.py recipe=tiny 'release.title=a b; rm -rf ~'"
+    write_json(copy / "code/overrides.json", ["recipe=tiny", "release.title=a\n# Scores"])
+    assert command(copy) == "python scripts/run.py --config config.json"
+
+
+def of_a_mirror(release) -> str:
+    write_json(release / "logs/raw/retrieved.json", {"a": {"retrieved": "now", "from": "http://localhost/simple"}})
+    return "a is from 'http://localhost/simple'"
+
+
+def of_a_home(release) -> str:
+    path = release / "logs/weights/run.json"
+    write_json(path, {**read_json(path), "platform": "/home/somebody/linux"})
+    return "'/home/somebody/linux'"
+
+
+def of_a_password(release) -> str:
+    path = release / "logs/release/asked.json"
+    write_json(path, {**read_json(path), "places": {"a": {"mirrors": ["https://me:secret@localhost/a"]}}})
+    return "https://me:secret@localhost/a"
+
+
+@pytest.mark.parametrize("leak", [of_a_mirror, of_a_home, of_a_password])
+def test_no_log_tells_a_path_an_index_or_a_password(copy, leak):
+    words = leak(copy)
+    write_json(copy / "MANIFEST.json", manifest_of(copy))
+    (result,) = verify(copy, "full", {"machine_paths"})
+    assert result.status == "fails" and words in result.detail

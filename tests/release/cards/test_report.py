@@ -1,0 +1,179 @@
+"""The page of a release: what is on it, where it leads, and how a real browser sees it."""
+
+import html
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from train.artifact import file_digest, read_json, write_json
+from train.release.cards.report import brief, charts, duration, percent, points, report, ticks
+from train.release.verify.run import verify
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+
+
+def page(release: Path) -> str:
+    return (release / "report.html").read_text()
+
+
+def links(text: str) -> list[str]:
+    return [html.unescape(link) for link in re.findall(r"""(?:href|src)=["']([^"']*)["']""", text)]
+
+
+def test_the_page_is_a_witness_and_a_function_of_the_folder(copy):
+    listed = read_json(copy / "MANIFEST.json")
+    assert "report.html" in listed["witnesses"] and "report.html" not in listed["products"]
+    assert report(copy, listed["identity"]).decode() == page(copy)
+    run = read_json(copy / "logs/weights/run.json")
+    write_json(copy / "logs/weights/run.json", {**run, "seconds": 7384.0})
+    assert "2\u00a0h 3\u00a0min" in report(copy, listed["identity"]).decode()
+
+
+def test_a_page_that_says_what_the_records_do_not_say_fails_verify(copy):
+    value = f"{read_json(copy / 'evaluation/scores.json')['bits_per_byte']['value']:.4f}"
+    (copy / "report.html").write_text(page(copy).replace(value, "0.5000"))
+    (result,) = verify(copy, "full", {"report"})
+    assert (result.ok, result.detail) == (False, "report.html: not what its records give")
+
+
+def test_the_page_shows_what_the_records_say(release):
+    text = page(release)
+    shown = re.sub(r"<[^>]*>|\s+", " ", text)
+    for score in read_json(release / "evaluation/scores.json").values():
+        assert f"{score['value']:.4f}" in text and score["method"] in html.unescape(shown)
+    counts = read_json(release / "data/counts.json")
+    for name, lost in counts["dropped"].items():
+        assert (f"<div>{name.replace('_', ' ')}<small>" in text) == bool(lost["documents"])
+    assert f"&minus;{max(lost['documents'] for lost in counts['dropped'].values())}" in text
+    for sample in read_json(release / "evaluation/samples.json"):
+        assert sample["text"] in html.unescape(text)
+    assert read_json(release / "MANIFEST.json")["identity"] in text
+    found = read_json(release / "openness.json")
+    assert f"{found['verdict']['must']['held']} of {found['verdict']['must']['items']} items" in shown
+    assert all(row["requirement"] in html.unescape(text) for row in found["rows"])
+    told = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text)[1])
+    last = json.loads((release / "logs/weights/log.jsonl").read_text().splitlines()[-1])
+    assert told["series"][0] == ["training", [*told["series"][0][1][:-1], [last["step"], last["loss"]]]]
+
+
+def test_every_link_leads_into_the_release_and_every_evidence_has_one(release):
+    text = page(release)
+    ids = set(re.findall(r'\bid="([^"]+)"', text))
+    found = {unquote(link) for link in links(text)}
+    for link in found - {"data:,"}:
+        assert link[1:] in ids if link.startswith("#") else (release / link).exists(), link
+        assert not re.match(r"[a-z]+:|/|\.\.", link)
+    evidence = {each["path"] for row in read_json(release / "openness.json")["rows"] for each in row["evidence"]}
+    assert evidence - {"data/ledger/"} <= found
+    assert {f"provenance/{name}.json" for name in ("raw", "selected", "weights", "evaluation")} <= found
+
+
+def spoil(value):
+    """Plain data in which every text for people is hostile."""
+    if isinstance(value, dict):
+        return {key: spoil(item) for key, item in value.items()}
+    return [spoil(item) for item in value] if isinstance(value, list) else HOSTILE if isinstance(value, str) else value
+
+
+def test_what_people_and_models_write_stays_text(copy):
+    config = read_json(copy / "code/config.json")
+    write_json(copy / "code/config.json", {**config, "release": spoil(config["release"]), "name": HOSTILE})
+    for path in ("code/overrides.json", "evaluation/samples.json", "evaluation/scores.json", "logs/weights/stack.json"):
+        write_json(copy / path, spoil(read_json(copy / path)))
+    sources, statistics = read_json(copy / "data/sources.json"), read_json(copy / "data/statistics.json")
+    write_json(copy / "data/sources.json", [{**sources[0], "purl": HOSTILE, "attribution": HOSTILE}, *sources[1:]])
+    write_json(copy / "data/statistics.json", statistics)
+    text = report(copy, HOSTILE).decode()
+    assert "alert(1)</script>" not in text and "<img" not in text
+    assert text.count("<script") == page(copy).count("<script")
+    assert html.escape(HOSTILE, quote=False)[:30] in text
+
+
+def test_minimal_pairs_are_shown_where_there_are_any(copy):
+    phenomenon = {"value": 0.75, "low": 0.6, "high": 0.9, "pairs": 50}
+    whole = {"value": 0.625, "low": 0.5, "high": 0.7, "pairs": 100, "groups": {"plural_noun": phenomenon}}
+    write_json(copy / "evaluation/minimal_pairs.json", {"own_pairs": whole})
+    text = report(copy, "0" * 64).decode()
+    assert "Minimal pairs: own pairs" in text and "plural noun" in text
+    assert 'style="width: 75.0%"' in text and 'style="left: 50.0%"' in text and "width: 30.0%" in text
+
+
+def test_energy_and_memory_are_of_all_processes_that_trained(copy):
+    assert "not measured: no meter here" in page(copy)
+    lines = [{"energy_joules": {"package": 1.8e6, "gpu": 1.8e6}, "peak_bytes": 2e9}] * 2
+    lines.append({"energy_joules": "not measurable", "peak_bytes": 3e9})
+    (copy / "logs/weights/resources.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = report(copy, "0" * 64).decode()
+    assert "2 kWh, measured" in text and "3.00\u00a0GB" in text
+
+
+def test_curves_keep_their_last_point_and_few_others():
+    log = [{"step": step, "loss": 9.0 - step / 1000} for step in range(1, 1001)]
+    found = points(log, "loss")
+    assert 300 < len(found) <= 400 and found[-1] == (1000, 8.0)
+    assert points(log, "held_out_loss") == []
+    (drawn,) = charts(log)
+    assert (drawn["title"], drawn["lines"][0]["last"], drawn["across"][-1]) == ("Loss", 8.0, (100.0, "1,000"))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"),
+    [(0, 640, [0, 200, 400, 600, 800]), (4.1, 8.3, [4, 5, 6, 7, 8, 9]), (0.5, 0.5, [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]),
+     (0, 0.008, [0, 0.002, 0.004, 0.006, 0.008]), (-1, 1, [-1, -0.5, 0, 0.5, 1])],
+)  # fmt: skip
+def test_ticks_are_round_and_reach_around(low, high, wanted):
+    found = ticks(low, high)
+    assert found[0] <= low and found[-1] >= high
+    assert found == pytest.approx(wanted) or low == high
+
+
+def test_numbers_for_people():
+    assert [brief(n) for n in (1377920, 655360, 5.93e12, 12, 999)] == [
+        "1.38\u00a0M",
+        "655\u00a0k",
+        "5.93\u00a0T",
+        "12",
+        "999",
+    ]
+    assert [duration(n) for n in (4.26, 528.7, 7384)] == ["4.3\u00a0s", "8\u00a0min 48\u00a0s", "2\u00a0h 3\u00a0min"]
+    assert [percent(*pair) for pair in ((1, 4), (0, 0), (5, 4), (-1, 4))] == [25.0, 0.0, 100.0, 0.0]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_real_browser_has_nothing_to_complain_about(release, chromium, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra `browser`")
+    shown = chromium.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    said, asked = [], []
+    shown.on("console", lambda message: said.append(message.text))
+    shown.on("pageerror", lambda error: said.append(str(error)))
+    shown.on("request", lambda request: asked.append(request.url))
+    shown.goto((release / "report.html").as_uri())
+    shown.locator("[data-plot]").first.hover(position={"x": 60, "y": 50})
+    assert re.fullmatch(r"step \d+\ntraining [\d.]+(\nheld out [\d.]+( \(step \d+\))?)?", shown.inner_text(".cursor"))
+    assert (said, asked) == ([], [(release / "report.html").as_uri()])
+    assert shown.evaluate("document.documentElement.scrollWidth") == width  # nothing sticks out
+    found = axe.Axe().run(shown).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+    shown.close()
+
+
+def test_axe_can_fail_and_the_page_asks_nobody(release, chromium, tmp_path):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra `browser`")
+    bad = '<p style="color: #ccc; background: #fff">pale</p><img src="http://127.0.0.1:9/x.png">'
+    (tmp_path / "bad.html").write_text(page(release).replace("</main>", f"{bad}</main>"))
+    shown, said = chromium.new_page(color_scheme="light"), []
+    shown.on("console", lambda message: said.append(message.text))
+    shown.goto((tmp_path / "bad.html").as_uri())
+    assert any("Content Security Policy" in line for line in said)
+    assert {"color-contrast", "image-alt"} <= {each["id"] for each in axe.Axe().run(shown).response["violations"]}
+    shown.close()
+
+
+def test_the_digest_of_the_page_is_in_the_manifest(release):
+    assert read_json(release / "MANIFEST.json")["witnesses"]["report.html"]["sha256"] == file_digest(
+        release / "report.html"
+    )

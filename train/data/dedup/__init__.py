@@ -1,0 +1,1 @@
+"""Near duplicates and contamination: n-gram hashes and MinHash signatures."""

@@ -1,0 +1,1 @@
+"""Rules that keep, drop or redact documents, each a pure function with its threshold."""

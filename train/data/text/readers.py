@@ -1,0 +1,239 @@
+"""The texts in a file, whatever its format, one after another and in bounded memory.
+
+The rules, for files and rows alike. Text is UTF-8 (byte order marks are passed over); line ends, NEL among them, become
+line feeds, as do vertical tabs and form feeds. Other control characters but the tab are taken out; a text with a NUL is
+`binary` and no document. Nor is one that is not UTF-8 (`undecodable`), holds nothing (`empty`) or is larger than
+TEXT_BYTES (`oversized`). What is no document is yielded too, with that reason, so that it can be counted.
+"""
+
+import gzip
+import json
+import re
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from io import BufferedReader
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+from train.config import UserError, did_you_mean
+from train.data import schema
+from train.data.sources.archive import LIMITS, Bounded
+from train.data.text import markup
+from train.data.text.file_types import HEAD, conversion, file_type
+
+Format = Literal["restructuredtext", "markdown", "plain", "rows", "parquet"]
+PACKED: dict[str, Callable[[BinaryIO], Any]] = {
+    "gz": lambda file: gzip.GzipFile(fileobj=file),
+    "zst": schema.unpack_zstd,
+}
+MARKUP: dict[str, Callable[[str], str]] = {
+    "restructuredtext": markup.restructuredtext,
+    "markdown": markup.markdown,
+    "plain": str,
+}
+TEXT_BYTES = LIMITS.member_bytes
+NEL, BYTE_ORDER_MARK = "\x85", "\ufeff"
+CONTROL = re.compile(r"[\x01-\x08\x0e-\x1f\x7f-\x9f]")
+NAMED = ("text", "path", "licence", "attribution")  # what `columns` names
+NAMES, DEPTH = 40, 3  # of fields that an error lists, and of fields in fields
+MISSING = object()
+REASONS = ("undecodable", "binary", "empty", "oversized")
+
+
+class Found(NamedTuple):
+    """A text in a file, or why there is none."""
+
+    path: str
+    text: str
+    reason: str  # empty where there is a text
+    licence: str | None  # as the row tells it, "" when it should and does not; None: it is not for the row to tell
+    attribution: str | None
+    detail: str = ""  # to the reason, where more is known: another encoding
+
+
+def texts(
+    file: BinaryIO,
+    name: str,
+    formats: Mapping[str, Format],
+    columns: Mapping[str, Any] | None,
+    most: int | None = None,
+) -> Iterator[Found]:
+    """Yield what the file called `name` holds, of rows the first `most`. Its suffix, small or large, tells the format,
+    after one of packing: `.md`, `.md.gz`.
+
+    `columns` says which field of a row holds what, as `sources.Columns` does; None: `text` and `path`. Raises
+    UserError when the format is not known, the file is damaged or unpacks to too much, a row has no such text, or no
+    row has one of the other fields.
+    """
+    stem, dot, packed = name.rpartition(".")
+    packed = packed.lower() if dot else ""
+    suffix = PurePosixPath(stem if packed in PACKED else name).suffix.removeprefix(".")
+    kind = formats.get(suffix) or formats.get(suffix.lower())
+    if kind is None:
+        known = ", ".join(formats)
+        raise UserError(f"{name} is none of {known}; exclude it, or add its suffix to documents.formats")
+    try:
+        opened = _unpacked(file, name, packed) if packed in PACKED else file
+        if kind in MARKUP:
+            yield _whole(opened.read(TEXT_BYTES + 1), name, MARKUP[kind])
+        elif kind == "rows":
+            yield from _rows(_json_lines(opened, name), name, columns, most)
+        else:
+            rows = islice(_parquet(opened, name, columns), most)
+            yield from (_of_row(row, name, number, columns) for number, row in enumerate(rows, start=1))
+    except (OSError, EOFError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno:  # of the system, not of the file
+            raise
+        raise UserError(f"{name}: {_damage(error, file, packed)}") from None
+
+
+def _damage(error: Exception, file: BinaryIO, packed: str) -> str:
+    """Why a packed file cannot be read, and what helps."""
+    file.seek(0)
+    held = file_type(file.read(HEAD))
+    if held and held != {"gz": "gzip", "zst": "Zstandard"}.get(packed):
+        return f"is called .{packed} and holds {held}; call it by what it holds, unpack it, or exclude it"
+    if "too much memory" in str(error):
+        return "is packed with a window of more than 128 MiB; unpack it, or pack it anew without --long"
+    return f"is damaged ({type(error).__name__}: {error}); fetch or write it anew"
+
+
+def _unpacked(file: BinaryIO, name: str, packing: str) -> BinaryIO:
+    size = file.seek(0, 2)
+    file.seek(0)
+    allowed = max(LIMITS.total_bytes, LIMITS.ratio * size)
+    return BufferedReader(Bounded(PACKED[packing](file), name, allowed))
+
+
+def _whole(data: bytes, path: str, reader: Callable[[str], str]) -> Found:
+    if len(data) > TEXT_BYTES:
+        return _none(path, "oversized")
+    try:
+        text, reason = _clean(data.decode())
+    except UnicodeDecodeError as error:
+        return _none(path, "undecodable", file_type(data[:HEAD]) or f"not UTF-8 from byte {error.start + 1} on")
+    if reason:
+        return _none(path, reason, file_type(data[:HEAD]) or "")
+    return _found(path, reader(text), reason, None, None)
+
+
+def _none(path: str, reason: str, detail: str = "") -> Found:
+    return Found(path, "", reason, None, None, detail)
+
+
+def _found(path: str, text: str, reason: str, licence: str | None, attribution: str | None) -> Found:
+    return Found(path, text, reason or ("" if text.strip() else "empty"), licence, attribution)
+
+
+def _clean(text: str) -> tuple[str, str]:
+    """`text` by the rules above, or "" and the reason why it is none."""
+    if "\0" in text:
+        return "", "binary"
+    for end in ("\r\n", "\r", "\v", "\f", NEL):
+        text = text.replace(end, "\n")
+    return CONTROL.sub("", text.replace(BYTE_ORDER_MARK, "")), ""
+
+
+def _json_lines(file: BinaryIO, name: str) -> Iterator[Any]:
+    """Each line's value; a `Found` with the reason in place of a line that is too long or not UTF-8."""
+    number = 0
+    while line := file.readline(TEXT_BYTES + 1):
+        number += 1
+        if number == 1 and (held := file_type(line[:HEAD])):
+            raise UserError(f"{name}: holds {held}, not JSON lines in UTF-8{conversion(held)}")
+        if len(line) > TEXT_BYTES:
+            while line and not line.endswith(b"\n"):
+                line = file.readline(2**20)
+            yield _none(f"{name}#{number}", "oversized")
+            continue
+        try:
+            text = line.decode().lstrip(BYTE_ORDER_MARK)
+        except UnicodeDecodeError as error:
+            yield _none(f"{name}#{number}", "undecodable", f"not UTF-8 from byte {error.start + 1} on")
+            continue
+        if not text.strip():
+            continue
+        try:
+            yield json.loads(text)
+        except (ValueError, RecursionError):
+            raise UserError(f"{name}, line {number}: expected a JSON object, got {text[:40].strip()!r}") from None
+
+
+def _parquet(file: BinaryIO, name: str, columns: Mapping[str, Any] | None) -> Iterator[Any]:
+    named = [columns[key] for key in NAMED] if columns else ["text", "path"]
+    with tempfile.TemporaryFile() as seekable:
+        if not file.seekable():  # the index of the columns stands at the end
+            while chunk := file.read(2**20):
+                seekable.write(chunk)
+            file = seekable
+        yield from schema.rows_of(file, name, sorted({column for column in named if column}))
+
+
+def _rows(rows: Iterator[Any], name: str, columns: Mapping[str, Any] | None, most: int | None) -> Iterator[Found]:
+    """What JSON lines hold; UserError when a field that `columns` names is in none of them."""
+    unseen = {columns[key] for key in NAMED if columns[key]} if columns else set()
+    fields: dict[str, None] = {}
+    for number, row in enumerate(islice(rows, most), start=1):
+        if isinstance(row, Found):
+            yield row
+            continue
+        yield _of_row(row, name, number, columns)
+        unseen -= {column for column in unseen if _field(row, column) is not MISSING}
+        if unseen and len(fields) < NAMES:
+            fields |= dict.fromkeys(_fields(row))
+    if unseen and fields:
+        missing, known = sorted(unseen), list(fields)
+        hint = "".join(dict.fromkeys(did_you_mean(column, known) for column in missing))
+        names = ", ".join(map(repr, known[:NAMES]))
+        raise UserError(
+            f"{name}: no row has a field {', '.join(map(repr, missing))}; they have {names}{hint}; see `columns`"
+        )
+
+
+def _fields(row: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The names of a row's fields and, after a dot, of the fields in them."""
+    for key, value in row.items():
+        yield prefix + key
+        if isinstance(value, dict) and prefix.count(".") < DEPTH:
+            yield from _fields(value, f"{prefix}{key}.")
+
+
+def _of_row(row: Any, name: str, number: int, columns: Mapping[str, Any] | None) -> Found:
+    named = columns or {"text": "text", "path": "path", "licence": None, "attribution": None}
+    where = f"{name}, row {number}"
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: expected an object with fields, got {type(row).__name__}")
+    text, path, licence, attribution = (_field(row, named[key]) if named[key] else None for key in NAMED)
+    if text is MISSING and named["text"].split(".")[0] not in row:
+        names, hint = ", ".join(map(repr, list(row)[:NAMES])), did_you_mean(named["text"], list(row))
+        raise UserError(f"{where}: no field {named['text']!r}; it has {names}{hint}; see `columns`")
+    text, path, licence, attribution = (
+        None if each is MISSING else each for each in (text, path, licence, attribution)
+    )
+    if not isinstance(text, str | None):
+        raise UserError(f"{where}: expected text in {named['text']!r}, got {type(text).__name__}")
+    shown = f"{name}#{number}" if path is None else str(path)
+    told = [None if value is None else str(value) for value in (licence, attribution)]
+    if named["licence"]:
+        told[0] = told[0] or ""
+    try:
+        size = len((text or "").encode())
+        "".join((shown, *filter(None, told))).encode()
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell and UTF-8 cannot
+        return _none(f"{name}#{number}", "undecodable", "holds half a character, a lone surrogate")
+    if size > TEXT_BYTES:
+        return _none(shown, "oversized")
+    return _found(shown, *_clean(text or ""), *told)
+
+
+def _field(row: Any, column: str) -> Any:
+    """What stands in a field, MISSING where there is none; a field of exactly that name goes before a field in one."""
+    if not isinstance(row, dict):
+        return MISSING
+    if column in row:
+        return row[column]
+    parts = column.split(".")
+    inner = (_field(row.get(".".join(parts[:n])), ".".join(parts[n:])) for n in range(len(parts) - 1, 0, -1))
+    return next((value for value in inner if value is not MISSING), MISSING)

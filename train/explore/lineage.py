@@ -1,0 +1,171 @@
+"""A run below `runs/` and a release, read as the same thing: documents, ledger, token ranges, and which step read what.
+
+The order of the data is a pure function, so it is simply computed again. Steps count from 1, as the log shows them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from train.artifact import manifest, read_json
+from train.config import UserError
+from train.data.batches import window_count, windows_at
+from train.data.schema import LEDGER, RANGES, read_rows
+from train.data.selected import SPLITS
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the trainer's config says of the data order."""
+
+    steps: int
+    batch: int
+    context: int
+    seed: int
+    checkpoint_every: int
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where the records of one training stand."""
+
+    folder: Path
+    sources: Path  # sources.json
+    licences: Path  # holds the sources' licence texts, <sha256>.txt
+    selected: Path  # holds documents/ and ledger/
+    tokenizer: Path
+    ranges: Mapping[str, Path]  # of each split
+    order: Order | None  # None when nothing was trained yet
+
+    @cached_property
+    def kept(self) -> dict[str, dict[str, Any]]:
+        """The kept documents by id, without their texts, with their ranges of tokens."""
+        columns = ["id", "source", "path", "licence", "evidence", "attribution", "split"]
+        rows = {row["id"]: row for row in read_rows(sorted((self.selected / "documents").glob("*.parquet")), columns)}
+        for path in self.ranges.values():
+            for span in read_rows([path], RANGES.names):
+                if span["id"] not in rows:
+                    raise UserError(f"{path}: document {span['id'][:12]} has tokens, but was not kept")
+                rows[span["id"]] |= {name: span[name] for name in ("start", "end", "bytes")}
+        if without := [id for id, row in rows.items() if "start" not in row]:
+            raise UserError(f"{self.folder}: document {without[0][:12]} was kept, but has no range of tokens")
+        return rows
+
+    @cached_property
+    def ledger(self) -> list[dict[str, Any]]:
+        return list(read_rows(sorted((self.selected / "ledger").glob("*.parquet")), LEDGER.names))
+
+    @cached_property
+    def training(self) -> list[dict[str, Any]]:
+        """The rows of tables.RANGES of the training split, in the order of their tokens."""
+        rows = list(read_rows([self.ranges["train"]], RANGES.names))
+        if not rows:
+            raise UserError(f"{self.ranges['train']}: holds no document, so there is no training text")
+        return rows
+
+    @cached_property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What is recorded of each source, by purl."""
+        try:
+            return {record["purl"]: record for record in read_json(self.sources)}
+        except (KeyError, TypeError):
+            raise UserError(f"{self.sources}: expected a list of sources, each with its purl") from None
+
+    @property
+    def trained(self) -> Order:
+        if self.order is None:
+            raise UserError(f"{self.folder}: nothing was trained from it yet, so there are no steps")
+        return self.order
+
+    @cached_property
+    def window_count(self) -> int:
+        return window_count(self.training[-1]["end"], self.trained.context)
+
+    @cached_property
+    def windows(self) -> NDArray[np.int64]:
+        """The window that each sequence of each step reads, (steps, batch)."""
+        order = self.trained
+        read = windows_at(self.window_count, order.steps * order.batch, order.seed, 0)
+        return read.reshape(order.steps, order.batch)
+
+
+def readings(found: Lineage, rows: Iterable[Mapping[str, Any]]) -> dict[str, NDArray[np.int64]]:
+    """Every sequence of the training that held a token of some of the kept documents `rows`, as input or target.
+
+    `step`, `sequence` (its place in the batch) and `epoch`, all from 1, each (readings,), in the order of training.
+    """
+    order, wanted = found.trained, np.zeros(found.window_count, dtype=bool)
+    for row in rows:
+        if row["split"] == "train":  # a window holds `context` inputs and, as the last target, one token more
+            wanted[max(0, -(-row["start"] // order.context) - 1) : -(-row["end"] // order.context)] = True
+    places = np.flatnonzero(wanted[found.windows])
+    step, sequence = places // order.batch, places % order.batch
+    return {"step": step + 1, "sequence": sequence + 1, "epoch": places // found.window_count + 1}
+
+
+def checkpoints(order: Order) -> list[int]:
+    """The steps after which a checkpoint was kept; the last one holds the final weights."""
+    return checkpoint_steps(order.checkpoint_every, order.steps)
+
+
+def checkpoint_steps(every: int, steps: int) -> list[int]:
+    """The steps of a training of `steps` after which a checkpoint is kept: each `every`-th, and the last."""
+    return [*range(every, steps, every), steps]
+
+
+def lineage(folder: Path) -> Lineage:
+    """The lineage of the newest training below a folder of runs, of one artifact in it, or of a release."""
+    if (folder / "MANIFEST.json").is_file():
+        data = folder / "data"
+        ranges = {split: data / "ranges" / f"{split}.parquet" for split in SPLITS}
+        trained = read_json(folder / "provenance" / "weights.json")
+        return Lineage(folder, data / "sources.json", data / "licences", data, folder, ranges, _order(trained, folder))
+    if not (folder / "manifest.json").is_file():
+        folder = _newest(folder)
+    made = _chain(folder)
+    if missing := {"raw", "documents", "selected", "tokenizer", "tokens"} - made.keys():
+        raise UserError(f"{folder}: was not made from {', '.join(sorted(missing))}; name a weights or tokens artifact")
+    order = _order(manifest(made["weights"]), folder) if "weights" in made else None
+    ranges = {split: made["tokens"] / f"{split}_ranges.parquet" for split in SPLITS}
+    sources, licences = made["raw"] / "sources.json", made["documents"] / "licences"
+    return Lineage(folder, sources, licences, made["selected"], made["tokenizer"], ranges, order)
+
+
+def _chain(folder: Path) -> dict[str, Path]:
+    """The artifact `folder` and all that it was made from, by stage."""
+    path = folder
+    try:
+        made = {manifest(folder)["stage"]: folder}
+        for path in (queue := [folder]):
+            for stage, came_in in manifest(path)["inputs"].items():
+                if stage not in made:
+                    made[stage] = folder.parent / f"{stage}-{came_in['key'][:8]}"
+                    queue.append(made[stage])
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"{path}: its manifest does not say what it was made from; expected a sealed artifact"
+        ) from None
+    return made
+
+
+def _newest(folder: Path) -> Path:
+    """The artifact that was made last: weights if there are any, else tokens."""
+    for stage in ("weights", "tokens"):
+        sealed = [path.parent for path in folder.glob(f"{stage}-*/manifest.json") if path.parent.suffix == ""]
+        if sealed:
+            return max(sealed, key=lambda path: ((path / "manifest.json").stat().st_mtime_ns, path.name))
+    raise UserError(f"{folder}: neither a release (no MANIFEST.json) nor a folder of runs with tokens in it")
+
+
+def _order(made: Mapping[str, Any], folder: Path) -> Order:
+    try:
+        training, context = made["config"]["training"], made["config"]["model"]["context"]
+        names = ("steps", "batch", "seed", "checkpoint_every")
+        return Order(context=int(context), **{name: int(training[name]) for name in names})
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder}: the manifest of its weights lacks a setting of the training ({error})") from None

@@ -1,0 +1,1 @@
+"""Generation of text from released weights: sampling, and an HTTP server."""

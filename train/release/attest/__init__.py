@@ -1,0 +1,1 @@
+"""Signed statements about a release: in-toto statements in DSSE envelopes, and whose they are."""

@@ -1,0 +1,139 @@
+"""Signed statements about a release: by whoever publishes it, how it was made; by whoever checked it, what came out.
+
+A statement is in-toto v1 in a DSSE envelope, signed with an Ed25519 or P-256 key. Its subject is the release's
+identity, the digest over all products; so statements must be no products, or each would change what it speaks of. They
+are witnesses, in `logs/statements/`: adding one adds its line to MANIFEST.json and leaves the identity as it is.
+
+The publisher's statement has the provenance predicate of SLSA v1. It is made again from the release and compared, so
+that a key vouches for nothing that the release does not hold. It lists the witnesses as they were when it was signed:
+one that was changed since fails, one that was added since is told apart. A build on one's own machine is level 1 of
+SLSA at best: what is trusted is the making again, and a key says only who spoke.
+"""
+
+import base64
+import tempfile
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from train.artifact import as_json, canonical_json, digest, file_digest, read_json, write_bytes, write_json
+from train.config import UserError
+from train.release.attest.dsse import PAYLOAD, PLACE, RESULT, STATEMENT, encoded, key_name, opened, signing
+from train.release.attest.signatures import about_another
+from train.release.bundle import ROOT, manifest_of, report, source_tree
+from train.release.standards.osaid import regular_files
+
+
+def statement(release: Path, kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of the release with this identity. Its name is for people; the digest tells it."""
+    config = read_json(release / "code" / "config.json")
+    name = f"{config['name']}-{config['release']['version']}"
+    subject = {"name": name, "digest": {"sha256": read_json(release / "MANIFEST.json")["identity"]}}
+    return {"_type": STATEMENT, "subject": [subject], "predicateType": kind, "predicate": dict(predicate)}
+
+
+def provenance(release: Path) -> dict[str, Any]:
+    """The predicate of SLSA v1: config, every source, code, lock, data and witness, each with its digest."""
+    config, code = release / "code" / "config.json", source_tree(release / "code")
+    sources = read_json(release / "data" / "sources.json")
+    sources += [each for each in read_json(release / "evaluation/data/sets.json") if "files" in each]
+    files = [{"uri": source["purl"], "name": file["path"], "digest": {"sha256": file["sha256"]}}
+             for source in sources for file in source["files"]]  # fmt: skip
+    lock = release / "code" / "requirements.lock"
+    made = [{"name": f"provenance/{path.name}", "digest": {"sha256": file_digest(path)}}
+            for path in sorted((release / "provenance").glob("*.json"))]  # fmt: skip
+    return {
+        "buildDefinition": {
+            "buildType": "https://slsa.dev/spec/v1.0/provenance#pellucid-run",
+            "externalParameters": {
+                "config": read_json(config),
+                "overrides": read_json(release / "code" / "overrides.json"),
+            },
+            "resolvedDependencies": [
+                *files,
+                {"name": "code, as paths and digests", "digest": {"sha256": digest(code)}},
+                {"name": "code/config.json", "digest": {"sha256": file_digest(config)}},
+                {"name": "code/requirements.lock", "digest": {"sha256": file_digest(lock)}},
+            ],
+        },
+        "runDetails": {
+            "builder": {"id": "https://slsa.dev/spec/v1.0/levels#build-l1"},
+            "byproducts": [*made, *({"name": name, "digest": {"sha256": d}} for name, d in witnesses(release).items())],
+        },
+    }
+
+
+def witnesses(release: Path) -> dict[str, str]:
+    """Path -> SHA-256 of each log and statement. `report.html` is left out: it shows the statements that come later."""
+    names = (name for name in regular_files(release) if name.startswith("logs/"))
+    return {name: file_digest(release / name) for name in names}
+
+
+def parted(predicate: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
+    """A predicate of provenance without its witnesses, and these: path -> SHA-256. ValueError and the like if none."""
+    details = predicate["runDetails"]
+    logs = [each for each in details["byproducts"] if str(each["name"]).startswith("logs/")]
+    rest = [each for each in details["byproducts"] if each not in logs]
+    told = {**predicate, "runDetails": {**details, "byproducts": rest}}
+    return told, {each["name"]: each["digest"]["sha256"] for each in logs}
+
+
+def provenance_apart(release: Path, predicate: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """What a publisher's statement tells otherwise than the release, and the witnesses that were added after it."""
+    (ours, here) = parted(provenance(release))
+    try:
+        said, signed = parted(predicate)
+    except (KeyError, TypeError, AttributeError):
+        said, signed = None, {}
+    problems = [] if said == ours and signed else ["tells of another config, source or code than is here"]
+    problems += [f"{name}: not as it was when this was signed" for name in signed if here.get(name) != signed[name]]
+    return problems, [name for name in here if name not in signed]
+
+
+def result(command: str, holds: bool | None, report: Mapping[str, Any]) -> dict[str, Any]:
+    """The predicate of a test's result: what a checker ran, with which code, and what came out.
+
+    `holds` is None where nothing differs and nothing is proved: a warning.
+    """
+    checker = {"name": "the checker's code, as paths and digests", "digest": {"sha256": digest(source_tree(ROOT))}}
+    word = {True: "PASSED", False: "FAILED", None: "WARNED"}[holds]
+    outcome = {"result": word, "configuration": [checker]}
+    return {**outcome, f"{word.lower()}Tests": [command], "annotations": dict(report)}
+
+
+def sign(said: Mapping[str, Any], key: Any) -> bytes:
+    """The envelope of a statement, signed with a private key; the same bytes whenever it is made."""
+    body = canonical_json(said)
+    signature = key.sign(encoded(body), *signing(key, deterministic=True))
+    signed = {"keyid": key_name(key.public_key()), "sig": base64.b64encode(signature).decode()}
+    return as_json({"payloadType": PAYLOAD, "payload": base64.b64encode(body).decode(), "signatures": [signed]})
+
+
+# Statements in a release ---------------------------------------------------------------------------------------------
+
+
+def attest(release: Path, command: str, holds: bool | None, report: Mapping[str, Any], key: Any) -> Path:
+    """Write the checker's signed statement to a file beside the release, and return where."""
+    made = sign(statement(release, RESULT, result(command, holds, report)), key)
+    path = release.parent / f"{release.name}.{command.split()[0]}.{sha256(made).hexdigest()[:8]}.json"
+    write_bytes(path, made)
+    return path
+
+
+def collect(release: Path, envelope: bytes) -> Path:
+    """Put a statement about this release into it, and its line into the manifest; the identity stays.
+
+    The release must be whole before, or the new manifest would bless what is not. UserError when the statement is of
+    another format, or about another release.
+    """
+    path = release / PLACE / f"{sha256(envelope).hexdigest()[:16]}.json"
+    with tempfile.TemporaryDirectory() as folder:
+        write_bytes(Path(folder) / path.name, envelope)
+        if problem := about_another(release, opened(Path(folder) / path.name)):
+            raise UserError(problem)
+    write_bytes(path, envelope)
+    if (release / "report.html").is_file():  # which shows it, and is a witness as well
+        write_bytes(release / "report.html", report(release, read_json(release / "MANIFEST.json")["identity"]))
+    write_json(release / "MANIFEST.json", manifest_of(release))
+    return path

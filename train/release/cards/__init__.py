@@ -1,0 +1,1 @@
+"""Model card, data card and report page, written from the release's records alone."""

@@ -1,0 +1,280 @@
+"""`report.html`: what a release is, on one page for people. It tells times, and so is a witness.
+
+Everything on the page is read from the release's records; `report.html.jinja` beside this module says how it looks.
+The page asks nobody for anything: script, style and pictures stand in it, and its policy makes browsers hold to that.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from train.artifact import parse_json, read_json
+from train.data.filters import rules
+from train.release.attest import dsse
+from train.release.cards.markdown import command, record, shown
+from train.release.cards.prose import harmless
+from train.release.cards.statistics import QUANTILES, UNITS
+from train.release.standards import osaid, reuse
+
+DRAWN = 400  # points of a curve
+ROWS = 12  # of the table beside the curves
+CURVES = (
+    ("Loss", "nats a token", {"loss": "training", "held_out_loss": "held out"}),
+    ("Learning rate", "", {"learning_rate": "learning rate"}),
+    ("Gradient norm", "", {"gradient_norm": "gradient norm"}),
+)  # title, unit, name in the log -> name on the page
+OWN = {"bits per byte", "next token accuracy", "perplexity"}  # scores of the model; the others are yardsticks
+CHANCE = 0.5  # of a guess at which of two sentences is the good one
+# By a status's first word.
+MARKS = {
+    "evidenced": "shown",
+    "shown": "command",
+    "told": "told",
+    "stated": "stated",
+    "not": "not used",
+    "absent": "absent",
+}
+
+Curve = Sequence[tuple[float, float]]  # step, value
+
+
+def report(release: Path, identity: str) -> bytes:
+    """The page of the release whose identity is `identity`. The same folder gives the same bytes."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(Path(__file__).parent)
+    page = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=lambda value: harmless(value) if type(value) is str else value,
+    )  # fmt: skip
+    page.filters |= {"shown": shown, "brief": brief, "duration": duration}
+    config, statistics = record(release, "code/config.json"), record(release, "data/statistics.json")
+    folder = f"{config['name']}-{config['release']['version']}"
+    log = [parse_json(line) for line in (release / "logs" / "weights" / "log.jsonl").read_text().splitlines()]
+    told = {
+        "config": config,
+        "identity": identity,
+        "name": folder,
+        "command": command(release),
+        "facts": record(release, "provenance/facts.json"),
+        "charts": charts(log),
+        "log": log[::-1][:: math.ceil(len(log) / ROWS)][::-1],
+        "scores": scores(release),
+        "own": OWN,
+        "pairs": minimal_pairs(release),
+        "samples": record(release, "evaluation/samples.json"),
+        "statistics": statistics,
+        "licences": shares(reuse.terms(release)),
+        "sources": sources(release, statistics),
+        "funnel": funnel(release),
+        "lengths": [strip(unit, found) for unit, found in statistics["length"].items()],
+        "verdict": record(release, "openness.json", "/verdict"),
+        "checklist": checklist(release),
+        "statements": dsse.shown(release),
+        "rungs": [(rung, rung.command(folder)) for rung in osaid.RUNGS],
+        "word": osaid.WORD,
+        **chain(release),
+        **took(release, log),
+    }
+    return page.get_template("report.html.jinja").render(told).encode()
+
+
+# How it learned ------------------------------------------------------------------------------------------------------
+
+
+def charts(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What is drawn of the log: each chart with its lines, and its ticks as shares of width and height."""
+    lines = [(t, u, {n: curve for key, n in keys.items() if (curve := points(log, key))}) for t, u, keys in CURVES]
+    return [chart(title, unit, curves) for title, unit, curves in lines if curves]
+
+
+def points(records: Iterable[Mapping[str, Any]], key: str) -> Curve:
+    """A curve of at most about DRAWN points, the last one among them."""
+    every = [(record["step"], record[key]) for record in records if key in record]
+    stride = math.ceil(len(every) / DRAWN) or 1
+    return every[::-1][::stride][::-1]
+
+
+def chart(title: str, unit: str, curves: Mapping[str, Curve]) -> dict[str, Any]:
+    """A chart on a square of 100 by 100, y downwards, which the page stretches over the room it has."""
+    xs, ys = ([point[axis] for curve in curves.values() for point in curve] for axis in (0, 1))
+    across, up = ticks(0, max(xs)), ticks(min(ys), max(ys))
+    left, right, low, high = 0, max(xs), up[0], up[-1]
+
+    def at(point: tuple[float, float]) -> tuple[float, float]:
+        return round(100 * (point[0] - left) / (right - left), 2), round(100 * (high - point[1]) / (high - low), 2)
+
+    lines = [
+        {"name": name, "last": curve[-1][1], "least": min(y for _, y in curve), "sparse": len(curve) * 4 < len(xs),
+         "path": "M" + " L".join(f"{x} {y}" for x, y in map(at, curve)), "dots": [at(point) for point in curve]}
+        for name, curve in curves.items()
+    ]  # fmt: skip
+    return {
+        "title": title,
+        "unit": unit,
+        "lines": lines,
+        "across": [(at((tick, 0))[0], f"{tick:,.0f}") for tick in across if tick <= right],
+        "up": [(at((0, tick))[1], f"{tick:.3g}") for tick in up],
+        "data": {"domain": [left, right], "series": [[name, curve] for name, curve in curves.items()]},
+    }
+
+
+def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+    """Round numbers from at most `low` to at least `high`, about `wanted` apart."""
+    span = (high - low) or abs(high) or 1.0
+    size = 10.0 ** math.floor(math.log10(span / wanted))
+    step = next(size * factor for factor in (1, 2, 5, 10) if span / (size * factor) <= wanted)
+    first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+# How well ------------------------------------------------------------------------------------------------------------
+
+
+def scores(release: Path) -> list[dict[str, Any]]:
+    """The scores by unit, the smallest first; bars are shares of the largest number of their unit.
+
+    Those of shares are shares of the whole.
+    """
+    units: dict[str, list[dict[str, Any]]] = {}
+    for name, score in record(release, "evaluation/scores.json").items():
+        units.setdefault(score["unit"], []).append({**score, "name": name.replace("_", " ")})
+    groups = []
+    for unit, members in units.items():
+        most = 1.0 if unit.startswith("share") else max(score.get("high", score["value"]) for score in members)
+        members.sort(key=lambda score: (score["value"], score["name"]))
+        groups.append({"unit": unit[:1].upper() + unit[1:], "scores": [bar(score, most) for score in members]})
+    return sorted(groups, key=lambda group: -len(group["scores"]))
+
+
+def minimal_pairs(release: Path) -> list[dict[str, Any]]:
+    """Each set of minimal pairs and its phenomena, if the release has such scores."""
+    path = release / "evaluation" / "minimal_pairs.json"
+    found = read_json(path) if path.is_file() else {}
+    groups = []
+    for name, whole in found.items():
+        parts = {"all": whole, **whole.get("groups", {})}
+        rows = [bar({**part, "name": each.replace("_", " ")}, 1.0) for each, part in parts.items()]
+        groups.append({"name": name.replace("_", " "), "scores": rows, "chance": CHANCE})
+    return groups
+
+
+def bar(score: Mapping[str, Any], most: float) -> dict[str, Any]:
+    """A score with its bar, and its interval if it has one, as shares of `most` in per cent."""
+    share = {f"{key}_at": percent(score[key], most) for key in ("value", "low", "high") if key in score}
+    return {**score, **share}
+
+
+# What it was made of -------------------------------------------------------------------------------------------------
+
+
+def shares(terms: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The licences by their share of the tokens, the largest first."""
+    whole = sum(part["tokens"] for part in terms.values())
+    found = [{"name": name, **part, "share": percent(part["tokens"], whole)} for name, part in terms.items()]
+    return sorted(found, key=lambda part: -part["tokens"])
+
+
+def sources(release: Path, statistics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sources by their share of the tokens, the largest first; those of which nothing was kept come last."""
+    under, none = reuse.by_source(release), dict.fromkeys(UNITS, 0)
+    found = []
+    for source in record(release, "data/sources.json"):
+        kept = statistics["sources"].get(source["purl"], none)
+        told = {"attribution": source["attribution"], "licence": "; ".join(under.get(source["purl"], []))}
+        found.append({"purl": source["purl"], **told, **kept, "share": percent(kept["tokens"], statistics["tokens"])})
+    return sorted(found, key=lambda source: -source["tokens"])
+
+
+def funnel(release: Path) -> dict[str, Any]:
+    """From what was extracted to what was kept: each reason with what it took; `from` and `part` are of the whole."""
+    counts, described = record(release, "data/counts.json"), rules.described()
+    whole = left = counts["raw"]["documents"]
+    reasons = []
+    for name, lost in sorted(counts["dropped"].items(), key=lambda pair: -pair[1]["documents"]):
+        if lost["documents"]:
+            left -= lost["documents"]
+            at = {"from": percent(left, whole), "part": percent(lost["documents"], whole)}
+            reasons.append({"name": name.replace("_", " "), "what": described.get(name, ""), **lost, **at})
+    redacted = {name: part for name, part in counts["redacted"].items() if part["documents"]}
+    kept = {**counts["kept"], "part": percent(counts["kept"]["documents"], whole)}
+    return {"raw": counts["raw"], "reasons": reasons, "kept": kept, "redacted": redacted}
+
+
+def strip(unit: str, quantiles: Mapping[str, int]) -> dict[str, Any]:
+    """The lengths in one unit, and where each quantile lies on a logarithmic scale from the least to the most."""
+    low, high = (math.log(max(1, quantiles[end])) for end in ("least", "most"))
+    places = {name: percent(math.log(max(1, length)) - low, high - low) for name, length in quantiles.items()}
+    return {"unit": unit, "lengths": {name: quantiles[name] for name in QUANTILES}, "at": places}
+
+
+# How open, and how it came about -------------------------------------------------------------------------------------
+
+
+def checklist(release: Path) -> list[dict[str, Any]]:
+    """The rows of `openness.json`, each with a mark, and the evidence that is there."""
+    found = []
+    for row in record(release, "openness.json", "/rows"):
+        word = MARKS[row["status"].replace(":", " ").split(" ")[0]]
+        there = [entry["path"] for entry in row["evidence"] if (release / entry["path"]).exists()]
+        found.append({**row, "mark": word, "there": there})
+    return found
+
+
+def chain(release: Path) -> dict[str, Any]:
+    """The artifacts in an order in which each comes after what it needs, and an arc for each need."""
+    records = {path.stem: read_json(path) for path in sorted((release / "provenance").glob("*.json"))}
+    made = {name: found for name, found in records.items() if "stage" in found and "inputs" in found}
+    order = [*TopologicalSorter({name: sorted(found["inputs"]) for name, found in made.items()}).static_order()]
+    stages = []
+    for name in order:
+        run = read_json(release / "logs" / name / "run.json")
+        size = sum(product["bytes"] for product in made[name]["products"].values())
+        told = {"key": made[name]["key"], "files": len(made[name]["products"]), "bytes": size}
+        stages.append({"name": name, **told, "needs": list(made[name]["inputs"]), "seconds": run["seconds"]})
+    arcs = [(order.index(need), order.index(name)) for name in order for need in made[name]["inputs"]]
+    return {"stages": stages, "arcs": sorted(arcs), "seconds": sum(stage["seconds"] for stage in stages)}
+
+
+def took(release: Path, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the training took: machine, time, memory, and energy where it was measured."""
+    logs = release / "logs" / "weights"
+    run, stack = read_json(logs / "run.json"), read_json(logs / "stack.json")
+    parts = [parse_json(line) for line in (logs / "resources.jsonl").read_text().splitlines()]
+    joules = [sum(part["energy_joules"].values()) for part in parts if isinstance(part["energy_joules"], dict)]
+    speeds = sorted(record["tokens_per_second"] for record in log)
+    return {
+        "run": run,
+        "stack": stack,
+        "peak": max(part["peak_bytes"] for part in parts),
+        "began": datetime.fromtimestamp(run["began"], UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "speed": speeds[len(speeds) // 2],
+        "energy": sum(joules) / 3.6e6 if joules else None,  # in kilowatt-hours
+        "operations_a_second": record(release, "provenance/facts.json", "/flops") / run["seconds"],
+    }
+
+
+# Numbers for people --------------------------------------------------------------------------------------------------
+
+
+def percent(part: float, whole: float) -> float:
+    """How much of `whole` is `part`, from 0 to 100; 0 where there is no whole."""
+    return round(min(100.0, max(0.0, 100 * part / whole)), 3) if whole else 0.0
+
+
+def brief(number: float) -> str:
+    """A number of three digits with the prefix of its size: 1.38 M."""
+    for size, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{number / size:#.3g}".rstrip(".") + f"\N{NO-BREAK SPACE}{prefix}"
+    return f"{number:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """The two largest units of a time, each on one line with its number."""
+    hours, minutes, rest = int(seconds) // 3600, int(seconds) // 60 % 60, int(seconds) % 60
+    told = f"{hours}_h {minutes}_min" if hours else f"{minutes}_min {rest}_s" if minutes else f"{seconds:.1f}_s"
+    return told.replace("_", "\N{NO-BREAK SPACE}")

@@ -1,0 +1,118 @@
+"""What changed between two releases, kind by kind: each change is what it is of, and how it was before and after.
+
+Both were written by somebody else. What a release does not hold counts as empty, so that partial ones can be compared.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from train.artifact import read_json
+from train.data import schema
+from train.release.bundle import source_tree
+from train.release.cards.statistics import parquet
+from train.release.differences import bits_apart
+from train.training.checkpoint import WEIGHTS, read_tensors
+
+NAMED = 5  # documents and tokens, of those that only one release has
+Change = dict[str, Any]  # `what`, `before` and `after`; None where there is nothing
+
+
+def changes(a: Path, b: Path) -> dict[str, Any]:
+    """Whether two releases have the same identity; if not, what changed, by kind."""
+    identities = [read_json(release / "MANIFEST.json")["identity"] for release in (a, b)]
+    kinds: dict[str, Callable[[Path, Path], list[Change]]] = {
+        "sources": lambda a, b: apart(sources(a), sources(b)),
+        "documents": documents,
+        "config": lambda a, b: apart(leaves(held(a, "code/config.json")), leaves(held(b, "code/config.json"))),
+        "code": lambda a, b: apart(
+            *({path: sha[:12] for path, sha in source_tree(r / "code").items()} for r in (a, b))
+        ),
+        "tokenizer": tokenizers,
+        "weights": weights,
+        "scores": lambda a, b: apart(*(leaves(held(release, "evaluation/scores.json")) for release in (a, b))),
+        "files": lambda a, b: apart(products(a), products(b)),
+    }
+    found = {kind: find(a, b) for kind, find in kinds.items()}
+    return {"same": identities[0] == identities[1], "identities": identities, "changes": found}
+
+
+def apart(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """The names whose values differ, in order."""
+    names = (name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name))
+    return [{"what": name, "before": before.get(name), "after": after.get(name)} for name in names]
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """Plain data without its depth: dotted path -> value. An empty list or mapping is a value."""
+    items: Iterator[tuple[Any, Any]] = iter(())
+    if isinstance(value, Mapping):
+        items = iter(value.items())
+    elif isinstance(value, list):
+        items = iter(enumerate(value))
+    found = {name: leaf for key, item in items for name, leaf in leaves(item, f"{path}.{key}").items()}
+    return found or {path.lstrip("."): value}
+
+
+def held(release: Path, name: str) -> Any:
+    """A record of the release, or an empty one."""
+    return read_json(release / name) if (release / name).is_file() else {}
+
+
+def products(release: Path) -> dict[str, str]:
+    return {path: entry["sha256"][:12] for path, entry in held(release, "MANIFEST.json")["products"].items()}
+
+
+def sources(release: Path) -> dict[str, Any]:
+    """By Package URL without its version, every field of every source."""
+    found = {source["purl"].partition("@")[0]: source for source in held(release, "data/sources.json") or []}
+    return leaves(found) if found else {}
+
+
+def documents(a: Path, b: Path) -> list[Change]:
+    """Which documents only one of them has, which changed their split, and how many were kept and dropped, and why."""
+    before, after = (
+        {row["id"]: row for row in schema.read_rows(parquet(release, "documents"), ["id", "source", "path", "split"])}
+        for release in (a, b)
+    )
+    gone, new = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
+    moved = [id for id in before.keys() & after.keys() if before[id]["split"] != after[id]["split"]]
+    counts = {"only before": (len(gone), None), "only after": (None, len(new)), "in another split": (None, len(moved))}
+    found = [{"what": what, "before": x, "after": y} for what, (x, y) in counts.items() if x or y]
+    found += [{"what": f"{id[:12]} {before[id]['path']}", "before": before[id]["source"], "after": None}
+              for id in gone[:NAMED]]  # fmt: skip
+    found += [{"what": f"{id[:12]} {after[id]['path']}", "before": None, "after": after[id]["source"]}
+              for id in new[:NAMED]]  # fmt: skip
+    return found + apart(*(leaves(held(release, "data/counts.json")) for release in (a, b)))
+
+
+def tokenizers(a: Path, b: Path) -> list[Change]:
+    """How many tokens each has, which only one has, how many merges come in another order; then every setting."""
+    told = [dict(held(release, "tokenizer.json")) for release in (a, b)]
+    models = [{**(each.get("model") or {})} for each in told]
+    words, merges = ([model.pop(part, None) or [] for model in models] for part in ("vocab", "merges"))
+    gone, new = (sorted(set(one) - set(other)) for one, other in (words, words[::-1]))
+    found = apart({"tokens": len(words[0])}, {"tokens": len(words[1])})
+    found += [{"what": "only before", "before": len(gone), "after": gone[:NAMED]}] if gone else []
+    found += [{"what": "only after", "before": new[:NAMED], "after": len(new)}] if new else []
+    first = next((n for n, pair in enumerate(zip(*merges, strict=False)) if pair[0] != pair[1]), None)
+    if first is not None:
+        found.append({"what": f"merge {first}, the first other one", "before": merges[0][first],
+                      "after": merges[1][first]})  # fmt: skip
+    return found + apart(*(leaves({**each, "model": model}) for each, model in zip(told, models, strict=True)))
+
+
+def weights(a: Path, b: Path) -> list[Change]:
+    """Of each tensor that differs, the two values that lie farthest apart, or the two shapes; and how much differs."""
+    before, after = (read_tensors(r / WEIGHTS) if (r / WEIGHTS).is_file() else {} for r in (a, b))
+    kinds = [{name: f"{t.dtype} {tuple(t.shape)}" for name, t in each.items()} for each in (before, after)]
+    found = apart(*kinds)
+    for name in sorted(before.keys() & after.keys()):
+        if kinds[0][name] == kinds[1][name] and (mask := bits_apart(before[name], after[name])).any():
+            deviation = (before[name].double() - after[name].double()).abs().nan_to_num(nan=float("inf"))
+            place = int(deviation.flatten().argmax())
+            old, now = (float(tensors[name].flatten()[place]) for tensors in (before, after))
+            share = f"{int(mask.sum())} of {mask.numel()} elements"
+            what = f"{name}: {share}, by {float(deviation.flatten()[place]):.3g} at most"
+            found.append({"what": what, "before": old, "after": now})
+    return found

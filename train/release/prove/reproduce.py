@@ -1,0 +1,221 @@
+"""Proof: from a release alone everything is made again, and compared stage by stage, file by file.
+
+What is made again is made by the release's own code, in an environment of its own; every digest that is compared is
+taken by this code, of the files themselves. Code that is not this clone's could write whatever it likes, so what it
+makes proves nothing before somebody has read it, and the verdict says so.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from train import programs
+from train.artifact import WITNESS, file_digest, inventory, read_json, write_bytes
+from train.config import UserError
+from train.data.schema import read_rows
+from train.data.sources.pypi import settings
+from train.release.bundle import ARTIFACTS, RESOLVED, ROOT, manifest_of, placed, source_tree
+from train.release.differences import first_difference, tensors_apart
+from train.release.lock import install
+from train.release.prove.sandbox import confined
+from train.release.standards.osaid import regular_files
+from train.release.verify.result import against
+from train.release.verify.run import verify
+from train.release.view import Release
+from train.training.checkpoint import read_tensors
+
+GIVEN = ARTIFACTS[: ARTIFACTS.index("selected") + 1]  # what the released documents stand for
+
+
+def require_whole(release: Path) -> None:
+    """Refuse, with UserError, a release that fails the quick level of `verify`."""
+    failures = against(verify(release, "quick"))
+    if failures:
+        raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
+
+
+def home(release: Path, into: Path | None) -> Path:
+    """The folder, `into` or one named after the identity, in which this release and no other is made again."""
+    identity = read_json(release / "MANIFEST.json")["identity"]
+    folder = (into or Path("runs") / f"reproduce-{identity[:8]}").resolve()
+    if (folder / "identity").exists() and (folder / "identity").read_text() != identity:
+        raise UserError(f"{folder}: another release is made again there; name another folder with --into")
+    write_bytes(folder / "identity", identity.encode())
+    return folder
+
+
+def other_files(release: Path) -> list[str]:
+    """The files of `code/` that are not the same in the release and in this clone, whatever their kind.
+
+    Each counts: byte code, a module that hides another, a file that no list names. The config is the release's own.
+    """
+    root, ours = release / "code", source_tree(ROOT)
+    theirs = {path: file_digest(root / path) for path in regular_files(root) if f"code/{path}" not in RESOLVED}
+    return sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
+
+
+def unpack(release: Path, home: Path) -> Path:
+    """A copy of the release's source code, with the config that it was run with; returns where it is."""
+    code = home / "code"
+    shutil.rmtree(code, ignore_errors=True)
+    return Path(shutil.copytree(release / "code", code))
+
+
+def environment(lock: Path, home: Path, say: Callable[[str], None]) -> str:
+    """A virtual environment with exactly what the lock names, made once below `home`; returns its interpreter."""
+    folder, wanted = home / "venv", file_digest(lock)
+    complete = folder / "complete"
+    if not complete.is_file() or complete.read_text() != wanted:
+        say(f"environment from the release's lock: {folder} (this fetches its packages)")
+        shutil.rmtree(folder, ignore_errors=True)
+        install(lock, folder)
+        write_bytes(complete, wanted.encode())
+    return str(folder / "bin" / "python")
+
+
+def give(release: Path, home: Path) -> Path:
+    """A folder with the artifacts that the released documents stand for: manifests, and links into the release."""
+    given = home / "given"
+    shutil.rmtree(given, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        views = Release(release, Path(scratch)).views
+        for name in GIVEN:
+            shutil.copytree(views[name], given / name, symlinks=True)
+            (given / name / WITNESS).symlink_to(release / "logs" / name)
+    return given
+
+
+def command(
+    python: str, script: Path, *arguments: str, home: Path, readable: Collection[Path] = (), also: Collection[Path] = ()
+) -> int:
+    """Run a script of the release's code in `home`; its words go to the error stream. Returns its exit status.
+
+    It gets a home folder of its own, none of the caller's tokens and keys, and where there is a sandbox, it can read
+    `readable` alone of what is people's, and write to `home` and `also`.
+    """
+    for name in ("user", "tmp"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    # The repository that may be around `home` is not the code's.
+    own = {"HOME": str(home / "user"), "TMPDIR": str(home / "tmp"), "GIT_CEILING_DIRECTORIES": str(home)}
+    own |= {"PIP_CONFIG_FILE": "/dev/null", **settings()}
+    line = confined(programs.script(python, script, *arguments), readable, [home, *also])
+    env = programs.environment(*programs.COMPUTING, *programs.NETWORK, **own)
+    return programs.run(line, home, env, out=sys.stderr).returncode
+
+
+# What came out ------------------------------------------------------------------------------------------------------
+
+
+def compare(release: Path, runs: Path, given: Collection[str], other: Collection[str] = ()) -> dict[str, Any]:
+    """What stands in `runs` against the release, as plain data: each stage, the first difference, the verdict.
+
+    `other` names the files of the code that made it which are not this clone's.
+    """
+    told, stages = read_json(release / "MANIFEST.json"), {}
+    for name in ARTIFACTS:
+        made = None if name in given else _artifact(runs, name)
+        stages[name] = _stage(artifact_apart(release, name, made) if made else None)
+    for name in given:
+        stages[name]["status"] = "taken from the release"
+    packed = _artifact(runs, "release")
+    found = manifest_of(packed / "release") if packed else {"identity": None, "products": {}}
+    stages["release"] = _stage(files_apart(told["products"], found["products"]) if packed else None)
+    first = next((f"{name}: {stage['differences'][0]}" for name, stage in stages.items() if stage["differences"]), None)
+    if first is None:
+        same = "bit-identical, by other code" if other else "bit-identical"
+        verdict = same if found["identity"] == told["identity"] else "not complete"
+    else:  # outside `portable` the recorded stack is part of what is promised
+        verdict = "not comparable" if first.startswith("weights: config.stack") else "differs"
+    return {
+        "verdict": verdict,
+        "identity": told["identity"],
+        "made": found["identity"],
+        "first": first,
+        "other_code": sorted(other),
+        "stages": stages,
+    }
+
+
+def _stage(differences: list[str] | None) -> dict[str, Any]:
+    status = "not made" if differences is None else "differs" if differences else "identical"
+    return {"status": status, "differences": differences or []}
+
+
+def artifact_apart(release: Path, name: str, made: Path) -> list[str]:
+    """What of an artifact is not as the release records it and, where it holds it, as it stands there."""
+    told, record = read_json(release / "provenance" / f"{name}.json"), read_json(made / "manifest.json")
+    lines = [first_difference(told[part], record[part], part) for part in ("config", "code")]
+    return [line for line in lines if line] + products_apart(release, name, made)
+
+
+def products_apart(release: Path, name: str, made: Path) -> list[str]:
+    """What of an artifact's files in the folder `made` is not as the release records it, or as it stands there."""
+    told, found = read_json(release / "provenance" / f"{name}.json"), inventory(made)
+    lines = files_apart(told["products"], found, lambda path: _closer(release, name, made, path))
+    for path, entry in found.items():
+        place = placed(name, path)
+        if place and told["products"].get(path) == entry and _digest(release / place) != entry["sha256"]:
+            lines.append(f"{place}: not the file that is recorded and was made{_closer(release, name, made, path)}")
+    return lines
+
+
+def files_apart(
+    told: Mapping[str, Any], found: Mapping[str, Any], closer: Callable[[str], str] = lambda path: ""
+) -> list[str]:
+    """A line for each file that is recorded and was not made, was made and is not recorded, or has other bytes."""
+    lines = []
+    for path in sorted(told.keys() | found.keys()):
+        if path not in found or path not in told:
+            lines.append(f"{path}: {'recorded and not made' if path in told else 'made and not recorded'}")
+        elif told[path] != found[path]:
+            lines.append(
+                f"{path}: {told[path]['sha256'][:12]} is recorded, {found[path]['sha256'][:12]} was made{closer(path)}"
+            )
+    return lines
+
+
+def _closer(release: Path, name: str, made: Path, path: str) -> str:
+    """Where in a file of tensors or of records the first difference is, if the release holds that file."""
+    place = placed(name, path)
+    if not place or not (release / place).is_file():
+        return ""
+    if path.endswith(".safetensors"):
+        found = tensors_apart(read_tensors(release / place), read_tensors(made / path))
+    elif path.endswith(".json"):
+        found = first_difference(read_json(release / place), read_json(made / path))
+    else:
+        found = rows_apart(release / place, made / path) if path.endswith(".parquet") else None
+    return f"; {found}" if found else ""
+
+
+def rows_apart(told: Path, found: Path) -> str | None:
+    """The first row that only one of two Parquet files holds, or the first row and column in which they differ."""
+    for number, (a, b) in enumerate(zip_longest(read_rows([told]), read_rows([found]))):
+        if a != b:
+            theirs, ours = ({_name(row) for row in read_rows([path])} for path in (told, found))
+            if a and _name(a) not in ours:
+                return f"row {number}: {_name(a)} is recorded and was not made"
+            if b and _name(b) not in theirs:
+                return f"row {number}: {_name(b)} was made and is not recorded"
+            return f"row {number}: {first_difference(a, b)}"
+    return None
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """What tells a row of a table from the others: a document, with what was decided about it in a ledger."""
+    told = [str(row[key]) for key in ("action", "reason") if key in row]
+    where = [f"({row['path']} of {row['source']})"] if "source" in row else []
+    return " ".join([*told, f"document {str(row.get('id'))[:64]}", *where])
+
+
+def _artifact(runs: Path, name: str) -> Path | None:
+    found = [path for path in sorted(runs.glob(f"{name}-*")) if not path.suffix and path.is_dir()]
+    return found[0] if found else None
+
+
+def _digest(path: Path) -> str | None:
+    return file_digest(path) if path.is_file() else None

@@ -1,0 +1,1 @@
+"""Records in the forms that others define: OSAID, MOF, Croissant, SBOM, REUSE."""

@@ -1,0 +1,161 @@
+"""The licences of a release: of its documents with their duties, its sources, its files (REUSE), and their texts."""
+
+import json
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from train.artifact import read_json
+from train.config import UserError
+from train.data import schema
+from train.release import partial
+from train.release.cards.markdown import record, shown
+from train.release.cards.prose import plain
+from train.release.cards.statistics import UNITS, parquet
+from train.spdx import identifiers
+from train.terms import OURS, duties, standing, url
+
+
+def terms(release: Path) -> dict[str, dict[str, Any]]:
+    """Each licence among the documents: how much is under it, its standing, its duties.
+
+    Raises UserError when one is not known to be open: such a text must not be passed on.
+    """
+    found = read_json(release / "data" / "statistics.json")["licences"]
+    for expression, counts in found.items():
+        if standing(expression) == "not known to be open":
+            raise UserError(
+                f"{counts['documents']} documents are under {expression!r}, which is not known to be open: leave their "
+                f"source out of data.raw, or read the licence and list it in train/terms.py"
+            )
+        counts |= {"identifiers": list(identifiers(expression)), "standing": standing(expression), **duties(expression)}
+        counts["osi_approved"] = counts["standing"] == "OSI-approved"
+    return dict(sorted(found.items()))
+
+
+def by_standing(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:
+    """Documents, bytes and tokens by the standing of their licence."""
+    totals: dict[str, Counter[str]] = {}
+    for entry in found.values():
+        totals.setdefault(entry["standing"], Counter()).update({unit: entry[unit] for unit in UNITS})
+    return totals
+
+
+def by_source(release: Path) -> dict[str, list[str]]:
+    """The licences of each source's documents; of a source of which none was kept, its own."""
+    found: dict[str, set[str]] = {}
+    for row in schema.read_rows(parquet(release, "documents"), ["source", "licence"]):
+        found.setdefault(row["source"], set()).add(row["licence"])
+    sources = read_json(release / "data" / "sources.json")
+    return {source["purl"]: sorted(found.get(source["purl"], {source["licence"]})) for source in sources}
+
+
+def notice(release: Path) -> bytes:
+    """`NOTICE`: whose texts the release holds, under which terms, and what these ask of whoever passes them on."""
+    about, under = record(release, "code/config.json", "/release"), by_source(release)
+    kept = record(release, "data/statistics.json", "/sources")
+    lines = [plain(f"{about['title']} {about['version']}"), plain(f"Copyright {', '.join(about['authors'])}"), ""]
+    lines += [
+        f"Code, weights and cards: {about['licence']}, see LICENSE. The texts in data/documents keep the licences",
+        "of their sources, which are listed below. They were reduced to prose and redacted: data/README.md says how,",
+        "and data/ledger which. data/licences has every licence as it came with its source.",
+        "",
+        "Licences",
+        "",
+    ]
+    for expression, found in terms(release).items():
+        lines += [f"{expression}: {', '.join(f'{shown(found[unit])} {unit}' for unit in UNITS)}"]
+        lines += [f"    {found['standing']}; attribution: {found['attribution']}"]
+        lines += [f"    share-alike: {found['share_alike']}; beside {about['licence']}: {found['beside_ours']}"]
+    lines += ["", "Sources"]
+    for source, files in evidence(release):
+        purl = source["purl"]
+        counts = ", ".join(f"{shown(kept.get(purl, {}).get(unit, 0))} {unit}" for unit in UNITS)
+        lines += ["", purl, f"    {plain(source['attribution'])}"]
+        lines += [f"    licence: {'; '.join(under.get(purl, [source['licence']]))}"]
+        lines += [f"    {counts if purl in under else 'an evaluation set, in evaluation/data'}"]
+        lines += [f"    {plain(path)}: {place}" for path, place in files.items()]
+    return "\n".join([*lines, ""]).encode()
+
+
+def of_documents(release: Path) -> str:
+    """The expression that holds for a file with texts from all sources: the licence of every document."""
+    found = sorted(read_json(release / "data" / "statistics.json")["licences"])
+    return found[0] if len(found) == 1 else " AND ".join(f"({e})" if " " in e else e for e in found)
+
+
+def evidence(release: Path) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """Each source of documents or of an evaluation set by others, and its licence files: path in it -> path here."""
+    extracted = read_json(release / "data" / "extracted.json")
+    found = [(s, "data", extracted[s["purl"]]["licences"]) for s in read_json(release / "data" / "sources.json")]
+    found += [(s, "evaluation/data", s["licences"]) for s in sets_of_others(release)]
+    return [(s, {path: f"{at}/licences/{sha}.txt" for path, sha in sorted(files.items())}) for s, at, files in found]
+
+
+def sets_of_others(release: Path) -> list[dict[str, Any]]:
+    """The records of the evaluation sets that this repository has not written itself."""
+    return [record for record in read_json(release / "evaluation" / "data" / "sets.json") if "licences" in record]
+
+
+def texts(release: Path) -> dict[str, bytes]:
+    """`LICENSES/<id>.txt` for each licence of a document; the texts are those that came with the sources.
+
+    Preferred is the text of a source under this licence alone; each source's own text stands in `data/licences/`. Where
+    none came, as when rows name their licences, the file says where the text is.
+    """
+    found: dict[str, bytes] = {}
+    full = partial.level(release) == "full"
+    under, theirs = (by_source(release), evidence(release)) if full else ({}, [])
+    for source, files in sorted(theirs, key=lambda pair: (" " in pair[0]["licence"], pair[0]["purl"])):
+        own, names = identifiers(source["licence"]), source["licence_files"]
+        expressions = under.get(source["purl"], [source["licence"]])
+        for identifier in sorted({i for expression in expressions for i in identifiers(expression)}):
+            # Of several files, the one whose name tells the licence: LICENSE.MIT, LICENSE.APACHE2, LICENSE.BSD.
+            word = identifier.split("-")[0].lower()
+            path = next((path for path in names if word in path.lower()), names[0] if identifier in own else None)
+            text = path and (release / files[path]).read_bytes()
+            none = f"No text of {identifier} came with the sources. It stands at {url(identifier)}\n".encode()
+            if text or f"LICENSES/{identifier}.txt" not in found:
+                found[f"LICENSES/{identifier}.txt"] = text or none
+    return {**found, f"LICENSES/{OURS}.txt": (release / "LICENSE").read_bytes()}
+
+
+def reuse_toml(release: Path) -> bytes:
+    """`REUSE.toml`: each file's licence, by glob; the last glob that fits a file holds (REUSE 3.3)."""
+    config = read_json(release / "code" / "config.json")["release"]
+    others = "the authors that NOTICE names"
+    full = partial.level(release) == "full"
+    tables = [("**", config["licence"], ", ".join(config["authors"]))]
+    tables += [(f"data/{name}/**", of_documents(release), others) for name in ("documents", "licences") if full]
+    for given in sets_of_others(release) if full else ():
+        tables.append((f"evaluation/data/{given['name']}.parquet", given["licence"], others))
+        tables += [(f"evaluation/data/licences/{sha}.txt", given["licence"], others)
+                   for sha in sorted(set(given["licences"].values()))]  # fmt: skip
+    lines = ["version = 1"]
+    for path, licence, holder in tables:
+        lines += ["", "[[annotations]]", f"path = {toml(path)}", f"SPDX-FileCopyrightText = {toml(holder)}"]
+        lines += [f"SPDX-License-Identifier = {toml(licence)}"]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def toml(text: str) -> str:
+    """`text` as a basic string of TOML, which is that of JSON but for one letter."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def by_file(release: Path, paths: list[str]) -> dict[str, str | None]:
+    """The licence of each path below `release`, as its REUSE.toml says; None where it says nothing."""
+    try:
+        annotations: list[dict[str, Any]] = tomllib.loads((release / "REUSE.toml").read_text())["annotations"]
+        globs = [(_glob(table["path"]), str(table["SPDX-License-Identifier"])) for table in annotations]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"REUSE.toml: cannot be read ({type(error).__name__}: {error})") from None
+    return {path: next((licence for glob, licence in reversed(globs) if glob.fullmatch(path)), None) for path in paths}
+
+
+def _glob(glob: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*|\*)", glob)
+    return re.compile("".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts))

@@ -1,0 +1,74 @@
+"""Canonical files: each is what its writer makes of what is read in it, so that nothing else can stand in a file.
+
+A key twice, a column or metadata that nobody reads, rows in larger groups, spaces: all of it gives other bytes.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from train.artifact import as_json, file_digest, parse_json, read_json
+from train.config import UserError
+from train.data.schema import ITEM, LEDGER, RANGES, SELECTED, read_rows, write_rows
+from train.release import bundle
+from train.release.attest.dsse import PLACE
+from train.release.view import Release
+from train.training.checkpoint import read_tensors, write_tensors
+
+# What another library or another key writes: learnt again, and opened with the key that signed it.
+OTHERS = ("tokenizer.json", PLACE)
+TABLES: Mapping[str, Any] = {  # folder -> schema of the Parquet files in it
+    "data/documents/": SELECTED,
+    "data/ledger/": LEDGER,
+    "data/ranges/": RANGES,
+    "evaluation/data/": ITEM,
+}
+
+
+def canonical(release: Release) -> list[str]:
+    """Every file of JSON, Parquet and safetensors, written again from what is read in it, has the same bytes."""
+    problems = []
+    for path in release.paths:
+        if not path.startswith(OTHERS) and (not path.startswith("code/") or path in bundle.RESOLVED):
+            try:
+                why = difference(release.path, path, release.scratch)
+            except UserError as error:
+                why = str(error)
+            problems += [f"{path}: {why}"] if why else []
+    return problems
+
+
+def difference(root: Path, path: str, scratch: Path) -> str:
+    """Why the file at `path` below `root` has other bytes than what is read in it gives; empty if it has the same.
+
+    Files of another form than JSON, JSON lines, Parquet and safetensors are not looked at. UserError when the file
+    cannot be read as what its name says.
+    """
+    again, file = scratch / "again", root / path
+    if path.endswith(".json"):
+        return _bytes(file, as_json(read_json(file)))
+    if path.endswith(".jsonl"):
+        return _bytes(file, _lines(file, ensure_ascii=path.startswith("logs/")))
+    if path.endswith(".parquet"):
+        schema = next((schema for folder, schema in TABLES.items() if path.startswith(folder)), None)
+        if schema is None:
+            return "a table where none is written"
+        write_rows(again, read_rows([file]), schema)
+    elif path.endswith(".safetensors"):
+        write_tensors(again, read_tensors(file))
+    else:
+        return ""
+    return "" if file_digest(again) == file_digest(file) else "not what its writer makes of what it holds"
+
+
+def _lines(file: Path, *, ensure_ascii: bool) -> bytes:
+    try:
+        records = [parse_json(line) for line in file.read_bytes().split(b"\n")[:-1]]
+        return "".join(f"{json.dumps(record, ensure_ascii=ensure_ascii)}\n" for record in records).encode()
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: cannot be read as lines of JSON ({error})") from None
+
+
+def _bytes(file: Path, made: bytes) -> str:
+    return "" if made == file.read_bytes() else "not spelt as its writer spells what it holds"

@@ -1,0 +1,128 @@
+"""Checks of the words: cards that follow from records, nothing left blank, and nothing that should not be told."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from train.data.filters.pii import secrets as find_secrets
+from train.release import bundle, partial
+from train.release.standards import mof as framework
+from train.release.view import Release
+
+PLACEHOLDER = re.compile(r"\b(TODO|TBD|FIXME|XXX|CHANGEME)\b|\[More Information Needed\]|[Ll]orem ipsum")
+MACHINE_PATH = re.compile(r"""(?:^|[\s"'=(:])(?:file://|/(?:home|root|Users|tmp|var|mnt|work|opt)/|[A-Za-z]:\\)""")
+CREDENTIALS = re.compile(r"://[^/\s@]+:[^/\s@]+@")
+PLACES = {"cache", "folder", "index", "hub", "mirror"}  # what is told of where a file was retrieved
+PROSE = (
+    "README.md", "data/README.md", "data/croissant.json", "provenance/eu_training_summary.md", "NOTICE", "CITATION.cff",
+    "REUSE.toml", "openness.json", "code/config.json",
+)  # fmt: skip
+
+
+def labelling(release: Release) -> list[str]:
+    """The data card tells how data was labelled, or why it was not."""
+    reason = release.config["release"]["not_used"].get("4")
+    found = re.search(r"^#+ +Labelling[ \t]*\n+[^#\s]", release.text("data/README.md"), re.MULTILINE)
+    problems = [] if found else ["data/README.md: says nothing under 'Labelling'; describe it, or why there is none"]
+    if reason is not None and not reason.strip():
+        problems.append("code/config.json: labelling is declared as not used without a reason")
+    return problems
+
+
+def cards(release: Release) -> list[str]:
+    """Both cards and the citation, written again from the records, have the same bytes."""
+    return [p for path in ("README.md", "data/README.md", "CITATION.cff") for p in release.written(path)]
+
+
+def metadata(release: Release) -> list[str]:
+    """The description for machines, the bill of materials, and the summary for the European Union."""
+    paths = ("data/croissant.json", "provenance/bom.json", "provenance/eu_training_summary.md")
+    return [problem for path in paths for problem in release.written(path)]
+
+
+def mof(release: Release) -> list[str]:
+    """mof.yml follows from what is here, and each component that it names has its path and its licence's."""
+    problems = release.written("provenance/mof.yml")
+    for each in framework.components(release.path):
+        paths = (each["component_path"], each["license_path"])
+        problems += [f"{each['name']}: {path} is missing" for path in paths if not (release.path / path).exists()]
+    return problems
+
+
+def osaid(release: Release) -> list[str]:
+    """openness.json follows from what is here, and says that every must item is there, or which are not and why."""
+    problems = release.written("openness.json")
+    if release.level != "full":
+        release.notes.append(partial.label(release.level))
+        return problems
+    for row in release.json("openness.json")["rows"]:
+        if row["class"] == "must" and row["status"].startswith("absent"):
+            problems.append(f"{row['id']} ({row['requirement']}): {row['status']}")
+    return problems
+
+
+def report(release: Release) -> list[str]:
+    """The page for people shows what the records say. It is no product, but it is what most people read."""
+    made = bundle.report(release.path, release.json("MANIFEST.json")["identity"])
+    return [] if made == release.bytes("report.html") else ["report.html: not what its records give"]
+
+
+def placeholders(release: Release) -> list[str]:
+    """Nobody left a blank to be filled in later. Indented blocks are skipped: there the model or a source speaks."""
+    problems = []
+    for path in (path for path in PROSE if partial.kept(path, release.level)):
+        found = placeholders_in(release.text(path), spoken="" if path.endswith(".json") else "    ")
+        problems += [f"{path}: {word!r}" for _, word in found]
+    return problems
+
+
+def placeholders_in(text: str, spoken: str = "    ") -> list[tuple[int, str]]:
+    """The blanks in a text with the numbers of their lines, but for lines that begin with `spoken`, if that is any."""
+    lines = enumerate(text.split("\n"), 1)
+    found = ((number, PLACEHOLDER.search(line)) for number, line in lines if not (spoken and line.startswith(spoken)))
+    return [(number, match[0]) for number, match in found if match]
+
+
+def machine_paths(release: Release) -> list[str]:
+    """No record or log holds a path of the machine that it was made on, a password in an address, or where a mirror is.
+
+    Texts of sources and samples are not records.
+    """
+    skipped = ("code/", "evaluation/samples.json", "tokenizer.json", "logs/statements/")
+    records = [
+        p for p in release.paths if p.endswith((".json", ".jsonl", ".toml", ".cff")) and not p.startswith(skipped)
+    ]
+    problems = []
+    for path in [*records, "code/config.json", "code/overrides.json"]:
+        texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
+        problems += [f"{path}: {text!r}" for text in texts if MACHINE_PATH.search(text) or CREDENTIALS.search(text)]
+    for path in ("logs/raw/retrieved.json", "logs/benchmarks/retrieved.json"):
+        told = release.json(path).items() if path in release.paths else ()
+        wrong = [(slug, each["from"]) for slug, each in told if not set(each["from"].split(", ")) <= PLACES]
+        problems += [f"{path}: {slug} is from {place!r}, not from one of {', '.join(PLACES)}" for slug, place in wrong]
+    return problems
+
+
+def secrets(release: Release) -> list[str]:
+    """No file holds a private key or an access token: no text of a source, no record, no log, no code but its tests."""
+    problems = [f"document {row['id'][:12]}: a secret" for row in release.rows("documents") if secret(row["text"])]
+    for path in release.paths:
+        if not path.endswith((".parquet", ".safetensors")) and not path.startswith("code/tests/"):
+            problems += [f"{path}: a secret"] if secret(release.bytes(path).decode(errors="replace")) else []
+    return problems
+
+
+def secret(text: str) -> bool:
+    return find_secrets(text, "")[1] > 0
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string in plain data, keys among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from (key, *strings(item))
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)

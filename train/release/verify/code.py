@@ -1,0 +1,150 @@
+"""Checks of the code: that it is all here, that it made what is here, in which environment, from which commit."""
+
+import ast
+from collections.abc import Mapping
+
+from train.artifact import digest
+from train.config import build
+from train.data.raw import RawConfig, repository_files
+from train.keys import closure, meaning
+from train.release import bundle, lock, partial, repository
+from train.release.differences import first_difference
+from train.release.verify.layout import STAGES
+from train.release.verify.result import NotChecked
+from train.release.view import Release
+
+PINNED = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow")  # what the products pass through
+COMPONENTS = (
+    ("C1 processing", "train/data/documents.py"),
+    ("C1 filtering", "train/data/selected.py"),
+    ("C2 training", "train/training/loop.py"),
+    ("C2 arguments", "scripts/run.py"),
+    ("C3 validation and testing", "train/evaluation/measure.py"),
+    ("C4 tokenizer", "train/data/tokenizer.py"),
+    ("C5 inference", "train/inference/generate.py"),
+    ("C6 architecture", "train/model.py"),
+)
+
+
+def components(release: Release) -> list[str]:
+    """The source code has each part that the definition names, and each is a program that can be read."""
+    needed = ((item, f"code/{path}") for item, path in COMPONENTS)
+    problems = [f"{path}: missing, which {item} asks for" for item, path in needed if path not in release.paths]
+    meanings: dict[str, str] = {}
+    for path in release.paths:
+        if path.startswith("code/") and path.endswith(".py"):
+            try:
+                meanings[path] = meaning(release.bytes(path))
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                problems.append(f"{path}: not a Python program ({error})")
+    for name, record in release.provenance.items():
+        code = code_of(release, name, meanings)
+        if apart := first_difference(record["code"], code):
+            problems.append(f"{name}: was made by other code than code/ holds: {apart}")
+        plain = {path: release.products.get(f"code/{path}") for path in code}
+        if apart := first_difference(release.json(f"logs/{name}/commitment.json").get("sources"), plain):
+            problems.append(f"logs/{name}/commitment.json: other sources than code/ holds: {apart}")
+    if not release.config["release"]["not_used"].get("hyper-parameter search", "").strip():
+        problems.append("hyper-parameter search: neither there nor declared as not used")
+    return problems
+
+
+def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dict[str, str | None]:
+    """What decided an artifact of the code that is here, as its key holds it: by imports, which are read and not run.
+
+    `meanings` are those of the modules in `code/`, by path.
+    """
+    root, module = release.path / "code", f"code/{STAGES[artifact].module}"
+    reached = closure(release.path / module, root) if module in meanings else []
+    paths = [path.relative_to(release.path).as_posix() for path in reached]
+    raw = {"raw": release.config["data"]["raw"], "benchmarks": release.config["benchmarks"]["raw"]}.get(artifact)
+    read = repository_files(build(RawConfig, raw) if raw else None)
+    found = {path: meanings.get(path) for path in paths} | {
+        f"code/{p}": release.products.get(f"code/{p}") for p in read
+    }
+    return {path.removeprefix("code/"): told for path, told in found.items()}
+
+
+def environment(release: Release) -> list[str]:
+    """The libraries are pinned, each stage ran with what is pinned, and what the training ran on is recorded."""
+    locked, project = release.text("code/requirements.lock"), release.text("code/pyproject.toml")
+    pinned = {pin.name for pin in lock.pins(locked)}
+    problems = [f"code/requirements.lock: {name} is not pinned" for name in PINNED if name not in pinned]
+    recorded = {**release.json("logs/weights/stack.json"), **release.json("logs/weights/run.json")}
+    needed = ("torch", "threads", "capability", "device", "python", "platform", "packages")
+    problems += [f"logs/weights: {key} is not recorded" for key in needed if not recorded.get(key)]
+    for name in bundle.ARTIFACTS:
+        installed = release.json(f"logs/{name}/run.json")["packages"]
+        problems += [f"logs/{name}: {line}" for line in lock.unlike(locked, project, installed)]
+    return problems + [f"logs/weights: no version of {name}" for name in PINNED if name not in recorded["packages"]]
+
+
+def chain(release: Release) -> list[str]:
+    """Keys and digests lead from each artifact to the next, and to every product that is here.
+
+    Each artifact is what its maker was bound to before it was begun.
+    """
+    problems = []
+    for name, record in release.provenance.items():
+        if record.keys() != {"stage", "config", "code", "inputs", "key", "products"} or record["stage"] != name:
+            problems.append(f"provenance/{name}.json: not the manifest of that stage")
+        if record["inputs"].keys() != set(STAGES[name].needs):
+            problems.append(f"{name}: was made from {', '.join(record['inputs'])}, not from what that stage needs")
+        bound = release.json(f"logs/{name}/commitment.json")["bound"]
+        if {key: value for key, value in record.items() if key != "products"} != bound:
+            problems.append(f"{name}: is not what was committed to in logs/{name}/commitment.json")
+        keys = {each: entry["key"] for each, entry in record["inputs"].items()}
+        told = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
+        if digest(told) != record["key"]:
+            problems.append(f"{name}: its key is not the digest of stage, config, code and inputs")
+        for each, entry in record["inputs"].items():
+            made = release.provenance[each]
+            products = digest({path: product["sha256"] for path, product in made["products"].items()})
+            if (made["key"], products) != (entry["key"], entry["products"]):
+                problems.append(f"{name}: was made from another {each}")
+        for product, entry in record["products"].items():
+            place = bundle.placed(name, product)
+            if place and partial.kept(place, release.level) and release.products.get(place) != entry["sha256"]:
+                problems.append(f"{place}: not what {name} made")
+    return problems + release.written("provenance/chain.json")
+
+
+def snapshot(release: Release) -> list[str]:
+    """The code is that of the commit that it names, as far as this clone knows that commit."""
+    ran = release.json("logs/release/commit.json")
+    commit = str(ran.get("commit"))
+    if not repository.COMMIT.fullmatch(commit) or ran.get("uncommitted_changes") is not False:
+        raise NotChecked("it names no commit, or one with changes on top of it")
+    tree = repository.tree(bundle.ROOT, commit)
+    if tree is None:
+        raise NotChecked(f"this is no clone that knows {commit[:12]}, or git is not here")
+    code = [path for path in release.paths if path.startswith("code/") and path not in bundle.RESOLVED]
+    here = {path: repository.blob(release.bytes(path), commit) for path in code}
+    told = {f"code/{path}": blob for path, blob in tree.items() if bundle.belongs(path)}
+    return [f"{path}: not as in {commit[:12]}" for path in sorted(here.keys() | told.keys())
+            if here.get(path) != told.get(path)]  # fmt: skip
+
+
+def collected(release: Release) -> list[str]:
+    """The code's tests can be collected: they can be read, there are some, and what they import of it is there.
+
+    Nothing is run: a stranger's tests are a stranger's program.
+    """
+    problems, tests = [], 0
+    for path in release.paths:
+        if path.startswith("code/tests/") and path.endswith(".py"):
+            tree = ast.parse(release.bytes(path))
+            tests += sum(isinstance(node, ast.FunctionDef) and node.name.startswith("test_") for node in ast.walk(tree))
+            wanted = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+            modules = sorted(name for name in wanted if name.startswith("train."))
+            places = [(name, f"code/{name.replace('.', '/')}") for name in modules]
+            problems += [f"{path}: imports {name}, which is not there" for name, place in places
+                         if f"{place}.py" not in release.paths and not (release.path / place).is_dir()]  # fmt: skip
+    return problems if tests else [*problems, "code/tests: no tests"]
+
+
+def installs(release: Release) -> list[str]:
+    """The lock installs; what is not pinned alike in this clone, from wheels alone, which run no code of theirs."""
+    ours = {pin.line for pin in lock.pins((bundle.ROOT / "requirements.lock").read_text(encoding="utf-8"))}
+    lock.install(release.path / "code" / "requirements.lock", release.scratch / "installed", ours)
+    return []

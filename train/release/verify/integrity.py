@@ -1,0 +1,181 @@
+"""Is every file as MANIFEST.json says, is all that is required here, and is any of it a trap? Standard library alone.
+
+The speed is that of the disk or of SHA-256 on all processors, whichever is slower.
+"""
+
+import hashlib
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from train.artifact import digest, file_digest, read_json
+from train.config import UserError
+from train.release import partial
+from train.release.standards import osaid
+
+LONGEST = 240  # characters of a path: with a folder around it, some systems allow no more
+LARGEST = 2**28  # bytes of a MANIFEST.json, a hundred times what a release of many thousand files has
+PLAIN = re.compile(r"\.*[A-Za-z0-9_-](?:\.*[A-Za-z0-9_-])*")  # no dot at the end
+DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")  # which Windows opens instead of a file
+POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins by which Git LFS stands for another
+# Names that others leave in a release, and what to do. They fail like all that is added: anything could lie there.
+TRACES = {
+    r"\.git": ".git is git's own: delete it and verify again",
+    r"__pycache__|.*\.pyc": "byte code of programs that were run in it: delete every __pycache__ and verify again",
+    r"\.venv|.*_cache": "set-up or tests were run in it: delete .venv and caches, and work in a copy of code/",
+    r"\.ipynb_checkpoints": "a notebook was run in it: delete .ipynb_checkpoints and verify again",
+    r"(?i)\.DS_Store|\._.*|__MACOSX|\.(Spotlight-V100|Trashes|fseventsd|TemporaryItems|AppleDouble)|\.localized":
+        "macOS leaves .DS_Store, __MACOSX and names that begin with ._: delete these and verify again",
+    r"(?i)thumbs\.db|desktop\.ini|ehthumbs\.db|\$RECYCLE\.BIN|System Volume Information":
+        "Windows leaves Thumbs.db, desktop.ini and the like: delete these and verify again",
+    r"\.directory|\.Trash-.*|\.nfs.*|lost\+found|\.fuse_hidden.*":
+        "a file system or desktop leaves .directory, .nfs..., .Trash-...: delete these and verify again",
+    r".*~|.*\.sw[op]|\.#.*|#.*#|.*\.(orig|rej|bak)":
+        "an editor or a patch left copies: delete these and verify again",
+    r".*\.(incomplete|part|crdownload|download)": "a download is not complete: delete it and fetch it again",
+}  # fmt: skip
+HOLLOW = 64  # times larger than what it takes on the disk, and a file is mostly holes
+
+
+def integrity(root: Path) -> list[str]:
+    """Every file is as MANIFEST.json says, none is missing or added, and the identity is the products' digest."""
+    if problems := unsafe(root):
+        return [*remedies(root), *problems]
+    products, witnesses, identity = manifest(root)
+    listed, paths = {**products, **witnesses}, _paths(root)
+    changes = changed(root, {name: listed[name] for name in paths if name in listed})
+    problems = remedies(root, listed, changes) if changes or set(paths) - listed.keys() else []
+    if ends := sum(_other_ends(root / name, listed[name]["sha256"]) for name in changes):
+        problems.append(f"{ends} files have other ends of lines: copy it anew, by git with core.autocrlf=false")
+    problems += [f"{name}: listed, and {why}" for name in listed if (why := wrong_name(name))]
+    problems += [f"{name}: missing" for name in sorted(listed.keys() - set(paths))]
+    problems += [f"{name}: not in MANIFEST.json" for name in paths if name not in listed]
+    problems += [f"{name}: a witness among the products" for name in products if name.startswith(osaid.WITNESSES)]
+    problems += [f"{n}: a product among the witnesses" for n in witnesses if not n.startswith(osaid.WITNESSES)]
+    problems += [f"{name}: changed" for name in changes]
+    if identity != digest({name: entry["sha256"] for name, entry in products.items()}):
+        problems.append("identity: not the digest over the products")
+    return problems
+
+
+def completeness(root: Path) -> list[str]:
+    """Everything that the definition requires has its evidence here; in a partial release, what makes up its level."""
+    paths, level = _paths(root), partial.level(root)
+    if level != "full":
+        lacking = [f"{name}: missing" for name in partial.KEPT[level] if not osaid.files(name, paths)]
+        return lacking + [f"{path}: is not of level {level}" for path in paths if not partial.kept(path, level)]
+    needed = {name for row in osaid.ROWS if row.importance == "must" for name in row.evidence.split()}
+    needed |= {"openness.json", "generation_config.json", "CITATION.cff", "provenance/facts.json", "report.html"}
+    return [f"{name}: missing" for name in sorted(needed) if not osaid.files(name, paths)]
+
+
+def remedies(root: Path, listed: Collection[str] = (), changes: Collection[str] = ()) -> list[str]:
+    """What made a good release fail, as far as its traces tell, and how that is undone: a line for each cause.
+
+    `changes` are the listed files that are not as they should be. Nothing is overlooked: it fails all the same.
+    """
+    start = len(str(root)) + 1
+    found = (f"{folder}/{name}"[start:] for folder, folders, names in os.walk(root) for name in (*folders, *names))
+    added = [path for path in found if path not in listed and not osaid.of_the_hub(path)]
+    parts = {part for path in added for part in path.split("/")}
+    lines = [line for trace, line in TRACES.items() if any(re.fullmatch(trace, part) for part in parts)]
+    if pointers := sum(_begins(root / name, POINTER) for name in changes):
+        lines.append(
+            f"{pointers} files are pointers of Git LFS, not the files: run git lfs pull, or use the hub's client"
+        )
+    return lines
+
+
+def _begins(path: Path, data: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(data)) == data
+
+
+def _other_ends(path: Path, sha256: str) -> bool:
+    """Whether a text has the digest but for the ends of its lines."""
+    small = path.stat().st_size < 2**24
+    return small and hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == sha256
+
+
+def hub_notes(root: Path) -> list[str]:
+    """What is told of the files that the hub and its client added, which are no part of the release."""
+    added = [path for path in osaid.regular_files(root) if osaid.of_the_hub(path)]
+    return [f"beside {len(added)} files of the hub and its client, which nothing reads"] if added else []
+
+
+def unsafe(root: Path) -> list[str]:
+    """What must not be read on, or cannot be kept everywhere: links, devices, strange names, hollow files.
+
+    Empty folders are among them, for no manifest of files tells of them. OSError when a folder cannot be read.
+    """
+    found, seen, start = [], dict[str, str](), len(str(root)) + 1
+    for folder, folders, names in os.walk(root, onerror=_refuse):
+        if not folders and not names and not osaid.of_the_hub(f"{folder}/"[start:]):
+            found.append(f"{folder[start:]}: an empty folder")
+        for name in (*folders, *names):
+            path, about = f"{folder}/{name}"[start:], os.lstat(f"{folder}/{name}")
+            same = seen.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
+            if why := _wrong_kind(about) or _misnamed(path) or ("" if same == path else f"the same name as {same}"):
+                found.append(f"{path}: {why}")
+    return found
+
+
+def _misnamed(path: str) -> str:
+    return "" if osaid.of_the_hub(path) else wrong_name(path)
+
+
+def wrong_name(path: str) -> str:
+    """Why a relative path may not stand in a release; empty if it may."""
+    parts = path.split("/")
+    if path.startswith("/") or ".." in parts or re.match("[A-Za-z]:", path):
+        return "leads outside"
+    if not all(PLAIN.fullmatch(part) for part in parts) or any(DEVICE.fullmatch(part) for part in parts):
+        return "has a name that not every system can hold: letters of ASCII, digits, '.', '_' and '-' make one"
+    return f"has a name of more than {LONGEST} characters" if len(path) > LONGEST else ""
+
+
+def changed(root: Path, told: dict[str, dict[str, Any]]) -> list[str]:
+    """Which files differ from what is told of them. A file of another size is not read, whatever its size."""
+    same = [name for name, entry in told.items() if (root / name).stat().st_size == entry["bytes"]]
+    found = {name for name, sha256 in digests(root, same) if sha256 != told[name]["sha256"]}
+    return sorted(found | (told.keys() - set(same)))
+
+
+def digests(root: Path, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The SHA-256 of each file, on all processors: a hash lets go of the interpreter while it works."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from zip(names, pool.map(lambda name: file_digest(root / name), names), strict=True)
+
+
+def manifest(root: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """Products, witnesses and identity, as the manifest lists them; UserError when it is of another form."""
+    if (root / "MANIFEST.json").stat().st_size > LARGEST:
+        raise UserError(f"MANIFEST.json: more than {LARGEST} bytes; no manifest is")
+    found = read_json(root / "MANIFEST.json")
+    kinds = [found.get(kind) if isinstance(found, dict) else None for kind in ("products", "witnesses")]
+    entries = [entry for kind in kinds if isinstance(kind, dict) for entry in kind.values()]
+    form = {"sha256": str, "bytes": int}
+    fits = (isinstance(e, dict) and {key: type(value) for key, value in e.items()} == form for e in entries)
+    if not all(isinstance(kind, dict) for kind in kinds) or not all(fits):
+        raise UserError("MANIFEST.json: expected products and witnesses, each path with its sha256 and bytes")
+    return kinds[0] or {}, kinds[1] or {}, found.get("identity")
+
+
+def _wrong_kind(about: os.stat_result) -> str:
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+        return "neither a file nor a folder"
+    hollow = stat.S_ISREG(about.st_mode) and about.st_size > 2**24 and about.st_blocks * 512 * HOLLOW < about.st_size
+    return f"says that it has {about.st_size} bytes, and is mostly holes" if hollow else ""
+
+
+def _refuse(error: OSError) -> None:
+    raise error
+
+
+def _paths(root: Path) -> list[str]:
+    return [name for name in osaid.release_files(root) if name != "MANIFEST.json"]

@@ -1,0 +1,127 @@
+"""Which files there are: the paths of a release, and what each stage leaves, as functions of config and sources."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from train.artifact import file_digest
+from train.config import build
+from train.data.benchmarks import OURS, BenchmarksConfig, set_name
+from train.data.raw import RawConfig
+from train.data.selected import SPLITS, SelectedConfig
+from train.data.selected import name as part_name
+from train.explore.lineage import checkpoint_steps
+from train.release import bundle
+from train.release.attest.dsse import PLACE
+from train.release.view import Release
+from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What makes an artifact, as `pipeline.STAGES` has it: this module, from those artifacts."""
+
+    module: str
+    needs: tuple[str, ...]
+
+
+STAGES = {
+    "raw": Maker("train/data/raw.py", ()),
+    "documents": Maker("train/data/documents.py", ("raw",)),
+    "benchmarks": Maker("train/data/benchmarks.py", ()),
+    "selected": Maker("train/data/selected.py", ("documents", "benchmarks")),
+    "tokenizer": Maker("train/data/tokenizer.py", ("selected",)),
+    "tokens": Maker("train/data/tokens.py", ("selected", "tokenizer")),
+    "weights": Maker("train/training/loop.py", ("tokens", "tokenizer")),
+    "evaluation": Maker("train/evaluation/measure.py", ("weights", "tokens", "tokenizer", "selected", "benchmarks")),
+}
+RECORDS = ("commitment.json", "run.json")  # witnesses that every stage leaves
+WITNESSES = """
+    logs/packages.json logs/release/commit.json logs/release/asked.json logs/raw/retrieved.json
+    logs/evaluation/compressed.json
+    logs/weights/log.jsonl logs/weights/resources.jsonl logs/weights/operations.json logs/weights/stack.json
+"""
+
+
+def layout(release: Release) -> list[str]:
+    """Every path, and every product of every stage, is one that this config leads to, and none of them is missing."""
+    made, problems = products(release), []
+    for artifact, names in made.items():
+        told = release.provenance[artifact]["products"].keys()
+        problems += [f"provenance/{artifact}.json: {name}: no product of this config" for name in sorted(told - names)]
+        problems += [f"provenance/{artifact}.json: {name}: is not listed" for name in sorted(names - told)]
+    expected = {place for artifact, names in made.items() for name in names if (place := bundle.placed(artifact, name))}
+    expected |= {"LICENSE", "report.html", *bundle.RESOLVED, *bundle.WRITTEN, *witnesses(release)}
+    expected |= {f"provenance/{artifact}.json" for artifact in bundle.ARTIFACTS}
+    if len(steps(release.config["training"])) > 1:
+        expected.add("checkpoints/next_step.json")
+    here = [path for path in release.paths if not _apart(release, path)]
+    problems += [f"{path}: no release of this config holds it" for path in here if path not in expected]
+    return problems + [f"{path}: missing" for path in sorted(expected - set(here))]
+
+
+def _apart(release: Release, path: str) -> bool:
+    """Whether a file is one that does not follow from the config: code, licence texts of all that, statements."""
+    folder, _, name = path.partition("/")
+    if path.startswith(PLACE):
+        return path.endswith(".json")
+    return folder == "LICENSES" or (folder == "code" and bundle.belongs(name))
+
+
+def products(release: Release) -> dict[str, set[str]]:
+    """Artifact -> the paths of its products."""
+    config, sources = release.config, release.json("data/sources.json")
+    slugs = [source.slug for source in build(RawConfig, config["data"]["raw"]).sources]
+    sets = build(BenchmarksConfig, config["benchmarks"])
+    parts = [part_name(part) for part in range(build(SelectedConfig, config["data"]["selected"]).parts)]
+    others = [each for each in release.json("evaluation/data/sets.json") if each["name"] != OURS["name"]]
+    names = [OURS["name"]] if sets.pairs else []
+    names += [set_name(source.purl) for source in sets.raw.sources] if sets.raw else []
+    checkpoints = {f"checkpoints/step-{step:06d}/{name}" for step in steps(config["training"])
+                   for name in (WEIGHTS, OPTIMIZER, STATE)}  # fmt: skip
+    return {
+        "raw": {"sources.json", *_files(sources)},
+        "documents": {"counts.json", *licence_texts(release), *(f"documents/{slug}.parquet" for slug in slugs),
+                      *(f"left_out/{slug}.jsonl" for slug in slugs), *(f"counts/{slug}.json" for slug in slugs)},
+        "benchmarks": {"sets.json", *(f"sets/{name}.parquet" for name in names), *_files(others),
+                       *(["sources.json"] if sets.raw else []),
+                       *(f"licences/{sha256}.txt" for each in others for sha256 in each["licences"].values())},
+        "selected": {"counts.json", *(f"documents/{part}.parquet" for part in parts),
+                     *(f"ledger/{part}.parquet" for part in parts), *(f"counts/{part}.json" for part in parts)},
+        "tokenizer": {"tokenizer.json"},
+        "tokens": {"counts.json", *(f"{split}{ending}" for split in SPLITS for ending in (".npy", "_ranges.parquet"))},
+        "weights": {WEIGHTS, *checkpoints},
+        "evaluation": {f"{name}.json" for name in
+                       ("documents", "scores", "pairs", "minimal_pairs", "samples", "overlap")},
+    }  # fmt: skip
+
+
+def steps(training: Mapping[str, Any]) -> list[int]:
+    """The steps after which a checkpoint is a product."""
+    return checkpoint_steps(training["checkpoint_every"], training["steps"])
+
+
+def licence_texts(release: Release) -> set[str]:
+    """The texts that tell a licence: of each source, and where rows tell their own, those that are what they say.
+
+    The rows that were dropped are not here, so of these a text may be here though no document is left of it.
+    """
+    found = {sha256 for entry in release.json("data/extracted.json").values() for sha256 in entry["licences"].values()}
+    if any((source.get("columns") or {}).get("licence") for source in release.json("data/sources.json")):
+        folder = "data/licences/"
+        texts = (Path(path).stem for path in release.paths if path.startswith(folder) and path.endswith(".txt"))
+        found |= {text for text in texts if file_digest(release.path / folder / f"{text}.txt") == text}
+    return {f"licences/{sha256}.txt" for sha256 in found}
+
+
+def witnesses(release: Release) -> Iterable[str]:
+    """The paths of what is true of one run only, but for statements."""
+    yield from WITNESSES.split()
+    yield from (f"logs/{artifact}/{name}" for artifact in bundle.ARTIFACTS for name in RECORDS)
+    if release.config["benchmarks"]["raw"]:
+        yield "logs/benchmarks/retrieved.json"
+
+
+def _files(sources: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {f"{source['slug']}/{file['path']}" for source in sources for file in source["files"]}

@@ -1,0 +1,81 @@
+"""Checks of the terms: each file has a licence, its text is here, and none reserves some uses."""
+
+from train.release.readiness import evidence_problem
+from train.release.standards.reuse import by_file, evidence
+from train.release.standards.reuse import texts as licence_texts
+from train.release.view import Release
+from train.spdx import identifiers
+from train.terms import restriction, standing
+
+NOT_OURS = ("data/documents/", "data/licences/")  # which keep the licences of their sources
+
+
+def data_terms(release: Release) -> list[str]:
+    """What describes the data is under an OSI-approved licence; the documents' own licences are open and told."""
+    information = [path for path in release.paths if path.startswith("data/") and not path.startswith(NOT_OURS)]
+    problems = not_approved(release, information)
+    told = {name: terms["standing"] for name, terms in release.json("openness.json")["documents"].items()}
+    for licence in sorted({row["licence"] for row in release.rows("documents")}):
+        if standing(licence) == "not known to be open":
+            problems.append(f"documents under {licence}: not known to be open")
+        if told.get(licence) != standing(licence):
+            problems.append(f"documents under {licence}: {standing(licence)}, which openness.json does not say")
+    return problems
+
+
+def code_terms(release: Release) -> list[str]:
+    """All code is under an OSI-approved licence, whose text is there."""
+    problems = not_approved(release, [path for path in release.paths if path.startswith("code/")])
+    if release.bytes("code/LICENSE") != release.bytes("LICENSE"):
+        problems.append("code/LICENSE: differs from LICENSE")
+    return problems
+
+
+def parameter_terms(release: Release) -> list[str]:
+    """The parameters are under an OSI-approved licence, and the card says that they are free for all."""
+    ours = [p for p in release.paths if p.endswith(".safetensors") or p == "README.md"]
+    problems = not_approved(release, ours)
+    card = " ".join(release.text("README.md").split())
+    if "The parameters are freely available to all, for any purpose, under Apache-2.0" not in card:
+        problems.append("README.md: the statement that the parameters are freely available to all is missing")
+    if "Apache License" not in release.text("LICENSE"):
+        problems.append("LICENSE: not the text of Apache-2.0")
+    return problems
+
+
+def use_restrictions(release: Release) -> list[str]:
+    """No licence, by name or in its text, reserves some uses."""
+    names = {licence for licence in by_file(release.path, release.paths).values() if licence}
+    names |= {source["licence"] for source in release.json("data/sources.json")}
+    names |= {row["licence"] for row in release.rows("documents")}
+    problems = [f"{name}: {found}" for name in sorted(names) if (found := restriction(name, name=True))]
+    for path in release.paths:
+        if path.startswith(("LICENSES/", "data/licences/")) or path in ("LICENSE", "NOTICE", "README.md"):
+            text = " ".join(release.bytes(path).decode(errors="replace").split())
+            if found := restriction(text, name=False):
+                problems.append(f"{path}: {found!r}")
+    return problems
+
+
+def licences(release: Release) -> list[str]:
+    """Every file has a licence, and the text of every licence is there, as it came, and is of the licence claimed."""
+    problems = release.written("REUSE.toml") + release.written("NOTICE")
+    found = by_file(release.path, release.paths)
+    problems += [f"{path}: no licence" for path, licence in found.items() if not licence]
+    for source, files in evidence(release.path) if release.level == "full" else ():
+        texts = {name: release.bytes(place) for name, place in files.items() if place in release.paths}
+        said, against = evidence_problem(texts, source["licence"])
+        if said:
+            (problems if against else release.notes).append(f"{source['purl']}: {said}")
+    needed = {i for licence in set(found.values()) if licence for i in identifiers(licence)}
+    expected = licence_texts(release.path)
+    problems += [f"LICENSES/{i}.txt: missing" for i in sorted(needed) if f"LICENSES/{i}.txt" not in expected]
+    for path in sorted(expected.keys() | {p for p in release.paths if p.startswith("LICENSES/")}):
+        if path not in release.paths or release.bytes(path) != expected.get(path):
+            problems.append(f"{path}: not the text that came with the sources")
+    return problems
+
+
+def not_approved(release: Release, paths: list[str]) -> list[str]:
+    found = by_file(release.path, paths).items()
+    return [f"{path}: {name or 'no licence'}" for path, name in found if not name or standing(name) != "OSI-approved"]

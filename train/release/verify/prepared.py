@@ -1,0 +1,94 @@
+"""The check of the sources: fetched and prepared again by this clone's code, they give the documents that are here.
+
+Nothing else that a release holds can show what was left out of it before the selection, or let in beside it.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from train.config import UserError, build
+from train.data.benchmarks import BenchmarksConfig, gather
+from train.data.documents import DocumentsConfig, extract
+from train.data.raw import RawConfig, fetch
+from train.data.selected import SelectedConfig, select
+from train.data.sources.pinned import Wanted
+from train.data.sources.places import obtain
+from train.data.sources.spec import FilesSource, is_url
+from train.release.prove.reproduce import products_apart
+from train.release.verify.result import NotChecked
+from train.release.view import Release
+
+STAGES: tuple[tuple[str, Callable[..., None], type, tuple[str, ...], bool], ...] = (
+    ("raw", fetch, RawConfig, ("data", "raw"), True),
+    ("documents", extract, DocumentsConfig, ("data", "documents"), False),
+    ("benchmarks", gather, BenchmarksConfig, ("benchmarks",), True),
+    ("selected", select, SelectedConfig, ("data", "selected"), False),
+)  # name, what makes it, its settings and where they stand in the config, whether it fetches
+
+
+def prepared(release: Release) -> list[str]:
+    """The pinned sources, prepared again, give these documents, this ledger and these evaluation sets, and no others.
+
+    The first stage that gives other files is told, with the first document in it. That the tokens follow from the
+    documents is the check `tokens`. Raises NotChecked when a source cannot be had here.
+    """
+    world = replace(release.world, obtain=obtainer(release.folder))
+    made: dict[str, Path] = {}
+    for name, make, kind, place, fetches in STAGES:
+        settings: Any = release.config
+        for key in place:
+            settings = settings[key]
+        made[name] = release.scratch / "sourced" / name
+        config: Any = anywhere(build(kind, settings))
+        with asked(config, release) if fetches else contextlib.nullcontext():
+            make(config, made, made[name], world)
+        if problems := products_apart(release.path, name, made[name]):
+            return [f"{name}: {problem}" for problem in problems]
+    return []
+
+
+def anywhere(config: Any) -> Any:
+    """Settings whose local sources may also lie in the folder that is given, not in one of their own name alone."""
+    if isinstance(config, BenchmarksConfig):
+        return replace(config, raw=config.raw and anywhere(config.raw))
+    if not isinstance(config, RawConfig):
+        return config
+    own = (replace(s, mirrors=(*s.mirrors, ".")) if isinstance(s, FilesSource) else s for s in config.sources)
+    return replace(config, sources=tuple(own))
+
+
+@contextlib.contextmanager
+def asked(config: Any, release: Release) -> Iterator[None]:
+    """In the folder of the verifier's files, turn what cannot be had into NotChecked."""
+    raw = config if isinstance(config, RawConfig) else config.raw
+    for source in raw.sources if raw else ():
+        places = [source.path, *map(Path, source.mirrors)] if isinstance(source, FilesSource) else []
+        if places and not release.folder:
+            raise NotChecked(f"{source.purl}: its files are on no index; give the folder that holds them by --from")
+        if any(".." in place.parts or place.is_absolute() for place in places if not is_url(str(place))):
+            raise NotChecked(f"{source.purl}: its files lie outside of the folder that is given")
+    try:
+        with contextlib.chdir(release.folder or release.scratch):
+            yield
+    except (UserError, OSError) as error:
+        raise NotChecked(f"the sources cannot be had here: {error}") from None
+
+
+def obtainer(folder: Path | None) -> Callable[..., tuple[Path, str]]:
+    """What obtains a file of a source: from the verifier's folder, whatever it is called there, else as ever."""
+    by_size: dict[int, list[Path]] = {}
+    for inside, _, names in os.walk(folder) if folder else ():
+        for path in (Path(inside) / name for name in names):
+            if path.is_file():
+                by_size.setdefault(path.stat().st_size, []).append(path.resolve())
+
+    def find(source: Any, wanted: Wanted, cache: Path) -> tuple[Path, str]:
+        same = (path for path in by_size.get(wanted.bytes, []) if wanted.identity(path) == wanted.digest)
+        found = next(same, None)
+        return (found, "folder") if found else obtain(source, wanted, cache)
+
+    return find

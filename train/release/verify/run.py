@@ -1,0 +1,166 @@
+"""Does a release hold what it says, as far as looking shows? Each check has a name that stays; all failures are told.
+
+That these weights were trained on these texts, and that nothing was left out before the selection, does not follow from
+looking: `openness.RUNGS` tells which command establishes what.
+
+The release was written by somebody else: nothing in it is run, nothing is written below it, and it cannot make a check
+crash. `quick` needs the standard library alone, `full` makes again what takes a minute or two, `sources` also prepares
+its sources again, fetched as they are pinned, and `deep` also installs what its lock names. `apart` bounds time, and
+`bounds` memory.
+"""
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from train import programs
+from train.artifact import read_json
+from train.config import UserError, did_you_mean
+from train.letters import OBEYED
+from train.release import partial
+from train.release.verify.integrity import completeness, hub_notes, integrity, manifest, unsafe
+from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Status
+
+Level = Literal["quick", "full", "deep", "sources"]
+ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
+SHOWN = 3  # problems of one check
+
+
+def verify(path: Path, level: Level, only: Collection[str] = (), **where: Any) -> list[Result]:
+    """Run the checks of `level` on the release at `path`, or those named in `only`. `where` is for `sources`.
+
+    Raises UserError when `path` is no release, its manifest cannot be read, or no check has such a name.
+    """
+    return list(results(path, level, only, lambda names: None, **where))
+
+
+def results(
+    path: Path, level: Level, only: Collection[str], announce: Callable[[list[str]], None], **where: Any
+) -> Iterator[Result]:
+    """What `verify` finds, check by check, after `announce` was told the names of all that will run."""
+    if (path / "MANIFEST.json").is_symlink():
+        raise UserError(f"{path}: its files are links, as in the cache of the hub's client: download with --local-dir")
+    if not path.is_dir():
+        raise UserError(f"{path}: not a release: it is {'a file' if path.is_file() else 'not there'}; give the folder")
+    if not (path / "MANIFEST.json").is_file():
+        raise UserError(f"{path}: not a release: it has no MANIFEST.json; give the folder that holds one")
+    manifest(path)
+    quick: list[Callable[[Any], list[str]]] = [integrity, completeness]
+    deeper: list[Callable[[Any], list[str]]] = []
+    if level != "quick":
+        from train.release.verify.checks import CHECKS, DEEP, SOURCED
+
+        more = {"deep": DEEP, "sources": SOURCED}
+        deeper = [*CHECKS, *more.get(level, ())]
+    here = partial.level(path)
+    deeper = [check for check in deeper if partial.checked(check.__name__, here)]
+    known = [check.__name__ for check in quick + deeper]
+    for name in sorted(set(only) - set(known)):
+        raise UserError(f"'{name}' is no check of this level{did_you_mean(name, known)}; they are {', '.join(known)}")
+    quick, deeper = ([check for check in kind if not only or check.__name__ in only] for kind in (quick, deeper))
+    announce([check.__name__ for check in quick + deeper])
+    for check in quick:
+        result = _run(check, path.resolve(), path)
+        beside = hub_notes(path) if check is integrity and result.ok else []
+        yield replace(result, detail="".join(beside)) if beside else result
+    if deeper and unsafe(path):  # reading on could lead anywhere, or never end
+        yield from (Result(check.__name__, "not checked", "not run: see integrity") for check in deeper)
+    elif deeper:
+        from train.release.view import Release
+        from train.training.numerics import prepare
+
+        with tempfile.TemporaryDirectory() as scratch:
+            release = Release(path.resolve(), Path(scratch), whole=level == "deep", **where)
+            prepare(release.world.machine)
+            yield from (_run(check, release, path) for check in deeper)
+
+
+def _run(check: Callable[[Any], list[str]], subject: Any, path: Path) -> Result:
+    notes: list[str] = getattr(subject, "notes", [])
+    notes.clear()
+    status: Status | None = None
+    try:
+        problems = check(subject)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except NotChecked as error:
+        status, problems = "not checked", [str(error)]
+    except UserError as error:
+        problems = [str(error)]
+    except BaseException as error:  # libraries written in Rust raise panics that are no Exception
+        problems = [f"could not be checked: {type(error).__name__}: {str(error)[:200]}"]
+    more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
+    text = " ".join("; ".join((problems or notes)[:SHOWN]).replace(f"{path.resolve()}/", "").split()) + more
+    return Result(check.__name__, status or ("fails" if problems else "holds"), _letters(text))
+
+
+def _letters(text: str) -> str:
+    """What a release says reaches the terminal as text only."""
+    return OBEYED.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
+
+
+# Apart ---------------------------------------------------------------------------------------------------------------
+
+
+def costs(release: Path, only: Collection[str] = ()) -> str:
+    """What the checks that compute most would take, by the records of the release; empty where it has none.
+
+    Of the checks `only`, if any are named.
+    """
+    try:
+        facts, config = read_json(release / "provenance/facts.json"), read_json(release / "code/config.json")
+        each = facts["flops"] / facts["tokens_seen"]
+        held_out = read_json(release / "data/tokens.json")["held_out"]["tokens"]
+        operations = {"scores": each / 3 * held_out, "optimizer_state": facts["flops"] / config["training"]["steps"]}
+        told = ", ".join(f"{name} {count:.1e}" for name, count in operations.items() if name in (only or operations))
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError, UserError):
+        return ""
+    bound = f"above {MOST_OPERATIONS:.0e}, a sample or not checked (--deep: all)"
+    return told and f"{told} floating-point operations; {bound}"
+
+
+def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> list[Result]:
+    """What the checks find that `command` runs and tells line by line, a process of its own, whatever it comes to.
+
+    `say` is told of each result at once. Raises UserError, with the process's own words, when nothing could be checked.
+    """
+    found: list[Result] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryFile() as errors,
+        programs.start(command, Path(folder), programs.environment(*ALLOWED), errors) as process,
+    ):
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        clock = threading.Timer(minutes * 60, stop)
+        clock.start()
+        try:
+            lines = iter(process.stdout or ())
+            names = json.loads(next(lines, b"[]"))
+            for line in lines:
+                found.append(Result(**json.loads(line)))
+                say(found[-1])
+        finally:
+            clock.cancel()
+            process.kill()
+        errors.seek(0)
+        words = _letters(" ".join(errors.read()[-500:].decode(errors="replace").split()))
+    if not names:
+        raise UserError(words.removeprefix("error: ") or f"the checks ended with status {process.returncode}")
+    ended = (
+        f"not done in {minutes:g} minutes"
+        if late.is_set()
+        else f"ended the checks, with status {process.returncode} {words}"
+    )
+    for number, name in enumerate(names[len(found) :]):
+        found.append(Result(name, "not checked", "not run" if number else ended))
+        say(found[-1])
+    return found

@@ -1,0 +1,142 @@
+"""A release that somebody else made, as the checks read it, and what can be made again from what it holds."""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from train.artifact import check, file_digest, parse_json, read_json
+from train.config import UserError
+from train.data.schema import read_rows
+from train.data.tokens import TokensConfig, encode
+from train.machine import Machine
+from train.release import bundle, partial
+from train.release.standards import osaid
+from train.world import World
+
+
+class Release:
+    """A release that is being checked, and what can be made from it again; each thing is made once."""
+
+    def __init__(
+        self,
+        path: Path,
+        scratch: Path,
+        cache: Path | None = None,
+        folder: Path | None = None,
+        *,
+        whole: bool = False,
+        nonce: str | None = None,
+        device: Literal["cpu", "cuda"] = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        self.path, self.scratch, self.device, self.threads = path, scratch, device, threads
+        self.whole = whole  # compute everything again, whatever it costs
+        self.nonce = nonce or os.urandom(8).hex()  # by which a sample is drawn in place of what costs too much
+        self.cache, self.folder = cache or scratch, folder  # of downloads, and with files of sources: the verifier's
+        self.paths = [name for name in osaid.release_files(path) if name != "MANIFEST.json"]
+        self.level = partial.level(path)
+        self.notes: list[str] = []  # what a check that holds has to say of how much it could look at
+
+    def json(self, name: str) -> Any:
+        return read_json(self.path / name)
+
+    def text(self, name: str) -> str:
+        return (self.path / name).read_text(encoding="utf-8")
+
+    def bytes(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    @cached_property
+    def products(self) -> dict[str, str]:
+        """The SHA-256 of each file that is a product."""
+        return {path: file_digest(self.path / path) for path in self.paths if not path.startswith(osaid.WITNESSES)}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return self.json("code/config.json")
+
+    @cached_property
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """The manifest of each artifact."""
+        return {name: self.json(f"provenance/{name}.json") for name in bundle.ARTIFACTS}
+
+    @cached_property
+    def log(self) -> list[dict[str, Any]]:
+        """The records of the training, one a step; UserError when a line is none."""
+        path = "logs/weights/log.jsonl"
+        try:
+            found = [parse_json(line) for line in self.text(path).splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}: cannot be read as lines of JSON ({error})") from None
+        if not all(isinstance(record, dict) and type(record.get("step")) is int for record in found):
+            raise UserError(f"{path}: a record without its step")
+        return found
+
+    def rows(self, table: str) -> Iterator[dict[str, Any]]:
+        """The rows of the Parquet files in `data/<table>`."""
+        return read_rows(sorted((self.path / "data" / table).glob("*.parquet")))
+
+    @cached_property
+    def views(self) -> dict[str, Path]:
+        """Each artifact as the stages want to see it: its manifest, and links to what the release holds of it."""
+        found = {}
+        for name, record in self.provenance.items():
+            found[name] = self.scratch / "views" / name
+            found[name].mkdir(parents=True)
+            (found[name] / "manifest.json").symlink_to((self.path / "provenance" / f"{name}.json").resolve())
+            for product in record["products"]:
+                place = bundle.placed(name, product)
+                if place in self.paths:
+                    (found[name] / product).parent.mkdir(parents=True, exist_ok=True)
+                    (found[name] / product).symlink_to((self.path / place).resolve())
+        return found
+
+    @cached_property
+    def tokens(self) -> Path:
+        """The artifact `tokens`, made again from the documents and the tokenizer that the release holds."""
+        made = self.scratch / "tokens"
+        encode(TokensConfig(), self.views, made, self.world)
+        return made
+
+    @cached_property
+    def world(self) -> World:
+        machine = Machine(
+            device=self.device,
+            threads=self.threads,
+            micro_batches=1,
+            compile=False,
+            sharded=False,
+            patience=600,
+            save_every=None,
+            keep_saves=1,
+            cache=self.cache,
+            runs=self.scratch,
+            releases=self.scratch,
+            progress="none",
+            wandb="disabled",
+            workers=1,
+            engine="processes",
+        )
+        return World(0, 1, machine)
+
+    def written(self, path: str) -> list[str]:
+        """The file at `path`, if such a release holds it, has the same bytes when it is written again."""
+        if not partial.kept(path, self.level):
+            return []
+        made = bundle.WRITTEN[path](self.path)
+        return [] if made == self.bytes(path) else [f"{path}: not what its records give"]
+
+    def made_again(self, name: str, made: Path) -> list[str]:
+        """The products in the folder `made` are those that the artifact's manifest lists and those that stand here."""
+        (made / "manifest.json").write_bytes(self.bytes(f"provenance/{name}.json"))
+        problems = [f"{name} made again: {problem}" for problem in check(made)]
+        for product in osaid.regular_files(made):
+            place = bundle.placed(name, product)
+            if place in self.products and self.products[place] != file_digest(made / product):
+                problems.append(f"{place}: differs from what was made again")
+        return problems
+
+
+Check = Callable[[Release], list[str]]  # a line a problem, none when the claim holds
