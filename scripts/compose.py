@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from train.config import ConfigError, build, did_you_mean
+from train.config import build
+from train.errors import ConfigError, did_you_mean
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 HOW = ("machine", "until", "overrides", "settings")  # what of a configuration makes nothing another

@@ -29,7 +29,7 @@ def main() -> int:
 
 def compared(arguments: argparse.Namespace) -> dict[str, Any]:
     """The changes; UserError when a release is not what its manifest says, and so not what it would be taken for."""
-    from train.config import UserError
+    from train.errors import UserError
     from train.release.bounds import confine
     from train.release.prove.diff import changes
     from train.release.verify.run import verify

@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing 
 sys.path.insert(0, str(ROOT))
 
 from train.artifact import product_digest
-from train.config import UserError
+from train.errors import UserError
 from train.terminal import guarded
 
 PROCESSORS = ("Haswell", "Skylake-Client", "EPYC-Rome")

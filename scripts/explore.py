@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from sample import Parser  # type: ignore[import-not-found]
 from tqdm import tqdm
 
-from train.config import UserError
+from train.errors import UserError
 from train.explore import queries
 from train.explore.lineage import Lineage, lineage
 from train.explore.search import Index, index

@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.artifact import read_json
-from train.config import UserError
+from train.errors import UserError
 from train.terminal import guarded
 from train.training.checkpoint import WEIGHTS, read_tensors
 

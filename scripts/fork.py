@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing is written
 sys.path.insert(0, str(ROOT))
 
-from train.config import UserError
+from train.errors import UserError
 from train.release import repository
 from train.terminal import guarded
 

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from run import how  # type: ignore[import-not-found]
 
 from train.artifact import file_digest, read_json, write_json
-from train.config import UserError, build
+from train.config import build
+from train.errors import UserError
 from train.terminal import guarded, harmless
 
 

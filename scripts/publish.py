@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--delete", action="store_true", help="delete what else stands in that repository")
     asked = parser.parse_args(arguments)
     from train.artifact import read_json
-    from train.config import UserError
+    from train.errors import UserError
     from train.release.publish import upload
     from train.release.standards.osaid import release_files
     from train.release.verify.result import against

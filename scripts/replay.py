@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from run import how  # type: ignore[import-not-found]
 
-from train.config import UserError, build
+from train.config import build
+from train.errors import UserError
 from train.terminal import harmless, reported
 
 MINUTES = 24 * 60  # that a segment may take

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from compose import CONFIGS, built, combinations, compose, settled  # type: ignore[import-not-found]
 
 from train.artifact import read_json
-from train.config import ConfigError, UserError
+from train.errors import ConfigError, UserError
 from train.release.standards.osaid import ASKED
 from train.terminal import guarded, harmless
 

@@ -19,7 +19,8 @@ sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.artifact import read_json
-from train.config import UserError, build
+from train.config import build
+from train.errors import UserError
 from train.terminal import harmless, tolerate
 
 

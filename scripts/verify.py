@@ -18,7 +18,7 @@ from typing import Any
 sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing is written
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from train.config import UserError
+from train.errors import UserError
 from train.programs import python
 from train.release.archive import unpacked
 from train.release.bounds import limit_memory

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from train import artifact
-from train.config import UserError
+from train.errors import UserError
 
 
 def sealed(runs: Path, **files: bytes) -> Path:

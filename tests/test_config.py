@@ -8,7 +8,8 @@ from typing import Literal
 
 import pytest
 
-from train.config import ConfigError, build, check_date, plain
+from train.config import build, check_date, plain
+from train.errors import ConfigError
 
 
 @dataclass(frozen=True)

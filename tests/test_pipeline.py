@@ -13,7 +13,8 @@ from conftest import MACHINE, SMALL, Command
 
 from train import pipeline
 from train.artifact import file_digest
-from train.config import UserError, build
+from train.config import build
+from train.errors import UserError
 from train.keys import key
 from train.release import bundle
 from train.release.verify import layout

@@ -12,14 +12,14 @@ MODULES = sorted(ROOT.glob("train/**/*.py"))
 TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".github"}
 
 # What each layer may import; imports point down only.
-GROUND = {"artifact", "config", "keys", "letters", "machine", "world"}
+GROUND = {"artifact", "config", "errors", "keys", "letters", "machine", "world"}
 LICENCES = {"spdx", "terms", "licence_texts"}
 ROOMS = {"data", "model", "training", "explore", "inference", "evaluation"}
 LAYERS = {
-    "config": set(), "letters": set(), "programs": set(), "machine": set(), "world": {"machine"},
-    "artifact": {"config"}, "keys": {"artifact"},
-    "spdx": {"config"}, "terms": {"spdx"}, "licence_texts": {"spdx", "terms"},
-    "terminal": {"config", "letters"}, "workers": {"config", "machine", "world"},
+    "errors": set(), "config": {"errors"}, "letters": set(), "programs": set(), "machine": set(), "world": {"machine"},
+    "artifact": {"errors"}, "keys": {"artifact"},
+    "spdx": {"errors"}, "terms": {"spdx"}, "licence_texts": {"spdx", "terms"},
+    "terminal": {"errors", "letters"}, "workers": {"errors", "machine", "world"},
     "model": GROUND, "data": GROUND | {"programs", "spdx", "data"},
     "training": GROUND | {"data", "model", "training"},
     "explore": GROUND | {"data", "explore"},

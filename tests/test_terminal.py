@@ -33,7 +33,7 @@ def test_what_a_terminal_would_obey_is_replaced(sign):
 PROGRAM = """
 import sys
 sys.path.insert(0, {root!r})
-from train.config import UserError
+from train.errors import UserError
 from train.terminal import guarded
 def command(arguments):
     print(arguments[0])

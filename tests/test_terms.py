@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from train.config import ConfigError, UserError, build
+from train.config import build
+from train.errors import ConfigError, UserError
 from train.pipeline import DataConfig, Run, run
 from train.spdx import UNFILLED, identifiers, listed
 from train.terms import duties, hub_name, known, of_name, restriction, standing

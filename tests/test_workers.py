@@ -15,8 +15,9 @@ import pytest
 from conftest import MACHINE
 
 from train.artifact import inventory, write_json
-from train.config import ConfigError, UserError, build, plain
+from train.config import build, plain
 from train.data.documents import DocumentsConfig, extract
+from train.errors import ConfigError, UserError
 from train.machine import Machine
 from train.workers import work
 from train.world import World

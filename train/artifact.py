@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from train.config import UserError
+from train.errors import UserError
 
 MANIFEST = "manifest.json"
 WITNESS = "witness"

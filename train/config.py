@@ -1,7 +1,6 @@
 """From a plain mapping to frozen dataclasses: every problem at once, each with its dotted path."""
 
 import dataclasses
-import difflib
 import re
 import types
 from collections.abc import Mapping
@@ -9,19 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from train.errors import ConfigError, did_you_mean
+
 T = TypeVar("T")
-
-
-class UserError(Exception):
-    """A failure that the person at the terminal can mend: what was found, what is allowed, what to do."""
-
-
-class ConfigError(UserError):
-    """All problems of one configuration, one line each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 def build(cls: type[T], mapping: object) -> T:
@@ -49,12 +38,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """A hint to append to an error about an unknown `word`; empty when nothing known is near."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)  # of three letters all: `gpu` means no `cpu`
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def check_name(name: str) -> None:

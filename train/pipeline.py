@@ -25,7 +25,7 @@ from train.artifact import (
     set_aside,
     write_json,
 )
-from train.config import UserError, check_name, plain
+from train.config import check_name, plain
 from train.data import summaries
 from train.data.benchmarks import BenchmarksConfig, check_sets, gather
 from train.data.documents import DocumentsConfig, extract
@@ -36,6 +36,7 @@ from train.data.sources.places import obtain
 from train.data.sources.spec import availability
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode
+from train.errors import UserError
 from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.keys import ROOT, closure, key, meaning
 from train.machine import Machine

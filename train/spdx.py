@@ -11,7 +11,7 @@ from typing import Any
 
 from license_expression import LicenseSymbol, Licensing, get_spdx_licensing
 
-from train.config import did_you_mean
+from train.errors import did_you_mean
 
 NOASSERTION = "NOASSERTION"  # nothing is claimed
 UNFILLED = "LicenseRef-TODO"  # a template's: to be replaced before anything is trained

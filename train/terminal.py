@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from train.config import UserError
+from train.errors import UserError
 from train.letters import OBEYED
 
 

@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from train.config import UserError
+from train.errors import UserError
 from train.machine import Machine
 from train.world import World
 

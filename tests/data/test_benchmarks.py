@@ -7,9 +7,10 @@ import pytest
 from conftest import MACHINE
 
 from train.artifact import digest, inventory, read_json
-from train.config import ConfigError, UserError, build
+from train.config import build
 from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.schema import ITEM, read_rows
+from train.errors import ConfigError, UserError
 from train.world import World
 
 WORLD = World(0, 1, MACHINE)

@@ -12,10 +12,11 @@ import pytest
 from conftest import MACHINE, Command
 
 from train.artifact import inventory, write_json
-from train.config import ConfigError, UserError, build
+from train.config import build
 from train.data import documents, summaries
 from train.data.documents import DocumentsConfig, extract
 from train.data.schema import DOCUMENT, read_rows
+from train.errors import ConfigError, UserError
 from train.world import World
 
 CONFIG = DocumentsConfig(formats={"rst": "restructuredtext", "md": "markdown", "txt": "plain", "jsonl": "rows"})

@@ -15,13 +15,14 @@ import pytest
 from conftest import MACHINE
 
 from train.artifact import digest, inventory
-from train.config import ConfigError, UserError, build
+from train.config import build
 from train.data import summaries
 from train.data.raw import RawConfig, check_files, fetch
 from train.data.sources import download, pypi
 from train.data.sources.pinned import VanishedError as Gone
 from train.data.sources.places import obtain
 from train.data.sources.spec import FilesSource, PypiSource, StoriesSource
+from train.errors import ConfigError, UserError
 from train.world import World
 
 DATA = bytes(range(256)) * 1000

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from train.config import UserError
 from train.data.schema import DOCUMENT, ROWS_AT_A_TIME, Bound, read_rows, rows_of, write_rows
+from train.errors import UserError
 
 ROW = dict.fromkeys(DOCUMENT.names, "a")
 

@@ -9,11 +9,12 @@ import pytest
 from conftest import MACHINE
 
 from train.artifact import inventory
-from train.config import ConfigError, UserError, build, plain
+from train.config import build, plain
 from train.data import summaries
 from train.data.filters.rules import COMPARISONS, PREDICATES, Thresholds
 from train.data.schema import DOCUMENT, ITEM, read_rows, write_rows
 from train.data.selected import SelectedConfig, add, canonical_id, kept_documents, nested, select, split
+from train.errors import ConfigError, UserError
 from train.world import World
 
 OFF = dict.fromkeys(field.name for field in fields(Thresholds))

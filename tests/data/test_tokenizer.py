@@ -10,7 +10,7 @@ import pytest
 from conftest import MACHINE
 
 from train.artifact import inventory
-from train.config import ConfigError, UserError, build
+from train.config import build
 from train.data.generated.stories import stories
 from train.data.schema import SELECTED, write_rows
 from train.data.tokenizer import (
@@ -24,6 +24,7 @@ from train.data.tokenizer import (
     learn,
     load,
 )
+from train.errors import ConfigError, UserError
 from train.world import World
 
 WORLD = World(0, 1, MACHINE)

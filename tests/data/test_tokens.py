@@ -6,11 +6,11 @@ import pytest
 from conftest import MACHINE
 
 from train.artifact import inventory
-from train.config import UserError
 from train.data.generated.stories import stories
 from train.data.schema import SELECTED, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import TokensConfig, encode, read_tokens, write_header
+from train.errors import UserError
 from train.world import World
 
 WORLD = World(0, 1, MACHINE)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from conftest import MACHINE
 
-from train.config import UserError
 from train.data.benchmarks import BenchmarksConfig, PairsConfig, gather
 from train.data.schema import RANGES, SELECTED, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import encode, read_tokens
+from train.errors import UserError
 from train.evaluation.measure import (
     EvaluationConfig,
     MeasureConfig,

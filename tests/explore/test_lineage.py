@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from train.artifact import write_json
-from train.config import UserError
 from train.data.batches import windows_at
 from train.data.schema import LEDGER, RANGES, SELECTED, write_rows
+from train.errors import UserError
 from train.explore.lineage import Lineage, Order, checkpoints, lineage, readings
 
 CONTEXT, BATCH, STEPS, SEED = 7, 4, 23, 5

@@ -4,8 +4,8 @@ import random
 import numpy as np
 import pytest
 
-from train.config import UserError
 from train.data.schema import SELECTED, write_rows
+from train.errors import UserError
 from train.explore import search as indexes
 from train.explore.search import END, cut, find, index, occurs, places, suffix_array, trace
 

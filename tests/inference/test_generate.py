@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from train.artifact import write_json
-from train.config import UserError
 from train.data import tokenizer as tokenizers
 from train.data.schema import SELECTED, write_rows
 from train.data.tokenizer import TokenizerConfig, learn
+from train.errors import UserError
 from train.inference.generate import SamplesConfig, draw, generate, next_logits, pieces, uniform
 from train.model import ModelConfig, Transformer, config_from_hugging_face, hugging_face_config, weights_of
 from train.terminal import harmless

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from train.artifact import write_json
-from train.config import UserError
 from train.data import tokenizer as tokenizers
 from train.data.schema import RANGES, SELECTED, write_rows
 from train.data.selected import kept_documents
 from train.data.tokenizer import TokenizerConfig, learn
+from train.errors import UserError
 from train.explore import search as indexes
 from train.inference import server
 from train.inference.generate import generate, pieces

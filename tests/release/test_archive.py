@@ -10,7 +10,7 @@ import zstandard
 from warm import command
 
 from train.artifact import file_digest
-from train.config import UserError
+from train.errors import UserError
 from train.release import archive
 from train.release.archive import pack, unpack, unpacked
 from train.release.standards.osaid import regular_files

@@ -8,7 +8,7 @@ import pytest
 import torch
 import warm
 
-from train.config import UserError
+from train.errors import UserError
 from train.release.assess import assess, read_yaml, tensors_problem
 from train.training.checkpoint import write_tensors
 

@@ -11,7 +11,7 @@ import pytest
 import warm
 
 from train.artifact import write_json
-from train.config import UserError
+from train.errors import UserError
 from train.release import bounds
 from train.release.bundle import manifest_of
 

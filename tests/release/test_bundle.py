@@ -7,9 +7,10 @@ import torch
 import yaml
 
 from train.artifact import read_json
-from train.config import UserError, build
+from train.config import build
 from train.data.text import readers
 from train.data.tokenizer import load
+from train.errors import UserError
 from train.release import bundle
 from train.release.bundle import ARTIFACTS, CollectConfig, ReleaseConfig, collect, manifest_of, placed, source_tree
 from train.release.standards.osaid import ASKED

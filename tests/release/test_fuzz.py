@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from train.artifact import write_json
-from train.config import UserError
 from train.data import schema
+from train.errors import UserError
 from train.release.bundle import manifest_of
 from train.release.cards.report import report
 from train.release.standards.osaid import regular_files

@@ -13,7 +13,7 @@ import pytest
 import warm
 
 from train.artifact import read_json, write_json
-from train.config import UserError
+from train.errors import UserError
 from train.release.bundle import manifest_of
 from train.release.verify.code import installs
 from train.release.verify.integrity import wrong_name

@@ -12,7 +12,7 @@ from packaging.markers import Environment, default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from train.config import UserError
+from train.errors import UserError
 from train.release.lock import CUDA, Pin, asked_for, normal, pins, unlike
 
 ROOT = Path(__file__).resolve().parents[2]

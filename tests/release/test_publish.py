@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from train.artifact import write_json
-from train.config import UserError
+from train.errors import UserError
 from train.release.bundle import manifest_of
 from train.release.standards.osaid import regular_files
 from train.release.verify.run import verify

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from train.config import UserError, build
+from train.config import build
+from train.errors import UserError
 from train.pipeline import Run, resolved, run
 from train.release.readiness import check_evidence, unready
 

@@ -14,7 +14,8 @@ import torch
 import yaml
 from conftest import MACHINE
 
-from train.config import UserError, build
+from train.config import build
+from train.errors import UserError
 from train.model import ModelConfig, Transformer
 from train.training import budget
 from train.training.loop import FitConfig, TrainingConfig

@@ -4,7 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 import torch
 
-from train.config import UserError
+from train.errors import UserError
 from train.training.checkpoint import (
     LOG,
     Checkpoint,

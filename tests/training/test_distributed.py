@@ -14,7 +14,7 @@ import pytest
 from conftest import BEFORE, EACH, MACHINE
 from torch.distributed import HashStore
 
-from train.config import UserError
+from train.errors import UserError
 from train.training import agreement
 from train.training.checkpoint import read_tensors
 from train.training.loop import require_shares

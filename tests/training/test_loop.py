@@ -14,7 +14,8 @@ from conftest import MACHINE, SMALL
 
 from train import pipeline
 from train.artifact import write_json
-from train.config import ConfigError, UserError, build
+from train.config import build
+from train.errors import ConfigError, UserError
 from train.model import Transformer, load_weights, weights_of
 from train.training.checkpoint import Checkpoint, restore
 from train.training.loop import FitConfig, fit, steps

@@ -12,7 +12,8 @@ from compose import compose
 from conftest import MACHINE, SMALL
 
 from train.artifact import inventory
-from train.config import UserError, build
+from train.config import build
+from train.errors import UserError
 from train.training import checkpoint, loop, meters
 from train.training.log import Log
 from train.training.loop import FitConfig, fit

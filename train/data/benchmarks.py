@@ -10,11 +10,12 @@ from typing import Any
 from packageurl import PackageURL
 
 from train.artifact import read_json, write_bytes, write_json
-from train.config import UserError, plain
+from train.config import plain
 from train.data.generated.pairs import pairs
 from train.data.raw import RawConfig, check_files, fetch
 from train.data.schema import ITEM, write_rows
 from train.data.sources.spec import check_licence_text
+from train.errors import UserError
 from train.world import World
 
 # The set that this repository writes itself.

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from train.artifact import read_json, whole, write_bytes, write_json
-from train.config import UserError
 from train.data import schema
 from train.data.sources.archive import matches, members
 from train.data.sources.spec import check_licence_text
 from train.data.text import readers
 from train.data.text.file_types import conversion
+from train.errors import UserError
 from train.spdx import NOASSERTION, of_row
 from train.world import World
 

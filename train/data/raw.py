@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import WITNESS, copy_file, digest, file_digest, whole, write_bytes, write_json
-from train.config import UserError, plain
+from train.config import plain
 from train.data.sources import hub, pinned
 from train.data.sources.archive import matches
 from train.data.sources.local import Listing, listing
 from train.data.sources.pinned import VanishedError, Wanted
 from train.data.sources.spec import FilesSource, HubSource, PypiSource, StoriesSource
+from train.errors import UserError
 from train.world import World
 
 

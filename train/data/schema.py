@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from train.artifact import whole
-from train.config import UserError, did_you_mean
 from train.data.text.file_types import HEAD, file_type
+from train.errors import UserError, did_you_mean
 
 ROWS_AT_A_TIME = 1024
 CHARACTERS_AT_A_TIME = 2**25

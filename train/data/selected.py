@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from train.artifact import WITNESS, read_json, whole, write_json
-from train.config import UserError
 from train.data.dedup.contamination import Evaluated, evaluated, items_of
 from train.data.dedup.minhash import SIZE, Signatures, keep, signature, similarity
 from train.data.dedup.ngrams import Numbers, words
 from train.data.filters import rules
 from train.data.schema import LEDGER, SELECTED, read_rows, write_rows
+from train.errors import UserError
 from train.letters import canonical
 from train.world import World
 

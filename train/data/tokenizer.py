@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import write_bytes
-from train.config import UserError
 from train.data.selected import kept_documents
+from train.errors import UserError
 from train.world import World
 
 END_OF_TEXT = "<|endoftext|>"  # id 0; stands after every document

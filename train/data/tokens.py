@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.artifact import whole, write_json
-from train.config import UserError
 from train.data.schema import RANGES, write_rows
 from train.data.selected import SPLITS, kept_documents, nested
 from train.data.tokenizer import Tokenizer, load
+from train.errors import UserError
 from train.world import World
 
 DOCUMENTS_AT_A_TIME = 256

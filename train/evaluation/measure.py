@@ -20,12 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from train.artifact import WITNESS, write_json
-from train.config import UserError
 from train.data import tokenizer as tokenizers
 from train.data.schema import read_rows
 from train.data.selected import kept_documents
 from train.data.tokenizer import Tokenizer
 from train.data.tokens import read_tokens
+from train.errors import UserError
 from train.evaluation.baselines import compressed, count_grams
 from train.evaluation.minimal_pairs import judged, summary
 from train.evaluation.overlap import overlap

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from train.config import UserError
+from train.errors import UserError
 from train.model import Transformer
 from train.world import World
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.artifact import manifest, read_json
-from train.config import UserError
 from train.data.batches import window_count, windows_at
 from train.data.schema import LEDGER, RANGES, read_rows
 from train.data.selected import SPLITS
+from train.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from train.config import UserError, did_you_mean
 from train.data.selected import SPLITS, kept_documents
 from train.data.tokenizer import load as load_tokenizer
+from train.errors import UserError, did_you_mean
 from train.explore import search as indexes
 from train.explore.lineage import Lineage, checkpoints, readings
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.artifact import digest, file_digest, whole
-from train.config import UserError
 from train.data.selected import kept_documents
+from train.errors import UserError
 
 END = b"\xff"  # after every document: stands in no UTF-8 text, so nothing is found across documents
 SHARD = 2**23  # bytes of text that are sorted at a time; sorting takes about 60 times as much memory

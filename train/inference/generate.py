@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from train.config import UserError
 from train.data.tokenizer import Tokenizer
+from train.errors import UserError
 from train.model import Past, Transformer
 
 

@@ -17,8 +17,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from train.config import ConfigError, UserError, build
+from train.config import build
 from train.data.tokenizer import Tokenizer
+from train.errors import ConfigError, UserError
 from train.explore import search as indexes
 from train.inference.generate import generate, pieces
 from train.model import Transformer

@@ -11,9 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from train.artifact import whole
-from train.config import UserError
 from train.data.sources.archive import Bounded, name_problem
 from train.data.text.file_types import HEAD, file_type
+from train.errors import UserError
 from train.release.standards.osaid import release_files
 
 SUFFIX = ".tar.zst"

@@ -14,7 +14,7 @@ from typing import Any
 
 from train import terms
 from train.artifact import parse_json
-from train.config import UserError
+from train.errors import UserError
 from train.licence_texts import plain_text, recognised
 from train.release.standards import osaid
 from train.spdx import listed

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
-from train.config import UserError
+from train.errors import UserError
 
 SPARE, SHARE = 2**32, 32  # bytes of memory that a command may take: these, and so many for each byte of the release
 MOST_ENTRIES = 200_000  # files and folders

@@ -25,10 +25,11 @@ from train.artifact import (
     write_bytes,
     write_json,
 )
-from train.config import UserError, build, check_date
+from train.config import build, check_date
 from train.data import tokenizer
 from train.data.batches import batch_at
 from train.data.tokens import read_tokens
+from train.errors import UserError
 from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import partial, repository

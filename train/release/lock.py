@@ -14,7 +14,7 @@ from pathlib import Path
 
 from train import programs
 from train.artifact import file_digest
-from train.config import UserError
+from train.errors import UserError
 
 PIN = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.+!_-]+)"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.artifact import read_json
-from train.config import UserError
+from train.errors import UserError
 from train.release.cards.markdown import front_matter, record
 from train.release.cards.prose import line, prose
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from train.config import UserError
+from train.errors import UserError
 
 SHOWN = 20  # names of files
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from train.config import UserError, check_date
+from train.config import check_date
+from train.errors import UserError
 from train.licence_texts import claim_problem
 from train.release import partial
 from train.release.cards import data_card

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from train.artifact import copy_file, sync_directory
-from train.config import UserError
+from train.errors import UserError
 
 LARGE = (".safetensors", ".parquet", ".npy")  # kinds of data that can be large, and that no editor opens
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.artifact import check, file_digest, parse_json, read_json
-from train.config import UserError
 from train.data.schema import read_rows
 from train.data.tokens import TokensConfig, encode
+from train.errors import UserError
 from train.machine import Machine
 from train.release import bundle, partial
 from train.release.standards import osaid

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from train.artifact import canonical_json
-from train.config import UserError
+from train.errors import UserError
 from train.training.checkpoint import difference
 from train.training.distributed import answered, store_for
 from train.world import World

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from train.config import UserError
+from train.errors import UserError
 from train.machine import Machine
 from train.model import ModelConfig, Transformer
 from train.training.loop import FitConfig, gradients

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from train.artifact import file_digest, read_json, sync_directory, write_bytes, write_json
-from train.config import UserError
+from train.errors import UserError
 
 WEIGHTS, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 LOG = "witness/log.jsonl"  # of a run, one record a step

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
-from train.config import UserError
+from train.errors import UserError
 from train.model import Transformer
 from train.world import World
 

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 
 from train.artifact import file_digest, manifest, product_digest, whole
-from train.config import UserError, plain
+from train.config import plain
 from train.data import schema
 from train.data.batches import ahead, batch_at, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
+from train.errors import UserError
 from train.model import ModelConfig, Transformer, load_weights, weights_of
 from train.training.checkpoint import (
     LOG,

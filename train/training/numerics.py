@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 
 from train.artifact import read_json, write_json
-from train.config import UserError
+from train.errors import UserError
 from train.model import Transformer
 from train.training.checkpoint import newest
 

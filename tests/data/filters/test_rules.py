@@ -5,11 +5,11 @@ from dataclasses import fields
 
 import pytest
 
-from train.config import UserError
 from train.data.filters import quality, repetition, rules
 from train.data.filters.language import language, shares
 from train.data.filters.pii import email_addresses, ip_addresses, phone_numbers, secrets
 from train.data.filters.rules import licences
+from train.errors import UserError
 
 TEN = "a b c d e f g h i j"  # ten words, none of which recurs
 

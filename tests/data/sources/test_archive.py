@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from train.config import UserError
 from train.data.sources.archive import Limits, matches, members
+from train.errors import UserError
 
 SMALL = Limits(members=3, member_bytes=1000, total_bytes=1500, ratio=100, name_bytes=60)
 

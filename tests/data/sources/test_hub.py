@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, SMALL
 
-from train.config import ConfigError, build
+from train.config import build
 from train.data.raw import RawConfig
 from train.data.schema import read_rows
+from train.errors import ConfigError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CARD = b"""---
@@ -208,7 +209,8 @@ FETCH = r"""
 import json, sys
 from pathlib import Path
 from types import SimpleNamespace
-from train.config import UserError, build
+from train.config import build
+from train.errors import UserError
 from train.data import documents, downloads, raw
 from train.data.places import obtain
 from train.terminal import guarded

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from train.config import UserError
 from train.data.sources.local import listing
 from train.data.sources.spec import FilesSource
+from train.errors import UserError
 
 
 def source(include: list[str] | None = None, exclude: tuple[str, ...] = (), licence: str = "LICENSE") -> FilesSource:

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from train.config import UserError
 from train.data.sources.archive import Limits
 from train.data.text import readers
+from train.errors import UserError
 
 FORMATS = {
     "rst": "restructuredtext", "md": "markdown", "txt": "plain", "jsonl": "rows", "parquet": "parquet",

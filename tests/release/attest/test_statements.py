@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from warm import command
 
 from train.artifact import read_json, write_json
-from train.config import UserError
+from train.errors import UserError
 from train.release.attest import dsse, statements
 from train.release.attest.dsse import PLACE, PROVENANCE, RESULT, encoded, opened, private_key, public_key
 from train.release.attest.signatures import signatures

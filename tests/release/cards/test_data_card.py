@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from train.artifact import digest, read_json, write_json
-from train.config import UserError
 from train.data import schema
+from train.errors import UserError
 from train.release.cards import data_card
 from train.release.cards.statistics import statistics
 

@@ -3,7 +3,7 @@
 import pytest
 
 from train.artifact import write_json
-from train.config import UserError
+from train.errors import UserError
 from train.release.cards import markdown
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from train.artifact import read_json, write_json
-from train.config import UserError
+from train.errors import UserError
 from train.release.bundle import manifest_of, require_words
 from train.release.cards import data_card, model_card, prose, report
 from train.release.cards.markdown import command

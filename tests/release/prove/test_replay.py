@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from train import pipeline
 from train.artifact import read_json, write_json
-from train.config import UserError
 from train.data import schema
 from train.data import tokenizer as tokenizers
+from train.errors import UserError
 from train.machine import Machine
 from train.model import Transformer, weights_of
 from train.release.differences import environments_apart, tensors_apart

@@ -11,9 +11,9 @@ import pytest
 
 from train import programs
 from train.artifact import read_json, write_json
-from train.config import UserError
 from train.data import schema
 from train.data.sources import pypi
+from train.errors import UserError
 from train.release.attest import statements
 from train.release.attest.dsse import opened
 from train.release.bundle import ARTIFACTS, manifest_of

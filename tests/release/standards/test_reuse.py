@@ -3,8 +3,8 @@
 import pytest
 
 from train.artifact import read_json, write_bytes, write_json
-from train.config import UserError
 from train.data import schema
+from train.errors import UserError
 from train.release.standards import osaid
 from train.release.standards.reuse import (
     by_file,

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from train.artifact import write_json
-from train.config import UserError
 from train.data.schema import RANGES, write_rows
+from train.errors import UserError
 from train.release.verify.canonical import difference
 from train.training.checkpoint import write_tensors
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from train.artifact import read_json, write_json
-from train.config import UserError
+from train.errors import UserError
 from train.release.bundle import manifest_of
 from train.release.verify.run import verify
 

@@ -7,7 +7,7 @@ number of threads, which no identifier that adds floating-point numbers can prom
 import re
 from collections.abc import Mapping
 
-from train.config import UserError
+from train.errors import UserError
 
 
 def language(text: str, least: Mapping[str, int]) -> str | None:

@@ -17,7 +17,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from train.config import UserError
+from train.errors import UserError
 from train.letters import OBEYED
 
 

@@ -13,8 +13,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from train.artifact import sync_directory
-from train.config import UserError
 from train.data.sources.pinned import VanishedError, Wanted
+from train.errors import UserError
 
 ATTEMPTS = 5  # at one file, each going on where the last one stopped
 BACKOFF = 0.5  # seconds, doubled from attempt to attempt

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import whole
-from train.config import UserError
 from train.data.sources import pinned
 from train.data.sources.archive import matches
 from train.data.sources.pinned import VanishedError, Wanted
 from train.data.sources.spec import HubSource, how_to_find_commit
+from train.errors import UserError
 from train.world import World
 
 ROWS = "rows.jsonl"  # what streaming writes

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from train.config import UserError
 from train.data.sources.archive import matches, name_problem
 from train.data.sources.spec import FilesSource
+from train.errors import UserError
 
 SHOWN = 3  # names, or suffixes, that a line tells of each reason
 WORDS = {"unmatched": "no `include` matches", "links": "links are not followed:", "hidden": "names with a dot:",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import copy_file, file_digest
-from train.config import UserError
+from train.errors import UserError
 from train.world import World
 
 CHUNK = 2**16

@@ -11,10 +11,10 @@ from packageurl import PackageURL
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple, UnsupportedContentTypeError
 
 from train import programs
-from train.config import UserError
 from train.data.sources.download import CONNECT, TIMEOUT, Place, fill, from_path, obtain, reason, session
 from train.data.sources.pinned import VanishedError, Wanted
 from train.data.sources.spec import PypiSource, is_url
+from train.errors import UserError
 
 
 def distribution(source: PypiSource, wanted: Wanted, cache: Path) -> tuple[Path, str]:

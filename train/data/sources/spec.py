@@ -9,9 +9,10 @@ from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_sdist_filename
 from packaging.version import Version
 
-from train.config import UserError, plain
+from train.config import plain
 from train.data.sources.archive import name_problem
 from train.data.text import language_tag
+from train.errors import UserError
 from train.spdx import NOASSERTION, check_spelling, check_text
 
 

@@ -17,11 +17,11 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from train.config import UserError, did_you_mean
 from train.data import schema
 from train.data.sources.archive import LIMITS, Bounded
 from train.data.text import markup
 from train.data.text.file_types import HEAD, conversion, file_type
+from train.errors import UserError, did_you_mean
 
 Format = Literal["restructuredtext", "markdown", "plain", "rows", "parquet"]
 PACKED: dict[str, Callable[[BinaryIO], Any]] = {

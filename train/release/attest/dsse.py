@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import parse_json
-from train.config import UserError
+from train.errors import UserError
 
 PLACE = "logs/statements/"
 PAYLOAD = "application/vnd.in-toto+json"

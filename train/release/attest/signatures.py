@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from train.artifact import read_json
-from train.config import UserError
+from train.errors import UserError
 from train.release.attest.dsse import PLACE, PROVENANCE, Envelope, key_name, opened, public_key, told
 
 

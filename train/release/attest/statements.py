@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import as_json, canonical_json, digest, file_digest, read_json, write_bytes, write_json
-from train.config import UserError
+from train.errors import UserError
 from train.release.attest.dsse import PAYLOAD, PLACE, RESULT, STATEMENT, encoded, key_name, opened, signing
 from train.release.attest.signatures import about_another
 from train.release.bundle import ROOT, manifest_of, report, source_tree

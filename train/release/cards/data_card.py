@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import digest
-from train.config import UserError
 from train.data.filters import rules
 from train.data.text.language_tag import language
+from train.errors import UserError
 from train.release.cards.markdown import command, front_matter, record, rows, settings, shown
 from train.release.cards.prose import line, prose
 from train.release.cards.statistics import EXAMPLES, QUANTILES, UNITS

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import file_digest, read_json
-from train.config import UserError
+from train.errors import UserError
 from train.letters import OBEYED
 from train.release.cards.prose import cell, harmless, plain
 

@@ -7,7 +7,7 @@ stay; HTML, images, headings, tables, rules, blocks of code and definitions of l
 
 import re
 
-from train.config import UserError
+from train.errors import UserError
 from train.letters import OBEYED
 
 LINE, PROSE = 2_000, 40_000  # characters, at most

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import digest
-from train.config import UserError
 from train.data import schema
+from train.errors import UserError
 
 UNITS = ("documents", "bytes", "tokens")  # bytes of text in UTF-8; tokens with the mark at each document's end
 QUANTILES = {"least": 0.0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95, "most": 1.0}

@@ -19,8 +19,9 @@ from typing import Any
 from torch import Tensor
 
 from train.artifact import digest, file_digest, product_digest, read_json, write_json
-from train.config import UserError, build, plain
+from train.config import build, plain
 from train.data import tokenizer
+from train.errors import UserError
 from train.evaluation.measure import MeasureConfig, measure
 from train.explore.lineage import checkpoint_steps
 from train.machine import Machine

@@ -15,9 +15,9 @@ from typing import Any
 
 from train import programs
 from train.artifact import WITNESS, file_digest, inventory, read_json, write_bytes
-from train.config import UserError
 from train.data.schema import read_rows
 from train.data.sources.pypi import settings
+from train.errors import UserError
 from train.release.bundle import ARTIFACTS, RESOLVED, ROOT, manifest_of, placed, source_tree
 from train.release.differences import first_difference, tensors_apart
 from train.release.lock import install

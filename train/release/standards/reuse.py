@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json
-from train.config import UserError
 from train.data import schema
+from train.errors import UserError
 from train.release import partial
 from train.release.cards.markdown import record, shown
 from train.release.cards.prose import plain

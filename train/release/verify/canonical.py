@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import as_json, file_digest, parse_json, read_json
-from train.config import UserError
 from train.data.schema import ITEM, LEDGER, RANGES, SELECTED, read_rows, write_rows
+from train.errors import UserError
 from train.release import bundle
 from train.release.attest.dsse import PLACE
 from train.release.view import Release

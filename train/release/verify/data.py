@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from train.artifact import as_json
-from train.config import UserError, build
+from train.config import build
 from train.data.batches import batch_at
 from train.data.dedup.contamination import contaminated, evaluated, items_of
 from train.data.dedup.minhash import clusters, signature
@@ -21,6 +21,7 @@ from train.data.filters.rules import licences
 from train.data.selected import SelectedConfig, canonical_id, count, judge, leave_out
 from train.data.selected import split as split_of
 from train.data.tokens import read_tokens
+from train.errors import UserError
 from train.evaluation.overlap import overlap as find_overlap
 from train.release.differences import first_difference
 from train.release.verify.result import NotChecked

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import digest, file_digest, read_json
-from train.config import UserError
+from train.errors import UserError
 from train.release import partial
 from train.release.standards import osaid
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from train.config import UserError, build
+from train.config import build
 from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.documents import DocumentsConfig, extract
 from train.data.raw import RawConfig, fetch
@@ -18,6 +18,7 @@ from train.data.selected import SelectedConfig, select
 from train.data.sources.pinned import Wanted
 from train.data.sources.places import obtain
 from train.data.sources.spec import FilesSource, is_url
+from train.errors import UserError
 from train.release.prove.reproduce import products_apart
 from train.release.verify.result import NotChecked
 from train.release.view import Release

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from train import programs
 from train.artifact import read_json
-from train.config import UserError, did_you_mean
+from train.errors import UserError, did_you_mean
 from train.letters import OBEYED
 from train.release import partial
 from train.release.verify.integrity import completeness, hub_notes, integrity, manifest, unsafe
