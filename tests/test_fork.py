@@ -152,7 +152,7 @@ def test_later_changes_are_taken_over_as_the_note_says(project, tmp_path):
     subprocess.run(f"{line} && {apply}", shell=True, cwd=ours, check=True, capture_output=True)
     merged = (ours / "train/model.py").read_text()
     assert merged.startswith("# ours\n") and merged.endswith("# later\n")
-    readme = (ours / "README.md").read_text()  # of which the tests demand that it names every module
+    readme = (ours / "README.md").read_text()
     assert readme.startswith("# Ours\n") and readme.endswith("# later\n")
     assert (ours / "docs/tour.md").read_text().endswith("# later\n")
 

@@ -6,6 +6,10 @@
                                                                                                    |
     all of them ------------------------------------collect--------------------------------> release --verify
 
-`pipeline.py` holds this picture as a table, and runs it. Read on in that order: `config` and `artifact` (what is
-promised), `data` (what is learnt from), `model` and `training` (how), `evaluation` (how well), `release` (the proof).
+The reading core, in order; all else is a leaf that need not be opened:
+
+    pipeline artifact keys config world
+    data.raw data.documents data.benchmarks data.filters.rules data.selected data.tokenizer data.tokens data.batches
+    model training.optimizer training.numerics training.checkpoint training.loop evaluation.measure
+    release.bundle release.verify.run release.verify.integrity release.verify.checks
 """
