@@ -120,7 +120,8 @@ FILTERS = """
 """
 RAW = """
     config letters data/sources/archive data/sources/local data/sources/hub data/sources/pinned data/text/language_tag
-    data/raw data/sources/spec data/generated/stories spdx
+    data/raw data/sources/spec data/generated/stories data/generated/stories.txt
+    data/generated/grammar spdx
 """
 TOKENS = f"{FILTERS} data/tokenizer data/tokens"
 CLOSURES = {
@@ -129,7 +130,8 @@ CLOSURES = {
         config letters data/sources/archive data/documents data/text/file_types data/text/readers
         data/text/language_tag data/text/markup data/sources/spec data/schema spdx
     """,
-    "benchmarks": f"{RAW} data/benchmarks data/text/file_types data/generated/pairs data/schema",
+    "benchmarks": f"{RAW} data/benchmarks data/text/file_types data/generated/pairs data/schema "
+    "data/generated/pairs.txt",
     "selected": FILTERS,
     "tokenizer": f"{FILTERS} data/tokenizer",
     "tokens": TOKENS,
@@ -148,8 +150,14 @@ HOW = """
 
 @pytest.mark.parametrize("stage", pipeline.STAGES[:-1], ids=lambda stage: stage.name)
 def test_a_stage_reaches_the_modules_of_the_table_and_no_other(stage):
-    wanted = {f"train/{name}.py" for name in f"{GROUND} {CLOSURES[stage.name]}".split()}
+    names = f"{GROUND} {CLOSURES[stage.name]}".split()
+    wanted = {f"train/{name}" if "." in name else f"train/{name}.py" for name in names}
     assert set(pipeline.code(stage)) == wanted
+
+
+def test_every_file_of_templates_is_in_the_key_of_a_stage():
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "train/data").rglob("*.txt")}
+    assert files and files <= {path for stage in pipeline.STAGES[:-1] for path in pipeline.code(stage)}
 
 
 def test_what_only_says_how_to_run_is_in_no_closure():

@@ -26,12 +26,13 @@ from train.config import build
 mapping, planted = json.loads(sys.stdin.read())
 SYSTEM = ("/proc", "/sys", "/dev", "/usr/share/zoneinfo/Etc/UTC")
 root, packages = str(pipeline.ROOT), [os.path.realpath(path) for path in (sys.prefix, sys.base_prefix)]
-stage, allowed, found = None, [], set()
+stage, allowed, how, found = None, [], [], set()
 
 def reads(event, args):
     if stage and event == "open" and not isinstance(args[0], int) and (args[2] or 0) & os.O_ACCMODE != os.O_WRONLY:
         path = os.path.realpath(os.fsdecode(args[0]))
-        if not any(path == place or path.startswith(place + "/") for place in allowed):
+        importable = path.endswith((".py", ".pyc")) or os.path.isdir(path)
+        if not any(path == place or path.startswith(place + "/") for place in allowed + how * importable):
             found.add((stage, path))
 
 class Variables(type(os.environ)):
@@ -46,12 +47,12 @@ class Variables(type(os.environ)):
 
 def watched(row):
     def make(config, inputs, out, world):
-        global stage, allowed
+        global stage, allowed, how
         code = [f"{root}/{path}" for path in planned[row.name]["code"]]
         caches = [f"{os.path.dirname(path)}/__pycache__" for path in code]
         how = [f"{root}/train/{name}" for name in ("machine.py", "training", "data")]  # imported when it is used
         own = map(os.path.realpath, [out, *inputs.values(), os.environ["TMPDIR"]])
-        allowed = [*packages, *SYSTEM, *code, *caches, *how, *own]
+        allowed = [*packages, *SYSTEM, *code, *caches, *own]
         stage = row.name
         try:
             if row.name == planted["stage"]:

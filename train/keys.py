@@ -69,7 +69,8 @@ def joined(parts: list[ast.expr]) -> Iterator[ast.expr]:
 def closure(module: Path, root: Path = ROOT) -> list[Path]:
     """`module` and every module of the library below `root` that it reaches by imports, read from the source.
 
-    Packages' `__init__.py` hold nothing but docstrings and are left out.
+    Each with the file of templates beside it that has its name and ends in `.txt`, if there is one. Packages'
+    `__init__.py` hold nothing but docstrings and are left out.
     """
     found, queue = set(), [module.resolve()]
     while queue:
@@ -79,7 +80,7 @@ def closure(module: Path, root: Path = ROOT) -> list[Path]:
         found.add(path)
         files = (root.joinpath(*name.split(".")).with_suffix(".py") for name in imported(path.read_bytes()))
         queue.extend(file for file in files if file.is_file())
-    return sorted(found)
+    return sorted([*found, *filter(Path.is_file, (path.with_suffix(".txt") for path in found))])
 
 
 @functools.cache

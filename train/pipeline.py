@@ -309,12 +309,16 @@ def code(stage: Stage) -> dict[str, str]:
     """The files whose change makes the stage's artifact another one: path -> what of it counts.
 
     For a release, the digest of each file of the source tree, because it holds it; else the meaning of each module that
-    the stage's own can reach by imports.
+    the stage's own can reach by imports, and the digest of each file of templates beside one.
     """
     if stage.name == "release":
         return source_tree(ROOT)
     module = sys.modules[stage.make.__module__].__file__
-    return {path.relative_to(ROOT).as_posix(): meaning(path.read_bytes()) for path in closure(Path(module or ""))}
+    reached = closure(Path(module or ""))
+    return {
+        path.relative_to(ROOT).as_posix(): meaning(path.read_bytes()) if path.suffix == ".py" else file_digest(path)
+        for path in reached
+    }
 
 
 def repository_digest(path: str) -> str:

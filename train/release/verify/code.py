@@ -58,10 +58,9 @@ def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dic
     reached = closure(release.path / module, root) if module in meanings else []
     paths = [path.relative_to(release.path).as_posix() for path in reached]
     raw = {"raw": release.config["data"]["raw"], "benchmarks": release.config["benchmarks"]["raw"]}.get(artifact)
-    read = repository_files(build(RawConfig, raw) if raw else None)
-    found = {path: meanings.get(path) for path in paths} | {
-        f"code/{p}": release.products.get(f"code/{p}") for p in read
-    }
+    read = [f"code/{path}" for path in repository_files(build(RawConfig, raw) if raw else None)]
+    found = {path: meanings.get(path) for path in paths if path.endswith(".py")}
+    found |= {path: release.products.get(path) for path in [*paths, *read] if path not in found}
     return {path.removeprefix("code/"): told for path, told in found.items()}
 
 
