@@ -211,13 +211,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from train.config import build
 from train.errors import UserError
-from train.data import documents, downloads, raw
-from train.data.places import obtain
+from train.data import documents, raw
+from train.data.sources import download
+from train.data.sources.places import obtain
 from train.terminal import guarded
 from train.world import World
 
 def main(arguments):
-    downloads.BACKOFF = 0.01
+    download.BACKOFF = 0.01
     world = World(0, 1, SimpleNamespace(cache=Path("cache"), track=lambda items, *_: items), obtain)
     formats = build(documents.DocumentsConfig, {"formats": {"parquet": "parquet", "jsonl": "rows"}})
     problems = []
