@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 from conftest import SMALL
 
-ROOT = Path(__file__).resolve().parents[1]
+from train.keys import ROOT
 
 
 def bench(*words: str) -> str:

@@ -2,16 +2,15 @@
 
 import dataclasses
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from train.config import build
+from train.keys import ROOT
 from train.model import Transformer
 from train.pipeline import Run
 
-ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 try:
     import bench_training as bench

@@ -10,6 +10,7 @@ import pytest
 
 from train.config import build, check_date, plain
 from train.errors import ConfigError
+from train.keys import ROOT
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,6 @@ def test_what_is_no_mapping_is_refused(value):
     assert problems(value) == [f"config: expected mapping, got {value!r}"]
 
 
-ROOT = Path(__file__).resolve().parents[1]
 GROUPS = {
     path.name: sorted(file.stem for file in path.glob("*.yaml"))
     for path in (ROOT / "configs").iterdir()

@@ -12,8 +12,8 @@ import yaml
 
 from train.artifact import read_json
 from train.data.generated.stories import story
+from train.keys import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SMALL = """
     tokenizer.vocabulary=400 model.context=32 training.steps=4 training.batch=2 training.checkpoint_every=2
     training.evaluate_every=4 evaluation.resamples=20 evaluation.samples.tokens=10 benchmarks.pairs.count=2

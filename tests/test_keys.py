@@ -4,14 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from train import pipeline
-from train.keys import imported, meaning
+from train.keys import ROOT, imported, meaning
 
-ROOT = Path(__file__).resolve().parents[1]
 FOUND = [found for minor in range(11, 15) if (found := shutil.which(f"python3.{minor}"))]
 PYTHONS = [found for found in FOUND if not subprocess.run([found, "-c", ""], capture_output=True).returncode]
 # Digest of the meaning, which every Python from 3.11 on has to find -> the source.

@@ -1,12 +1,10 @@
 """Which licence a text is, and whether it is evidence of the licence claimed."""
 
-from pathlib import Path
-
 import pytest
 
+from train.keys import ROOT
 from train.licence_texts import claim_problem, plain_text, recognised
 
-ROOT = Path(__file__).resolve().parents[1]
 APACHE = (ROOT / "LICENSE").read_text()
 GRANT = "Permission is hereby granted, free of charge, to any person obtaining a copy of this software\n"
 MIT = f"Copyright X\n\n{GRANT}The above copyright notice and this\npermission notice shall be included in all copies."

@@ -5,11 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from train.keys import ROOT
+
 WORDS = [
     'He said "hi" for $5 and `touch ran`', "it's", "$(touch ran)", "$(shell touch ran)", "${HOME}", "$$",
     "a; touch ran", "a && touch ran", "a | tee ran", "a > ran", "back\\slash \\n \\", "two\nlines", "*", "~",

@@ -15,12 +15,10 @@ from train import pipeline
 from train.artifact import file_digest
 from train.config import build
 from train.errors import UserError
-from train.keys import key
+from train.keys import ROOT, key
 from train.release import bundle
 from train.release.verify import layout
 from train.world import World
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def run_config(*overrides: str) -> pipeline.Run:

@@ -2,14 +2,13 @@
 
 import ast
 import sys
-from pathlib import Path
 
 import pytest
 
 from train import programs
+from train.keys import ROOT
 from train.release import repository
 
-ROOT = Path(__file__).resolve().parents[1]
 ALONE = {"subprocess", "multiprocessing.popen_spawn_posix", "pty"}
 CALLS = {"system", "popen", "spawnv", "spawnl", "execv", "execve", "execvp", "posix_spawn"}
 

@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from compose import compose
 
+from train.keys import ROOT
 from train.training.numerics import SWITCHES
 
-ROOT = Path(__file__).resolve().parents[1]
 SMALL = """
     recipe=tiny data.raw.sources.0.count=500 tokenizer.vocabulary=400 model.context=32 training.steps=4 training.batch=2
     training.checkpoint_every=2 training.evaluate_every=4 evaluation.resamples=20 evaluation.samples.tokens=10

@@ -71,7 +71,7 @@ def test_the_layer_check_can_fail(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     wrong = tmp_path / "train" / "data" / "wrong.py"
     wrong.parent.mkdir(parents=True)
-    wrong.write_text("from train.model import Transformer\nfrom train.data import tables\n")
+    wrong.write_text("from train.model import Transformer\nfrom train.data import schema\n")
     assert upward(wrong) == ["train.model.Transformer"]
 
 

@@ -1,12 +1,12 @@
 """What licences are: their expressions, whether they are open, and what they ask."""
 
 import runpy
-from pathlib import Path
 
 import pytest
 
 from train.config import build
 from train.errors import ConfigError, UserError
+from train.keys import ROOT
 from train.pipeline import DataConfig, Run, run
 from train.spdx import UNFILLED, identifiers, listed
 from train.terms import duties, hub_name, known, of_name, restriction, standing
@@ -64,7 +64,6 @@ def test_texts_that_reserve_uses():
     assert restriction("for any purpose, commercial or not", name=False) is None
 
 
-ROOT = Path(__file__).resolve().parents[1]
 compose = runpy.run_path(str(ROOT / "scripts/compose.py"))["compose"]
 KEEP = "keep the notices of copyright and licence"
 CREDIT = "name the authors and the licence, and say what changed"

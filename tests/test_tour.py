@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from train.keys import ROOT
 from train.release.bundle import belongs
 from train.release.standards.osaid import regular_files
 
-ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS, MARK = 8, "=== ended "
 PARTS = [
     f"**{part}**"

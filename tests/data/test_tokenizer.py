@@ -4,7 +4,6 @@ import os
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import MACHINE
@@ -25,11 +24,11 @@ from train.data.tokenizer import (
     load,
 )
 from train.errors import ConfigError, UserError
+from train.keys import ROOT
 from train.world import World
 
 WORLD = World(0, 1, MACHINE)
 STORIES = [text for _, text in stories(1, 150)]
-REPOSITORY = Path(__file__).parents[2]
 
 AGAIN = """
 import sys
@@ -80,7 +79,7 @@ def test_the_same_bytes_for_any_number_of_threads_and_any_order(learnt, tmp_path
     shuffled = random.Random(str(settings)).sample(STORIES, len(STORIES))
     write_selected(tmp_path / "selected", shuffled, parts=3)
     command = [sys.executable, "-c", AGAIN, str(tmp_path / "selected"), str(tmp_path / "tokenizer")]
-    subprocess.run(command, check=True, cwd=REPOSITORY, env={**os.environ, **settings})
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **settings})
     assert inventory(tmp_path / "tokenizer") == inventory(learnt / "tokenizer")
 
 
@@ -171,7 +170,7 @@ def test_nothing_of_the_encoder_reaches_for_the_network(learnt):
         "tokenizer = load(Path(sys.argv[1]))\n"
         "assert tokenizer.decode(tokenizer.encode(['a text'])[0]) == 'a text'\n"
     )
-    subprocess.run([sys.executable, "-c", program, str(learnt / "tokenizer")], check=True, cwd=REPOSITORY)
+    subprocess.run([sys.executable, "-c", program, str(learnt / "tokenizer")], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("change", ["pieces", "merges", "bytes"])

@@ -4,7 +4,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +17,10 @@ from train.data.schema import ITEM, SELECTED, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.evaluation.baselines import count_grams
 from train.evaluation.minimal_pairs import judged, score, sentence_bits, summary, wilson
+from train.keys import ROOT
 from train.model import ModelConfig, Transformer
 from train.world import World
 
-ROOT = Path(__file__).resolve().parents[2]
 WORLD = World(0, 1, MACHINE)
 TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
 TEXTS = ["the cat sat on the mat.", "a cat", "x", "", "the cats sit over the hills and far away, all of them, always."]

@@ -6,7 +6,6 @@ import runpy
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +17,11 @@ from train.data.schema import SELECTED, write_rows
 from train.data.tokenizer import TokenizerConfig, learn
 from train.errors import UserError
 from train.inference.generate import SamplesConfig, draw, generate, next_logits, pieces, uniform
+from train.keys import ROOT
 from train.model import ModelConfig, Transformer, config_from_hugging_face, hugging_face_config, weights_of
 from train.terminal import harmless
 from train.training.checkpoint import WEIGHTS, write_tensors
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
 SETTINGS = {"temperature": 0.9, "top_k": 20, "seed": 3, "end_of_text": 0}
 

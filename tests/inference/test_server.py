@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -26,10 +25,10 @@ from train.explore import search as indexes
 from train.inference import server
 from train.inference.generate import generate, pieces
 from train.inference.server import BODY, TOKENS, Served
+from train.keys import ROOT
 from train.model import ModelConfig, Transformer, hugging_face_config, weights_of
 from train.training.checkpoint import WEIGHTS, write_tensors
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
 TEXT = "the cat sat on the mat, \u00e9t\u00e9 and \U0001f600. " * 9
 

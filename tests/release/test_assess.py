@@ -9,10 +9,10 @@ import torch
 import warm
 
 from train.errors import UserError
+from train.keys import ROOT
 from train.release.assess import assess, read_yaml, tensors_problem
 from train.training.checkpoint import write_tensors
 
-ROOT = Path(__file__).resolve().parents[2]
 MIT = "Permission is hereby granted, free of charge, to any person\n obtaining a copy of this software"
 MOF = """
 release:

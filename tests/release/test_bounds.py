@@ -12,10 +12,10 @@ import warm
 
 from train.artifact import write_json
 from train.errors import UserError
+from train.keys import ROOT
 from train.release import bounds
 from train.release.bundle import manifest_of
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {
     "explore": ["--from", "RELEASE", "search", "the"],
     "diff": ["RELEASE", "RELEASE"],

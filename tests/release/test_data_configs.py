@@ -9,8 +9,8 @@ import pytest
 import warm
 
 from train.data.generated.stories import stories
+from train.keys import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 compose = runpy.run_path(str(ROOT / "scripts/compose.py"))["compose"]
 SMALL = """
     recipe=tiny tokenizer.vocabulary=300 model.context=16 training.steps=2 training.batch=2 training.checkpoint_every=1

@@ -12,13 +12,12 @@ import warm
 
 from train.artifact import read_json, write_json
 from train.errors import UserError
+from train.keys import ROOT
 from train.release import delivery, sharing
 from train.release.bundle import manifest_of
 from train.release.lock import pins
 from train.release.prove.reproduce import require_whole
 from train.release.verify.run import verify
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

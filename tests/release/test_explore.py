@@ -16,8 +16,8 @@ import pytest
 from train.artifact import inventory
 from train.data.batches import batch_at, window_count, windows_at
 from train.data.schema import LEDGER, RANGES, SELECTED, read_rows, write_rows
+from train.keys import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "explore.py"
 STEPS, BATCH, CONTEXT = 4, 2, 32  # of the release in conftest.py
 

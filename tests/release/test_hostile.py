@@ -14,13 +14,12 @@ import warm
 
 from train.artifact import read_json, write_json
 from train.errors import UserError
+from train.keys import ROOT
 from train.release.bundle import manifest_of
 from train.release.verify.code import installs
 from train.release.verify.integrity import wrong_name
 from train.release.verify.run import apart, verify
 from train.release.view import Release
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess:

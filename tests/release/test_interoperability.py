@@ -21,10 +21,10 @@ from train.data.schema import read_rows
 from train.data.tokenizer import load
 from train.evaluation.minimal_pairs import sentence_bits
 from train.inference.generate import generate
+from train.keys import ROOT
 from train.release import bundle
 from train.world import World
 
-ROOT = Path(__file__).resolve().parents[2]
 PROMPTS = ("The following example", "There was once", "The")
 MARK = "<|endoftext|>"
 DOCUMENTS = 20  # of the held-out ones, for what takes long elsewhere

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import Distribution, distributions
-from pathlib import Path
 
 import pytest
 from packaging.markers import Environment, default_environment
@@ -13,9 +12,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from train.errors import UserError
+from train.keys import ROOT
 from train.release.lock import CUDA, Pin, asked_for, normal, pins, unlike
 
-ROOT = Path(__file__).resolve().parents[2]
 LOCK = (ROOT / "requirements.lock").read_text()
 SHA = f"--hash=sha256:{'0' * 64}"
 PYTHONS = ("3.11.2", "3.11.14", "3.12.0", "3.13.0", "3.14.0")

@@ -1,15 +1,13 @@
 """A release judges files of pairs: as its own evaluation did, and what is no pair in one line."""
 
 import json
-from pathlib import Path
 
 import pytest
 import warm
 
 from train.artifact import file_digest, read_json
 from train.data.schema import read_rows
-
-ROOT = Path(__file__).resolve().parents[2]
+from train.keys import ROOT
 
 
 def judge(release, *arguments, status=0):

@@ -15,11 +15,11 @@ import pytest
 
 from train.artifact import write_json
 from train.errors import UserError
+from train.keys import ROOT
 from train.release.bundle import manifest_of
 from train.release.standards.osaid import regular_files
 from train.release.verify.run import verify
 
-ROOT = Path(__file__).resolve().parents[2]
 DOWNLOAD = """
 import sys
 from huggingface_hub import snapshot_download

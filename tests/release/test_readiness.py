@@ -8,10 +8,10 @@ import pytest
 
 from train.config import build
 from train.errors import UserError
+from train.keys import ROOT
 from train.pipeline import Run, resolved, run
 from train.release.readiness import check_evidence, unready
 
-ROOT = Path(__file__).resolve().parents[2]
 compose = runpy.run_path(str(ROOT / "scripts/compose.py"))["compose"]
 FILLED = [
     "data.raw.sources.0.licence=Apache-2.0", "data.raw.sources.0.language=en", "data.raw.sources.0.attribution=Ann",

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from train.artifact import write_json
+from train.keys import ROOT
 from train.release.bundle import manifest_of, source_tree
 from train.release.verify.result import Result
 from train.release.verify.run import verify
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from train.artifact import write_json
+from train.keys import ROOT
 from train.release import bundle, repository
 from train.release.verify.code import snapshot
 from train.release.verify.result import NotChecked
 from train.release.view import Release
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def git(*line: str, at: Path) -> str:

@@ -16,12 +16,12 @@ from conftest import MACHINE
 
 from train.config import build
 from train.errors import UserError
+from train.keys import ROOT
 from train.model import ModelConfig, Transformer
 from train.training import budget
 from train.training.loop import FitConfig, TrainingConfig
 from train.training.optimizer import Optimizer
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = ModelConfig(3, 24, 4, 2, 10, 52, 16, 10000.0, 1e-6, True, 0.02, True)
 MUON = yaml.safe_load((ROOT / "configs/training/muon.yaml").read_text())
 FIT = FitConfig(MODEL, build(TrainingConfig, {**MUON, "steps": 7, "batch": 6, "checkpoint_every": 3}))
@@ -82,18 +82,18 @@ sys.path.insert(0, {str(ROOT)!r})
 import numpy as np, torch, yaml
 from train.config import build
 from train.model import ModelConfig, Transformer
-from train.training import plan
+from train.training import budget
 from train.training.loop import FitConfig, TrainingConfig, gradients
 from train.training.optimizer import Optimizer
 torch.set_num_threads(1)
-found = plan.preset(6)
+found = budget.preset(6)
 training = yaml.safe_load(open({str(ROOT / "configs/training/muon.yaml")!r}))
 fit = FitConfig(build(ModelConfig, found["model"]), build(TrainingConfig, {{**training, "steps": 2, "batch": 2}}))
 model = Transformer(fit.model, 512).double()
 optimizer = Optimizer(model, fit.training.optimizer, fit.training.numerics)
 gradients(model, np.zeros((2, fit.model.context + 1), int), 1)
 optimizer.step(0, 2, optimizer.gradient_norm())
-print(plan.needs(fit, 512, 1).memory, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(budget.needs(fit, 512, 1).memory, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     told, peak = map(int, done.stdout.split())

@@ -10,10 +10,10 @@ import yaml
 from train.artifact import digest, read_json, write_json
 from train.data import schema
 from train.errors import UserError
+from train.keys import ROOT
 from train.release.cards import data_card
 from train.release.cards.statistics import statistics
 
-ROOT = Path(__file__).resolve().parents[2]
 CARDS = sorted((ROOT / "data_cards").glob("*.md"))
 
 

@@ -8,11 +8,10 @@ import warm
 
 from train.artifact import read_json, write_json
 from train.data import schema
+from train.keys import ROOT
 from train.release.bundle import manifest_of
 from train.release.prove.diff import apart, changes, leaves
 from train.training.checkpoint import read_tensors, write_tensors
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(*arguments: object, status: int) -> str:

@@ -20,13 +20,13 @@ from train.artifact import read_json, write_json
 from train.data import schema
 from train.data import tokenizer as tokenizers
 from train.errors import UserError
+from train.keys import ROOT
 from train.machine import Machine
 from train.model import Transformer, weights_of
 from train.release.differences import environments_apart, tensors_apart
 from train.release.prove import replay
 from train.training.checkpoint import read_tensors, write_tensors
 
-ROOT = Path(__file__).resolve().parents[2]
 FIRST, SECOND = "checkpoints/step-000002", "checkpoints/step-000004"
 WEIGHTS = next(stage for stage in pipeline.STAGES if stage.name == "weights")
 

@@ -14,6 +14,7 @@ from train.artifact import read_json, write_json
 from train.data import schema
 from train.data.sources import pypi
 from train.errors import UserError
+from train.keys import ROOT
 from train.release.attest import statements
 from train.release.attest.dsse import opened
 from train.release.bundle import ARTIFACTS, manifest_of
@@ -21,8 +22,6 @@ from train.release.differences import first_difference
 from train.release.prove import reproduce, sandbox
 from train.release.standards.osaid import RUNGS
 from train.training.checkpoint import read_tensors, write_tensors
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(*arguments: object, status: int, threads: int = 1) -> tuple[str, str]:

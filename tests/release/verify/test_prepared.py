@@ -15,8 +15,8 @@ def parts(release: Path, table: str) -> list[Path]:
     return sorted((release / "data" / table).glob("*.parquet"))
 
 
-def change(path: Path, schema, altered) -> None:
-    schema.write_rows(path, altered(list(schema.read_rows([path]))), schema)
+def change(path: Path, columns, altered) -> None:
+    schema.write_rows(path, altered(list(schema.read_rows([path]))), columns)
 
 
 def left_out(release: Path) -> str:

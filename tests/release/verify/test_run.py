@@ -11,10 +11,9 @@ import pytest
 
 from train.artifact import read_json, write_json
 from train.errors import UserError
+from train.keys import ROOT
 from train.release.bundle import manifest_of
 from train.release.verify.run import verify
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("tensor", ["model.norm.weight", "lm_head.extra"])

@@ -1,18 +1,15 @@
 """What costs too much is checked on a sample, which says what it was and which nobody could have known."""
 
-from pathlib import Path
-
 import pytest
 import warm
 
 from train.artifact import read_json, write_json
+from train.keys import ROOT
 from train.release.verify import model, sampling
 from train.release.verify.model import optimizer_state, scores
 from train.release.verify.result import NotChecked
 from train.release.verify.run import costs
 from train.release.view import Release
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
