@@ -49,7 +49,6 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
     """Train the segments and compare; the report. Raises UserError when that cannot be done."""
     from train import pipeline
     from train.machine import Machine
-    from train.release import partial
     from train.release.attest import dsse
     from train.release.bounds import confine, limit_time
     from train.release.bundle import model_of
@@ -62,7 +61,6 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
         return {"holds": True, "into": str(arguments.into)}
     confine(release, minutes=MINUTES, memory=machine["device"] == "cpu")
     reproduce.require_whole(release)
-    partial.require_full(release)
     several = None if arguments.all or arguments.segment is not None else arguments.segments
     choice = replay.choose(release, arguments.segment, several, arguments.nonce)
     limit_time(MINUTES * len(choice.numbers))

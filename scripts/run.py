@@ -61,8 +61,7 @@ def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
 
 def folder_name(mapping: Mapping[str, Any]) -> str:
     """What the folder of the release of a configuration is called."""
-    level = mapping["release"]["level"]
-    return f"{mapping['name']}-{mapping['release']['version']}{'' if level == 'full' else f'-{level}'}"
+    return f"{mapping['name']}-{mapping['release']['version']}"
 
 
 def main(arguments: list[str]) -> None:
@@ -193,19 +192,14 @@ def deliver(made: dict[str, Path], releases: Path) -> None:
     failures = against(verify(placed if known else packed, depth))
     if failures:
         raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
-    every = "every check" if resolved["release"]["level"] == "full" else "every check of what is there"
-    say(f"verify     holds ({'quick: verified in full when it was placed' if known else every})")
+    say(f"verify     holds ({'quick: verified in full when it was placed' if known else 'every check'})")
     if not known:
         place(packed, placed)
     print(f"\nrelease    {placed}\nidentity   {identity}")
     show_scores(made["evaluation"])
     print("\n".join(["", *summary(placed), ""]))
-    if resolved["release"]["level"] == "full":
-        print(
-            "\n".join(
-                [*ladder(str(placed), dict.fromkeys(["intact"] if known else ["intact", "consistent"], "holds")), ""]
-            )
-        )
+    holds = ["intact"] if known else ["intact", "consistent"]
+    print("\n".join([*ladder(str(placed), dict.fromkeys(holds, "holds")), ""]))
     sample = read_json(made["evaluation"] / "samples.json")[0]
     print(f"sample     {harmless(sample['prompt'] + sample['text'])}\n")
     where = f"RELEASE={shlex.quote(str(placed))}"

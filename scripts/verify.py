@@ -22,8 +22,6 @@ from train.errors import UserError
 from train.programs import python
 from train.release.archive import unpacked
 from train.release.bounds import limit_memory
-from train.release.partial import label
-from train.release.partial import level as level_of
 from train.release.standards.osaid import RUNG_OF, ladder
 from train.release.verify.result import Result, exit_status, rungs, tally
 from train.release.verify.run import Level, apart, costs, results, verify
@@ -102,15 +100,14 @@ def main() -> int:
             for result in signed(release, asked.public_key, asked.only, found):
                 found.append(result)
                 say(result)
-            partly = label(level_of(release))
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if asked.json:
         print(json.dumps([{**vars(result), "ok": result.ok} for result in found], indent=2))
     else:
-        print(f"{tally(found)}{f': {partly}' if partly else ''}")
-        if not asked.only and not partly:
+        print(tally(found))
+        if not asked.only:
             signed_by_nobody = () if asked.public_key else ("signatures",)
             outcomes = rungs((each for each in found if each.name not in signed_by_nobody), RUNG_OF)
             print("\n".join(map(harmless, ladder(str(releases[0]), outcomes))))

@@ -284,6 +284,7 @@ def test_manifests_hold_what_the_key_is_made_of(command):
         ("tokenizer.vocabulary=100", "vocabulary"),
         ("machine.threads=0", "threads"),
         ("+training.extra=1", "training: unknown key 'extra'"),
+        ("+release.level=weights", "release: unknown key 'level'"),
     ],
 )
 def test_a_wrong_override_is_one_line_and_status_1(command, override, line):

@@ -16,9 +16,11 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_tells_every_name_to_the_letter(name, tmp_path):
-    config = {"release": {"licence": "Apache-2.0", "authors": [name, "Ann"], "level": "weights"}}
+    config = {"release": {"licence": "Apache-2.0", "authors": [name, "Ann"]}}
     write_json(tmp_path / "code/config.json", config)
+    write_json(tmp_path / "data/statistics.json", {"licences": {"MIT": {}}})
+    write_json(tmp_path / "evaluation/data/sets.json", [])
     write_bytes(tmp_path / "REUSE.toml", reuse_toml(tmp_path))
-    (table,) = tomllib.loads((tmp_path / "REUSE.toml").read_text(encoding="utf-8"))["annotations"]
+    table, *_ = tomllib.loads((tmp_path / "REUSE.toml").read_text(encoding="utf-8"))["annotations"]
     assert table["SPDX-FileCopyrightText"] == f"{name}, Ann"
     assert by_file(tmp_path, ["README.md"]) == {"README.md": "Apache-2.0"}

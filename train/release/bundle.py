@@ -32,7 +32,7 @@ from train.data.tokens import read_tokens
 from train.errors import UserError
 from train.evaluation.measure import load_model
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
-from train.release import partial, repository
+from train.release import repository
 from train.release.cards import data_card, model_card
 from train.release.cards.prose import LINE, PROSE, bounded
 from train.release.cards.report import report
@@ -110,7 +110,6 @@ class ReleaseConfig:
     """What people say of the release; all else in it comes from records."""
 
     version: str
-    level: partial.Level  # what the release holds: everything, or less of it on purpose
     title: str
     description: str
     licence: Literal["Apache-2.0"]  # of weights, code, cards and our own data
@@ -149,28 +148,24 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
     The same inputs give the same bytes, save `logs/` and `report.html` (witnesses of the runs) and the digests of
     these in `MANIFEST.json`. `identity` there is the digest over all products.
     """
-    release, level = out / "release", config.release.level
+    release = out / "release"
     require_lock({name: read_json(inputs[name] / WITNESS / "run.json")["packages"] for name in ARTIFACTS})
     shutil.rmtree(release, ignore_errors=True)
     for path, origin in origins(inputs):
-        if partial.kept(path, level):
-            share(origin, release / path)
-    if partial.kept("logs/", level):
-        write_json(release / "logs" / "packages.json", sbom.installed())
-        write_json(release / "logs" / "release" / "commit.json", checkout())
-        write_json(release / osaid.ASKED, config.asked)
+        share(origin, release / path)
+    write_json(release / "logs" / "packages.json", sbom.installed())
+    write_json(release / "logs" / "release" / "commit.json", checkout())
+    write_json(release / osaid.ASKED, config.asked)
     write_json(release / "code" / "config.json", config.resolved)
     write_json(release / "code" / "overrides.json", list(config.settings))
     for path, text in reuse.texts(release).items():
         write_bytes(release / path, text)
-    step = next_step(release, inputs["tokens"]) if level == "full" else None
+    step = next_step(release, inputs["tokens"])
     if step is not None:
         write_json(release / "checkpoints" / "next_step.json", step)
     for path, written in WRITTEN.items():
-        if partial.kept(path, level):
-            write_bytes(release / path, written(release))
-    if level == "full":
-        write_bytes(release / "report.html", report(release, manifest_of(release)["identity"]))
+        write_bytes(release / path, written(release))
+    write_bytes(release / "report.html", report(release, manifest_of(release)["identity"]))
     write_json(release / "MANIFEST.json", manifest_of(release))
 
 
@@ -184,7 +179,7 @@ def require_lock(installed: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def origins(inputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
-    """Each file that is copied as it is: where it stands in a full release, and where it comes from."""
+    """Each file that is copied as it is: where it stands in the release, and where it comes from."""
     for artifact in ARTIFACTS:
         for product in manifest(inputs[artifact])["products"]:
             if place := placed(artifact, product):

@@ -7,7 +7,6 @@ from typing import Any
 from train.config import check_date
 from train.errors import UserError
 from train.licence_texts import claim_problem
-from train.release import partial
 from train.release.cards import data_card
 from train.release.standards import osaid
 from train.release.verify.cards import MACHINE_PATH, PLACEHOLDER, placeholders_in, secret
@@ -25,16 +24,14 @@ def unready(config: Mapping[str, Any], root: Path, *, release: bool) -> list[str
     if release:
         problems += [f"{key}: holds a path of a machine, {text!r}" for key, text in values if MACHINE_PATH.search(text)]
         problems += [f"{key}: holds a secret" for key, text in values if secret(text)]
-        problems += _unsaid(config["release"])
-    if release and partial.kept("data/README.md", config["release"]["level"]):
-        problems += _card(config, root)
+        problems += _unsaid(config["release"]) + _card(config, root)
     return problems
 
 
 def _unsaid(about: Mapping[str, Any]) -> list[str]:
     """What the release's config has to say and does not."""
     said = {each["item"] for each in about["statements"] if each["text"].strip() and each["name"].strip()}
-    wanted = [row for row in osaid.ROWS if row.kind == "statement" and about["level"] == "full"]
+    wanted = [row for row in osaid.ROWS if row.kind == "statement"]
     problems = [f"release.statements: none on '{row.id}' ({row.requirement})" for row in wanted if row.id not in said]
     unused = about["not_used"].items()
     return problems + [f"release.not_used.{item}: no reason is given" for item, why in unused if not why.strip()]

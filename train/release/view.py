@@ -11,7 +11,7 @@ from train.data.schema import read_rows
 from train.data.tokens import TokensConfig, encode
 from train.errors import UserError
 from train.machine import Machine
-from train.release import bundle, partial
+from train.release import bundle
 from train.release.standards import osaid
 from train.world import World
 
@@ -36,7 +36,6 @@ class Release:
         self.nonce = nonce or os.urandom(8).hex()  # by which a sample is drawn in place of what costs too much
         self.cache, self.folder = cache or scratch, folder  # of downloads, and with files of sources: the verifier's
         self.paths = [name for name in osaid.release_files(path) if name != "MANIFEST.json"]
-        self.level = partial.level(path)
         self.notes: list[str] = []  # what a check that holds has to say of how much it could look at
 
     def json(self, name: str) -> Any:
@@ -122,9 +121,7 @@ class Release:
         return World(0, 1, machine)
 
     def written(self, path: str) -> list[str]:
-        """The file at `path`, if such a release holds it, has the same bytes when it is written again."""
-        if not partial.kept(path, self.level):
-            return []
+        """The file at `path` has the same bytes when it is written again."""
         made = bundle.WRITTEN[path](self.path)
         return [] if made == self.bytes(path) else [f"{path}: not what its records give"]
 

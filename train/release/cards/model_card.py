@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from train.data.text.language_tag import language
-from train.release import partial
 from train.release.cards.markdown import command, front_matter, record, rows, settings, shown, yaml
 from train.release.cards.prose import harmless, line, prose
 from train.release.standards import mof, osaid, reuse
@@ -17,8 +16,6 @@ from train.release.standards import mof, osaid, reuse
 
 def model_card(release: Path) -> bytes:
     """`README.md`: what the model is, how good, how made, and how to check each of these."""
-    if partial.level(release) != "full":
-        return partial.card(release, osaid.table(release))
     config = record(release, "code/config.json")
     about, model, training = config["release"], config["model"], config["training"]
     facts = record(release, "provenance/facts.json")

@@ -1,6 +1,6 @@
 """What changed between two releases, kind by kind: each change is what it is of, and how it was before and after.
 
-Both were written by somebody else. What a release does not hold counts as empty, so that partial ones can be compared.
+Both were written by somebody else. What a release does not hold counts as empty.
 """
 
 from collections.abc import Callable, Iterator, Mapping

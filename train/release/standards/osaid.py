@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.artifact import digest, file_digest, read_json
-from train.release import partial
 
 
 @dataclass(frozen=True)
@@ -138,16 +137,14 @@ LEVELS = {"portable": "portable", "pinned": "pinned", "fast": "tolerance"}  # co
 
 def table(release: Path) -> list[dict[str, Any]]:
     """Each row with its status, given the files that are there; README.md shows these rows and so counts as there."""
-    paths, level = [*release_files(release), "README.md"], partial.level(release)
+    paths = [*release_files(release), "README.md"]
     config = read_json(release / "code" / "config.json")["release"]
     said = {entry["item"]: entry for entry in config["statements"]}
     rows = []
     for row in ROWS:
-        missing = [n for n in row.evidence.split() if not files(n, paths) or not partial.kept(n, level)]
+        missing = [n for n in row.evidence.split() if not files(n, paths)]
         if missing:
             status = f"absent: {', '.join(missing)}"
-        elif row.importance == "beyond" and not partial.checked(row.check, level):
-            status = "absent: what it takes to test it"
         elif row.kind == "declared":
             reason = config["not_used"].get(row.id)
             status = f"not used: {reason}" if reason else "evidenced"
@@ -156,8 +153,7 @@ def table(release: Path) -> list[dict[str, Any]]:
             status = f"stated by {found['name']} on {found['date']}: {found['text']}" if found else "absent: statement"
         else:
             proof = f"shown by {row.evidence.split()[0]}, when somebody runs it" if row.rung else "told by a publisher"
-            tested = partial.checked(row.check, level)
-            status = proof if row.kind == "command" else "evidenced" if tested else "evidenced, and not to be tested"
+            status = proof if row.kind == "command" else "evidenced"
         asked: dict[str, Any] = {"id": row.id, "item": row.item, "requirement": row.requirement}
         asked |= {"class": row.importance, "rung": row.rung}
         who = {"stated": said[row.id]} if row.kind == "statement" and row.id in said else {}
@@ -191,18 +187,14 @@ def openness_json(release: Path) -> dict[str, Any]:
     paths = [path for path in release_files(release) if path not in ("openness.json", "MANIFEST.json")]
     for row, asked in zip(rows, ROWS, strict=True):
         row["evidence"] = [_evidence(release, name, files(name, paths)) for name in asked.evidence.split()]
-    level = partial.level(release)
-    terms = reuse.terms(release) if level == "full" else {}
+    terms = reuse.terms(release)
     documents = {"documents": terms, "standing": reuse.by_standing(terms)}
     found = {
         **verdict(rows),
-        "all_training_data_included_and_free": level == "full" and data_is_free(release, terms),
+        "all_training_data_included_and_free": data_is_free(release, terms),
         "mof_class": mof.mof_class(release),
         "reproducibility": reproducibility(release),
     }
-    if level != "full":
-        lacks = [row["id"] for row in rows if row["class"] == "must" and row["status"].startswith("absent")]
-        found |= {"partial": partial.label(level), "absent": lacks}
     rungs = [{"name": r.name, "establishes": r.establishes, "command": r.command("RELEASE")} for r in RUNGS]
     ladder = {"rungs": rungs, "word": WORD}
     return {"framework": "Open Source AI Definition 1.0", "verdict": found, "rows": rows, **ladder, **documents}
@@ -229,8 +221,6 @@ def data_is_free(release: Path, terms: Mapping[str, Mapping[str, Any]]) -> bool:
 
 def reproducibility(release: Path) -> dict[str, Any]:
     """The level that the config promises, what packing ran to establish it, and what anyone can run to test it."""
-    if partial.level(release) != "full":
-        return {"level": "none", "ran": [], "not_run": []}
     contract = read_json(release / "code" / "config.json")["training"]["numerics"]["contract"]
     path = release / "checkpoints" / "next_step.json"
     ran = [f"training step {read_json(path)['to_step']} again, from the checkpoint before it"] if path.is_file() else []
@@ -270,7 +260,6 @@ def summary(release: Path) -> list[str]:
     free = "yes" if found["verdict"]["all_training_data_included_and_free"] else "NO"
     lines = [
         f"openness   OSAID 1.0: {'complete' if found['verdict']['osaid_1_0'] else 'INCOMPLETE'}",
-        *(f"           {line}" for line in [found["verdict"].get("partial")] if line),
         f"           must    {must['held']} of {must['items']}, of these {must['stated']} stated by people and "
         f"{must['not_used']} declared not used",
         f"           should  {should['held']} of {should['items']}",

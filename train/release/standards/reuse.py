@@ -11,7 +11,6 @@ from typing import Any
 from train.artifact import read_json
 from train.data import schema
 from train.errors import UserError
-from train.release import partial
 from train.release.cards.markdown import record, shown
 from train.release.cards.prose import plain
 from train.release.cards.statistics import UNITS, parquet
@@ -107,9 +106,8 @@ def texts(release: Path) -> dict[str, bytes]:
     none came, as when rows name their licences, the file says where the text is.
     """
     found: dict[str, bytes] = {}
-    full = partial.level(release) == "full"
-    under, theirs = (by_source(release), evidence(release)) if full else ({}, [])
-    for source, files in sorted(theirs, key=lambda pair: (" " in pair[0]["licence"], pair[0]["purl"])):
+    under = by_source(release)
+    for source, files in sorted(evidence(release), key=lambda pair: (" " in pair[0]["licence"], pair[0]["purl"])):
         own, names = identifiers(source["licence"]), source["licence_files"]
         expressions = under.get(source["purl"], [source["licence"]])
         for identifier in sorted({i for expression in expressions for i in identifiers(expression)}):
@@ -127,10 +125,9 @@ def reuse_toml(release: Path) -> bytes:
     """`REUSE.toml`: each file's licence, by glob; the last glob that fits a file holds (REUSE 3.3)."""
     config = read_json(release / "code" / "config.json")["release"]
     others = "the authors that NOTICE names"
-    full = partial.level(release) == "full"
     tables = [("**", config["licence"], ", ".join(config["authors"]))]
-    tables += [(f"data/{name}/**", of_documents(release), others) for name in ("documents", "licences") if full]
-    for given in sets_of_others(release) if full else ():
+    tables += [(f"data/{name}/**", of_documents(release), others) for name in ("documents", "licences")]
+    for given in sets_of_others(release):
         tables.append((f"evaluation/data/{given['name']}.parquet", given["licence"], others))
         tables += [(f"evaluation/data/licences/{sha}.txt", given["licence"], others)
                    for sha in sorted(set(given["licences"].values()))]  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from train.data.filters.pii import secrets as find_secrets
-from train.release import bundle, partial
+from train.release import bundle
 from train.release.standards import mof as framework
 from train.release.view import Release
 
@@ -50,11 +50,8 @@ def mof(release: Release) -> list[str]:
 
 
 def osaid(release: Release) -> list[str]:
-    """openness.json follows from what is here, and says that every must item is there, or which are not and why."""
+    """openness.json follows from what is here, and says that every must item is there."""
     problems = release.written("openness.json")
-    if release.level != "full":
-        release.notes.append(partial.label(release.level))
-        return problems
     for row in release.json("openness.json")["rows"]:
         if row["class"] == "must" and row["status"].startswith("absent"):
             problems.append(f"{row['id']} ({row['requirement']}): {row['status']}")
@@ -70,7 +67,7 @@ def report(release: Release) -> list[str]:
 def placeholders(release: Release) -> list[str]:
     """Nobody left a blank to be filled in later. Indented blocks are skipped: there the model or a source speaks."""
     problems = []
-    for path in (path for path in PROSE if partial.kept(path, release.level)):
+    for path in PROSE:
         found = placeholders_in(release.text(path), spoken="" if path.endswith(".json") else "    ")
         problems += [f"{path}: {word!r}" for _, word in found]
     return problems

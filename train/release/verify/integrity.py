@@ -15,7 +15,6 @@ from typing import Any
 
 from train.artifact import digest, file_digest, read_json
 from train.errors import UserError
-from train.release import partial
 from train.release.standards import osaid
 
 LONGEST = 240  # characters of a path: with a folder around it, some systems allow no more
@@ -64,11 +63,8 @@ def integrity(root: Path) -> list[str]:
 
 
 def completeness(root: Path) -> list[str]:
-    """Everything that the definition requires has its evidence here; in a partial release, what makes up its level."""
-    paths, level = _paths(root), partial.level(root)
-    if level != "full":
-        lacking = [f"{name}: missing" for name in partial.KEPT[level] if not osaid.files(name, paths)]
-        return lacking + [f"{path}: is not of level {level}" for path in paths if not partial.kept(path, level)]
+    """Everything that the definition requires has its evidence here."""
+    paths = _paths(root)
     needed = {name for row in osaid.ROWS if row.importance == "must" for name in row.evidence.split()}
     needed |= {"openness.json", "generation_config.json", "CITATION.cff", "provenance/facts.json", "report.html"}
     return [f"{name}: missing" for name in sorted(needed) if not osaid.files(name, paths)]

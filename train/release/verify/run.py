@@ -21,7 +21,6 @@ from train import programs
 from train.artifact import read_json
 from train.errors import UserError, did_you_mean
 from train.letters import OBEYED
-from train.release import partial
 from train.release.verify.integrity import completeness, hub_notes, integrity, manifest, unsafe
 from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Status
 
@@ -56,8 +55,6 @@ def results(
 
         more = {"deep": DEEP, "sources": SOURCED}
         deeper = [*CHECKS, *more.get(level, ())]
-    here = partial.level(path)
-    deeper = [check for check in deeper if partial.checked(check.__name__, here)]
     known = [check.__name__ for check in quick + deeper]
     for name in sorted(set(only) - set(known)):
         raise UserError(f"'{name}' is no check of this level{did_you_mean(name, known)}; they are {', '.join(known)}")
