@@ -19,7 +19,7 @@ from train.data.schema import DOCUMENT, read_rows
 from train.errors import ConfigError, UserError
 from train.world import World
 
-CONFIG = DocumentsConfig(formats={"rst": "restructuredtext", "md": "markdown", "txt": "plain", "jsonl": "rows"})
+CONFIG = DocumentsConfig(formats={"rst": "restructuredtext", "md": "plain", "txt": "plain", "jsonl": "rows"})
 LICENCE = b"Do as you like.\n"
 
 
@@ -61,12 +61,12 @@ def test_a_document_carries_where_it_came_from(tmp_path):
             "id": hashlib.sha256(text.encode()).hexdigest(), "text": text, "source": "pkg:generic/files-one@1",
             "path": path, "licence": "MIT", "evidence": evidence, "attribution": "Somebody", "language": "en",
         }
-        for path, text in [("a/a.md", "One\n"), ("b.rst", "Two\n")]
+        for path, text in [("a/a.md", "# One\n"), ("b.rst", "Two\n")]
     ]  # fmt: skip
     assert list(rows[0]) == DOCUMENT.names
     assert (tmp_path / "out" / "licences" / f"{evidence}.txt").read_bytes() == LICENCE
     assert counts == {
-        "files": 2, "documents": 2, "bytes": 8, "undecodable": 0, "binary": 0, "empty": 0, "oversized": 0,
+        "files": 2, "documents": 2, "bytes": 10, "undecodable": 0, "binary": 0, "empty": 0, "oversized": 0,
         "licences": {"LICENSE": evidence}, "unlicensed": {},
     }  # fmt: skip
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from train.data.text.markup import markdown, restructuredtext, role
+from train.data.text.markup import restructuredtext, role
 
 RST = {
     "heading": ("=====\nTitle\n=====\n\nGo\n--\n\nText.\n", "Title\n\nGo\n\nText.\n"),
@@ -42,32 +42,6 @@ def test_restructuredtext(source, expected):
     assert restructuredtext(source) == expected
 
 
-MARKDOWN = {
-    "front matter": ("---\ntitle: x\n---\n# A *title* {#a}\n\nText.\n", "A title\n\nText.\n"),
-    "underlined": ("Title\n=====\n\nText.\n", "Title\n\nText.\n"),
-    "links": ('A [link](https://x.org "t"), a [ref][r].\n\n[r]: https://y.org\n', "A link, a ref.\n"),
-    "badges": ("[![b](i.svg)](https://x.org)\n\n![alt](x.png) Text.\n", "Text.\n"),
-    "emphasis": ("*a* **b** _c_ __d__, snake_case_name, 2 * 3 * 4.\n", "a b c d, snake_case_name, 2 * 3 * 4.\n"),
-    "code": ("Use `f(**x)` or ``a `b` c``.\n", "Use `f(**x)` or `a `b` c`.\n"),
-    "fence": ("```python\nx = *y*\n```\nText.\n", "    x = *y*\n\nText.\n"),
-    "html": ("<div>\nSome <b>bold</b> &amp; text.\n</div>\n<!-- gone\nall -->\n", "Some bold & text.\n"),
-    "table": ("| a | b |\n|---|:-:|\n| 1 | 2 |\n", "a  b\n1  2\n"),
-    "MyST directive": (":::{note}\nMind *it*.\n:::\n", "Mind it.\n"),
-    "MyST role": ("See {func}`~a.b` and {doc}`Title <x>`.\n", "See b and Title.\n"),
-    "MyST rst": ("```{eval-rst}\n.. note:: A *b*.\n```\n", "A b.\n"),
-    "MyST noise": ("```{toctree}\na\nb\n```\nText.\n", "Text.\n"),
-    "admonition": ('!!! note "Mind"\n    The *gap*.\n\nText.\n', "Mind\nThe gap.\n\nText.\n"),
-    "quote": ("> Said *he*.\n", "Said he.\n"),
-    "indented code": ("Text:\n\n    x = *y*\n", "Text:\n\n    x = *y*\n"),
-    "list": ("- one\n\n    still *one*\n", "- one\n\n    still one\n"),
-}
-
-
-@pytest.mark.parametrize(("source", "expected"), MARKDOWN.values(), ids=MARKDOWN.keys())
-def test_markdown(source, expected):
-    assert markdown(source) == expected
-
-
 @pytest.mark.parametrize(
     ("name", "target", "expected"),
     [
@@ -84,7 +58,6 @@ def test_roles(name, target, expected):
     assert role(name, target) == expected
 
 
-@pytest.mark.parametrize("read", [restructuredtext, markdown])
 @pytest.mark.parametrize(
     "hostile",
     [
@@ -94,7 +67,7 @@ def test_roles(name, target, expected):
     ],
     ids=range(9),
 )
-def test_odd_text_ends_soon(read, hostile):
+def test_odd_text_ends_soon(hostile):
     started = time.monotonic()
-    read(hostile)
+    restructuredtext(hostile)
     assert time.monotonic() - started < 5

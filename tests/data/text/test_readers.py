@@ -15,7 +15,7 @@ from train.data.text import readers
 from train.errors import UserError
 
 FORMATS = {
-    "rst": "restructuredtext", "md": "markdown", "txt": "plain", "jsonl": "rows", "parquet": "parquet",
+    "rst": "restructuredtext", "md": "plain", "txt": "plain", "jsonl": "rows", "parquet": "parquet",
 }  # fmt: skip
 COLUMNS = {"text": "body", "path": "id", "licence": "meta.terms", "licence_names": {}, "attribution": "meta.by"}
 ROWS = [
@@ -53,7 +53,7 @@ PACK = {"": bytes, ".gz": gzip.compress, ".zst": zstd}
     ("name", "data", "text"),
     [
         ("a.txt", b"*One*\n", "*One*\n"),
-        ("a.md", b"# *One*\n", "One\n"),
+        ("a.md", b"# *One*\n", "# *One*\n"),
         ("a.rst", b"*One*\n", "One\n"),
         ("a.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in ROWS), "One.\n"),
         ("a.parquet", parquet(ROWS), "One.\n"),

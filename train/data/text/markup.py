@@ -1,14 +1,13 @@
-"""From markup to readable prose, with a light touch.
+"""From reStructuredText to readable prose, with a light touch.
 
 The rule. Kept: paragraphs, lists, headings (their text), the text of notes and of most other directives, the
 signatures of described objects, the cells of tables, footnotes, and every code sample and literal block, indented
-by four spaces. Gone: names, options and arguments of directives, tables of contents, images and badges, comments,
+by four spaces. Gone: names, options and arguments of directives, tables of contents, images, comments,
 link targets, substitution definitions, raw HTML, the lines that underline headings and frame tables, and the marks
 of emphasis, roles and links, of which the text stays. What is code is never touched inside; inline code stands in
 single back-quotes. It is line by line and knows no document tree: odd markup comes through as it was written.
 """
 
-import html
 import re
 from collections.abc import Callable, Iterator
 from itertools import takewhile
@@ -67,23 +66,6 @@ RST_INLINE = re.compile(
     r"|\\(?P<escaped>.|\n)",
     re.DOTALL,
 )
-MD_FRAME = re.compile(r"\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?)?$|--$|=+$|([*_-])(?: *\1){2,}$")
-MD_INLINE = re.compile(
-    r"(?P<role>\{[a-z][\w:.-]*\})`(?P<target>[^`]+)`"
-    r"|(?P<ticks>`+)(?P<literal>.+?)(?P=ticks)(?!`)"
-    r"|\[!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])\](?:\([^)]*\)|\[[^\]]*\])"  # a badge
-    r"|!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])(?:\{[^}\n]*\})?[ \t]*"  # an image
-    r"|\[(?P<link>(?:[^\[\]]|\[[^\[\]]*\])+)\]"
-    r"(?:\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)|\[[^\]]*\])(?:\{[^}\n]*\})?"
-    r"|<(?P<url>(?:https?|mailto):[^<>\s]+)>"
-    r"|(?P<tag></?[A-Za-z][^<>]*>)"
-    r"|\*\*(?P<strong>[^\s*](?:[^*]*[^\s*])?)\*\*"
-    r"|(?<![\w*/])\*(?P<emphasis>[^\s*](?:[^*]*[^\s*])?)\*(?![\w*])"
-    r"|(?<!\w)(?P<bars>__?)(?P<low>[^\s_](?:[^_]*[^\s_])?)(?P=bars)(?!\w)"
-    r"|\\(?P<escaped>[!-/:-@\[-`{-~])"
-    r"|(?P<entity>&\#?\w{1,10};)",
-    re.DOTALL,
-)
 
 
 def restructuredtext(text: str) -> str:
@@ -91,13 +73,6 @@ def restructuredtext(text: str) -> str:
     replacements = {name: _rst_inline(value, {}) for name, value in REPLACEMENT.findall(text)}
     lines = [line.expandtabs(8).rstrip() for line in text.split("\n")]
     return _tidy(_rst(lines, 0, lambda paragraph: _rst_inline(paragraph, replacements)))
-
-
-def markdown(text: str) -> str:
-    """`text` without its Markdown markup (CommonMark, MyST and the usual extensions), by the rule above."""
-    text = re.sub(r"\A---\n.*?\n(?:---|\.\.\.)\n", "", text, flags=re.DOTALL)
-    lines = [line.expandtabs(4).rstrip() for line in text.split("\n")]
-    return _tidy(_md(lines, 0))
 
 
 def _tidy(lines: Iterator[str]) -> str:
@@ -256,105 +231,3 @@ def role(name: str, target: str) -> str:
     if name == "doc":
         return target.rpartition("/")[2]
     return re.sub(r"^(?:\.|_[a-z]+\.)(?=\w)", "", target)
-
-
-def _md(lines: list[str], depth: int) -> Iterator[str]:
-    if depth > DEPTH:
-        yield from lines
-        return
-    paragraph: list[str] = []
-    in_list = False
-    at = 0
-    while at < len(lines):
-        line = lines[at]
-        at += 1
-        text = line.lstrip()
-        indent = len(line) - len(text)
-        if fence := re.match(r"(`{3,}|~{3,}|:{3,})\s*(.*)$", text):
-            yield from _flush(paragraph, _md_inline)
-            end = next((i for i in range(at, len(lines)) if _closes(lines[i].strip(), fence[1])), None)
-            if end is None or (fence[1][0] == ":" and not fence[2].startswith("{")):
-                continue  # never closed, or a call of mkdocstrings
-            body = _dedent(lines[at:end])
-            at = end + 1
-            yield from (" " * indent + line if line else "" for line in _fenced(fence[1], fence[2], body, depth))
-        elif text.startswith("<!--"):
-            yield from _flush(paragraph, _md_inline)
-            while "-->" not in line and at < len(lines):
-                line = lines[at]
-                at += 1
-        elif not text:
-            yield from _flush(paragraph, _md_inline)
-            yield ""
-        elif indent >= 4 and not paragraph and not in_list:
-            yield line
-        elif MD_FRAME.match(text):
-            yield from _flush(paragraph, _md_inline)  # a frame, a rule or an underline
-        elif heading := re.match(r"#{1,6}\s+(.*?)\s*#*\s*(?:\{[^}]*\})?$", text):
-            yield from _flush(paragraph, _md_inline)
-            yield from ["", _md_inline(heading[1]), ""]
-            in_list = False
-        elif re.match(r"\([\w.:-]+\)=$|% |\[[^\]]+\]:\s|///|\{[%:].*\}$|\[TOC\]", text):
-            yield from _flush(paragraph, _md_inline)  # a target, a comment, a link's definition, a block's frame
-        elif admonition := re.match(r"(?:!!!|\?\?\?\+?) *[\w -]+(?: +\"([^\"]*)\")?$", text):
-            yield from _flush(paragraph, _md_inline)
-            end = _block(lines, at, indent)
-            yield from ["", _md_inline(admonition[1] or ""), *_md(_dedent(lines[at:end]), depth + 1), ""]
-            at = end
-        elif text.startswith("|") and text.endswith("|"):
-            yield from _flush(paragraph, _md_inline)
-            yield _md_inline("  ".join(cell.strip() for cell in text.strip("|").split("|")))
-        else:
-            if LIST_ITEM.match(text):
-                yield from _flush(paragraph, _md_inline)
-                in_list = True
-            elif indent == 0 and not paragraph:
-                in_list = False
-            paragraph.append(re.sub(r"^(\s*)(?:> ?)+(?:\[![A-Z]+\])?", r"\1", line))
-    yield from _flush(paragraph, _md_inline)
-
-
-def _closes(line: str, fence: str) -> bool:
-    return line.startswith(fence) and not line.strip(fence[0])
-
-
-def _fenced(fence: str, info: str, body: list[str], depth: int) -> Iterator[str]:
-    """A fenced block is code unless it names a MyST directive in braces."""
-    directive = re.match(r"\{([\w:.+-]+)\}\s*(.*)$", info)
-    if directive is None:
-        yield from _verbatim(body)
-        return
-    name, argument = directive[1], directive[2]
-    options = sum(1 for _ in takewhile(lambda line: OPTION.match(line), body))
-    if body[:1] == ["---"]:
-        options = next((i + 1 for i, line in enumerate(body) if i and line == "---"), 0)
-    body = body[options:]
-    if name == "eval-rst":
-        yield from _rst(body, depth + 1, lambda paragraph: _rst_inline(paragraph, {}))
-    elif NOISE.fullmatch(name):
-        return
-    elif CODE.fullmatch(name):
-        yield from _verbatim(body)
-    elif OBJECTS.fullmatch(name):
-        yield from ["", argument, "", *_md(body, depth + 1), ""]
-    else:
-        opening = [_opening(name) + argument, ""] if TEXT.fullmatch(name) else []
-        yield from ["", *_md(opening + body, depth + 1), ""]
-
-
-def _md_inline(paragraph: str) -> str:
-    def shown(match: re.Match[str]) -> str:
-        kind = match.lastgroup
-        if kind == "literal":
-            return f"`{match['literal'].strip()}`"
-        if kind == "target":
-            return role(match["role"].strip("{}"), match["target"])
-        if kind == "link":
-            return _md_inline(match["link"])
-        if kind == "entity":
-            return html.unescape(match["entity"]).replace("\xa0", " ")
-        if kind in ("url", "strong", "emphasis", "low", "escaped"):
-            return match[kind]
-        return ""
-
-    return MD_INLINE.sub(shown, paragraph)

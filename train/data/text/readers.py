@@ -19,18 +19,17 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from train.data import schema
 from train.data.sources.archive import LIMITS, Bounded
-from train.data.text import markup
 from train.data.text.file_types import HEAD, conversion, file_type
+from train.data.text.markup import restructuredtext
 from train.errors import UserError, did_you_mean
 
-Format = Literal["restructuredtext", "markdown", "plain", "rows", "parquet"]
+Format = Literal["restructuredtext", "plain", "rows", "parquet"]
 PACKED: dict[str, Callable[[BinaryIO], Any]] = {
     "gz": lambda file: gzip.GzipFile(fileobj=file),
     "zst": schema.unpack_zstd,
 }
 MARKUP: dict[str, Callable[[str], str]] = {
-    "restructuredtext": markup.restructuredtext,
-    "markdown": markup.markdown,
+    "restructuredtext": restructuredtext,
     "plain": str,
 }
 TEXT_BYTES = LIMITS.member_bytes
