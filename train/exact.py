@@ -1,0 +1,204 @@
+"""Arithmetic whose results no machine can change: every sum is a sum of integers that fits its accumulator.
+
+A floating-point sum depends on its order because each partial sum is rounded. Where all terms are integers (times one
+power of two) and no partial sum can pass the accumulator's 2^24 (float32) or 2^53 (float64), nothing is ever rounded:
+threads, vector width, split, library and device are free. So numbers are rounded to a grid once, before they are
+summed, and each other operation is a single IEEE one, which all machines round alike. The proofs stand at the functions.
+
+Rounding before summation is that of reproducible sums (Demmel and Nguyen 2013); operands short enough for exact
+products are those of Ozaki et al. 2012.
+
+Functions take float32 unless they say otherwise. NaN and infinity come out as NaN.
+"""
+
+import math
+from decimal import Decimal, localcontext
+from functools import reduce
+
+import numpy as np
+import torch
+from torch import Tensor
+
+PIECE = 1024  # longest sum in a float32 accumulator; longer ones are sums of such pieces, in their order
+LENGTH = 12  # an operand's rows and columns measure at most 2^12 grid distances
+MAGIC = 1.5 * 2.0**23  # float32 numbers of this size are 1 apart
+MAGIC_DOUBLE = 1.5 * 2.0**52
+# (2^f - 1) / f by powers of f, the highest first: least squares at Chebyshev's points of [-1/2, 1/2]
+EXP2 = (0.0013218672247603536, 0.009671698324382305, 0.05550893023610115, 0.24022237956523895, 0.6931468844413757)
+LN2 = 0.6931471805599453
+SQRT_HALF = 0x3FE6A09E667F3BCD  # the bits of sqrt(1/2) in float64
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """The products of matrices that `product` adds up; tests put other precisions and orders in its place."""
+    return a @ b
+
+
+def summed(x: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
+    """Every sum of integers along an axis; tests put other orders in its place."""
+    return x.sum(dim, keepdim=True, dtype=dtype)
+
+
+def to_grid(x: Tensor, grid: Tensor | float) -> Tensor:
+    """`x` rounded to multiples of `grid`, a power of two, ties to even; for |x| <= 2^22 grids.
+
+    x + 1.5 * 2^23 * grid lies where neighbouring float32 numbers are one grid apart, so the addition rounds; the
+    subtraction is exact.
+    """
+    shift = grid * MAGIC
+    return (x + shift).sub_(shift)
+
+
+def to_fixed(x: Tensor, grid: float) -> Tensor:
+    """float32 or float64 `x` in float64, rounded to multiples of `grid` likewise; for |x| <= 2^51 grids."""
+    shift = grid * MAGIC_DOUBLE
+    return x.double().add_(shift).sub_(shift)
+
+
+def power_above(x: Tensor) -> Tensor:
+    """The least power of two that is at least `x`, by its bits; 0 for 0, and 2^-126 below that."""
+    return ((x.view(torch.int32) + 0x7FFFFF) & 0x7F800000).view(torch.float32)
+
+
+def normed(x: Tensor, floor: float = 2.0**-60) -> tuple[Tensor, Tensor]:
+    """Operands of `product`: matrices [.., rows, columns] on a grid so coarse that no sum of products can round.
+
+    Returns them and their grid [.., 1, 1], at least `floor`, on which no row and no column measures more than 2^12 (a
+    piece of PIECE of it, where longer) and no value is more than 2^11. By Cauchy and Schwarz any sum of products of two
+    such vectors, whole or partial, is an integer of at most 2^24 products of grids: float32 holds it.
+
+    Measured is q, which is x in units of a 128th of its largest value, rounded: integers up to 2^7, whose squares
+    add up to at most 2^24. A piece of K values has |x| <= |q| + sqrt(K) / 2, so |x|^2 <= 1.25 (|q|^2 + K). Rounding x
+    to the grid adds sqrt(K) / 2 grids at most, less than the 169 that 1.36 in place of 1.25 leaves of 2^12.
+    """
+    top = power_above(x.abs().amax((-1, -2), keepdim=True)).clamp_(min=floor)
+    squares = to_grid(x * (2.0**7 / top), 1.0).square_()
+    longest = torch.maximum(_longest(squares, -1), _longest(squares, -2))
+    bound = (longest + min(PIECE, max(x.shape[-2:]))).mul_(1.36)
+    exponent = (power_above(bound).view(torch.int32) >> 23) - 127  # bound <= 2^exponent
+    halved = (((exponent + 1) >> 1) + (127 - LENGTH)) << 23  # 2^(exponent / 2 - 12), rounded up, as bits
+    grid = torch.maximum(halved.view(torch.float32) * (top * 2.0**-7), top * 2.0 ** (1 - LENGTH)).clamp_(min=floor)
+    return to_grid(x, grid), grid
+
+
+def _longest(squares: Tensor, dim: int) -> Tensor:
+    """The largest sum of integers [.., rows, columns] along `dim`, by pieces, [.., 1, 1]."""
+    pieces = (summed(piece, dim).amax((-1, -2), keepdim=True) for piece in squares.split(PIECE, dim))
+    return reduce(torch.maximum, pieces)
+
+
+def product(a: Tensor, b: Tensor, piece: int = PIECE) -> Tensor:
+    """a [.., m, k] @ b [.., k, n] of two `normed` operands: the exact sum, rounded to float32 by each piece of k."""
+    pieces = zip(a.split(piece, -1), b.split(piece, -2), strict=True)
+    return reduce(torch.add, (matmul(left, right) for left, right in pieces))
+
+
+def slices(x: Tensor, grid: Tensor | float, piece: int = PIECE) -> tuple[Tensor, Tensor]:
+    """Two operands that add up to `x` in about twice the bits: `x` on `grid`, and what that leaves, on a finer one.
+
+    What it leaves is at most half a grid, so a piece of K measures sqrt(K) / 2 grids at most, which is 2^11 of the finer
+    ones; its own rounding adds sqrt(K) / 2 of those. The difference is exact.
+    """
+    finer = 2.0 ** (math.ceil(math.log2(piece) / 2) - LENGTH)
+    coarse = to_grid(x, grid)
+    return coarse, to_grid(x - coarse, grid * finer)
+
+
+def total(x: Tensor, dim: int = -1) -> Tensor:
+    """Sum along `dim`, kept, in float64: of 22 bits each, so 2^31 of them are exact in any order."""
+    return summed(to_grid(x, power_above(x.abs().amax(dim, keepdim=True)) * 2.0**-21), dim, torch.float64)
+
+
+def square_total(x: Tensor) -> float:
+    """Sum of the squares of all of float32 or float64 `x` [.., at most 2^15], in float64.
+
+    Of values in units of 2^-19 of the largest, squares are integers up to 2^38, and a row's sum one up to 2^53. Rows'
+    sums are then rounded to one grid, of which 2^17 rows cannot pass 2^53.
+    """
+    top = float(x.abs().max()) if x.numel() else 0.0
+    if not 0 < top < math.inf:
+        return 0.0 if top == 0 else math.nan
+    scale = 2.0 ** -math.frexp(top)[1]
+    rows = summed(to_fixed(x.double() * scale, 2.0**-19).square_(), -1).flatten()
+    return float(summed(to_fixed(rows, 2.0**-21), 0)) / scale / scale
+
+
+def exp(x: Tensor) -> Tensor:
+    """e^x for -80 <= x <= 80, clamped; relative error below 5e-6, near 0 below 2e-7.
+
+    2^(n + f) with |f| <= 1/2: a polynomial in f, to whose exponent bits n is added.
+    """
+    power = x.clamp(-80.0, 80.0).mul_(float(np.float32(1 / math.log(2))))
+    shifted = power + MAGIC  # its low bits are n
+    f = power.sub_(shifted - MAGIC)
+    value = f * EXP2[0]
+    for coefficient in EXP2[1:]:
+        value = value.add_(coefficient).mul_(f)
+    value.add_(1.0)
+    return (value.view(torch.int32) + (shifted.view(torch.int32) << 23)).view(torch.float32)
+
+
+def rsqrt(x: Tensor) -> Tensor:
+    """1 / sqrt(x) for x > 0, relative error below 3e-7; finite for 0, so that x * rsqrt(x) is the root there too.
+
+    Three of Newton's steps from a first guess by the exponent's bits, halved and negated.
+    """
+    root = (0x5F3759DF - (x.view(torch.int32) >> 1)).view(torch.float32)
+    half = x * 0.5
+    for _ in range(3):
+        root = root * (half * root).mul_(root).neg_().add_(1.5)  # half * root first: of 0 the rest stays finite
+    return root
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    return exp(-x).add_(1.0).reciprocal_()
+
+
+def log(x: Tensor) -> Tensor:
+    """ln x of normal positive float64 numbers, to some 1e-15: of the exponent, and 2 artanh((m - 1) / (m + 1))."""
+    bits = x.view(torch.int64) - SQRT_HALF
+    exponent = bits >> 52
+    mantissa = ((bits & 0xFFFFFFFFFFFFF) + SQRT_HALF).view(torch.float64)  # from there to sqrt(2)
+    s = (mantissa - 1.0) / (mantissa + 1.0)
+    square = s * s
+    series = torch.full_like(s, 1 / 23)
+    for odd in range(21, 0, -2):
+        series = series.mul_(square).add_(1 / odd)
+    return series.mul_(s).mul_(2.0).add_(exponent.double() * LN2)
+
+
+def cosine_and_sine(angle: Decimal) -> tuple[Decimal, Decimal]:
+    """Of an angle of at most a few radians, to some 45 digits: Taylor's series in decimals, alike on any machine."""
+    with localcontext(prec=50):
+        term, sums, n = Decimal(1), [Decimal(0), Decimal(0)], 0
+        while abs(term) > Decimal("1e-48") or n < 2:
+            sums[n % 2] += term if n % 4 < 2 else -term
+            n += 1
+            term = term * angle / n
+        return sums[0], sums[1]
+
+
+def rotations(context: int, head_width: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine of position p times theta^(-2i / head_width), both [context, head_width / 2], float64.
+
+    From the angles of position 1 in decimals, doubled there; a position's turn is that of its highest bit times that
+    of the rest, so errors stay below some 1e-15.
+    """
+    with localcontext(prec=50):
+        rate = Decimal(theta).ln()
+        turns = [cosine_and_sine((-rate * 2 * i / head_width).exp()) for i in range(head_width // 2)]
+        cos, sin = np.ones((1, head_width // 2)), np.zeros((1, head_width // 2))
+        while len(cos) < context:
+            c, s = (np.array([float(turn[k]) for turn in turns]) for k in (0, 1))
+            cos, sin = np.concatenate([cos, cos * c - sin * s]), np.concatenate([sin, sin * c + cos * s])
+            turns = [(2 * c * c - 1, 2 * c * s) for c, s in turns]
+    return cos[:context], sin[:context]
+
+
+def normal(seed: list[int], count: int) -> np.ndarray:
+    """`count` numbers that are nearly normal, mean 0 and variance 1: sums of twelve integers of 16 random bits.
+
+    No rejection and no logarithm, which are a library's; none is beyond 6.
+    """
+    raw = np.random.PCG64(seed).random_raw(3 * count).astype("<u8").view("<u2").reshape(count, 12)
+    return (raw.sum(1, dtype=np.int64) - 6 * 65535) * 2.0**-16
