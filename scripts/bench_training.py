@@ -30,9 +30,9 @@ from train import pipeline
 from train.data.batches import batch_at
 from train.machine import Machine
 from train.model import ModelConfig, Transformer
-from train.training.distributed import any_rank, averaged, joined
+from train.training.distributed import any_rank, joined
 from train.training.log import Log
-from train.training.loop import FitConfig, gradients, part, steps
+from train.training.loop import FitConfig, gradients, steps
 from train.training.numerics import NumericsConfig, compile_in_place, prepare
 from train.training.optimizer import Optimizer
 from train.world import World
@@ -125,15 +125,15 @@ def model_config(shape: Shape) -> ModelConfig:
 
 def ours(shape: Shape, contract: Any, config: pipeline.Run, world: World) -> Step:
     """Our model and optimizer, as the loop calls them."""
-    machine, numerics = world.machine, NumericsConfig(contract, "same", config.training.numerics.grid_bits)
-    model = numerics.place(Transformer(model_config(shape), shape.vocabulary), machine.device)
+    machine, numerics = world.machine, NumericsConfig(contract, "same", config.training.numerics.grid_bits, 256)
+    model = numerics.place(Transformer(model_config(shape), shape.vocabulary), machine.device, shape.batch)
     if machine.compile:
         compile_in_place(model.model.layers)
     optimizer = Optimizer(model, dataclasses.replace(config.training.optimizer, name="adamw"), numerics)
     count = itertools.count(1)
 
     def step(batch: np.ndarray) -> None:
-        averaged(model, gradients(model, part(batch, world), machine.micro_batches), world)
+        gradients(model, batch, machine.micro_batches, world)
         optimizer.step(next(count), 10**6, optimizer.gradient_norm())
 
     return step
@@ -196,7 +196,7 @@ def speed(config: pipeline.Run, name: str) -> None:
     contestants = {"plain": plain(shape, machine.device), "fast": ours(shape, "fast", config, world)}
     if not gpu:
         contestants["portable"] = ours(shape, "portable", config, world)
-    low = NumericsConfig("fast", "same", 10).products(machine.device)
+    low = NumericsConfig("fast", "same", 10, 256).products(machine.device)
     kinds = {"plain": torch.bfloat16 if gpu else torch.float32, "fast": low, "portable": torch.float64}
     draw = np.random.default_rng(0)
     batches = [draw.integers(0, shape.vocabulary, (shape.batch, shape.context + 1)) for _ in range(shape.steps)]
@@ -309,7 +309,9 @@ def quality(config: pipeline.Run) -> None:
     cut = int(0.9 * len(tokens))
     fit, machine = FitConfig(config.model, config.training), config.machine
     training, vocabulary = config.training, config.tokenizer.vocabulary
-    model = training.numerics.place(Transformer(config.model, vocabulary, training.seed), machine.device)
+    model = training.numerics.place(
+        Transformer(config.model, vocabulary, training.seed), machine.device, training.batch
+    )
     if machine.compile:
         compile_in_place(model.model.layers)
     optimizer = Optimizer(model, training.optimizer, training.numerics)

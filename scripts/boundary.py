@@ -52,7 +52,7 @@ def main(overrides: list[str]) -> None:
     vocabulary = tokenizer.load(made["tokenizer"]).vocabulary
     training = config.training
     models = [Transformer(config.model, vocabulary, training.seed).double() for _ in SETTINGS]
-    seen = [Seen("portable", "same", training.numerics.grid_bits, []) for _ in SETTINGS]
+    seen = [Seen("portable", "same", training.numerics.grid_bits, 256, []) for _ in SETTINGS]
     optimizers = [Optimizer(m, training.optimizer, n) for m, n in zip(models, seen, strict=True)]
     expected, missed, relative, largest, apart, near = 0.0, 0.0, 0.0, 0.0, 0, 0
     for step in range(STEPS):

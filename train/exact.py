@@ -3,7 +3,7 @@
 A floating-point sum depends on its order because each partial sum is rounded. Where all terms are integers (times one
 power of two) and no partial sum can pass the accumulator's 2^24 (float32) or 2^53 (float64), nothing is ever rounded:
 threads, vector width, split, library and device are free. So numbers are rounded to a grid once, before they are
-summed, and each other operation is a single IEEE one, which all machines round alike. The proofs stand at the functions.
+summed, and each other operation is a single IEEE one, which all machines round alike. Proofs stand at the functions.
 
 Rounding before summation is that of reproducible sums (Demmel and Nguyen 2013); operands short enough for exact
 products are those of Ozaki et al. 2012.
@@ -26,6 +26,7 @@ MAGIC_DOUBLE = 1.5 * 2.0**52
 # (2^f - 1) / f by powers of f, the highest first: least squares at Chebyshev's points of [-1/2, 1/2]
 EXP2 = (0.0013218672247603536, 0.009671698324382305, 0.05550893023610115, 0.24022237956523895, 0.6931468844413757)
 LN2 = 0.6931471805599453
+PI = Decimal("3.14159265358979323846264338327950288419716939937511")
 SQRT_HALF = 0x3FE6A09E667F3BCD  # the bits of sqrt(1/2) in float64
 
 
@@ -63,9 +64,18 @@ def power_above(x: Tensor) -> Tensor:
 def normed(x: Tensor, floor: float = 2.0**-60) -> tuple[Tensor, Tensor]:
     """Operands of `product`: matrices [.., rows, columns] on a grid so coarse that no sum of products can round.
 
-    Returns them and their grid [.., 1, 1], at least `floor`, on which no row and no column measures more than 2^12 (a
-    piece of PIECE of it, where longer) and no value is more than 2^11. By Cauchy and Schwarz any sum of products of two
-    such vectors, whole or partial, is an integer of at most 2^24 products of grids: float32 holds it.
+    Returns them and their grid, of `grid_of`. By Cauchy and Schwarz any sum of products of two vectors that measure
+    2^12, whole or partial, is an integer of at most 2^24 products of grids: float32 holds it.
+    """
+    grid = grid_of(x, floor)
+    return to_grid(x, grid), grid
+
+
+def grid_of(x: Tensor, floor: float = 2.0**-60) -> Tensor:
+    """A grid [.., 1, 1], at least `floor`, for matrices [.., rows, columns] to be multiplied.
+
+    On it no row and no column measures more than 2^12 (a piece of PIECE of it, where longer), and no value more than
+    2^11.
 
     Measured is q, which is x in units of a 128th of its largest value, rounded: integers up to 2^7, whose squares
     add up to at most 2^24. A piece of K values has |x| <= |q| + sqrt(K) / 2, so |x|^2 <= 1.25 (|q|^2 + K). Rounding x
@@ -77,8 +87,8 @@ def normed(x: Tensor, floor: float = 2.0**-60) -> tuple[Tensor, Tensor]:
     bound = (longest + min(PIECE, max(x.shape[-2:]))).mul_(1.36)
     exponent = (power_above(bound).view(torch.int32) >> 23) - 127  # bound <= 2^exponent
     halved = (((exponent + 1) >> 1) + (127 - LENGTH)) << 23  # 2^(exponent / 2 - 12), rounded up, as bits
-    grid = torch.maximum(halved.view(torch.float32) * (top * 2.0**-7), top * 2.0 ** (1 - LENGTH)).clamp_(min=floor)
-    return to_grid(x, grid), grid
+    grid = halved.view(torch.float32) * (top * 2.0**-7)
+    return torch.maximum(grid, top * 2.0 ** (1 - LENGTH)).clamp_(min=floor)
 
 
 def _longest(squares: Tensor, dim: int) -> Tensor:
@@ -96,7 +106,7 @@ def product(a: Tensor, b: Tensor, piece: int = PIECE) -> Tensor:
 def slices(x: Tensor, grid: Tensor | float, piece: int = PIECE) -> tuple[Tensor, Tensor]:
     """Two operands that add up to `x` in about twice the bits: `x` on `grid`, and what that leaves, on a finer one.
 
-    What it leaves is at most half a grid, so a piece of K measures sqrt(K) / 2 grids at most, which is 2^11 of the finer
+    What it leaves is at most half a grid: a piece of K measures sqrt(K) / 2 grids at most, which is 2^11 of the finer
     ones; its own rounding adds sqrt(K) / 2 of those. The difference is exact.
     """
     finer = 2.0 ** (math.ceil(math.log2(piece) / 2) - LENGTH)
@@ -109,18 +119,15 @@ def total(x: Tensor, dim: int = -1) -> Tensor:
     return summed(to_grid(x, power_above(x.abs().amax(dim, keepdim=True)) * 2.0**-21), dim, torch.float64)
 
 
-def square_total(x: Tensor) -> float:
-    """Sum of the squares of all of float32 or float64 `x` [.., at most 2^15], in float64.
+def square_total(x: Tensor) -> Tensor:
+    """Sum of the squares of each matrix of float32 or float64 x [n, rows, columns], float64 [n].
 
-    Of values in units of 2^-19 of the largest, squares are integers up to 2^38, and a row's sum one up to 2^53. Rows'
-    sums are then rounded to one grid, of which 2^17 rows cannot pass 2^53.
+    Of values in units of 2^-19 of a power of two above the largest, squares are integers up to 2^38, and a row of 2^15
+    adds up to at most 2^53. Rows' sums are then rounded to one grid, of which 2^17 rows cannot pass 2^53.
     """
-    top = float(x.abs().max()) if x.numel() else 0.0
-    if not 0 < top < math.inf:
-        return 0.0 if top == 0 else math.nan
-    scale = 2.0 ** -math.frexp(top)[1]
-    rows = summed(to_fixed(x.double() * scale, 2.0**-19).square_(), -1).flatten()
-    return float(summed(to_fixed(rows, 2.0**-21), 0)) / scale / scale
+    top = power_above(x.abs().amax((1, 2), keepdim=True).float()).clamp_(min=2.0**-126)
+    rows = summed(to_fixed(x / top, 2.0**-19).square_(), -1)
+    return summed(to_fixed(rows, 2.0**-21), -2).mul_(top.double()).mul_(top.double()).flatten()
 
 
 def exp(x: Tensor) -> Tensor:
@@ -176,6 +183,18 @@ def cosine_and_sine(angle: Decimal) -> tuple[Decimal, Decimal]:
             n += 1
             term = term * angle / n
         return sums[0], sums[1]
+
+
+def cosine(turns: float) -> float:
+    """Cosine of at most half a turn."""
+    with localcontext(prec=50):
+        return float(cosine_and_sine(Decimal(turns) * 2 * PI)[0])
+
+
+def decay_sum(decay: float, count: int) -> float:
+    """1 - decay^count: the weights of `count` numbers in a mean that forgets, added up. Of decimals, not of a libm."""
+    with localcontext(prec=28):
+        return float(1 - Decimal(decay) ** count)
 
 
 def rotations(context: int, head_width: int, theta: float) -> tuple[np.ndarray, np.ndarray]:

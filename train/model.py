@@ -18,7 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from train import kernels
 from train.config import build
+from train.exact import normal, rotations
+from train.kernels import Exact
 
 Past = list[
     Tensor
@@ -73,17 +76,25 @@ class Normalised(torch.autograd.Function):
         return dx, aligned.flatten(0, -2).sum(0), None
 
 
-class RMSNorm(nn.Module):
+class Part(nn.Module):
+    """A module that computes the same mathematics in one of two ways: torch's, or that of `train.kernels`."""
+
+    exact: Exact | None = None
+
+
+class RMSNorm(Part):
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.exact:
+            return kernels.Norm.apply(x, self.weight, self.epsilon, self.exact)
         return Normalised.apply(x.to(self.weight.dtype), self.weight, self.epsilon)  # in full also beside low products
 
 
-class Attention(nn.Module):
+class Attention(Part):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.head_width = config.head_width
@@ -99,24 +110,27 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:
         batch, length, _ = x.shape
         heads = (batch, length, -1, self.head_width)
-        q = _rotate(self.q_norm(self.q_proj(x).view(heads)).transpose(1, 2), cos, sin)
-        k = _rotate(self.k_norm(self.k_proj(x).view(heads)).transpose(1, 2), cos, sin)
-        v = self.v_proj(x).view(heads).transpose(1, 2)
+        q, k, v = (y.view(heads) for y in _projected(x, self.exact, self.q_proj, self.k_proj, self.v_proj))
+        q = _rotate(self.q_norm(q).transpose(1, 2), cos, sin)
+        k = _rotate(self.k_norm(k).transpose(1, 2), cos, sin)
+        v = v.transpose(1, 2)
         if past is not None:
             past[:] = k, v = [torch.cat(pair, 2) for pair in zip(past, (k, v), strict=True)] if past else [k, v]
         causal, before = k.shape[2] == length, k.shape[2] - length
         # Of several tokens after earlier ones, each sees those and the new ones up to itself; a single one sees all.
         seen = None if causal or length == 1 else x.new_ones(length, k.shape[2], dtype=torch.bool).tril(before)
-        if x.is_cuda:
+        if self.exact:
+            y = kernels.CausalAttention.apply(q, k, v)
+        elif x.is_cuda:
             y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=self.grouped)
         else:  # never in lower precision: measured, it takes longer on a processor
             with torch.autocast("cpu", enabled=False):
                 v = v.to(q.dtype)
                 y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=self.grouped)
-        return self.o_proj(y.transpose(1, 2).reshape(batch, length, -1))
+        return _projected(y.transpose(1, 2).reshape(batch, length, -1), self.exact, self.o_proj)[0]
 
 
-class FeedForward(nn.Module):
+class FeedForward(Part):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.gate_proj = nn.Linear(config.width, config.hidden, bias=False)
@@ -124,7 +138,9 @@ class FeedForward(nn.Module):
         self.down_proj = nn.Linear(config.hidden, config.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        gate, up = _projected(x, self.exact, self.gate_proj, self.up_proj)
+        inner = kernels.SwiGLU.apply(gate, up) if self.exact else F.silu(gate) * up
+        return _projected(inner, self.exact, self.down_proj)[0]
 
 
 class Layer(nn.Module):
@@ -140,7 +156,7 @@ class Layer(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
-class Stack(nn.Module):
+class Stack(Part):
     """What Qwen3 calls `model`: everything but the output head."""
 
     def __init__(self, config: ModelConfig, vocabulary: int) -> None:
@@ -150,7 +166,8 @@ class Stack(nn.Module):
         self.norm = RMSNorm(config.width, config.norm_epsilon)
 
     def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor, past: Sequence[Past | None]) -> Tensor:
-        x = self.embed_tokens(tokens)
+        table = self.embed_tokens
+        x = kernels.Embedding.apply(table.weight, tokens, self.exact) if self.exact else table(tokens)
         for layer, mine in zip(self.layers, past, strict=True):
             x = layer(x, cos, sin, mine)
         return self.norm(x)
@@ -203,7 +220,7 @@ class CrossEntropy(torch.autograd.Function):
         return dx * grad, dhead * grad, None, None
 
 
-class Transformer(nn.Module):
+class Transformer(Part):
     """Tokens [batch, length] of integers -> logits [batch, length, vocabulary], at most `context` tokens long."""
 
     cos: Tensor
@@ -224,20 +241,24 @@ class Transformer(nn.Module):
         self._initialise(seed)
 
     def _initialise(self, seed: int) -> None:
-        # numpy's normal numbers are the same bits on every processor; torch's float32 ones are not. Each tensor draws
-        # from a generator of its own, so adding a layer leaves the others' initial state alone.
+        # Each tensor draws from a generator of its own, so adding a layer leaves the others' initial state alone.
         for name, parameter in self.named_parameters():
             if parameter.dim() < 2:
                 continue
-            generator = np.random.Generator(np.random.PCG64([seed, zlib.crc32(name.encode())]))
-            values = generator.standard_normal(tuple(parameter.shape)) * self.config.init_std
+            values = normal([seed, zlib.crc32(name.encode())], parameter.numel()) * self.config.init_std
             if self.config.zero_residual and name.endswith(("o_proj.weight", "down_proj.weight")):
                 values = np.zeros_like(values)
             with torch.no_grad():
-                parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+                parameter.copy_(torch.from_numpy(values.astype(np.float32)).view_as(parameter))
+
+    def compute_by(self, exact: Exact | None) -> None:
+        """Compute from now on by `train.kernels`, cut as `exact` says, with weights in float64; or by torch."""
+        for module in self.modules():
+            if isinstance(module, Part):
+                module.exact = exact
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.lm_head(self.hidden(tokens))
+        return _projected(self.hidden(tokens), self.exact, self.lm_head)[0]
 
     def hidden(self, tokens: Tensor, past: Sequence[Past] = ()) -> Tensor:
         """The last hidden states [batch, length, width], before the output head.
@@ -249,13 +270,16 @@ class Transformer(nn.Module):
         end = start + tokens.shape[1]
         if end > self.config.context:
             raise ValueError(f"{end} tokens are more than the context of {self.config.context}")
-        return self.model(tokens, self.cos[start:end], self.sin[start:end], past or [None] * self.config.layers)
+        cos, sin = (turn[start:end].float() if self.exact else turn[start:end] for turn in (self.cos, self.sin))
+        return self.model(tokens, cos, sin, past or [None] * self.config.layers)
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Sum over all positions of the nats that `targets` [batch, length] cost after `tokens` [batch, length]."""
+        head = self.lm_head.weight
+        if self.exact:
+            return kernels.CrossEntropy.apply(self.hidden(tokens), head, targets, self.exact)
         with torch.autocast("cuda" if tokens.is_cuda else "cpu", torch.bfloat16, enabled=self.low_precision):
             x = self.hidden(tokens).flatten(0, 1)
-        head = self.lm_head.weight
         return CrossEntropy.apply(x, head, targets.flatten(), torch.bfloat16 if self.low_precision else head.dtype)
 
     def flops_per_token(self) -> int:
@@ -349,12 +373,17 @@ def config_from_hugging_face(found: Mapping[str, Any]) -> ModelConfig:
     return config
 
 
+def _projected(x: Tensor, exact: Exact | None, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """x [.., in] through each of `layers`."""
+    if exact:
+        return kernels.Projections.apply(x, exact, *(layer.weight for layer in layers))
+    return tuple(layer(x) for layer in layers)
+
+
 def _rotations(config: ModelConfig) -> tuple[Tensor, Tensor]:
     """Cosine and sine of every position's angles, [context, head_width], float64."""
-    half = torch.arange(0, config.head_width, 2, dtype=torch.float64) / config.head_width
-    angles = torch.outer(torch.arange(config.context, dtype=torch.float64), config.rope_theta**-half)
-    angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos(), angles.sin()
+    cos, sin = (torch.from_numpy(turn) for turn in rotations(config.context, config.head_width, config.rope_theta))
+    return torch.cat((cos, cos), dim=-1), torch.cat((sin, sin), dim=-1)
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ from train.training.agreement import require_agreement
 from train.training.budget import refuse_disk, refuse_memory, rooms
 from train.training.distributed import among
 from train.training.log import Log
-from train.training.loop import FitConfig, TrainingConfig, fit, require_shares
+from train.training.loop import FitConfig, TrainingConfig, fit, require_groups, require_shares
 from train.training.meters import write_operations
 from train.training.numerics import require_device, stack
 from train.workers import work
@@ -201,6 +201,7 @@ def refuse_what_cannot_fit(
     machine, fit, vocabulary = config.machine, FitConfig(config.model, config.training), config.tokenizer.vocabulary
     require_device(machine)
     require_shares(config.training, ranks)
+    require_groups(fit, ranks)
     weights, release = (
         reaches(config, name) and name not in given and not folder(machine, planned[name]).is_dir() for name in LARGE
     )
@@ -279,7 +280,7 @@ def stage_config(stage: Stage, config: Run) -> Any:
     settings, numerics = plain(stage.config(placeless(config))), config.training.numerics
     if stage.name == "release":
         settings = {name: settings[name] for name in ("release", "resolved")}  # the rest follows, or decides nothing
-    if stage.name == "weights" and numerics.contract != "portable" and numerics.stack == "same":
+    if stage.name == "weights" and not numerics.any_stack and numerics.stack == "same":
         settings["stack"] = stack(config.machine)
     return settings
 

@@ -68,7 +68,7 @@ def gradients_in(slices: int, dtype: torch.dtype) -> list[torch.Tensor]:
 
 
 def test_raw_gradients_differ_with_the_split_and_what_is_kept_of_them_does_not():
-    portable, pinned = (NumericsConfig(contract, "same", 10) for contract in ("portable", "pinned"))
+    portable, pinned = (NumericsConfig(contract, "same", 10, 256) for contract in ("portable", "pinned"))
     for slices in (2, 3, 12):
         one, other = gradients_in(1, portable.compute), gradients_in(slices, portable.compute)
         assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
@@ -79,7 +79,7 @@ def test_raw_gradients_differ_with_the_split_and_what_is_kept_of_them_does_not()
 
 def test_what_is_kept_is_float32_and_on_the_grid_exactly():
     x = torch.from_numpy(np.random.default_rng(2).standard_normal(1000)) * 1e-9
-    kept, _ = NumericsConfig("portable", "same", 12).keep(x)
+    kept, _ = NumericsConfig("portable", "same", 12, 256).keep(x)
     assert kept.dtype == torch.float32
     assert torch.equal(kept.double(), rounded(x, 12))
 
@@ -87,7 +87,7 @@ def test_what_is_kept_is_float32_and_on_the_grid_exactly():
 @pytest.mark.parametrize("bits", [3, 21])
 def test_grid_bits_out_of_range_are_refused(bits):
     with pytest.raises(ValueError, match="grid_bits"):
-        NumericsConfig("portable", "same", bits)
+        NumericsConfig("portable", "same", bits, 256)
 
 
 def test_fast_computes_products_in_bfloat16_where_there_are_instructions_and_keeps_its_state_in_float32(monkeypatch):
@@ -95,7 +95,7 @@ def test_fast_computes_products_in_bfloat16_where_there_are_instructions_and_kee
     found = {}
     for contract, there in (("pinned", True), ("fast", False), ("fast", True)):
         monkeypatch.setattr("train.training.numerics.has_bfloat16", lambda device, there=there: there)
-        model = NumericsConfig(contract, "same", 10).place(Transformer(MODEL, 50, seed=3), "cpu")
+        model = NumericsConfig(contract, "same", 10, 256).place(Transformer(MODEL, 50, seed=3), "cpu")
         loss = gradients(model, batch, 2)
         assert all(p.dtype == p.grad.dtype == torch.float32 for p in model.parameters())
         found[contract, there] = (loss, torch.cat([p.grad.flatten() for p in model.parameters()]))

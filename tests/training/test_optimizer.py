@@ -15,7 +15,7 @@ CONFIG = OptimizerConfig(
     newton_schulz_steps=5, weight_decay=0.1, clip=1.0, schedule="linear", warmup_steps=4, decay_fraction=0.25,
     base_width=None,
 )  # fmt: skip
-PINNED = NumericsConfig("pinned", "same", 10)
+PINNED = NumericsConfig("pinned", "same", 10, 256)
 
 
 class Net(nn.Module):
@@ -42,7 +42,7 @@ CLOSE = {"pinned": 1e-6, "fast": 1e-6, "portable": 1e-5}
 
 def trained(config: OptimizerConfig, contract: str, steps: int) -> Net:
     net = Net().double() if contract == "portable" else Net()
-    optimizer = Optimizer(net, config, NumericsConfig(contract, "same", 20))
+    optimizer = Optimizer(net, config, NumericsConfig(contract, "same", 20, 256))
     for step in range(steps):
         net.backward(step)
         optimizer.step(step, 1000, optimizer.gradient_norm())
@@ -98,7 +98,7 @@ def test_the_groups_are_a_partition_and_every_parameter_has_its_state(name):
 
 def test_what_a_step_tells():
     net = Net().double()
-    optimizer = Optimizer(net, constant(name="muon"), NumericsConfig("portable", "same", 10))
+    optimizer = Optimizer(net, constant(name="muon"), NumericsConfig("portable", "same", 10, 256))
     told = []
     for step in (0, 1, RATIOS_EVERY):
         net.backward(step)
@@ -164,7 +164,7 @@ def test_the_whole_gradient_is_clipped():
 def test_portable_weights_stay_on_float32():
     net = Net().double()
     net.backward(0)
-    optimizer = Optimizer(net, constant(name="muon"), NumericsConfig("portable", "same", 8))
+    optimizer = Optimizer(net, constant(name="muon"), NumericsConfig("portable", "same", 8, 256))
     optimizer.step(0, 10, optimizer.gradient_norm())
     for p in net.parameters():
         assert p.dtype == torch.float64 and torch.equal(p, p.float().double())
@@ -188,7 +188,7 @@ def test_schedules(name, shares):
 
 def test_portable_adamw_differs_from_float32_by_no_more_than_its_grid():
     pinned, portable = Net(), Net().double()
-    for net, numerics in ((pinned, PINNED), (portable, NumericsConfig("portable", "same", 12))):
+    for net, numerics in ((pinned, PINNED), (portable, NumericsConfig("portable", "same", 12, 256))):
         optimizer = Optimizer(net, constant(), numerics)
         net.backward(1)
         optimizer.step(0, 1000, optimizer.gradient_norm())

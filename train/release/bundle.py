@@ -300,20 +300,20 @@ def checkpoints_of(release: Path) -> list[Path]:
 def next_step(release: Path, tokens: Path) -> dict[str, Any] | None:
     """`checkpoints/next_step.json`: the digests that one more step after the first checkpoint leads to.
 
-    None when no checkpoint but the last was kept. `tokens` is the artifact of that name. Under `portable` the digests
-    are the same anywhere; otherwise they hold on the recorded stack.
+    None when no checkpoint but the last was kept. `tokens` is the artifact of that name. Under `exact` and `portable`
+    the digests are the same anywhere; otherwise they hold on the recorded stack.
     """
     config = read_json(release / "code" / "config.json")
     training = build(TrainingConfig, config["training"])
     found = load(checkpoints_of(release)[0])
     if found.step >= training.steps:
         return None
-    model = model_of(release, training.numerics.compute)
+    model = training.numerics.place(model_of(release), "cpu", training.batch)
     load_weights(model, found.weights)
     optimizer = Optimizer(model, training.optimizer, training.numerics)
     restore(optimizer.state, found.optimizer)
     batch = batch_at(read_tokens(tokens, "train"), model.config.context, training.batch, training.seed, found.step)
-    gradients(model.train(), batch, training.batch)
+    gradients(model.train(), batch, model.exact.groups if model.exact else training.batch)
     optimizer.step(found.step, training.steps, optimizer.gradient_norm())
     with tempfile.TemporaryDirectory() as folder:
         write_tensors(Path(folder) / WEIGHTS, weights_of(model))

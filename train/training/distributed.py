@@ -72,7 +72,7 @@ def shard(model: Transformer, world: World) -> None:
 
     mesh = init_device_mesh(world.machine.device, (world.size,))
     for part in (*model.model.layers, model):
-        fully_shard(part, mesh=mesh)
+        fully_shard(part, mesh=mesh).set_gradient_divide_factor(1.0)
     register_fsdp_forward_method(model, "loss")
 
 
@@ -97,20 +97,30 @@ def shared_like(tensor: Tensor, other: Any) -> Tensor:
 
 
 @torch.no_grad()
-def averaged(model: nn.Module, loss: float, world: World) -> float:
-    """Replace the gradients in `model` by their mean over the ranks, in one message; returns the mean of `loss`."""
-    if world.size == 1:
-        return loss
-    # Those that the ranks hold shares of are means already.
+def averaged(model: nn.Module, nats: float, tokens: int, world: World | None) -> float:
+    """Replace the ranks' gradients of their `nats` by that of the mean over `tokens`; returns this mean.
+
+    Multiplied by 1 / tokens once all are added, which is one operation whatever the ranks.
+    """
+    if world and world.size > 1:
+        nats = _added(model, nats, world)
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad.mul_(1 / tokens)
+    return nats / tokens
+
+
+def _added(model: nn.Module, nats: float, world: World) -> float:
+    """Add up the gradients in `model` over the ranks, in one message, and their `nats`."""
+    # Those that the ranks hold shares of are added up already.
     gradients = [p.grad for p in model.parameters() if p.grad is not None and not is_share(p.grad)]
-    told = torch.tensor([loss], dtype=next(model.parameters()).dtype, device=world.machine.device)
+    told = torch.tensor([nats], dtype=next(model.parameters()).dtype, device=world.machine.device)
     message = torch.cat([*(gradient.flatten() for gradient in gradients), told])
     dist.all_reduce(message)
-    message /= world.size
-    *means, mean = message.split([*(gradient.numel() for gradient in gradients), 1])
-    for gradient, found in zip(gradients, means, strict=True):
-        gradient.copy_(found.view_as(gradient))
-    return float(mean)
+    *sums, whole_nats = message.split([*(gradient.numel() for gradient in gradients), 1])
+    for gradient, whole in zip(gradients, sums, strict=True):
+        gradient.copy_(whole.view_as(gradient))
+    return float(whole_nats)
 
 
 def any_rank(asks: bool, world: World) -> bool:

@@ -122,7 +122,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     with joined(world, out.name), stop_requests() as asked, ExitStack() as ending, ThreadPoolExecutor(1) as writer:
         if machine.sharded:
             shard(model, world)
-        training.numerics.place(model, machine.device)
+        training.numerics.place(model, machine.device, training.batch)
         if machine.compile:
             compile_in_place(model.model.layers)
         optimizer = Optimizer(model, training.optimizer, training.numerics)
@@ -205,7 +205,7 @@ def steps(
     read = functools.partial(batch_at, train, config.model.context, training.batch, training.seed)
     began = time.monotonic()
     for step, batch in ahead(read, numbers):
-        loss = averaged(model, gradients(model, part(batch, world), world.machine.micro_batches), world)
+        loss = gradients(model, batch, world.machine.micro_batches, world)
         norm = optimizer.gradient_norm()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             if world.rank:
@@ -237,26 +237,39 @@ def require_shares(training: TrainingConfig, world: World) -> None:
         )
 
 
+def require_groups(config: FitConfig, world: World) -> None:
+    """Refuse, with UserError, ranks and micro-batches that would cut groups of sequences which share a grid."""
+    training = config.training
+    cut = training.numerics.cut(training.batch, config.model.context)
+    if cut and cut.groups % (world.size * world.machine.micro_batches):
+        raise UserError(
+            f"machine.micro_batches: {world.machine.micro_batches} on each of {world.size} ranks do not divide the "
+            f"{cut.groups} groups of {cut.sequences} sequences in training.batch ({training.batch}), which exact "
+            f"leaves whole; use fewer, or a training.numerics.group below {training.numerics.group}, for other weights"
+        )
+
+
 def part(batch: np.ndarray, world: World) -> np.ndarray:
     """The sequences of `batch` that this rank takes."""
     size = len(batch) // world.size
     return batch[world.rank * size : (world.rank + 1) * size]
 
 
-def gradients(model: Transformer, batch: np.ndarray, micro_batches: int) -> float:
+def gradients(model: Transformer, batch: np.ndarray, micro_batches: int, world: World | None = None) -> float:
     """Leave the gradient of the mean loss of `batch` [sequences, context + 1] in `model`; return that loss in nats.
 
-    Every slice is divided by the whole batch's tokens, so the number of slices does not enter the mathematics.
+    Slices and ranks add up nats, which are divided at the end, so their number does not enter the mathematics.
     """
     device = next(model.parameters()).device
-    tokens = torch.from_numpy(batch)
+    tokens = torch.from_numpy(part(batch, world) if world else batch)
     tokens = tokens.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tokens
-    total = torch.zeros((), device=device)
-    for part in tokens.chunk(micro_batches):
-        loss = model.loss(part[:, :-1], part[:, 1:]) / (tokens.shape[0] * (tokens.shape[1] - 1))
+    total = torch.zeros((), dtype=next(model.parameters()).dtype, device=device)
+    for share in tokens.chunk(micro_batches):
+        loss = model.loss(share[:, :-1], share[:, 1:])
         loss.backward()
         total = total + loss.detach()
-    return total.item()  # the one moment at which the processor waits for a GPU before the update
+    # The one moment at which the processor waits for a GPU before the update.
+    return averaged(model, total.item(), len(batch) * (batch.shape[1] - 1), world)
 
 
 @torch.no_grad()

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from train.artifact import read_json, write_json
 from train.errors import UserError
+from train.kernels import Exact
 from train.model import Transformer
 from train.training.checkpoint import newest
 
@@ -50,32 +51,50 @@ SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE
 
 @dataclass(frozen=True)
 class NumericsConfig:
-    contract: Literal["portable", "pinned", "fast"]
-    stack: Literal["same", "any"]  # outside portable: whether a run may go on, on another stack than it began on
-    grid_bits: int  # the grid is this many powers of two finer than a tensor's root mean square
+    contract: Literal["exact", "portable", "pinned", "fast"]
+    stack: Literal["same", "any"]  # outside exact and portable: whether a run may go on, on another than it began on
+    grid_bits: int  # in portable: the grid is this many powers of two finer than a tensor's root mean square
+    group: int  # in exact: tokens that share a grid, whole sequences; slices and ranks leave groups whole
 
     def __post_init__(self) -> None:
         if not 4 <= self.grid_bits <= 20:
             raise ValueError(f"grid_bits: expected 4 to 20, got {self.grid_bits}")
+        if self.group < 1:
+            raise ValueError(f"group: expected at least 1, got {self.group}")
 
     @property
     def compute(self) -> torch.dtype:
-        """The precision of forward, backward and the optimizer's quotients."""
-        return torch.float64 if self.contract == "portable" else torch.float32
+        """The precision of weights and gradients; in `portable` also of all that is computed from them."""
+        return torch.float64 if self.any_stack else torch.float32
 
-    def place(self, model: Transformer, device: str) -> Transformer:
-        """The model on its device in the contract's precision, with torch's switches set accordingly."""
+    def cut(self, batch: int, context: int) -> Exact | None:
+        """How `exact` groups the sequences of a step."""
+        return Exact.of(batch, context, self.group) if self.contract == "exact" else None
+
+    @property
+    def any_stack(self) -> bool:
+        """Whether the same bytes are promised wherever a run takes place."""
+        return self.contract in ("exact", "portable")
+
+    def place(self, model: Transformer, device: str, batch: int = 1) -> Transformer:
+        """The model on its device in the contract's precision, with torch's switches set accordingly.
+
+        `batch` is that of a training step, of which `exact` takes groups.
+        """
         fast, gpu = self.contract == "fast", device == "cuda"
         torch.set_float32_matmul_precision("high" if fast and gpu else "highest")  # high: TF32
         if gpu:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
             torch.use_deterministic_algorithms(self.contract == "pinned")
         model.low_precision = self.products(device) == torch.bfloat16
+        model.compute_by(self.cut(batch, model.config.context))
         return model.to(device, self.compute)
 
     def products(self, device: str) -> torch.dtype:
         """The precision of matrix products."""
-        return torch.bfloat16 if self.contract == "fast" and has_bfloat16(device) else self.compute
+        if self.contract == "fast" and has_bfloat16(device):
+            return torch.bfloat16
+        return torch.float32 if self.contract == "exact" else self.compute
 
     def keep(self, x: Tensor) -> tuple[Tensor, int]:
         """What of a computed tensor may enter the state, and how many of its values lay near a boundary.
@@ -83,7 +102,7 @@ class NumericsConfig:
         It is float32, and in `portable` rounded to its grid.
         """
         if self.contract != "portable":
-            return x, 0
+            return x.float(), 0
         rounded, near = round_to_grid(x, self.grid_bits)
         return rounded.float(), near
 
@@ -211,7 +230,7 @@ def record_stack(out: Path, numerics: NumericsConfig, machine: "Machine", belong
     (the key holds the stack), and the contract does not let it change.
     """
     here = stack(machine)
-    if numerics.contract != "portable" and numerics.stack == "same":
+    if not numerics.any_stack and numerics.stack == "same":
         for path in sorted(out.parent.glob("*.part/witness/stack.json")):
             begun, there = path.parents[1], read_json(path)
             apart = [name for name in here if there.get(name) != here[name]]

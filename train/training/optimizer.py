@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from train import kernels
+from train.exact import cosine, decay_sum, rsqrt, square_total
 from train.training.distributed import gathered, is_share, shared_like
 from train.training.numerics import NumericsConfig
 
@@ -58,16 +60,13 @@ class OptimizerConfig:
 
 
 def schedule(config: OptimizerConfig, step: int, steps: int) -> float:
-    """The share of the learning rate that `step` (from 0) of `steps` uses, rounded to float32.
-
-    Rounded because the cosine's last bit is the platform's, and the share multiplies what is kept.
-    """
+    """The share of the learning rate that `step` (from 0) of `steps` uses, rounded to float32."""
     if step < config.warmup_steps:
         share = (step + 1) / config.warmup_steps
     else:
         left = (steps - step) / max(1, steps - config.warmup_steps)
         if config.schedule == "cosine":
-            share = 0.5 - 0.5 * math.cos(math.pi * left)
+            share = 0.5 - 0.5 * cosine(left / 2)
         elif config.schedule == "linear":
             share = left
         else:
@@ -100,7 +99,7 @@ class Optimizer:
         (width,) = {p.shape[-1] for name, p in self.parameters.items() if "embed_tokens" in name}
         narrower = (config.base_width or width) / width
         muon, adamw = config.matrix_learning_rate, config.learning_rate
-        self.rates = {"muon": muon * narrower**0.5, "hidden": adamw * narrower, "ends": adamw, "norms": adamw}
+        self.rates = {"muon": muon * math.sqrt(narrower), "hidden": adamw * narrower, "ends": adamw, "norms": adamw}
         self.decays = {"muon": muon, "hidden": adamw, "ends": adamw, "norms": 0.0}
         self.state: dict[str, Tensor] = {}
         for group, names in self.groups.items():
@@ -109,6 +108,8 @@ class Optimizer:
 
     def gradient_norm(self) -> float:
         """Norm of the whole gradient, before clipping."""
+        if self.numerics.contract == "exact":
+            return math.sqrt(math.fsum(_squares(gathered(_gradient(p))) for p in self.parameters.values()))
         return float(gathered(nn.utils.get_total_norm([_gradient(p) for p in self.parameters.values()])))
 
     @torch.no_grad()
@@ -126,7 +127,9 @@ class Optimizer:
         look = number % RATIOS_EVERY == 0
         before = {name: p.detach().clone() for name, p in self.parameters.items()} if look else {}
         if self.numerics.contract == "portable":
-            told["near_boundary"] = self._step_rounded(number + 1, share, clip)
+            told["near_boundary"] = self._step_apart(number + 1, share, clip)
+        elif self.numerics.contract == "exact":
+            self._step_apart(number + 1, share, clip)
         else:
             self._step_fused(number + 1, share, clip)
         if look:
@@ -135,7 +138,7 @@ class Optimizer:
             parameter.grad = None
         return told
 
-    def _step_rounded(self, count: int, share: float, clip: float) -> int:
+    def _step_apart(self, count: int, share: float, clip: float) -> int:
         """Step `count` (from 1) in separate operations, all that is kept rounded; how many values lay near a boundary.
 
         Separate products and sums: a fused multiply-add rounds once where these round twice.
@@ -190,9 +193,11 @@ class Optimizer:
             gradient, first, second = gradients[name], self.state[f"{name}.first"], self.state[f"{name}.second"]
             first.mul_(beta1).add_(gradient * (1 - beta1))
             second.mul_(beta2).add_((gradient * gradient) * (1 - beta2))
-            mean = first.to(self.numerics.compute) / (1 - beta1**count)
-            spread = second.to(self.numerics.compute) / (1 - beta2**count)
-            yield name, mean / (spread.sqrt() + self.config.epsilon)
+            low = self.numerics.contract == "portable"
+            mean, spread = ((moment.double() if low else moment) * (1 / decay_sum(beta, count))
+                            for moment, beta in ((first, beta1), (second, beta2)))  # fmt: skip
+            root = spread.sqrt() if low else spread * rsqrt(spread)
+            yield name, mean / (root + self.config.epsilon)
 
     def _muon(self, gradients: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
         """The updates of Muon's matrices, those of one shape orthogonalised together."""
@@ -202,7 +207,11 @@ class Optimizer:
             names = list(group)
             directions = torch.stack([gathered(self._nesterov(name, gradients[name])) for name in names])
             directions = directions.to(self.numerics.products(directions.device.type))
-            found = orthogonalised(directions, self.config.newton_schulz_steps).to(self.numerics.compute)
+            if self.numerics.contract == "exact":
+                found = kernels.orthogonalised(directions, self.config.newton_schulz_steps, NEWTON_SCHULZ)
+                found = found * _muon_scale(found)
+            else:
+                found = orthogonalised(directions, self.config.newton_schulz_steps).to(self.numerics.compute)
             for name, update in zip(names, found, strict=True):
                 yield name, shared_like(update, self.parameters[name])
 
@@ -215,7 +224,7 @@ class Optimizer:
 def orthogonalised(matrices: Tensor, steps: int) -> Tensor:
     """The matrices [n, rows, columns] with their singular values pushed towards 1, scaled to AdamW's update size.
 
-    Newton-Schulz with the quintic of Jordan et al. 2024; the scale is 0.2 sqrt(max(rows, columns)).
+    Newton-Schulz with the quintic of Jordan et al. 2024.
     """
     a, b, c = NEWTON_SCHULZ
     rows, columns = matrices.shape[1:]
@@ -225,7 +234,12 @@ def orthogonalised(matrices: Tensor, steps: int) -> Tensor:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     x = x.mT if rows > columns else x
-    return x * (0.2 * math.sqrt(max(rows, columns)))
+    return x * _muon_scale(x)
+
+
+def _muon_scale(matrices: Tensor) -> float:
+    """What gives orthogonal [n, rows, columns] the root mean square of AdamW's updates."""
+    return float(np.float32(0.2 * math.sqrt(max(matrices.shape[1:]))))
 
 
 def _stays(rate: float, decay: float) -> float:
@@ -235,8 +249,13 @@ def _stays(rate: float, decay: float) -> float:
 
 def _ratio(now: Tensor, before: Tensor) -> float:
     """The norm of a change by that of what was changed, to three digits; 0 where that was nothing."""
-    size, change = (float(gathered(x.norm())) for x in (before, now - before))
+    size, change = (math.sqrt(_squares(gathered(x))) for x in (before, now - before))
     return float(f"{change / size:.3g}") if size else 0.0
+
+
+def _squares(x: Tensor) -> float:
+    """The sum of squares of all of `x`."""
+    return float(square_total(x.reshape(1, -1, x.shape[-1])))
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ def beginning(release: Path, segment: Segment, machine: Machine) -> tuple[Transf
     """Model and optimizer as they are before the segment's first step; UserError when the checkpoint does not fit."""
     config = config_of(release)
     model = Transformer(config.model, tokenizer.load(release).vocabulary, config.training.seed)
-    model = config.training.numerics.place(model, machine.device)
+    model = config.training.numerics.place(model, machine.device, config.training.batch)
     optimizer = Optimizer(model, config.training.optimizer, config.training.numerics)
     if segment.origin:
         found = load(segment.origin)

@@ -1,0 +1,175 @@
+"""Training under the contract `exact`: one digest of weights and state, however the step is computed."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from train import exact
+from train.kernels import Exact
+from train.model import ModelConfig, Transformer, weights_of
+from train.training.loop import gradients
+from train.training.numerics import NumericsConfig, compile_in_place
+from train.training.optimizer import Optimizer, OptimizerConfig
+
+NUMERICS = NumericsConfig("exact", "same", 10, 32)
+MODEL = ModelConfig(
+    layers=2, width=24, heads=4, kv_heads=2, head_width=8, hidden=40, context=16, rope_theta=1e4,
+    norm_epsilon=1e-6, tied_embeddings=True, init_std=0.1, zero_residual=True,
+)  # fmt: skip
+OPTIMIZER = OptimizerConfig(
+    name="muon", learning_rate=0.01, matrix_learning_rate=0.02, beta1=0.9, beta2=0.95, epsilon=1e-8, momentum=0.95,
+    newton_schulz_steps=3, weight_decay=0.1, clip=1.0, schedule="cosine", warmup_steps=2, decay_fraction=0.3,
+    base_width=None,
+)  # fmt: skip
+VOCABULARY, BATCH, STEPS = 1030, 8, 3
+
+
+def batches(model: ModelConfig = MODEL) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).integers(0, VOCABULARY, (STEPS, BATCH, model.context + 1)))
+
+
+def trained(
+    model: ModelConfig = MODEL, optimizer: OptimizerConfig = OPTIMIZER, slices: int = 1, compiled: bool = False
+) -> str:
+    """SHA-256 of weights and state after STEPS, and of the losses, in full."""
+    transformer = NUMERICS.place(Transformer(model, VOCABULARY, seed=1), "cpu", BATCH)
+    if compiled:
+        compile_in_place(transformer.model.layers)
+    updates = Optimizer(transformer, optimizer, NUMERICS)
+    digest = hashlib.sha256()
+    for step, batch in enumerate(batches(model)):
+        loss = gradients(transformer, batch, slices)
+        told = updates.step(step, STEPS, updates.gradient_norm())
+        digest.update(f"{loss!r} {told}".encode())
+    for _, tensor in sorted({**weights_of(transformer), **updates.state}.items()):
+        assert tensor.dtype == torch.float32 and tensor.isfinite().all()
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=["muon", "adamw"])
+def optimizer(request) -> OptimizerConfig:
+    return replace(OPTIMIZER, name=request.param)
+
+
+@pytest.fixture(scope="module")
+def plain(optimizer) -> str:
+    return trained(optimizer=optimizer)
+
+
+@pytest.mark.parametrize("slices", [2, 4])
+def test_slices_of_a_batch_change_no_byte(optimizer, plain, slices):
+    assert trained(optimizer=optimizer, slices=slices) == plain
+
+
+def shuffled_matmul(a, b):
+    order = torch.randperm(a.shape[-1])
+    return a[..., order] @ b[..., order, :]
+
+
+def integers(x):
+    """`x` as integers and what they are multiples of."""
+    grid = 2.0 ** -next(
+        bits for bits in range(80) if torch.equal(x.double() * 2.0**bits, (x.double() * 2.0**bits).round())
+    )
+    return (x.double() / grid).long(), grid
+
+
+def int64_matmul(a, b):
+    (left, unit), (right, other) = integers(a), integers(b)
+    return ((left @ right).double() * (unit * other)).float()
+
+
+def shuffled_sum(x, dim, dtype=None):
+    return x.index_select(dim, torch.randperm(x.shape[dim])).sum(dim, keepdim=True, dtype=dtype)
+
+
+WAYS = {
+    "float64 products": ("matmul", lambda a, b: (a.double() @ b.double()).float()),
+    "int64 products": ("matmul", int64_matmul),
+    "shuffled products": ("matmul", shuffled_matmul),
+    "shuffled sums": ("summed", shuffled_sum),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_product_and_sum_may_be_another_kind_or_order(monkeypatch, optimizer, plain, way):
+    from train import kernels
+
+    name, function = WAYS[way]
+    monkeypatch.setattr(exact, name, function)
+    if hasattr(kernels, name):
+        monkeypatch.setattr(kernels, name, function)
+    assert trained(optimizer=optimizer) == plain
+
+
+def test_without_grids_the_order_of_sums_does_change_bytes(monkeypatch):
+    monkeypatch.setattr(exact, "to_grid", lambda x, grid: x + 0.0)
+    expected = trained()
+    monkeypatch.setattr(exact, "matmul", shuffled_matmul)
+    assert trained() != expected
+
+
+ELSEWHERE = [
+    {"OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"},
+    {"OMP_NUM_THREADS": "3", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"},
+    pytest.param({"OMP_NUM_THREADS": "2", "ONEDNN_MAX_CPU_ISA": "SSE41"}, marks=pytest.mark.slow),
+    pytest.param({"OMP_NUM_THREADS": "7", "MKL_CBWR": "AVX2"}, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("settings", ELSEWHERE)
+def test_threads_vector_width_and_libraries_change_no_byte(settings):
+    ran = subprocess.run(
+        [sys.executable, __file__], env={**os.environ, **settings, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert ran.stdout.split() == [trained()], ran.stderr
+
+
+@pytest.mark.slow
+def test_the_compilers_layers_make_the_same_bytes():
+    assert trained(compiled=True) == trained()
+
+
+@pytest.mark.parametrize("context", [16, 300, 1100])
+def test_loss_and_gradients_are_near_those_of_float64_at_any_context(context):
+    model = replace(MODEL, context=context, zero_residual=False)
+    tokens = torch.from_numpy(np.random.default_rng(1).integers(0, VOCABULARY, (2, context + 1)))
+    ours, theirs = (Transformer(model, VOCABULARY, seed=1).double() for _ in range(2))
+    ours.compute_by(Exact.of(2, context, 256))
+    losses = [each.loss(tokens[:, :-1], tokens[:, 1:]) for each in (ours, theirs)]
+    for loss in losses:
+        loss.backward()
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-4)
+    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert (a.grad - b.grad).norm() < 0.05 * b.grad.norm(), name
+
+
+@pytest.mark.parametrize("limit", ["MATRICES", "TABLES", "GAINS"])
+def test_a_gradient_that_its_accumulator_might_not_hold_is_nan(monkeypatch, limit):
+    from train import kernels
+
+    monkeypatch.setattr(kernels, limit, 2.0**-10)
+    model = NUMERICS.place(Transformer(MODEL, VOCABULARY, seed=1), "cpu", BATCH)
+    gradients(model, batches()[0], 1)
+    assert np.isnan(Optimizer(model, OPTIMIZER, NUMERICS).gradient_norm())
+
+
+if __name__ == "__main__":
+    print(trained())

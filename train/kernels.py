@@ -1,0 +1,294 @@
+"""What the model computes under the contract `exact`: the plain mathematics of `train.model`, in exact arithmetic.
+
+Activations are float32. Weights are float32 numbers in float64 tensors, so that their gradients are float64 sums: of
+multiples of one power of two, exact in whatever order sequences, micro-batches and ranks come. Gradients are those of
+the sum of nats, not of a mean, so no split enters them; what two functions give one tensor is added by autograd, and
+two numbers have one sum. Three never meet there: one function takes all that read the same tensor.
+
+Operands are on one grid a group of sequences, a matrix of weights, or a head of a sequence.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from train.exact import (
+    PIECE,
+    exp,
+    grid_of,
+    log,
+    normed,
+    power_above,
+    product,
+    rsqrt,
+    sigmoid,
+    slices,
+    square_total,
+    summed,
+    to_fixed,
+    to_grid,
+    total,
+)
+
+POSITIONS = 256  # whose logits stand in memory together
+ATTENDED = 256  # keys or queries that one product with probabilities adds up
+# Finest grids of operands, and the most that terms of a gradient may add up to: float64 holds 2^53 multiples.
+ACTIVATIONS, GRADIENTS, MATRICES = 2.0**-12, 2.0**-24, 2.0**17  # multiples of 2^-36
+STATES, TABLES = 2.0**-8, 2.0**20  # of the head, multiples of 2^-32; twice where it is the embedding too
+FIXED, GAINS = 2.0**-26, 2.0**27  # of what is summed over tokens outside products
+
+
+@dataclass(frozen=True)
+class Exact:
+    """How a step is cut: sequences that share grids, and the groups of them that one gradient adds up."""
+
+    sequences: int = 1
+    groups: int = 1
+
+    @classmethod
+    def of(cls, batch: int, context: int, group: int) -> "Exact":
+        """For a step of `batch` sequences of `context` tokens, in groups of at most `group` or of one sequence."""
+        sequences = math.gcd(batch, max(1, group // context))
+        return cls(sequences, batch // sequences)
+
+    def part(self, x: Tensor) -> float:
+        """How much of a step is x [sequences, ..]."""
+        return len(x) / (self.sequences * self.groups)
+
+    def grouped(self, x: Tensor) -> Tensor:
+        """x [sequences, length, width] as [groups, tokens, width]."""
+        return x.reshape(len(x) // math.gcd(len(x), self.sequences), -1, x.shape[-1])
+
+
+def bounded(gradient: Tensor, bound: Tensor, limit: float) -> Tensor:
+    """`gradient`, where its terms cannot add up to more than `limit`; else with NaN, which stops a run."""
+    gradient.view(-1)[:1].add_(torch.where(bound <= limit, 0.0, math.nan))
+    return gradient
+
+
+def _over_tokens(dy: Tensor, dy_grid: Tensor, x: Tensor, x_grid: Tensor, exact: Exact) -> Tensor:
+    """Gradient [out, in] of a matrix from `normed` gradients [groups, n, out] and inputs [groups, n, in], in float64.
+
+    A group's product is at most 2^24 grids for each piece of its tokens.
+    """
+    out = torch.zeros(dy.shape[-1], x.shape[-1], dtype=torch.float64, device=x.device)
+    for gradients, inputs in zip(dy, x, strict=True):
+        out.add_(product(gradients.mT, inputs))
+    pieces = -(-x.shape[1] // PIECE)
+    return bounded(out, (dy_grid * x_grid).amax() * (2.0**24 * pieces * exact.groups), MATRICES)
+
+
+def _of_gains(aligned: Tensor, exact: Exact) -> Tensor:
+    """Sum of [sequences, .., width] over all but the last axis, in float64, each value rounded to FIXED."""
+    rows = aligned.reshape(-1, aligned.shape[-1])
+    return bounded(summed(to_fixed(rows, FIXED), 0)[0], rows.abs().amax() * len(rows), GAINS * exact.part(aligned))
+
+
+class Projections(Function):
+    """x [sequences, length, in] times each of some matrices [out, in] -> [sequences, length, out] each."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, exact: Exact, *weights: Tensor) -> tuple[Tensor, ...]:
+        inputs, grid = normed(exact.grouped(x), ACTIVATIONS)
+        matrices = [normed(weight.float())[0] for weight in weights]
+        ctx.exact = exact
+        ctx.save_for_backward(inputs, grid, *matrices)
+        flat = inputs.flatten(0, 1)
+        return tuple(product(flat, w.mT).view(*x.shape[:-1], -1) for w in matrices)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+        inputs, grid, *matrices = ctx.saved_tensors
+        dx, dws = None, []
+        for gradient, matrix in zip(gradients, matrices, strict=True):
+            dy, dy_grid = normed(gradient.reshape(*inputs.shape[:2], -1), GRADIENTS)
+            dws.append(_over_tokens(dy, dy_grid, inputs, grid, ctx.exact))
+            part = product(dy.flatten(0, 1), matrix)
+            dx = part if dx is None else dx.add_(part)
+        assert dx is not None
+        return dx.view(*gradients[0].shape[:-1], -1), None, *dws
+
+
+class Norm(Function):
+    """x [.., width] over its root mean square, times `weight` [width]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float, exact: Exact) -> Tensor:
+        scale = rsqrt(total(x * x).mul_(1 / x.shape[-1]).add_(epsilon).float())
+        normal, gain = x * scale, weight.float()
+        ctx.exact = exact
+        ctx.save_for_backward(normal, scale, gain)
+        return normal * gain
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        normal, scale, gain = ctx.saved_tensors
+        dweight = _of_gains(gradient * normal, ctx.exact)
+        dx = gradient * gain
+        along = total(dx * normal).mul_(1 / normal.shape[-1]).float()
+        return dx.sub_(normal * along).mul_(scale), dweight, None, None
+
+
+class CausalAttention(Function):
+    """Queries [n, heads, length, width], keys and values [n, kv_heads, length, width] -> like the queries.
+
+    Probabilities are not divided by their sum before the product with the values, but what comes of it: at most 1, they
+    are on a grid known beforehand, on which ATTENDED of them measure 2^12. Of a longer sequence some are far smaller
+    than others, and so are gradients by them: they go in two slices, backward after the division.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (normed(x)[0] for x in (q, k, v))
+        ctx.heads = q.shape[1] // k.shape[1]
+        k, v = (x.repeat_interleave(ctx.heads, 1) for x in (k, v))
+        length = q.shape[2]
+        ctx.scale = float(np.float32(1 / math.sqrt(q.shape[3])))
+        scores = product(q, k.mT).mul_(ctx.scale)
+        scores = scores.masked_fill_(torch.ones(length, length, dtype=torch.bool, device=q.device).triu_(1), -1e30)
+        p = exp(scores - scores.amax(-1, keepdim=True))
+        grid = 2.0 ** (math.ceil(math.log2(min(length, ATTENDED)) / 2) - 12)
+        parts = slices(p, grid, ATTENDED) if length > ATTENDED else (to_grid(p, grid),)
+        sums = summed(_added(part.double() for part in parts), -1).float()
+        y = _added(product(part, v, ATTENDED) for part in parts).div_(sums)
+        ctx.save_for_backward(q, k, v, sums, y, *parts)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v, sums, y, *parts = ctx.saved_tensors
+        long = len(parts) > 1
+        if long:
+            parts = slices(_added(parts).div_(sums), 2.0**-8, ATTENDED)
+        dy = normed(gradient if long else gradient / sums)[0]
+        dv = _added(product(part.mT, dy, ATTENDED) for part in parts)
+        p = _added(parts)
+        dscores = product(dy, v.mT).sub_(total(dy * y).float()).mul_(p).mul_(ctx.scale)
+        grid = grid_of(dscores)
+        parts = slices(dscores, grid) if long else (to_grid(dscores, grid),)
+        dq, dk = _added(product(part, k) for part in parts), _added(product(part.mT, q) for part in parts)
+        return dq, _shared(dk, ctx.heads), _shared(dv, ctx.heads)
+
+
+def _added(parts: Any) -> Tensor:
+    """The sum of tensors in their order."""
+    first, *others = parts
+    for other in others:
+        first = first + other
+    return first
+
+
+def _shared(gradient: Tensor, heads: int) -> Tensor:
+    """The gradient [n, heads of queries, ..] of keys or values that `heads` heads of queries share."""
+    return _added(gradient.unflatten(1, (-1, heads)).unbind(2))
+
+
+class SwiGLU(Function):
+    """silu(gate) * up, element by element."""
+
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
+        ctx.save_for_backward(gate, up)
+        return gate * sigmoid(gate) * up
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        gate, up = ctx.saved_tensors
+        s = sigmoid(gate)
+        slope = (1.0 - s).mul_(gate).add_(1.0).mul_(s)
+        return (gradient * up).mul_(slope), gradient * (gate * s)
+
+
+class Embedding(Function):
+    """Rows of a table [vocabulary, width] for tokens [sequences, length]."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, tokens: Tensor, exact: Exact) -> Tensor:
+        ctx.exact, ctx.rows = exact, len(table)
+        ctx.save_for_backward(tokens)
+        return table[tokens].float()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (tokens,) = ctx.saved_tensors
+        rows = gradient.flatten(0, 1)
+        dtable = torch.zeros(ctx.rows, rows.shape[1], dtype=torch.float64, device=rows.device)
+        dtable.index_add_(0, tokens.flatten(), to_fixed(rows, FIXED))
+        largest = power_above(rows.abs().amax(1)).double()
+        most = largest.new_zeros(ctx.rows).index_add_(0, tokens.flatten(), largest).amax()
+        return bounded(dtable, most, TABLES * ctx.exact.part(tokens)), None, None
+
+
+class CrossEntropy(Function):
+    """Sum of nats of `targets` [sequences, length] after states [sequences, length, width] and a head; float64.
+
+    Gradients are computed on the way, a piece of a group at a time. Probabilities go in two slices: 12 bits of them are
+    too few where the vocabulary is large. That of the target less one is two terms, of which the second needs no sum.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor, exact: Exact) -> Tensor:
+        nats = torch.zeros((), dtype=torch.float64, device=x.device)
+        matrix = normed(head.float())[0]
+        wanted = ctx.needs_input_grad[0]
+        dx = torch.empty_like(x).view(-1, x.shape[-1])
+        dhead = torch.zeros_like(head) if wanted else head.new_empty(0)
+        pieces = [piece for group in exact.grouped(x) for piece in group.split(POSITIONS)]
+        rows, flat, grids = [len(piece) for piece in pieces], targets.flatten(), []
+        for states, target, part in zip(pieces, flat.split(rows), dx.split(rows), strict=True):
+            inputs, grid = normed(states, STATES)
+            logits = product(inputs, matrix.mT)
+            logits = logits.sub_(logits.amax(1, keepdim=True))
+            p = exp(logits)
+            sums = summed(to_fixed(p, 2.0**-36), 1)
+            nats += summed(to_fixed(log(sums).sub_(logits.gather(1, target[:, None])), FIXED), 0)[0, 0]
+            if wanted:
+                coarse = grid_of(p.div_(sums.float()), GRADIENTS * 2.0**7)  # the finer slice's is 2^-7 of it
+                part.copy_(_by_head(p, target, inputs, matrix, dhead, coarse))
+                grids.append((coarse * grid)[0, 0])
+        if wanted:
+            chosen = torch.zeros(len(head), device=x.device).index_add_(0, flat, torch.ones(len(flat), device=x.device))
+            most = torch.stack(grids).amax() * (2.0**25 * len(pieces)) + chosen.amax() * x.abs().amax()
+            bounded(dhead, most, TABLES * exact.part(x))
+        ctx.save_for_backward(dx.view_as(x), dhead)
+        return nats
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        dx, dhead = ctx.saved_tensors
+        return dx * gradient.float(), dhead * gradient, None, None  # exact where it is a power of two
+
+
+def _by_head(p: Tensor, target: Tensor, x: Tensor, head: Tensor, dhead: Tensor, grid: Tensor) -> Tensor:
+    """Gradient of states x [n, width] by probabilities p [n, vocabulary] of the head's; that of the head is added.
+
+    Both of normed x and head.
+    """
+    dx = None
+    for part in slices(p, grid):
+        dhead.add_(product(part.mT, x))
+        dx = product(part, head) if dx is None else dx.add_(product(part, head))
+    assert dx is not None
+    dhead.index_add_(0, target, -x.double())
+    return dx.sub_(head[target])
+
+
+def orthogonalised(matrices: Tensor, steps: int, quintic: tuple[float, float, float]) -> Tensor:
+    """float32 [n, rows, columns] with singular values near 1: Newton and Schulz's iteration, each product exact."""
+    a, b, c = (float(np.float32(number)) for number in quintic)
+    rows, columns = matrices.shape[1:]
+    x = matrices.mT.contiguous() if rows > columns else matrices
+    x = x * (1.0 / power_above(x.abs().amax((1, 2), keepdim=True)).clamp_(2.0**-126, 2.0**126))
+    x = x * rsqrt(square_total(x).float()).view(-1, 1, 1)
+    for _ in range(steps):
+        operand = normed(x)[0]
+        gram = product(operand, operand.mT)
+        square = normed(gram)[0]
+        polynomial = product(square, square).mul_(c).add_(gram.mul_(b))
+        x = product(normed(polynomial)[0], operand).add_(x.mul_(a))
+    return x.mT if rows > columns else x
