@@ -12,6 +12,8 @@ Functions take float32 unless they say otherwise. NaN and infinity come out as N
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal, localcontext
 from functools import reduce
 
@@ -21,6 +23,7 @@ from torch import Tensor
 
 PIECE = 1024  # longest sum in a float32 accumulator; longer ones are sums of such pieces, in their order
 LENGTH = 12  # an operand's rows and columns measure at most 2^12 grid distances
+DOUBLE = False
 MAGIC = 1.5 * 2.0**23  # float32 numbers of this size are 1 apart
 MAGIC_DOUBLE = 1.5 * 2.0**52
 # (2^f - 1) / f by powers of f, the highest first: least squares at Chebyshev's points of [-1/2, 1/2]
@@ -31,8 +34,19 @@ SQRT_HALF = 0x3FE6A09E667F3BCD  # the bits of sqrt(1/2) in float64
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
-    """The products of matrices that `product` adds up; tests put other precisions and orders in its place."""
-    return a @ b
+    """The products of matrices that `product` adds up, in float32 from float32; tests put other orders in its place."""
+    return a @ b if not DOUBLE else (a.double() @ b.double()).float()
+
+
+@contextmanager
+def double_products() -> Iterator[None]:
+    """Compute products in float64, which makes no difference where all is as it should be."""
+    global DOUBLE
+    DOUBLE = True
+    try:
+        yield
+    finally:
+        DOUBLE = False
 
 
 def summed(x: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:

@@ -200,6 +200,7 @@ def refuse_what_cannot_fit(
         return
     machine, fit, vocabulary = config.machine, FitConfig(config.model, config.training), config.tokenizer.vocabulary
     require_device(machine)
+    config.training.numerics.require(machine.device)
     require_shares(config.training, ranks)
     require_groups(fit, ranks)
     weights, release = (

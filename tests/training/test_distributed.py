@@ -219,7 +219,7 @@ def test_another_number_of_ranks_goes_on_from_what_others_held(warm, held_whole,
 
 
 def test_shares_are_refused_where_there_is_nobody_to_share_with_and_in_portable(warm):
-    line = "machine.sharded: needs several ranks (see torchrun) and a contract other than portable"
+    line = "machine.sharded: needs several ranks (see torchrun) and contract pinned or fast"
     for contract in ("portable", "pinned"):
         said = warm("machine.sharded=true", f"training.numerics.contract={contract}", status=1)
         assert said == f"error: {line}\n"

@@ -2,21 +2,25 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from train import exact
+from train import exact, premises
+from train.config import UserError
 from train.kernels import Exact
 from train.model import ModelConfig, Transformer, weights_of
-from train.training.loop import gradients
+from train.training.loop import gradients, require_groups, require_products
 from train.training.numerics import NumericsConfig, compile_in_place
 from train.training.optimizer import Optimizer, OptimizerConfig
+from train.world import World
 
 NUMERICS = NumericsConfig("exact", "same", 10, 32)
 MODEL = ModelConfig(
@@ -119,6 +123,7 @@ def test_every_product_and_sum_may_be_another_kind_or_order(monkeypatch, optimiz
 
 
 def test_without_grids_the_order_of_sums_does_change_bytes(monkeypatch):
+    monkeypatch.setattr(premises, "require", lambda device: None)
     monkeypatch.setattr(exact, "to_grid", lambda x, grid: x + 0.0)
     expected = trained()
     monkeypatch.setattr(exact, "matmul", shuffled_matmul)
@@ -169,6 +174,46 @@ def test_a_gradient_that_its_accumulator_might_not_hold_is_nan(monkeypatch, limi
     model = NUMERICS.place(Transformer(MODEL, VOCABULARY, seed=1), "cpu", BATCH)
     gradients(model, batches()[0], 1)
     assert np.isnan(Optimizer(model, OPTIMIZER, NUMERICS).gradient_norm())
+
+
+def test_kernels_that_round_the_first_micro_batch_are_refused(monkeypatch):
+    machine = SimpleNamespace(micro_batches=1, compile=False)
+    config = SimpleNamespace(model=MODEL, training=SimpleNamespace(batch=BATCH, seed=0))
+    model = NUMERICS.place(Transformer(MODEL, VOCABULARY, seed=1), "cpu", BATCH)
+    tokens = np.random.default_rng(0).integers(0, VOCABULARY, 1000)
+    require_products(model, tokens, config, World(0, 1, machine))
+    real = exact.matmul
+    monkeypatch.setattr(
+        exact, "matmul", lambda a, b: real(a, b) if exact.DOUBLE else (a.bfloat16() @ b.bfloat16()).float()
+    )
+    with pytest.raises(UserError, match="float32 products of the first micro-batch"):
+        require_products(model, tokens, config, World(0, 1, machine))
+
+
+def test_slices_that_would_cut_groups_are_refused():
+    config = SimpleNamespace(model=MODEL, training=SimpleNamespace(batch=BATCH, numerics=NUMERICS))
+    require_groups(config, World(0, 2, SimpleNamespace(micro_batches=2)))
+    with pytest.raises(UserError, match="the 4 groups of 2 sequences"):
+        require_groups(config, World(0, 2, SimpleNamespace(micro_batches=4)))
+
+
+def test_the_command_that_is_killed_goes_on_to_the_same_bytes(warm_process):
+    from conftest import BEFORE, EACH
+
+    warm_process.begin_anew()
+    few = [
+        "training.numerics.contract=exact",
+        "training.numerics.group=32",
+        "training.steps=3",
+        "training.checkpoint_every=1",
+    ]
+    warm_process(*few)
+    expected = warm_process.products()
+    warm_process.begin_anew()
+    warm_process(*few, fsync=BEFORE + EACH + 1, status=-signal.SIGKILL)
+    warm_process(*few, "machine.micro_batches=2")
+    assert warm_process.products() == expected
+    warm_process.begin_anew()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from train import exact
 from train.artifact import file_digest, manifest, product_digest, whole
 from train.config import plain
 from train.data import schema
@@ -24,6 +25,7 @@ from train.data.batches import ahead, batch_at, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.errors import UserError
+from train.machine import Machine
 from train.model import ModelConfig, Transformer, load_weights, weights_of
 from train.training.checkpoint import (
     LOG,
@@ -100,8 +102,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         settle(saving, wait=False)
         step = record["step"]
         if (log or machine.sharded) and (step % training.evaluate_every == 0 or step == training.steps):
-            # Compiling again for so few calls would not pay off.
-            with torch.compiler.set_stance("force_eager") if machine.compile else nullcontext():
+            with _eager(machine):
                 record["held_out_loss"] = held_out_loss(model, held_out, config)
         if log:
             log.record(record)
@@ -126,6 +127,8 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         if machine.compile:
             compile_in_place(model.model.layers)
         optimizer = Optimizer(model, training.optimizer, training.numerics)
+        if model.exact:
+            require_products(model, _tokens(inputs["tokens"], "train", config), config, world)
         start, skipped = resumed(out, model, optimizer, training, belongs_to, world)
         log: Log | None = None
         if world.rank == 0:
@@ -227,8 +230,8 @@ def steps(
 
 def require_shares(training: TrainingConfig, world: World) -> None:
     """Refuse, with UserError, a batch that the ranks' micro-batches do not divide, and shares where none can be."""
-    if world.machine.sharded and (world.size == 1 or training.numerics.contract == "portable"):
-        raise UserError("machine.sharded: needs several ranks (see torchrun) and a contract other than portable")
+    if world.machine.sharded and (world.size == 1 or training.numerics.contract in ("portable", "exact")):
+        raise UserError("machine.sharded: needs several ranks (see torchrun) and contract pinned or fast")
     if training.batch % (world.size * world.machine.micro_batches):
         each = f"on each of {world.size} ranks " if world.size > 1 else ""
         raise UserError(
@@ -247,6 +250,31 @@ def require_groups(config: FitConfig, world: World) -> None:
             f"{cut.groups} groups of {cut.sequences} sequences in training.batch ({training.batch}), which exact "
             f"leaves whole; use fewer, or a training.numerics.group below {training.numerics.group}, for other weights"
         )
+
+
+def require_products(model: Transformer, tokens: np.ndarray, config: FitConfig, world: World) -> None:
+    """Refuse, with UserError, a machine where the first micro-batch's gradients differ with the kind of its products.
+
+    By float32 as in training, compiled where training is, and by float64: the kernels in use, at the shapes in use.
+    """
+    batch = batch_at(tokens, config.model.context, config.training.batch, config.training.seed, 0)
+    first = np.array_split(part(batch, world), world.machine.micro_batches)[0]
+    found = []
+    for double in (False, True):
+        with exact.double_products() if double else nullcontext(), _eager(world.machine if double else None):
+            gradients(model, first, 1)
+        found.append([parameter.grad for parameter in model.parameters()])
+        model.zero_grad()
+    if not all(torch.equal(a, b) for a, b in zip(*found, strict=True)):
+        raise UserError(
+            "training.numerics.contract: exact does not hold here, where float32 products of the first micro-batch "
+            "differ from those in float64; use another machine, or training.numerics.contract=pinned"
+        )
+
+
+def _eager(machine: Machine | None) -> Any:
+    """Do without the compiler for a moment: compiling again for few calls would not pay off."""
+    return torch.compiler.set_stance("force_eager") if machine and machine.compile else nullcontext()
 
 
 def part(batch: np.ndarray, world: World) -> np.ndarray:

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from train import premises
 from train.artifact import read_json, write_json
 from train.errors import UserError
 from train.kernels import Exact
@@ -71,6 +72,11 @@ class NumericsConfig:
         """How `exact` groups the sequences of a step."""
         return Exact.of(batch, context, self.group) if self.contract == "exact" else None
 
+    def require(self, device: str) -> None:
+        """Refuse, with UserError, a machine that breaks a premise of `exact`."""
+        if self.contract == "exact":
+            premises.require(device)
+
     @property
     def any_stack(self) -> bool:
         """Whether the same bytes are promised wherever a run takes place."""
@@ -87,6 +93,7 @@ class NumericsConfig:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
             torch.use_deterministic_algorithms(self.contract == "pinned")
         model.low_precision = self.products(device) == torch.bfloat16
+        self.require(device)
         model.compute_by(self.cut(batch, model.config.context))
         return model.to(device, self.compute)
 
