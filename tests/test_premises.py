@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from train import exact, premises
-from train.config import UserError
+from train.errors import UserError
 
 ADD, MULTIPLY, DIVIDE = torch.Tensor.__add__, torch.Tensor.__mul__, torch.Tensor.__truediv__
 

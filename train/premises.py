@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from train import exact
-from train.config import UserError
+from train.errors import UserError
 
 # Of the functions on fixed numbers, the same wherever the premises hold.
 DIGEST = "00c9420217ce601656f7f6a9b16df9770d1367ec07259d1febb5475eefd2bd70"

@@ -165,7 +165,7 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
     contract = config_of(release).training.numerics.contract
     promised = read_json(release / "provenance/weights.json")["config"].get("stack", {})
     same_stack = bool(promised) and promised == {name: here.get(name) for name in promised}
-    if contract == "portable" or same_stack:
+    if contract in ("exact", "portable") or same_stack:
         compared, tolerance = "bit for bit", LOSS_TOLERANCE["portable"]
         problems = same_bits(segment, release, out / "reached")
     else:
