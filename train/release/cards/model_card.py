@@ -24,8 +24,8 @@ def model_card(release: Path) -> bytes:
     languages = sorted({language(tag) for tag in record(release, "data/statistics.json", "/languages")})
     numerics = training["numerics"]
     contract = {
-        "exact": "exact: the same weights, bit for bit, on any machine. Every sum is one of integers that its accumulator "
-        f"holds, on grids of groups of {numerics.get('group')} tokens",
+        "exact": "exact: the same weights, bit for bit, on any machine. Every sum is one of integers that fits "
+        f"its accumulator, on grids of groups of {numerics.get('group')} tokens",
         "portable": "portable: the same weights, bit for bit, on any machine. Computed in float64, kept in float32 "
         f"on a grid {numerics['grid_bits']} bits below each tensor's root mean square",
         "pinned": "pinned: the same weights, bit for bit, on the recorded stack",

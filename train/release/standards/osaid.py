@@ -132,12 +132,8 @@ ROWS = (
         importance="beyond", kind="command", rung="made again"),
     Row("run", "C2", WORD, "logs/", None, importance="beyond", kind="command", rung=None),
 )  # fmt: skip
-LEVELS = {
-    "exact": "portable",
-    "portable": "portable",
-    "pinned": "pinned",
-    "fast": "tolerance",
-}  # contract -> level of reproducibility
+# contract -> level of reproducibility
+LEVELS = {"exact": "portable", "portable": "portable", "pinned": "pinned", "fast": "tolerance"}
 
 
 def table(release: Path) -> list[dict[str, Any]]:
