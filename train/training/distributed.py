@@ -72,7 +72,7 @@ def shard(model: Transformer, world: World) -> None:
 
     mesh = init_device_mesh(world.machine.device, (world.size,))
     for part in (*model.model.layers, model):
-        fully_shard(part, mesh=mesh).set_gradient_divide_factor(1.0)
+        fully_shard(part, mesh=mesh)
     register_fsdp_forward_method(model, "loss")
 
 
@@ -106,13 +106,13 @@ def averaged(model: nn.Module, nats: float, tokens: int, world: World | None) ->
         nats = _added(model, nats, world)
     for parameter in model.parameters():
         if parameter.grad is not None:
-            parameter.grad.mul_(1 / tokens)
+            # Those that the ranks hold shares of are means over the ranks already.
+            parameter.grad.mul_((world.size if world and is_share(parameter.grad) else 1) / tokens)
     return nats / tokens
 
 
 def _added(model: nn.Module, nats: float, world: World) -> float:
     """Add up the gradients in `model` over the ranks, in one message, and their `nats`."""
-    # Those that the ranks hold shares of are added up already.
     gradients = [p.grad for p in model.parameters() if p.grad is not None and not is_share(p.grad)]
     told = torch.tensor([nats], dtype=next(model.parameters()).dtype, device=world.machine.device)
     message = torch.cat([*(gradient.flatten() for gradient in gradients), told])
