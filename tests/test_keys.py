@@ -133,9 +133,9 @@ CLOSURES = {
     "selected": FILTERS,
     "tokenizer": f"{FILTERS} data/tokenizer",
     "tokens": TOKENS,
-    "weights": f"""{TOKENS} config data/batches model
+    "weights": f"""{TOKENS} config data/batches exact kernels model premises
         training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
-    "evaluation": f"""{TOKENS} config model training/checkpoint training/numerics evaluation/measure
+    "evaluation": f"""{TOKENS} config exact kernels model premises training/checkpoint training/numerics evaluation/measure
         evaluation/minimal_pairs
         evaluation/overlap evaluation/prediction inference/generate evaluation/baselines""",
 }

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from train import exact, premises
-from train.config import UserError
+from train.errors import UserError
 from train.kernels import Exact
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.loop import gradients, require_groups, require_products

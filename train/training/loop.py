@@ -25,7 +25,6 @@ from train.data.batches import ahead, batch_at, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.errors import UserError
-from train.machine import Machine
 from train.model import ModelConfig, Transformer, load_weights, weights_of
 from train.training.checkpoint import (
     LOG,
@@ -50,6 +49,7 @@ from train.training.optimizer import Optimizer, OptimizerConfig
 from train.world import World
 
 if TYPE_CHECKING:
+    from train.machine import Machine
     from train.training.log import Log
 
 
@@ -272,7 +272,7 @@ def require_products(model: Transformer, tokens: np.ndarray, config: FitConfig, 
         )
 
 
-def _eager(machine: Machine | None) -> Any:
+def _eager(machine: "Machine | None") -> Any:
     """Do without the compiler for a moment: compiling again for few calls would not pay off."""
     return torch.compiler.set_stance("force_eager") if machine and machine.compile else nullcontext()
 
