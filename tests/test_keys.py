@@ -135,9 +135,9 @@ CLOSURES = {
     "tokens": TOKENS,
     "weights": f"""{TOKENS} config data/batches exact kernels model premises
         training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
-    "evaluation": f"""{TOKENS} config exact kernels model premises training/checkpoint training/numerics evaluation/measure
-        evaluation/minimal_pairs
-        evaluation/overlap evaluation/prediction inference/generate evaluation/baselines""",
+    "evaluation": f"""{TOKENS} config exact kernels model premises training/checkpoint training/numerics
+        evaluation/measure evaluation/minimal_pairs evaluation/overlap evaluation/prediction evaluation/baselines
+        inference/generate""",
 }
 # What only says how to run: handed to a stage by its world, or standing above it.
 HOW = """
