@@ -4,50 +4,65 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+from annotated_types import Ge, Le, Lt, MaxLen, MinLen
 
-from train.config import build, check_date, plain
+from train.config import Count, build, check_date, plain
 from train.errors import ConfigError
 from train.keys import ROOT
+from train.settings import described
 
 
 @dataclass(frozen=True)
 class Leaf:
-    size: int
-    rate: float
+    """A leaf. It falls."""
+
+    size: Count  # in pixels
+    rate: Annotated[float, Ge(0), Lt(1)]
     mode: Literal["linear", "cosine"]
-    limit: int | None
+    # How far it grows;
+    # null: on and on.
+    limit: Count | None
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"size: expected at least 1, got {self.size}")
+        if self.limit is not None and self.size > self.limit:
+            raise ValueError(f"size: expected at most limit ({self.limit}), got {self.size}")
 
 
 @dataclass(frozen=True)
-class Cat:
+class Pet:
+    name: str  # to call it by
+
+
+@dataclass(frozen=True)
+class Cat(Pet):
+    """An animal that purrs."""
+
     kind: Literal["cat"]
-    lives: int
+    lives: Annotated[int, Ge(0), Le(9)]  # left
 
 
 @dataclass(frozen=True)
-class Dog:
+class Dog(Pet):
+    """An animal that barks."""
+
     kind: Literal["dog"]
-    tricks: tuple[str, ...]
+    tricks: Annotated[tuple[str, ...], MinLen(1), MaxLen(2)]  # learnt
 
 
 @dataclass(frozen=True)
 class Tree:
     leaf: Leaf
-    pets: tuple[Cat | Dog, ...]
-    where: Path
-    marks: dict[str, bool]
+    pets: tuple[Cat | Dog, ...]  # in it
+    where: Path  # it stands
+    marks: dict[str, bool]  # by their names
 
 
 GOOD = {
-    "leaf": {"size": 3, "rate": 1, "mode": "linear", "limit": None},
-    "pets": [{"kind": "dog", "tricks": ["sit"]}, {"kind": "cat", "lives": 9}],
+    "leaf": {"size": 3, "rate": 0, "mode": "linear", "limit": None},
+    "pets": [{"name": "Rex", "kind": "dog", "tricks": ["sit"]}, {"name": "Tom", "kind": "cat", "lives": 9}],
     "where": "a/b",
     "marks": {"x": True},
 }
@@ -61,7 +76,9 @@ def problems(mapping):
 
 def test_builds_nested_frozen_values_and_plain_is_the_inverse():
     tree = build(Tree, GOOD)
-    assert tree == Tree(Leaf(3, 1.0, "linear", None), (Dog("dog", ("sit",)), Cat("cat", 9)), Path("a/b"), {"x": True})
+    assert tree == Tree(
+        Leaf(3, 0.0, "linear", None), (Dog("Rex", "dog", ("sit",)), Cat("Tom", "cat", 9)), Path("a/b"), {"x": True}
+    )
     assert isinstance(tree.leaf.rate, float)
     assert build(Tree, plain(tree)) == tree
 
@@ -70,7 +87,7 @@ def test_reports_every_problem_at_once_with_its_path():
     found = problems(
         {
             "leaf": {"size": "many", "rate": True, "mode": "cosin", "limi": 4},
-            "pets": [{"kind": "cow"}, {"kind": "cat", "lives": 9.5}],
+            "pets": [{"kind": "cow"}, {"name": "Tom", "kind": "cat", "lives": 9.5}],
             "marks": {"x": 1},
         }
     )
@@ -88,7 +105,50 @@ def test_reports_every_problem_at_once_with_its_path():
 
 
 def test_invariants_are_reported_with_the_path_of_their_dataclass():
-    assert problems({**GOOD, "leaf": {**GOOD["leaf"], "size": 0}}) == ["leaf: size: expected at least 1, got 0"]
+    assert problems({**GOOD, "leaf": {**GOOD["leaf"], "limit": 2}}) == ["leaf: size: expected at most limit (2), got 3"]
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "line"),
+    [
+        ("leaf", {"size": 0}, "leaf.size: expected at least 1, got 0"),
+        ("leaf", {"limit": 0}, "leaf.limit: expected null or at least 1, got 0"),
+        ("leaf", {"limit": "x"}, "leaf.limit: expected null or int, got 'x'"),
+        ("leaf", {"rate": 1}, "leaf.rate: expected at least 0 and below 1, got 1.0"),
+        ("pets", [{"name": "Tom", "kind": "cat", "lives": 10}], "pets[0].lives: expected 0 to 9, got 10"),
+        ("pets", [{"name": "Rex", "kind": "dog", "tricks": []}], "pets[0].tricks: expected a length of at least 1 and"),
+        ("pets", [{"name": "Rex", "kind": "dog", "tricks": list("abc")}], "a length of at most 2, got ('a', 'b', 'c')"),
+    ],
+)
+def test_the_limits_in_a_type_are_enforced(part, change, line):
+    [problem] = problems({**GOOD, part: {**GOOD[part], **change} if isinstance(change, dict) else change})
+    assert line in problem
+
+
+def test_each_setting_is_described_where_it_is_defined():
+    assert [tuple(row) for row in described(Tree)] == [
+        ("leaf", "A leaf.", "", "mapping"),
+        ("leaf.size", "in pixels", "at least 1", "int"),
+        ("leaf.rate", "", "at least 0 and below 1", "float"),
+        ("leaf.mode", "", "one of 'linear', 'cosine'", "str"),
+        ("leaf.limit", "How far it grows; null: on and on.", "null or at least 1", "int or null"),
+        ("pets", "in it", "", "list of mapping"),
+        ("pets[].name", "to call it by", "", "str"),
+        ("pets[cat].kind", "An animal that purrs.", "one of 'cat'", "str"),
+        ("pets[cat].lives", "left", "0 to 9", "int"),
+        ("pets[dog].kind", "An animal that barks.", "one of 'dog'", "str"),
+        ("pets[dog].tricks", "learnt", "a length of at least 1 and a length of at most 2", "list of str"),
+        ("where", "it stands", "", "path"),
+        ("marks", "by their names", "", "mapping to bool"),
+    ]
+
+
+def test_every_setting_of_the_configuration_has_its_meaning():
+    from train.pipeline import Run
+
+    rows = list(described(Run))
+    assert [row.key for row in rows if not row.meaning] == []
+    assert len(rows) == len({row.key for row in rows}) > 150
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "1e-3", None])

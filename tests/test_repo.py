@@ -16,7 +16,8 @@ GROUND = {"artifact", "config", "errors", "keys", "letters", "machine", "world"}
 LICENCES = {"spdx", "terms", "licence_texts"}
 ROOMS = {"data", "model", "training", "explore", "inference", "evaluation"}
 LAYERS = {
-    "errors": set(), "config": {"errors"}, "letters": set(), "programs": set(), "machine": set(), "world": {"machine"},
+    "errors": set(), "config": {"errors"}, "letters": set(), "programs": set(), "world": {"machine"},
+    "machine": {"config"}, "settings": {"config"},
     "artifact": {"errors"}, "keys": {"artifact"},
     "spdx": {"errors"}, "terms": {"spdx"}, "licence_texts": {"spdx", "terms"},
     "terminal": {"errors", "letters"}, "workers": {"errors", "machine", "world"},

@@ -1,24 +1,43 @@
 """From a plain mapping to frozen dataclasses: every problem at once, each with its dotted path."""
 
 import dataclasses
+import operator
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from train.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
+Count = Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+Share = Annotated[float, Ge(0), Le(1)]
+
+# What the constraints of a type ask for, and how several of them are told together.
+LIMITS: dict[type, tuple[Callable[[Any, Any], bool], str]] = {
+    Ge: (operator.ge, "at least {}"),
+    Gt: (operator.gt, "above {}"),
+    Le: (operator.le, "at most {}"),
+    Lt: (operator.lt, "below {}"),
+    MinLen: (lambda value, least: len(value) >= least, "a length of at least {}"),
+    MaxLen: (lambda value, most: len(value) <= most, "a length of at most {}"),
+}
+TOGETHER: dict[tuple[type, ...], str] = {(Ge, Le): "{} to {}", (Gt, Lt): "between {} and {}"}
 
 
 def build(cls: type[T], mapping: object) -> T:
     """Build the frozen dataclass `cls` from plain data, as read from YAML.
 
-    Fields may be bool, int, float, str, Path, Literal, `X | None`, `tuple[X, ...]`, `dict[str, X]`, other
-    dataclasses, and unions of dataclasses told apart by their Literal field `kind`. There are no defaults:
-    every key must be given. Invariants belong in `__post_init__` and raise ValueError.
+    Fields may be bool, int, float, str, Path, Literal, `X | None`, `tuple[X, ...]`, `dict[str, X]`, any of these
+    Annotated with the constraints in LIMITS, other dataclasses, and unions of dataclasses told apart by their Literal
+    field `kind`. There are no defaults: every key must be given. What a type cannot say, such as how two fields go
+    together, belongs in `__post_init__` and raises ValueError.
 
     Raises ConfigError, which names every unknown, missing and mistyped key and every broken invariant.
     """
@@ -56,13 +75,29 @@ def check_date(text: str) -> None:
     raise ValueError(f"date: expected a day such as '2026-11-23', got {text!r}")
 
 
-def _value(kind: Any, found: Any, path: str, problems: list[str]) -> Any:
+def limits(constraints: tuple[Any, ...]) -> str:
+    """The constraints of an Annotated type in words."""
+    bounds = [dataclasses.astuple(constraint)[0] for constraint in constraints]
+    if told := TOGETHER.get(tuple(type(constraint) for constraint in constraints)):
+        return told.format(*bounds)
+    words = (LIMITS[type(constraint)][1] for constraint in constraints)
+    return " and ".join(word.format(bound) for word, bound in zip(words, bounds, strict=True))
+
+
+def _value(kind: Any, found: Any, path: str, problems: list[str], null: str = "") -> Any:
     def wrong(expected: str) -> None:
-        problems.append(f"{path or 'config'}: expected {expected}, got {found!r}")
+        problems.append(f"{path or 'config'}: expected {null}{expected}, got {found!r}")
 
     origin, arguments = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _dataclass(kind, found, path, problems)
+    if origin is Annotated:
+        before, value = len(problems), _value(arguments[0], found, path, problems, null)
+        if len(problems) == before and not all(
+            LIMITS[type(limit)][0](value, dataclasses.astuple(limit)[0]) for limit in kind.__metadata__
+        ):
+            problems.append(f"{path}: expected {null}{limits(kind.__metadata__)}, got {value!r}")
+        return value
     if origin is Literal:
         if found in arguments and type(found) in {type(a) for a in arguments}:
             return found
@@ -104,7 +139,7 @@ def _union(arguments: tuple[Any, ...], found: Any, path: str, problems: list[str
         return None
     kinds = [a for a in arguments if a is not type(None)]
     if len(kinds) == 1:
-        return _value(kinds[0], found, path, problems)
+        return _value(kinds[0], found, path, problems, "null or " if len(arguments) > 1 else "")
     by_name = {get_args(get_type_hints(kind)["kind"])[0]: kind for kind in kinds}
     name = found.get("kind") if isinstance(found, Mapping) else None
     if name in by_name:
@@ -118,7 +153,7 @@ def _dataclass(cls: type, found: Any, path: str, problems: list[str]) -> Any:
     if not isinstance(found, Mapping):
         problems.append(f"{path or 'config'}: expected mapping, got {found!r}")
         return None
-    fields = get_type_hints(cls)
+    fields = get_type_hints(cls, include_extras=True)
     before = len(problems)
     for key in found:
         if key not in fields:

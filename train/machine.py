@@ -9,6 +9,8 @@ from typing import Literal, TypeVar
 
 from tqdm import tqdm
 
+from train.config import Count
+
 T = TypeVar("T")
 
 
@@ -16,32 +18,21 @@ T = TypeVar("T")
 class Machine:
     """How to run. Nothing here enters a key, and under `numerics: portable` nothing here changes a product."""
 
-    device: Literal["cpu", "cuda"]
-    threads: int | None  # None: as many as torch finds
-    micro_batches: int  # slices of the batch that go through the model one after another
+    device: Literal["cpu", "cuda"]  # where the model lies
+    threads: Count | None  # of the processor, for matrix products; null: as many as torch finds
+    micro_batches: Count  # slices of the batch that go through the model one after another
     compile: bool  # fuse what stands between the matrix products; pays off in long runs
     sharded: bool  # each of several ranks holds only a share of the weights and moments
-    patience: int  # seconds that one rank of several waits for another
-    save_every: int | None  # steps between saves that only serve to go on; None: none beside the checkpoints
-    keep_saves: int  # of those, the newest
+    patience: Count  # seconds that one rank of several waits for another
+    save_every: Count | None  # steps between saves that only serve to go on; null: none beside the checkpoints
+    keep_saves: Count  # of those, the newest
     cache: Path  # downloads, by digest
-    runs: Path
-    releases: Path
+    runs: Path  # the folder of the artifacts
+    releases: Path  # the folder of the releases
     progress: Literal["auto", "plain", "none"]  # auto: a bar on a terminal, plain lines elsewhere
-    wandb: Literal["disabled", "offline", "online"]
-    workers: int | None  # of a stage whose parts are shared; None: as many as processors
+    wandb: Literal["disabled", "offline", "online"]  # whether a training is logged to Weights & Biases as well
+    workers: Count | None  # of a stage whose parts are shared; null: as many as processors
     engine: Literal["processes", "ray"]  # what runs the workers
-
-    def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads: expected null or at least 1, got {self.threads}")
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers: expected null or at least 1, got {self.workers}")
-        if self.save_every is not None and self.save_every < 1:
-            raise ValueError(f"save_every: expected null or at least 1, got {self.save_every}")
-        for name in ("micro_batches", "patience", "keep_saves"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
 
     def track(self, items: Iterable[T], what: str, total: int | None) -> Iterator[T]:
         """Yield `items`, showing how far they are: a bar on a terminal, a plain line every ten seconds elsewhere."""

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from train import kernels
-from train.config import build
+from train.config import Count, Positive, build
 from train.exact import normal, rotations
 from train.kernels import Exact
 
@@ -32,29 +32,24 @@ Past = list[
 class ModelConfig:
     """Shape and initial state of the model; the vocabulary comes from the tokenizer."""
 
-    layers: int
-    width: int
-    heads: int
-    kv_heads: int
-    head_width: int
-    hidden: int  # inner width of the feed-forward block
-    context: int  # tokens
-    rope_theta: float
-    norm_epsilon: float
-    tied_embeddings: bool
-    init_std: float
+    layers: Count  # blocks of attention and feed-forward
+    width: Count  # of the residual stream
+    heads: Count  # of queries
+    kv_heads: Count  # of keys and values, each shared by as many query heads: grouped-query attention
+    head_width: Count  # of each head; even, for rotary positions
+    hidden: Count  # inner width of the feed-forward block
+    context: Count  # tokens
+    rope_theta: Positive  # base of the wavelengths of rotary positions
+    norm_epsilon: Positive  # added to the mean square in each RMSNorm
+    tied_embeddings: bool  # whether the head shares the weights of the embedding
+    init_std: Positive  # standard deviation of the initial weights
     zero_residual: bool  # projections back into the residual stream start at zero
 
     def __post_init__(self) -> None:
-        for name in ("layers", "width", "heads", "kv_heads", "head_width", "hidden", "context"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if self.heads % self.kv_heads:
             raise ValueError(f"heads ({self.heads}) must be a multiple of kv_heads ({self.kv_heads})")
         if self.head_width % 2:
             raise ValueError(f"head_width: rotary positions need an even number, got {self.head_width}")
-        if self.init_std <= 0 or self.norm_epsilon <= 0 or self.rope_theta <= 0:
-            raise ValueError("init_std, norm_epsilon and rope_theta must be above 0")
 
 
 class Normalised(torch.autograd.Function):

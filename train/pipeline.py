@@ -63,6 +63,8 @@ Artifact = Literal[
 
 @dataclass(frozen=True)
 class DataConfig:
+    """Where the text comes from, and what of it is kept."""
+
     name: str  # also of its card, data_cards/<name>.md
     raw: RawConfig
     documents: DocumentsConfig
@@ -83,7 +85,7 @@ class DataConfig:
 class Run:
     """The whole configuration. What `machine`, `until` and `overrides` hold enters no key."""
 
-    name: str
+    name: str  # of the release, before its version
     data: DataConfig
     benchmarks: BenchmarksConfig
     tokenizer: TokenizerConfig

@@ -148,7 +148,7 @@ def test_any_number_of_workers_writes_the_same(tmp_path):
 def test_config_names_the_formats_there_are():
     with pytest.raises(ConfigError, match=r"formats\.rst: expected one of .*'restructuredtext'"):
         build(DocumentsConfig, {"formats": {"rst": "restructured"}})
-    with pytest.raises(ConfigError, match="at least one suffix"):
+    with pytest.raises(ConfigError, match="a length of at least 1"):
         build(DocumentsConfig, {"formats": {}})
 
 

@@ -481,5 +481,5 @@ def test_config_says_what_is_wrong_with_a_source(changes, problem):
     assert problem in str(caught.value)
     with pytest.raises(ConfigError, match=r"'pypi-demo-1\.0' is listed twice"):
         build(RawConfig, {"sources": [good, good]})
-    with pytest.raises(ConfigError, match="at least one"):
+    with pytest.raises(ConfigError, match="a length of at least 1"):
         build(RawConfig, {"sources": []})

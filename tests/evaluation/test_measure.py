@@ -9,11 +9,12 @@ import pytest
 import torch
 from conftest import MACHINE
 
+from train.config import build, plain
 from train.data.benchmarks import BenchmarksConfig, PairsConfig, gather
 from train.data.schema import RANGES, SELECTED, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import encode, read_tokens
-from train.errors import UserError
+from train.errors import ConfigError, UserError
 from train.evaluation.measure import (
     EvaluationConfig,
     MeasureConfig,
@@ -269,8 +270,8 @@ def test_tokens_of_other_documents_are_refused(artifacts, tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"resamples": 0}, {"confidence": 1.0}, {"seed": -1}])
 def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        EvaluationConfig(**{**vars(SETTINGS), **wrong})
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        build(EvaluationConfig, {**plain(SETTINGS), **wrong})
 
 
 def test_the_tokenizer_of_these_tests_is_lossless(artifacts):

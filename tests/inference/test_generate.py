@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from train.artifact import write_json
+from train.config import build
 from train.data import tokenizer as tokenizers
 from train.data.schema import SELECTED, write_rows
 from train.data.tokenizer import TokenizerConfig, learn
-from train.errors import UserError
+from train.errors import ConfigError, UserError
 from train.inference.generate import SamplesConfig, draw, generate, next_logits, pieces, uniform
 from train.keys import ROOT
 from train.model import ModelConfig, Transformer, config_from_hugging_face, hugging_face_config, weights_of
@@ -138,9 +139,9 @@ def test_pieces_never_cut_a_character(release):
 )
 def test_settings_that_make_no_sense_are_refused(wrong):
     right = {"prompts": ("",), "tokens": 1, "temperature": 0.0, "top_k": None, "seed": 0}
-    SamplesConfig(**right)
-    with pytest.raises(ValueError):
-        SamplesConfig(**{**right, **wrong})
+    build(SamplesConfig, right)
+    with pytest.raises(ConfigError):
+        build(SamplesConfig, {**right, **wrong})
 
 
 def test_config_json_and_back():

@@ -168,11 +168,11 @@ def test_a_checkpoint_holds_what_it_must_and_nothing_in_it_can_be_left_out(prepa
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("training.optimizer.learning_rate=0", "training.optimizer: learning_rate: expected above 0, got 0.0"),
+        ("training.optimizer.learning_rate=0", "training.optimizer.learning_rate: expected above 0, got 0.0"),
         ("training.optimizer.learning_rate=nan", "training.optimizer.learning_rate: expected finite float, got nan"),
         ("model.kv_heads=3", "model: heads (2) must be a multiple of kv_heads (3)"),
-        ("machine.patience=0", "machine: patience: expected at least 1, got 0"),
-        ("machine.save_every=0", "machine: save_every: expected null or at least 1, got 0"),
+        ("machine.patience=0", "machine.patience: expected at least 1, got 0"),
+        ("machine.save_every=0", "machine.save_every: expected null or at least 1, got 0"),
     ],
 )
 def test_a_setting_that_cannot_be_is_one_line(override, line):

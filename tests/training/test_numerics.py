@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from train.config import build
+from train.errors import ConfigError
 from train.model import ModelConfig, Transformer
 from train.training.loop import gradients
 from train.training.numerics import DISAGREEMENT, NumericsConfig, round_to_grid
@@ -86,8 +88,8 @@ def test_what_is_kept_is_float32_and_on_the_grid_exactly():
 
 @pytest.mark.parametrize("bits", [3, 21])
 def test_grid_bits_out_of_range_are_refused(bits):
-    with pytest.raises(ValueError, match="grid_bits"):
-        NumericsConfig("portable", "same", bits, 256)
+    with pytest.raises(ConfigError, match=f"grid_bits: expected 4 to 20, got {bits}"):
+        build(NumericsConfig, {"contract": "portable", "stack": "same", "grid_bits": bits, "group": 256})
 
 
 def test_fast_computes_products_in_bfloat16_where_there_are_instructions_and_keeps_its_state_in_float32(monkeypatch):

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge, Le
 from packageurl import PackageURL
 
 from train.artifact import read_json, write_bytes, write_json
@@ -31,12 +32,8 @@ OURS = {
 class PairsConfig:
     """Minimal pairs that `pairs.py` writes."""
 
-    seed: int
-    count: int  # of each phenomenon
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.count <= 200:  # so many different ones each template gives
-            raise ValueError(f"count: expected 1 to 200, got {self.count}")
+    seed: int  # of the words that are put in
+    count: Annotated[int, Ge(1), Le(200)]  # of each phenomenon, whose template gives no more different ones
 
 
 @dataclass(frozen=True)

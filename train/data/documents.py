@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
+
+from annotated_types import MinLen
 
 from train.artifact import read_json, whole, write_bytes, write_json
 from train.data import schema
@@ -27,11 +29,7 @@ class DocumentsConfig:
     """How files become texts."""
 
     # File name suffix, without its dot and without .gz or .zst after it -> what the files hold. `rows` is JSON lines.
-    formats: dict[str, readers.Format]
-
-    def __post_init__(self) -> None:
-        if not self.formats:
-            raise ValueError("formats: expected at least one suffix")
+    formats: Annotated[dict[str, readers.Format], MinLen(1)]
 
 
 def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import MinLen
 
 from train.artifact import WITNESS, copy_file, digest, file_digest, whole, write_bytes, write_json
 from train.config import plain
@@ -25,11 +27,9 @@ from train.world import World
 class RawConfig:
     """Where the text comes from."""
 
-    sources: tuple[PypiSource | FilesSource | HubSource | StoriesSource, ...]
+    sources: Annotated[tuple[PypiSource | FilesSource | HubSource | StoriesSource, ...], MinLen(1)]  # read in order
 
     def __post_init__(self) -> None:
-        if not self.sources:
-            raise ValueError("sources: expected at least one")
         slugs = [source.slug for source in self.sources]
         for slug in sorted({slug for slug in slugs if slugs.count(slug) > 1}):
             raise ValueError(f"sources: '{slug}' is listed twice")

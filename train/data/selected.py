@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from train.artifact import WITNESS, read_json, whole, write_json
+from train.config import Share
 from train.data.dedup.contamination import Evaluated, evaluated, items_of
 from train.data.dedup.minhash import SIZE, Signatures, keep, signature, similarity
 from train.data.dedup.ngrams import Numbers, words
@@ -37,24 +39,16 @@ SPLITS = ("train", "held_out")
 class SelectedConfig(rules.Thresholds):
     """The rules' settings, and what is decided here; `rules.py` says what each rule finds."""
 
-    parts: int  # fixed, so that any number of workers writes the same files; one part must fit in memory
-    held_out: float  # share of documents
-    licences: tuple[str, ...]  # SPDX
-    near_duplicates: float  # least similarity, as MinHash estimates it
-    contaminated: float  # share of word 13-grams
+    # Fixed, so that any number of workers writes the same files; one part must fit in memory, and all are open at once.
+    parts: Annotated[int, Ge(1), Le(512)]
+    held_out: Annotated[float, Gt(0), Lt(1)]  # share of documents
+    licences: Annotated[tuple[str, ...], MinLen(1)]  # SPDX identifiers, of what may be kept
+    near_duplicates: Share  # least similarity, as MinHash estimates it
+    contaminated: Share  # share of word 13-grams
     excluded: dict[str, str]  # a document's id as extracted, a source's purl, or purl#path -> when and why
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.parts <= 512:  # as many files are open at once
-            raise ValueError(f"parts: expected 1 to 512, got {self.parts}")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out: expected between 0 and 1, got {self.held_out}")
-        if not self.licences:
-            raise ValueError("licences: expected at least one SPDX identifier, got none")
-        for name in ("near_duplicates", "contaminated"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
         for licence in self.licences:
             if problem := rules.licences(licence, [licence]):
                 raise ValueError(f"licences: expected SPDX identifiers one by one: {problem}")

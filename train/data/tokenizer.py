@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
 
 from train.artifact import write_bytes
 from train.data.selected import kept_documents
@@ -33,11 +35,9 @@ LONGEST_SPACE = 2**16  # characters; tiktoken's regex engine remembers each of a
 
 @dataclass(frozen=True)
 class TokenizerConfig:
-    vocabulary: int  # tokens, the end-of-text mark and the 256 bytes among them
+    """How large the vocabulary of the tokenizer is."""
 
-    def __post_init__(self) -> None:
-        if not SMALLEST <= self.vocabulary <= 2**24:
-            raise ValueError(f"vocabulary: expected {SMALLEST} to {2**24}, got {self.vocabulary}")
+    vocabulary: Annotated[int, Ge(SMALLEST), Le(2**24)]  # tokens, the end-of-text mark and the 256 bytes among them
 
 
 def learn(config: TokenizerConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:

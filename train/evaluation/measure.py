@@ -13,13 +13,15 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from annotated_types import Gt, Lt
 from numpy.typing import NDArray
 
 from train.artifact import WITNESS, write_json
+from train.config import Count, Natural
 from train.data import tokenizer as tokenizers
 from train.data.schema import read_rows
 from train.data.selected import kept_documents
@@ -41,18 +43,13 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    batch: int  # windows that go through the model together
-    resamples: int  # of the documents, for the intervals
-    confidence: float  # of the intervals
-    seed: int  # of the resamples
-    samples: SamplesConfig
+    """How the model is measured on the held-out text and on minimal pairs."""
 
-    def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("resamples", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"confidence: expected between 0 and 1, got {self.confidence}")
+    batch: Count  # windows that go through the model together
+    resamples: Count  # of the documents, for the intervals
+    confidence: Annotated[float, Gt(0), Lt(1)]  # of the intervals
+    seed: Natural  # of the resamples
+    samples: SamplesConfig  # texts that the model writes for its card
 
 
 @dataclass(frozen=True)

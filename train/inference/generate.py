@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from numpy.typing import NDArray
 
+from train.config import Count, Natural
 from train.data.tokenizer import Tokenizer
 from train.errors import UserError
 from train.model import Past, Transformer
@@ -14,18 +17,15 @@ from train.model import Past, Transformer
 
 @dataclass(frozen=True)
 class SamplesConfig:
+    """Texts that the model writes, and how their tokens are drawn."""
+
     prompts: tuple[str, ...]  # "" is the beginning of a document
-    tokens: int  # at most, after each prompt
-    temperature: float  # 0: always the likeliest token
-    top_k: int | None  # draw among this many likeliest tokens; null: among all
-    seed: int
+    tokens: Count  # at most, after each prompt
+    temperature: Annotated[float, Ge(0)]  # 0: always the likeliest token
+    top_k: Count | None  # draw among this many likeliest tokens; null: among all
+    seed: Natural  # of the random numbers that tokens are drawn with
 
     def __post_init__(self) -> None:
-        for name, least in (("tokens", 1), ("temperature", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k: expected null or at least 1, got {self.top_k}")
         for prompt in self.prompts:
             prompt.encode()  # raises what is a ValueError when a prompt is not Unicode text
 

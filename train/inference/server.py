@@ -6,6 +6,7 @@ so that no web page can reach it through a name that leads here. Sizes, time and
 
 import io
 import json
+import re
 import socket
 import sys
 import threading
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from train.config import build
+from annotated_types import Ge, Le, MaxLen, MinLen
+
+from train.config import Count, Natural, build
 from train.data.tokenizer import Tokenizer
 from train.errors import ConfigError, UserError
 from train.explore import search as indexes
@@ -49,26 +52,16 @@ class Completion:
 
     model: str
     prompt: str
-    max_tokens: int
-    temperature: float
-    top_k: int | None
-    seed: int
-    stop: tuple[str, ...]
+    max_tokens: Annotated[int, Ge(1), Le(TOKENS)]
+    temperature: Annotated[float, Ge(0), Le(2)]
+    top_k: Count | None
+    seed: Natural
+    stop: Annotated[tuple[Annotated[str, MinLen(1)], ...], MaxLen(STOPS)]
     stream: bool
     echo: bool  # begin the answer with the prompt
     trace: bool  # show where spans of the answer stand verbatim in the training text
 
     def __post_init__(self) -> None:
-        if not 1 <= self.max_tokens <= TOKENS:
-            raise ValueError(f"max_tokens: expected 1 to {TOKENS}, got {self.max_tokens}")
-        if not 0 <= self.temperature <= 2:
-            raise ValueError(f"temperature: expected 0 to 2, got {self.temperature}")
-        if self.seed < 0:
-            raise ValueError(f"seed: expected at least 0, got {self.seed}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k: expected null or at least 1, got {self.top_k}")
-        if len(self.stop) > STOPS or not all(self.stop):
-            raise ValueError(f"stop: expected at most {STOPS} texts, none of them empty")
         "".join([self.prompt, *self.stop]).encode()  # raises what is a ValueError when it is not Unicode text
 
 
@@ -142,7 +135,7 @@ def understood(served: Served, body: bytes) -> Completion:
     try:
         found = build(Completion, {**DEFAULTS, **asked})
     except ConfigError as error:
-        param = error.problems[0].removeprefix("config: ").split(":")[0]
+        param = re.split(r"[:\[]", error.problems[0].removeprefix("config: "))[0]
         raise Refusal(400, "; ".join(error.problems), param if param in asked else None) from None
     if found.model != served.name:
         raise Refusal(

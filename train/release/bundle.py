@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import MinLen
 
 from train.artifact import (
     WITNESS,
@@ -84,10 +85,10 @@ LOGITS_KEPT = 5
 class Statement:
     """What no machine can decide, said by somebody on a day."""
 
-    item: str  # id of a row of kind "statement" in openness.py
-    text: str
-    name: str
-    date: str
+    item: str  # id of a row of kind "statement" in standards/osaid.py
+    text: str  # what is said
+    name: str  # of who says it
+    date: str  # when
 
     def __post_init__(self) -> None:
         check_date(self.date)
@@ -109,24 +110,22 @@ def require_words(fields: Mapping[str, str]) -> None:
 class ReleaseConfig:
     """What people say of the release; all else in it comes from records."""
 
-    version: str
-    title: str
-    description: str
+    version: str  # of the release, in its name
+    title: str  # of the release, in its cards
+    description: str  # a paragraph about it
     licence: Literal["Apache-2.0"]  # of weights, code, cards and our own data
-    authors: tuple[str, ...]
-    contact: str
+    authors: Annotated[tuple[str, ...], MinLen(1)]  # who made it, for the citation
+    contact: str  # where to write to
     date: str  # of this version; chosen, not read from a clock
-    intended_use: str
-    limits: str
-    not_used: dict[str, str]  # id of a row of kind "declared" in openness.py -> the reason
-    statements: tuple[Statement, ...]
+    intended_use: str  # what it is for
+    limits: str  # what it is not for
+    not_used: dict[str, str]  # id of a row of kind "declared" in standards/osaid.py -> the reason
+    statements: tuple[Statement, ...]  # what people vouch for
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", self.version):  # also of folders, and of commands
             raise ValueError(f"version: expected letters, digits, '.', '_', '+' and '-', got {self.version!r}")
         require_words({name: getattr(self, name) for name in WORDS} | {"authors": ", ".join(self.authors)})
-        if not self.authors:
-            raise ValueError("authors: expected at least one")
         check_date(self.date)
         for kind, given in (("declared", self.not_used), ("statement", [s.item for s in self.statements])):
             known = [row.id for row in osaid.ROWS if row.kind == kind]

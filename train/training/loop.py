@@ -19,7 +19,7 @@ import torch
 
 from train import exact
 from train.artifact import file_digest, manifest, product_digest, whole
-from train.config import plain
+from train.config import Count, Natural, plain
 from train.data import schema
 from train.data.batches import ahead, batch_at, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
@@ -55,21 +55,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    seed: int  # of the initial weights and the data order
-    steps: int
-    batch: int  # sequences of `model.context` tokens a step
-    checkpoint_every: int  # steps
-    evaluate_every: int  # steps
-    evaluate_batches: int  # from the held-out text, always the same
+    """How long to train, on how much at a time, and how often to look."""
+
+    seed: Natural  # of the initial weights and the data order
+    steps: Count  # updates of the weights
+    batch: Count  # sequences of `model.context` tokens a step
+    checkpoint_every: Count  # steps between the checkpoints that a release holds; the last step leaves one as well
+    evaluate_every: Count  # steps between measurements of the held-out loss
+    evaluate_batches: Count  # from the held-out text, always the same
     numerics: NumericsConfig
     optimizer: OptimizerConfig
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "checkpoint_every", "evaluate_every", "evaluate_batches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise ValueError(f"seed: expected at least 0, got {self.seed}")
 
 
 @dataclass(frozen=True)

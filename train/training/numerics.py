@@ -29,13 +29,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from train import premises
 from train.artifact import read_json, write_json
+from train.config import Count
 from train.errors import UserError
 from train.kernels import Exact
 from train.model import Transformer
@@ -52,16 +54,14 @@ SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE
 
 @dataclass(frozen=True)
 class NumericsConfig:
-    contract: Literal["exact", "portable", "pinned", "fast"]
-    stack: Literal["same", "any"]  # outside exact and portable: whether a run may go on, on another than it began on
-    grid_bits: int  # in portable: the grid is this many powers of two finer than a tensor's root mean square
-    group: int  # in exact: tokens that share a grid, whole sequences; slices and ranks leave groups whole
+    """How training is computed, and on how many machines it gives the same bytes."""
 
-    def __post_init__(self) -> None:
-        if not 4 <= self.grid_bits <= 20:
-            raise ValueError(f"grid_bits: expected 4 to 20, got {self.grid_bits}")
-        if self.group < 1:
-            raise ValueError(f"group: expected at least 1, got {self.group}")
+    contract: Literal[
+        "exact", "portable", "pinned", "fast"
+    ]  # exact, portable: any machine; pinned: one stack; fast: none
+    stack: Literal["same", "any"]  # outside exact and portable: whether a run may go on, on another than it began on
+    grid_bits: Annotated[int, Ge(4), Le(20)]  # in portable: by how many powers of two the grid is finer than an RMS
+    group: Count  # in exact: tokens that share a grid, whole sequences; slices and ranks leave groups whole
 
     @property
     def compute(self) -> torch.dtype:

@@ -11,14 +11,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, product
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from train import kernels
+from train.config import Count, Natural, Positive
 from train.exact import cosine, decay_sum, rsqrt, square_total
 from train.training.distributed import gathered, is_share, shared_like
 from train.training.numerics import NumericsConfig
@@ -27,36 +29,27 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 RATIOS_EVERY = 50  # steps
 
 
+Decay = Annotated[float, Ge(0), Lt(1)]
+
+
 @dataclass(frozen=True)
 class OptimizerConfig:
-    name: Literal["adamw", "muon"]  # muon: for hidden matrices; AdamW for embeddings, head and norms
-    learning_rate: float  # of AdamW, at the top of the schedule
-    matrix_learning_rate: float  # of Muon, likewise
-    beta1: float
-    beta2: float
-    epsilon: float
-    momentum: float  # of Muon
-    newton_schulz_steps: int
-    weight_decay: float  # on matrices, embeddings included; never on norms
-    clip: float  # largest norm of the whole gradient
-    schedule: Literal["cosine", "linear", "warmup_stable_decay"]
-    warmup_steps: int
-    decay_fraction: float  # of the steps, for warmup_stable_decay
-    base_width: int | None  # of the model that the rates were found with; null: they are this model's own
+    """The update of the weights, and its rate over the steps."""
 
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "matrix_learning_rate", "epsilon", "clip"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: expected above 0, got {getattr(self, name)}")
-        for name in ("beta1", "beta2", "momentum"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 0 <= {name} < 1, got {getattr(self, name)}")
-        if self.newton_schulz_steps < 1 or self.warmup_steps < 0 or self.weight_decay < 0:
-            raise ValueError("newton_schulz_steps must be at least 1, warmup_steps and weight_decay at least 0")
-        if self.base_width is not None and self.base_width < 1:
-            raise ValueError(f"base_width: expected null or at least 1, got {self.base_width}")
-        if not 0 < self.decay_fraction <= 1:
-            raise ValueError(f"decay_fraction: expected above 0 and at most 1, got {self.decay_fraction}")
+    name: Literal["adamw", "muon"]  # muon: for hidden matrices; AdamW for embeddings, head and norms
+    learning_rate: Positive  # of AdamW, at the top of the schedule
+    matrix_learning_rate: Positive  # of Muon, likewise
+    beta1: Decay  # of the mean of the gradients, in AdamW
+    beta2: Decay  # of the mean of their squares, in AdamW
+    epsilon: Positive  # added to the root of that mean, in AdamW
+    momentum: Decay  # of Muon
+    newton_schulz_steps: Count  # iterations by which Muon makes its updates orthogonal
+    weight_decay: Annotated[float, Ge(0)]  # on matrices, embeddings included; never on norms
+    clip: Positive  # largest norm of the whole gradient
+    schedule: Literal["cosine", "linear", "warmup_stable_decay"]  # the rate's form after the warm-up
+    warmup_steps: Natural  # over which the rate rises from 0
+    decay_fraction: Annotated[float, Gt(0), Le(1)]  # of the steps, for warmup_stable_decay
+    base_width: Count | None  # of the model that the rates were found with; null: they are this model's own
 
 
 def schedule(config: OptimizerConfig, step: int, steps: int) -> float:

@@ -16,15 +16,19 @@ lie in a document's text. Published thresholds stand in the docstrings, after th
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, MaxLen
 
 from train import spdx
+from train.config import Natural, Share
 from train.data.dedup.contamination import contaminated
 from train.data.filters import pii, quality, repetition
 from train.data.filters.language import language
 
 Predicate = Callable[[str, Any], str | None]
+Mean = Annotated[float, Ge(0)]
 
 
 @dataclass(frozen=True)
@@ -35,54 +39,41 @@ class Thresholds:
     ip_addresses: str | None  # what takes their place
     phone_numbers: str | None  # what takes their place
     secrets: str | None  # what takes their place
-    too_short: int | None  # characters
-    too_long: int | None  # characters
-    few_words: int | None
-    many_words: int | None
-    short_words: float | None  # characters, on average
-    long_words: float | None  # characters, on average
-    mostly_symbols: float | None  # share of characters
-    symbols_per_word: float | None
-    few_alphabetic_words: float | None  # share of words
-    few_stop_words: int | None
-    few_sentences: int | None
-    bullet_lines: float | None  # share of lines
-    ellipsis_lines: float | None  # share of lines
-    short_lines: float | None  # share of lines
-    few_punctuated_lines: float | None  # share of lines
-    curly_brackets: int | None
-    lorem_ipsum: int | None
-    duplicate_lines: float | None  # share of lines
-    duplicate_line_characters: float | None  # share of the text
-    duplicate_paragraphs: float | None  # share of paragraphs
-    duplicate_paragraph_characters: float | None  # share of the text
-    top_ngrams: tuple[float, ...] | None  # shares of the text, for 2, 3, 4 words
-    duplicate_ngrams: tuple[float, ...] | None  # shares of the text, for 5 to 10 words
-    language: dict[str, int] | None  # language -> least per cent of the text; needs the extra `language`
+    too_short: Natural | None  # characters
+    too_long: Natural | None  # characters
+    few_words: Natural | None  # least words
+    many_words: Natural | None  # most words
+    short_words: Mean | None  # characters, on average
+    long_words: Mean | None  # characters, on average
+    mostly_symbols: Share | None  # share of characters
+    symbols_per_word: Mean | None  # most, on average
+    few_alphabetic_words: Share | None  # share of words
+    few_stop_words: Natural | None  # least stop words
+    few_sentences: Natural | None  # least sentences
+    bullet_lines: Share | None  # share of lines
+    ellipsis_lines: Share | None  # share of lines
+    short_lines: Share | None  # share of lines
+    few_punctuated_lines: Share | None  # share of lines
+    curly_brackets: Natural | None  # most of them
+    lorem_ipsum: Natural | None  # most of them
+    duplicate_lines: Share | None  # share of lines
+    duplicate_line_characters: Share | None  # share of the text
+    duplicate_paragraphs: Share | None  # share of paragraphs
+    duplicate_paragraph_characters: Share | None  # share of the text
+    top_ngrams: Annotated[tuple[Share, ...], MaxLen(3)] | None  # shares of the text, for 2, 3, 4 words
+    duplicate_ngrams: Annotated[tuple[Share, ...], MaxLen(6)] | None  # shares of the text, for 5 to 10 words
+    # Per cent of the text that must be in each language, by its tag; needs the extra `language`.
+    language: dict[str, Annotated[int, Ge(1), Le(100)]] | None
 
     def __post_init__(self) -> None:
-        for field in fields(Thresholds):
-            value = getattr(self, field.name)
-            self._check(field.name, value if isinstance(value, tuple) else () if value is None else (value,))
+        for name in (redactor.__name__ for redactor in REDACTORS):
+            mark = getattr(self, name)
+            if mark is not None and any(other(mark, "")[1] for other in REDACTORS):
+                raise ValueError(f"{name}: the mark {mark!r} would itself be redacted")
         for few, many in (("too_short", "too_long"), ("few_words", "many_words"), ("short_words", "long_words")):
             low, high = getattr(self, few), getattr(self, many)
             if low is not None and high is not None and low > high:
                 raise ValueError(f"{few}: expected at most {many} ({high}), got {low}")
-        for name, most in (("top_ngrams", 3), ("duplicate_ngrams", 6)):
-            if len(getattr(self, name) or ()) > most:
-                raise ValueError(f"{name}: expected at most {most} shares, got {len(getattr(self, name))}")
-
-    def _check(self, name: str, values: Iterable[Any]) -> None:
-        share = name not in ("short_words", "long_words", "symbols_per_word")
-        for value in values:
-            if isinstance(value, str) and any(other(value, "")[1] for other in REDACTORS):
-                raise ValueError(f"{name}: the mark {value!r} would itself be redacted")
-            if isinstance(value, int | float) and (value < 0 or (share and isinstance(value, float) and value > 1)):
-                raise ValueError(
-                    f"{name}: expected {'0 to 1' if isinstance(value, float) else '0 or more'}, got {value}"
-                )
-            if isinstance(value, dict) and not all(0 < per_cent <= 100 for per_cent in value.values()):
-                raise ValueError(f"{name}: expected 1 to 100 per cent, got {value}")
 
 
 def excluded(row: Mapping[str, Any], entries: Mapping[str, str]) -> str | None:

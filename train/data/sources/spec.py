@@ -3,13 +3,14 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+from annotated_types import MinLen
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_sdist_filename
 from packaging.version import Version
 
-from train.config import plain
+from train.config import Count, plain
 from train.data.sources.archive import name_problem
 from train.data.text import language_tag
 from train.errors import UserError
@@ -20,13 +21,13 @@ from train.spdx import NOASSERTION, check_spelling, check_text
 class Source:
     """What every source tells of itself."""
 
-    purl: str  # canonical
+    purl: str  # Package URL, in its canonical form
     licence: str  # SPDX expression, of the texts and not of the program they come with
-    licence_files: tuple[str, ...]  # in the source; the decisive one first
-    attribution: str
+    licence_files: Annotated[tuple[str, ...], MinLen(1)]  # in the source, as evidence; the decisive one first
+    attribution: str  # whom to credit
     language: str  # BCP 47 tag
-    include: tuple[str, ...]  # globs over the paths in the source
-    exclude: tuple[str, ...]
+    include: Annotated[tuple[str, ...], MinLen(1)]  # globs over the paths in the source, such as '**'
+    exclude: tuple[str, ...]  # globs of what is left out of these
 
     def __post_init__(self) -> None:
         try:
@@ -41,10 +42,6 @@ class Source:
             raise ValueError(f"licence: {NOASSERTION} is for sources whose rows tell theirs, in `columns.licence`")
         if self.language != language_tag.UNFILLED:
             language_tag.check_tag(self.language)
-        if not self.licence_files:
-            raise ValueError(f"licence_files: {self.purl} needs at least one, as evidence of its licence")
-        if not self.include:
-            raise ValueError(f"include: {self.purl} needs at least one glob, e.g. '**'")
 
     def placeless(self) -> Self:
         """The same source without where it is looked for, since the digest decides: in a folder of its own name."""
@@ -72,7 +69,7 @@ class Source:
 class Columns:
     """Which field of a row holds what; a dot leads into a field within a field."""
 
-    text: str
+    text: str  # of the document
     path: str | None  # null: the file and the number of the row
     licence: str | None  # null: the source's licence holds for every row
     licence_names: dict[str, str]  # what stands in the rows -> SPDX expression; SPDX itself needs no entry
@@ -89,16 +86,14 @@ class Columns:
 class File:
     """One file of a source, pinned; `sources.json` of an artifact `raw` has entries of this shape to copy from."""
 
-    path: str
-    sha256: str
-    bytes: int
+    path: str  # in the source
+    sha256: str  # of its bytes
+    bytes: Count  # its size
 
     def __post_init__(self) -> None:
         check_sha256(self.sha256)
         if problem := name_problem(self.path, 400):
             raise ValueError(f"path: {self.path!r} {problem}")
-        if self.bytes < 1:
-            raise ValueError(f"bytes: expected at least 1, got {self.bytes}")
 
 
 @dataclass(frozen=True)
@@ -106,9 +101,9 @@ class PypiSource(Source):
     """A source distribution on the package index."""
 
     kind: Literal["pypi"]
-    filename: str
-    sha256: str
-    bytes: int
+    filename: str  # of the source distribution
+    sha256: str  # of its bytes
+    bytes: Count  # its size
     mirrors: tuple[str, ...]  # URLs or relative paths of the same file, tried in turn after the index
 
     def __post_init__(self) -> None:
@@ -120,8 +115,6 @@ class PypiSource(Source):
             raise ValueError(f"purl: expected 'pkg:pypi/{name}@{version}' for {self.filename}, got '{self.purl}'")
         if name_problem(self.filename, 255) or "/" in self.filename:
             raise ValueError(f"filename: expected a plain file name, got {self.filename!r}")
-        if self.bytes < 1:
-            raise ValueError(f"bytes: expected at least 1, got {self.bytes}")
         check_mirrors(self.mirrors)
 
 
@@ -152,9 +145,9 @@ class HubSource(Source):
 
     kind: Literal["hub"]
     config: str | None  # name of the dataset's configuration; null: its default one
-    split: str
-    columns: Columns
-    limit: int | None  # rows, from the first on; null: all
+    split: str  # of the dataset, such as train
+    columns: Columns  # which field of a row holds what
+    limit: Count | None  # rows, from the first on; null: all
     streaming: bool  # true: only the rows are kept, in `rows.jsonl`; false: the split's files, byte for byte
     files: tuple[File, ...]  # pinned, licence files among them; none: the commit decides, and what it holds is recorded
     mirrors: tuple[str, ...]  # URLs or relative paths below which the same paths lie, tried in turn after the hub
@@ -169,8 +162,6 @@ class HubSource(Source):
                 f"purl: expected a full commit of 40 hexadecimal digits after @, got '{purl.version}'; a branch or tag "
                 f"moves, so what it named today would be lost. {how_to_find_commit(self.dataset)}"
             )
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"limit: expected null or at least 1, got {self.limit}")
         check_mirrors(self.mirrors)
         if (self.mirrors or self.files) and self.streaming:
             raise ValueError(
@@ -195,13 +186,8 @@ class StoriesSource(Source):
     """Texts that this repository writes from a seed; licence files are the repository's own."""
 
     kind: Literal["stories"]
-    seed: int
-    count: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.count < 1:
-            raise ValueError(f"count: expected at least 1, got {self.count}")
+    seed: int  # of the stories
+    count: Count  # of the stories
 
 
 def slug(purl: str) -> str:
