@@ -56,9 +56,8 @@ SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE
 class NumericsConfig:
     """How training is computed, and on how many machines it gives the same bytes."""
 
-    contract: Literal[
-        "exact", "portable", "pinned", "fast"
-    ]  # exact, portable: any machine; pinned: one stack; fast: none
+    # Where it gives the same bytes: exact and portable on any machine, pinned on one stack, fast nowhere.
+    contract: Literal["exact", "portable", "pinned", "fast"]
     stack: Literal["same", "any"]  # outside exact and portable: whether a run may go on, on another than it began on
     grid_bits: Annotated[int, Ge(4), Le(20)]  # in portable: by how many powers of two the grid is finer than an RMS
     group: Count  # in exact: tokens that share a grid, whole sequences; slices and ranks leave groups whole
