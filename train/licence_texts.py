@@ -15,13 +15,14 @@ Evidence = Literal["text", "named", "not recognised", "other"]
 
 # Family of identifiers -> a pattern in its text, of small letters and digits with single spaces between.
 GRANT = "permission is hereby granted free of charge to any person obtaining"
+FORMS = "redistribution and use in source and binary forms"
 PATTERNS = {
     "Apache-2.0": r"apache license version 2\.0",
     "NCSA": rf"(?s){GRANT}.{{0,1200}}redistributions of source code must retain",
-    "MIT-0": rf"(?s){GRANT}(?!.*permission notice).*the software is provided",
+    "MIT-0": rf"(?s)\A(?:.*permission notice)?+(?>.*?{GRANT}).*the software is provided",
     "MIT": GRANT,
-    "BSD-3-Clause": r"(?s)redistribution and use in source and binary forms.*endorse or promote",
-    "BSD-2-Clause": r"(?s)redistribution and use in source and binary forms.*redistributions in binary form must",
+    "BSD-3-Clause": rf"(?s)\A(?>.*?{FORMS}).*endorse or promote",
+    "BSD-2-Clause": rf"(?s)\A(?>.*?{FORMS}).*redistributions in binary form must",
     "ISC": r"permission to use copy modify and (or )?distribute this software for any purpose with or without fee is "
     r"hereby granted provided",
     "0BSD": r"permission to use copy modify and (or )?distribute this software for any purpose with or without fee is "

@@ -109,7 +109,8 @@ SECRET = re.compile(
             r"\bSG\.[\w-]{22}\.[\w-]{43}(?![\w-])",  # SendGrid
             r"\bdop_v1_[0-9a-f]{64}\b",  # DigitalOcean
             r"\bshp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}\b",  # Shopify
-            r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}",  # JSON Web Token
+            # JSON Web Token; where it may begin at every hyphen, its head is bounded
+            r"(?:(?<![\w-])eyJ[\w-]{10,}+|\beyJ[\w-]{10,500}+)\.eyJ[\w-]{10,}+\.[\w-]{20,}",
         )
     )
 )

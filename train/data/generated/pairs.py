@@ -46,5 +46,5 @@ def pair(seed: int, phenomenon: str, number: int, attempt: int) -> tuple[str, st
     """One good and one bad sentence."""
     sentence = Sentence(TEMPLATES["words"], f"{seed}:{phenomenon}:{number}:{attempt}", DRAWS)
     both = sentence.fill(parse(PHENOMENA[phenomenon])[number % 2])
-    good, bad = (re.sub(r"<([^/>]*)/([^/>]*)>", rf"\{side}", both) for side in (1, 2))
+    good, bad = (re.sub(r"<([^</>]*)/([^/>]*)>", rf"\{side}", both) for side in (1, 2))
     return good, bad

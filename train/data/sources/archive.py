@@ -96,19 +96,40 @@ def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
 
     `*` and `?` stay within one folder; `**` crosses folders. Upper and lower case differ, but not in a suffix.
     """
-    return any(_glob(g).fullmatch(path) for g in include) and not any(_glob(g).fullmatch(path) for g in exclude)
+    return any(fits(_parts(g), path) for g in include) and not any(fits(_parts(g), path) for g in exclude)
 
 
 @cache
-def _glob(glob: str) -> re.Pattern[str]:
-    spelled = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    stem = re.findall(r"(?:.*/)?\.*[^./]*", glob)[
-        0
-    ]  # up to the first dot in the last name, but for dots it begins with
-    suffix = glob.removeprefix(stem)
-    begin, end = ("".join(spelled.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", text))
-                  for text in (stem, suffix))  # fmt: skip
-    return re.compile(f"{begin}(?i:{end})", re.DOTALL)
+def _parts(glob: str) -> list[tuple[str, bool]]:
+    """Signs and the letters between them, and whether these are in a suffix: after the first dot in the last name."""
+    dot = glob.find(".", len(glob) - len(glob[glob.rfind("/") + 1 :].lstrip(".")))
+    texts = (glob, "") if dot < 0 else (glob[:dot], glob[dot:])
+    signs = re.compile(r"(\*\*/|\*\*|\*|\?)")
+    return [(part, bool(suffix)) for suffix, text in enumerate(texts) for part in signs.split(text) if part]
+
+
+def fits(parts: Sequence[tuple[str, bool]], path: str) -> bool:
+    """Whether the parts of a glob match a path: which places in it each can reach, so that stars do not multiply.
+
+    A part is a sign or letters, with whether small and capital ones are the same.
+    """
+    here = {0}
+    for part, suffix in parts:
+        match part:
+            case "**":
+                here = set(range(min(here), len(path) + 1))
+            case "**/":
+                here |= {at + 1 for at in range(min(here), len(path)) if path[at] == "/"}
+            case "*":
+                here = {end for at in here for end in range(at, (path.find("/", at) + 1 or len(path) + 1))}
+            case "?":
+                here = {at + 1 for at in here if path[at : at + 1] not in ("", "/")}
+            case _:
+                ends = {at + len(part) for at in here if path[at : at + len(part)].lower() == part.lower()}
+                here = ends if suffix else {end for end in ends if path.endswith(part, 0, end)}
+        if not here:
+            return False
+    return len(path) in here
 
 
 class Bounded(RawIOBase):

@@ -44,13 +44,13 @@ NUMBERED = {"pep": "PEP ", "rfc": "RFC ", "cve": "CVE-", "cwe": "CWE-"}
 DIRECTIVE = re.compile(r"\.\. +([A-Za-z][\w:.+-]*?) ?::(?: +(.*))?$")
 REPLACEMENT = re.compile(r"^ *\.\. +\|([^|\n]+)\| +replace:: *(.*)$", re.MULTILINE)
 FOOTNOTE = re.compile(r"\.\. +(\[[^\]]+\] .*)$")
-OPTION = re.compile(r"\s*:[A-Za-z][\w -]*:(?:\s|$)")
+OPTION = re.compile(r"[^\S\n]*:[A-Za-z][\w -]*:(?:\s|$)")
 ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}$|([=~^\"'-])\2$")
-TABLE_BORDER = re.compile(r"(?:[+|][-=+| ]*[-=][-=+| ]*[+|]|=+(?: +=+)+|-+(?: +-+)+)$")
+TABLE_BORDER = re.compile(r"(?:[+|](?=[+| ]*[-=])[-=+| ]*[+|]|=+(?: +=+)+|-+(?: +-+)+)$")
 LIST_ITEM = re.compile(r"(?:[-*+•]|\(?(?:\d+|#|[A-Za-z])[.)]) +")
-PARAMETER = re.compile(r"^(\s*):(?:param|parameter|arg|argument|key|keyword|type|var|ivar|cvar)\s+"
+PARAMETER = re.compile(r"^([^\S\n]*):(?:param|parameter|arg|argument|key|keyword|type|var|ivar|cvar)\s++"
                        r"(?:[^:`]*\s)?(\\?\*{0,2}\w+):(?=\s|$)", re.MULTILINE)  # fmt: skip
-FIELD = re.compile(r"^(\s*):([A-Za-z][\w /-]*)(?: [^:`\n]*)?:(?=\s|$)", re.MULTILINE)
+FIELD = re.compile(r"^([^\S\n]*):(?=[^:`\n]*:(?:\s|$))([A-Za-z][\w /-]*)(?: [^:`\n]*)?:(?=\s|$)", re.MULTILINE)
 FILE_FIELD = re.compile(r":(?:orphan|nosearch|tocdepth|nocomments|hide-\w+|html_theme[\w.]*|template):.*$")
 
 RST_INLINE = re.compile(

@@ -71,7 +71,7 @@ def parsed(card: str, name: str, licence: str) -> tuple[dict[str, str], dict[str
     Raises UserError when something that only people can say is missing or empty, or when it is not under `licence`.
     """
     head, text = _parted(card)
-    parts = re.split(r"^## +(.+?)[ \t]*$", text, flags=re.MULTILINE)
+    parts = re.split(r"^## +([^ \t\n](?:.*[^ \t\n])?)[ \t]*$", text, flags=re.MULTILINE)
     sections = {heading: body.strip() for heading, body in zip(parts[1::2], parts[2::2], strict=True)}
     missing = [f"'{key}:' at its head" for key in HEAD if not head.get(key)]
     missing += [f"text under '## {heading}'" for heading in SECTIONS if not sections.get(heading)]

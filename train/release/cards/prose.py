@@ -12,7 +12,7 @@ from train.letters import OBEYED
 
 LINE, PROSE = 2_000, 40_000  # characters, at most
 LISTED = re.compile(r"(?:(?:[*+-]|\d{1,9}[.)]|>)(?:[ \t]+|$))*")  # marks of lists and quotations, which may nest
-RULE = re.compile(r"[-=*_\s]*[-=*_][-=*_\s]*")
+RULE = re.compile(r"\s*[-=*_][-=*_\s]*")
 OPENS = re.compile(r"#|```|~~~|\[[^\]]*\]:|:?-+:?\s*$")  # a heading, a fence, a definition, the rule of a table
 
 

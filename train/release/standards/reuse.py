@@ -10,6 +10,7 @@ from typing import Any
 
 from train.artifact import read_json
 from train.data import schema
+from train.data.sources.archive import fits
 from train.errors import UserError
 from train.release.cards.markdown import record, shown
 from train.release.cards.prose import plain
@@ -147,12 +148,11 @@ def by_file(release: Path, paths: list[str]) -> dict[str, str | None]:
     """The licence of each path below `release`, as its REUSE.toml says; None where it says nothing."""
     try:
         annotations: list[dict[str, Any]] = tomllib.loads((release / "REUSE.toml").read_text())["annotations"]
-        globs = [(_glob(table["path"]), str(table["SPDX-License-Identifier"])) for table in annotations]
+        globs = [(_parts(table["path"]), str(table["SPDX-License-Identifier"])) for table in annotations]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"REUSE.toml: cannot be read ({type(error).__name__}: {error})") from None
-    return {path: next((licence for glob, licence in reversed(globs) if glob.fullmatch(path)), None) for path in paths}
+    return {path: next((licence for glob, licence in reversed(globs) if fits(glob, path)), None) for path in paths}
 
 
-def _glob(glob: str) -> re.Pattern[str]:
-    parts = re.split(r"(\*\*|\*)", glob)
-    return re.compile("".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts))
+def _parts(glob: str) -> list[tuple[str, bool]]:
+    return [(part, False) for part in re.split(r"(\*\*|\*)", glob)]

@@ -11,7 +11,7 @@ from train.release.view import Release
 
 PLACEHOLDER = re.compile(r"\b(TODO|TBD|FIXME|XXX|CHANGEME)\b|\[More Information Needed\]|[Ll]orem ipsum")
 MACHINE_PATH = re.compile(r"""(?:^|[\s"'=(:])(?:file://|/(?:home|root|Users|tmp|var|mnt|work|opt)/|[A-Za-z]:\\)""")
-CREDENTIALS = re.compile(r"://[^/\s@]+:[^/\s@]+@")
+CREDENTIALS = re.compile(r"://[^/\s@:]+:[^/\s@]+@")
 PLACES = {"cache", "folder", "index", "hub", "mirror"}  # what is told of where a file was retrieved
 PROSE = (
     "README.md", "data/README.md", "data/croissant.json", "provenance/eu_training_summary.md", "NOTICE", "CITATION.cff",
