@@ -208,20 +208,6 @@ def test_a_large_model_is_tried_in_part(monkeypatch):
     assert tried == [(2, 24)]
 
 
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (3 << 19, "1.5 MiB"), (5 << 50, "5120.0 TiB")]
-)
-def test_bytes_for_people(number, text):
-    assert budget.bytes_shown(number) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(5, "5 seconds"), (119, "119 seconds"), (7200, "2.0 hours"), (1e6, "11.6 days")]
-)
-def test_times_for_people(seconds, text):
-    assert budget.duration(seconds) == text
-
-
 def dry_run(*overrides: str, at: Path, status: int = 0) -> str:
     line = [sys.executable, str(ROOT / "scripts/run.py"), "--dry-run", "--seconds=0.1", "machine.threads=1", *overrides]
     done = subprocess.run(line, cwd=at, capture_output=True, text=True, timeout=300, check=False)

@@ -41,7 +41,7 @@ from train.release.cards.statistics import statistics
 from train.release.chain import chain
 from train.release.lock import unlike
 from train.release.sharing import share
-from train.release.standards import croissant, mof, osaid, reuse, sbom
+from train.release.standards import croissant, eu_summary, mof, osaid, reuse, sbom
 from train.release.standards.osaid import regular_files, release_files
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
 from train.training.loop import TrainingConfig, gradients
@@ -340,7 +340,7 @@ WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "CITATION.cff": model_card.citation,
     "data/README.md": data_card.data_card,
     "data/croissant.json": _json(croissant.croissant),
-    "provenance/eu_training_summary.md": croissant.eu_summary,
+    "provenance/eu_training_summary.md": eu_summary.eu_summary,
     "provenance/mof.yml": mof.mof_yml,
     "README.md": model_card.model_card,
     "openness.json": _json(osaid.openness_json),

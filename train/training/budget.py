@@ -32,6 +32,7 @@ import torch
 from train.errors import UserError
 from train.machine import Machine
 from train.model import ModelConfig, Transformer
+from train.quantities import byte_size, duration
 from train.training.loop import FitConfig, gradients
 from train.training.numerics import prepare
 from train.training.optimizer import Optimizer
@@ -166,8 +167,8 @@ def refuse_memory(config: FitConfig, vocabulary: int, machine: Machine, ranks: i
     found, room = needs(config, vocabulary, machine.micro_batches * ranks), memory_of(machine)
     if found.memory > room:
         raise UserError(
-            f"a step takes about {bytes_shown(found.memory)} of memory with machine.micro_batches="
-            f"{machine.micro_batches}, and {bytes_shown(room)} are free; "
+            f"a step takes about {byte_size(found.memory)} of memory with machine.micro_batches="
+            f"{machine.micro_batches}, and {byte_size(room)} are free; "
             + next(less_memory(config, vocabulary, machine, room), "no size that this pipeline knows would fit")
         )
 
@@ -181,8 +182,8 @@ def refuse_disk(config: FitConfig, vocabulary: int, wanted: list[Room]) -> None:
             fewer = max(1, int((free + room.there - found.weights) / found.checkpoint))
             every = math.ceil(config.training.steps / fewer)
             raise UserError(
-                f"{room.folder}: weights and {found.checkpoints} checkpoints take {bytes_shown(size)} of disk, and "
-                f"{bytes_shown(free)} are free; training.checkpoint_every={every} would keep {fewer}, a smaller "
+                f"{room.folder}: weights and {found.checkpoints} checkpoints take {byte_size(size)} of disk, and "
+                f"{byte_size(free)} are free; training.checkpoint_every={every} would keep {fewer}, a smaller "
                 "model= less"
             )
 
@@ -192,13 +193,13 @@ def less_memory(config: FitConfig, vocabulary: int, machine: Machine, room: int)
     batch = config.training.batch
     for slices in range(machine.micro_batches + 1, batch + 1):
         if batch % slices == 0 and (least := needs(config, vocabulary, slices).memory) <= room:
-            yield f"machine.micro_batches={slices} would take {bytes_shown(least)}"
+            yield f"machine.micro_batches={slices} would take {byte_size(least)}"
     for name, layers in reversed(PRESETS.items()):
         model = replace(config.model, **preset(layers)["model"])
         training = replace(config.training, batch=preset(layers)["training"]["batch"])
         least = needs(FitConfig(model, training), vocabulary, training.batch).memory
         if least <= room:
-            yield f"model={name} with machine.micro_batches={training.batch} would take {bytes_shown(least)}"
+            yield f"model={name} with machine.micro_batches={training.batch} would take {byte_size(least)}"
 
 
 def memory_of(machine: Machine) -> int:
@@ -258,27 +259,21 @@ def seconds_a_step(config: FitConfig, vocabulary: int, machine: Machine, seconds
     return once * total.flops / small.flops + update
 
 
-def bytes_shown(number: int) -> str:
-    """A number of bytes for people."""
-    power = min(4, max(0, math.ceil(math.log2(number + 1) / 10) - 1))
-    return f"{number / 1024**power:.{0 if not power else 1}f} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
-
-
 def plan(config: FitConfig, vocabulary: int, machine: Machine, seconds: float) -> list[str]:
     """The plan of training, a line a fact; UserError when it does not fit here."""
     refuse(config, vocabulary, machine)
     found = needs(config, vocabulary, machine.micro_batches)
-    free = "no GPU is here" if absent(machine) else f"{bytes_shown(memory_of(machine))} are free"
+    free = "no GPU is here" if absent(machine) else f"{byte_size(memory_of(machine))} are free"
     return [
         f"parameters {found.parameters:,}",
         f"tokens     {found.tokens:,} in {config.training.steps:,} steps",
         f"FLOPs      {found.flops:.3g}",
-        f"memory     about {bytes_shown(found.memory)} at the peak; {free}",
+        f"memory     about {byte_size(found.memory)} at the peak; {free}",
         f"time       {time_line(config, vocabulary, machine, seconds)}",
-        f"disk       {bytes_shown(found.disk)} for weights and checkpoints, beside the data; "
-        f"{bytes_shown(free_at(machine.runs))} are free",
-        f"release    weights of {bytes_shown(found.weights)}, {found.checkpoints} checkpoints of "
-        f"{bytes_shown(found.checkpoint)}; documents, ledger, tokenizer, evaluation, code, cards, evidence",
+        f"disk       {byte_size(found.disk)} for weights and checkpoints, beside the data; "
+        f"{byte_size(free_at(machine.runs))} are free",
+        f"release    weights of {byte_size(found.weights)}, {found.checkpoints} checkpoints of "
+        f"{byte_size(found.checkpoint)}; documents, ledger, tokenizer, evaluation, code, cards, evidence",
     ]
 
 
@@ -290,11 +285,3 @@ def time_line(config: FitConfig, vocabulary: int, machine: Machine, seconds: flo
     rate = GPU_OPERATIONS["fast" if config.training.numerics.contract == "fast" else "full"]
     flops = needs(config, vocabulary, 1).flops
     return f"about {duration(flops / rate / GPU_USE)} of training on {GPU} at {GPU_USE:.0%} of its {rate:.3g} FLOP/s"
-
-
-def duration(seconds: float) -> str:
-    """A time for people, in the unit that gives at least two of it."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} seconds"

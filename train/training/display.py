@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from train.machine import Machine
 from train.model import Transformer
+from train.quantities import duration
 from train.training.meters import peaks
 
 SMOOTHING = 0.9  # of the loss: how much of it is of the steps before
@@ -50,7 +51,7 @@ class Display:
         now = time.monotonic()
         left = (now - self.began) / done * (self.steps - record["step"])
         parts = (f"loss {loss:.3f}", self.held_out, *rates)
-        text = ", ".join(part for part in (*parts, f"{memory / 1e9:.2f} GB", f"{clock(left)} left") if part)
+        text = ", ".join(part for part in (*parts, f"{memory / 1e9:.2f} GB", f"{duration(left)} left") if part)
         self.bar.set_description_str(text, refresh=False)
         self.bar.update()
         if self.plain and (now - self.said >= EVERY or "held_out_loss" in record or record["step"] == self.steps):
@@ -60,11 +61,6 @@ class Display:
     def note(self, message: str) -> None:
         """Say something beside the progress."""
         tqdm.write(f"  {message}", file=sys.stderr)
-
-
-def clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
 
 
 def over_steps(rates: Iterable[float | None]) -> float | None:

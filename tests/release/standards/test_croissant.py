@@ -7,7 +7,8 @@ import pytest
 
 from train.artifact import as_json, read_json, write_json
 from train.data import schema
-from train.release.standards.croissant import croissant, eu_summary
+from train.release.standards.croissant import croissant
+from train.release.standards.eu_summary import eu_summary
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ def status(release, row):
 
 
 def test_a_whole_release_is_complete(release):
-    found = verdict(table(release))
+    found = verdict(release, table(release))
     assert found["osaid_1_0"]
     assert found["must"]["items"] == found["must"]["held"]
     assert found["should"] == {"items": 2, "held": 2, "stated": 0, "not_used": 0}
@@ -18,12 +18,12 @@ def test_a_whole_release_is_complete(release):
 def test_evidence_that_is_not_there_makes_it_incomplete(copy):
     (copy / "tokenizer.json").unlink()
     assert status(copy, "10") == "absent: tokenizer.json"
-    assert not verdict(table(copy))["osaid_1_0"]
+    assert not verdict(copy, table(copy))["osaid_1_0"]
 
 
 def test_what_is_optional_may_be_absent(copy):
     (copy / "checkpoints/next_step.json").unlink()
-    found = verdict(table(copy))
+    found = verdict(copy, table(copy))
     assert found["osaid_1_0"]
     assert found["should"]["held"] == 1
 
@@ -34,7 +34,7 @@ def test_statements_carry_name_and_date_and_must_be_made(copy):
     config["release"]["statements"] = []
     write_json(copy / "code/config.json", config)
     assert status(copy, "completeness") == "absent: statement"
-    assert not verdict(table(copy))["osaid_1_0"]
+    assert not verdict(copy, table(copy))["osaid_1_0"]
 
 
 def test_conditional_items_are_declared_with_a_reason(copy):

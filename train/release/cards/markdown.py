@@ -1,16 +1,16 @@
-"""What the records of a release say, and how it is shown to people: pointers, numbers, tables, front matter."""
+"""What the records of a release say, and Markdown and YAML that are made of it: pointers, commands, front matter."""
 
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from train.artifact import file_digest, read_json
 from train.errors import UserError
 from train.letters import OBEYED
-from train.release.cards.prose import cell, harmless, plain
+from train.release.cards.prose import Markdown, harmless, plain
 
 LONGEST = 100  # characters of a setting on a card
 Records = Any  # of a JSON file: whatever stands at a pointer
@@ -28,20 +28,6 @@ def record(release: Path, file: str, pointer: str = "") -> Records:
     return value
 
 
-def shown(value: Any) -> str:
-    """A number as a reader wants it: thousands apart, four decimals."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}" if abs(value) >= 0.0001 else f"{value:g}"
-
-
-def rows(head: Iterable[str], body: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table; no cell can end its line or its column, or holds structure of its own."""
-    lines = [[cell(shown(each)) for each in row] for row in (head, *body)]
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def command(release: Path) -> str:
     """What makes the release, in a copy of its code, as it is typed in a shell: computed, not as somebody typed it."""
     settings = record(release, "code/overrides.json")
@@ -50,19 +36,19 @@ def command(release: Path) -> str:
     return shlex.join(["python", "scripts/run.py", *settings])
 
 
-def settings(release: Path) -> str:
+def settings(release: Path) -> Markdown:
     """The digest of the configuration, the recipe that is nearest to it, and each setting that differs from that."""
     config = f"`code/config.json`, whose SHA-256 is `{file_digest(release / 'code' / 'config.json')}`"
     recipe, *others = [word.removeprefix("recipe=") for word in record(release, "code/overrides.json")] or [""]
     if not others:
-        return f"{config}: the recipe `{recipe}`." if recipe else f"{config}."
+        return Markdown(f"{config}: the recipe `{recipe}`." if recipe else f"{config}.")
     others = [plain(one) for one in others]
     lines = "\n".join(f"    {one if len(one) <= LONGEST else f'{one[:LONGEST]} ...'}" for one in others)
-    return f"{config}: the recipe `{recipe}`, but for\n\n{lines}"
+    return Markdown(f"{config}: the recipe `{recipe}`, but for\n\n{lines}")
 
 
-def front_matter(value: Mapping[str, Any]) -> str:
-    return f"---\n{yaml(value)}---\n"
+def front_matter(value: Mapping[str, Any]) -> Markdown:
+    return Markdown(f"---\n{yaml(value)}---\n")
 
 
 def yaml(value: Mapping[str, Any]) -> str:

@@ -10,18 +10,23 @@ import re
 from train.errors import UserError
 from train.letters import OBEYED
 
+
+class Markdown(str):
+    """Text that is Markdown already, and comes into a page as it is."""
+
+
 LINE, PROSE = 2_000, 40_000  # characters, at most
 LISTED = re.compile(r"(?:(?:[*+-]|\d{1,9}[.)]|>)(?:[ \t]+|$))*")  # marks of lists and quotations, which may nest
 RULE = re.compile(r"\s*[-=*_][-=*_\s]*")
 OPENS = re.compile(r"#|```|~~~|\[[^\]]*\]:|:?-+:?\s*$")  # a heading, a fence, a definition, the rule of a table
 
 
-def line(text: str) -> str:
+def line(text: str) -> Markdown:
     """People's words as one line, or as part of one."""
     return _inline(" ".join(bounded(text, LINE).split()))
 
 
-def cell(text: str) -> str:
+def cell(text: str) -> Markdown:
     """What a record says, whatever that is, as a cell of a table."""
     return _inline(plain(text))
 
@@ -36,9 +41,9 @@ def harmless(text: str) -> str:
     return OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def prose(text: str) -> str:
+def prose(text: str) -> Markdown:
     """People's words as paragraphs and lists. UserError when they are too long or hold what a terminal would obey."""
-    return "\n".join(_flat(each) for each in bounded(text, PROSE).strip().split("\n"))
+    return Markdown("\n".join(_flat(each) for each in bounded(text, PROSE).strip().split("\n")))
 
 
 def bounded(text: str, most: int) -> str:
@@ -65,5 +70,5 @@ def _flat(text: str) -> str:
     return f"{indent}{mark}{' ' if mark and rest else ''}{escaped}{_inline(rest)}".rstrip()
 
 
-def _inline(text: str) -> str:
-    return text.replace("<", "&lt;").replace("![", "!\\[").replace("|", "\\|")
+def _inline(text: str) -> Markdown:
+    return Markdown(text.replace("<", "&lt;").replace("![", "!\\[").replace("|", "\\|"))

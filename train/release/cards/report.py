@@ -14,10 +14,10 @@ from typing import Any
 from train.artifact import parse_json, read_json
 from train.data.filters import rules
 from train.release.attest import dsse
-from train.release.cards.markdown import command, record, shown
-from train.release.cards.prose import harmless
-from train.release.cards.statistics import QUANTILES, UNITS
-from train.release.standards import osaid, reuse
+from train.release.cards.facts import Facts
+from train.release.cards.markdown import record
+from train.release.cards.statistics import QUANTILES
+from train.release.cards.templates import html
 
 DRAWN = 400  # points of a curve
 ROWS = 12  # of the table beside the curves
@@ -43,43 +43,34 @@ Curve = Sequence[tuple[float, float]]  # step, value
 
 def report(release: Path, identity: str) -> bytes:
     """The page of the release whose identity is `identity`. The same folder gives the same bytes."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    loader = FileSystemLoader(Path(__file__).parent)
-    page = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        finalize=lambda value: harmless(value) if type(value) is str else value,
-    )  # fmt: skip
-    page.filters |= {"shown": shown, "brief": brief, "duration": duration}
-    config, statistics = record(release, "code/config.json"), record(release, "data/statistics.json")
-    folder = f"{config['name']}-{config['release']['version']}"
+    facts = Facts(release)
     log = [parse_json(line) for line in (release / "logs" / "weights" / "log.jsonl").read_text().splitlines()]
-    told = {
-        "config": config,
+    values = {
+        "config": facts.config,
         "identity": identity,
-        "name": folder,
-        "command": command(release),
-        "facts": record(release, "provenance/facts.json"),
+        "name": facts.name,
+        "command": facts.command,
+        "facts": facts.made,
         "charts": charts(log),
         "log": log[::-1][:: math.ceil(len(log) / ROWS)][::-1],
         "scores": scores(release),
         "own": OWN,
         "pairs": minimal_pairs(release),
         "samples": record(release, "evaluation/samples.json"),
-        "statistics": statistics,
-        "licences": shares(reuse.terms(release)),
-        "sources": sources(release, statistics),
-        "funnel": funnel(release),
-        "lengths": [strip(unit, found) for unit, found in statistics["length"].items()],
+        "statistics": facts.statistics,
+        "licences": shares(facts.terms),
+        "sources": sources(facts),
+        "funnel": funnel(facts.counts),
+        "lengths": [strip(unit, lengths) for unit, lengths in facts.statistics["length"].items()],
         "verdict": record(release, "openness.json", "/verdict"),
         "checklist": checklist(release),
         "statements": dsse.shown(release),
-        "rungs": [(rung, rung.command(folder)) for rung in osaid.RUNGS],
-        "word": osaid.WORD,
+        "rungs": [(rung, rung.command(facts.name)) for rung in facts.rungs],
+        "word": facts.word,
         **chain(release),
         **took(release, log),
     }
-    return page.get_template("report.html.jinja").render(told).encode()
+    return html("cards/report.html.jinja", **values)
 
 
 # How it learned ------------------------------------------------------------------------------------------------------
@@ -178,20 +169,15 @@ def shares(terms: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda part: -part["tokens"])
 
 
-def sources(release: Path, statistics: Mapping[str, Any]) -> list[dict[str, Any]]:
+def sources(facts: Facts) -> list[dict[str, Any]]:
     """The sources by their share of the tokens, the largest first; those of which nothing was kept come last."""
-    under, none = reuse.by_source(release), dict.fromkeys(UNITS, 0)
-    found = []
-    for source in record(release, "data/sources.json"):
-        kept = statistics["sources"].get(source["purl"], none)
-        told = {"attribution": source["attribution"], "licence": "; ".join(under.get(source["purl"], []))}
-        found.append({"purl": source["purl"], **told, **kept, "share": percent(kept["tokens"], statistics["tokens"])})
+    found = [{**source, **source["kept"], "share": percent(source["share"], 1)} for source in facts.sources]
     return sorted(found, key=lambda source: -source["tokens"])
 
 
-def funnel(release: Path) -> dict[str, Any]:
+def funnel(counts: Mapping[str, Any]) -> dict[str, Any]:
     """From what was extracted to what was kept: each reason with what it took; `from` and `part` are of the whole."""
-    counts, described = record(release, "data/counts.json"), rules.described()
+    described = rules.described()
     whole = left = counts["raw"]["documents"]
     reasons = []
     for name, lost in sorted(counts["dropped"].items(), key=lambda pair: -pair[1]["documents"]):
@@ -263,18 +249,3 @@ def took(release: Path, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def percent(part: float, whole: float) -> float:
     """How much of `whole` is `part`, from 0 to 100; 0 where there is no whole."""
     return round(min(100.0, max(0.0, 100 * part / whole)), 3) if whole else 0.0
-
-
-def brief(number: float) -> str:
-    """A number of three digits with the prefix of its size: 1.38 M."""
-    for size, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(number) >= size:
-            return f"{number / size:#.3g}".rstrip(".") + f"\N{NO-BREAK SPACE}{prefix}"
-    return f"{number:.3g}"
-
-
-def duration(seconds: float) -> str:
-    """The two largest units of a time, each on one line with its number."""
-    hours, minutes, rest = int(seconds) // 3600, int(seconds) // 60 % 60, int(seconds) % 60
-    told = f"{hours}_h {minutes}_min" if hours else f"{minutes}_min {rest}_s" if minutes else f"{seconds:.1f}_s"
-    return told.replace("_", "\N{NO-BREAK SPACE}")

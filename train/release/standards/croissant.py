@@ -1,7 +1,4 @@
-"""The data for machines and for regulators: Croissant metadata, and the summary that the European Union asks for.
-
-Both are functions of the release's folder, and both repeat what other records say: no fact has its only place here.
-"""
+"""Croissant metadata of the data set, for machines: it repeats what other records say."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +7,7 @@ from typing import Any
 from train.artifact import file_digest
 from train.data import schema
 from train.release.cards.data_card import written
-from train.release.cards.markdown import command, record, rows, shown
-from train.release.cards.statistics import UNITS
+from train.release.cards.markdown import command, record
 from train.release.standards import reuse
 from train.release.standards.osaid import regular_files
 from train.spdx import identifiers
@@ -42,9 +38,6 @@ RAI = {
     "dataSocialImpact": "Consent and opt-out",
     "dataReleaseMaintenancePlan": "Maintenance and take-down",
 }  # property of the vocabulary for responsible AI -> section that people wrote
-SIZES = {"less than 1 billion tokens": 10**9, "1 billion to 10 trillion tokens": 10**13, "more": float("inf")}
-GENERAL_PURPOSE = 1e23  # operations in training; the indicative criterion of the Commission's guidelines of July 2025
-PLACES = {"pypi": "public", "hub": "public", "stories": "synthetic"}  # of kinds of sources; all others are "other"
 
 
 def croissant(release: Path) -> dict[str, Any]:
@@ -138,59 +131,3 @@ def _table(table: str, what: str, schema: Any) -> tuple[dict[str, Any], dict[str
     ]
     records = {"@type": "cr:RecordSet", "@id": table, "name": table, "description": what, "field": fields}
     return {"@type": "cr:FileSet", **files, "includes": f"{table}/*.parquet"}, records
-
-
-def eu_summary(release: Path) -> bytes:
-    """`provenance/eu_training_summary.md`: the template for Article 53(1)(d), each field filled or not applicable."""
-    about, flops = record(release, "code/config.json", "/release"), record(release, "provenance/facts.json", "/flops")
-    statistics, redacted = record(release, "data/statistics.json"), record(release, "data/counts.json", "/redacted")
-    head, sections, _ = written(release)
-    size = next(name for name, most in SIZES.items() if statistics["tokens"] < most)
-    standing = reuse.by_standing(reuse.terms(release)).items()
-    replaced = ", ".join(f"{shown(e['occurrences'])} {name.replace('_', ' ')}" for name, e in redacted.items())
-    likely = "very likely none; the summary is given as a courtesy" if flops < GENERAL_PURPOSE else "possibly one"
-    none = "not applicable: "
-    fields = (
-        ("0 version, last update", f"{about['version']}, {about['date']}"),
-        ("1.1 provider and contact", f"{', '.join(about['authors'])}; {about['contact']}"),
-        ("1.1 authorised representative", f"{none}asked of providers of general-purpose models outside the Union"),
-        ("1.2 model and version", f"{about['title']} {about['version']}"),
-        ("1.2 models it depends on", f"{none}training began from random numbers"),
-        ("1.2 date of placing on the market", about["date"]),
-        ("1.3 text", f"{size}: {', '.join(f'{shown(statistics[unit])} {unit}' for unit in UNITS)}"),
-        ("1.3 images, audio, video, other", f"{none}the model reads and writes text alone"),
-        ("1.3 types of content", f"{head['title']}. {sections['Motivation']}"),
-        ("1.3 latest date of acquisition", "in `logs/raw/retrieved.json` for each source that was fetched; the "
-         "content is pinned by SHA-256 and the same on any day. Training does not go on"),
-        ("1.3 languages", ", ".join(f"{n} ({shown(p['tokens'])} tokens)" for n, p in statistics["languages"].items())),
-        ("1.3 other characteristics", "; ".join(f"{n}: {shown(c['tokens'])} tokens" for n, c in standing)),
-        ("2.1 publicly available data sets", _listed(release, "public") or f"{none}none was used"),
-        ("2.2 data sets licensed by rights holders", f"{none}no licence was bought or agreed on, all are open"),
-        ("2.2 other private data sets of third parties", f"{none}none was used"),
-        ("2.3 crawled by the provider, with what and when", f"{none}no page was crawled; sources are pinned files"),
-        ("2.4 user data", f"{none}none was used"),
-        ("2.5 synthetic data", _listed(release, "synthetic") or f"{none}the provider made none"),
-        ("2.5 models used for it", sections["Machine-made text"]),
-        ("2.6 other sources", _listed(release, "other") or f"{none}there are none"),
-        ("3.1 rights reservations", sections["Consent and opt-out"]),
-        ("3.2 illegal content", f"Replaced: {replaced}. {sections['Personal and sensitive data']}"),
-        ("3.3 other: how to ask for removal", sections["Maintenance and take-down"]),
-    )  # fmt: skip
-    return f"""# Summary of the content used for training
-
-After the template for Article 53(1)(d) of Regulation (EU) 2024/1689. Training took {flops:.3g} floating-point
-operations; the European Commission looks for general-purpose AI models above {GENERAL_PURPOSE:.0e}, so this model is
-{likely}. Every number is from a record.
-
-{rows(("field", "answer"), fields)}
-""".encode()
-
-
-def _listed(release: Path, place: str) -> str:
-    """The sources that belong in a place of the template; empty when there are none."""
-    under = reuse.by_source(release)
-    return "; ".join(
-        f"{source['purl']} ({source['attribution']}; {', '.join(under[source['purl']])})"
-        for source in record(release, "data/sources.json")
-        if PLACES.get(source["kind"], "other") == place
-    )

@@ -167,8 +167,10 @@ def files(name: str, paths: Iterable[str]) -> list[str]:
     return sorted(path for path in paths if path == name or (name.endswith("/") and path.startswith(name)))
 
 
-def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Whether every must item has what it needs, and how many of which class and kind do."""
+def verdict(release: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Whether every must item has what it needs, how many of which class and kind do, and what else is claimed."""
+    from train.release.standards import mof, reuse
+
     counts: dict[str, Any] = {}
     for importance in ("must", "should", "beyond"):
         mine = [row for row in rows if row["class"] == importance]
@@ -177,12 +179,18 @@ def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
         unused = sum(row["status"].startswith("not used") for row in held)
         counts[importance] = {"items": len(mine), "held": len(held), "stated": stated, "not_used": unused}
     counts["to_run"] = sum(row["status"].startswith("shown") for row in rows)
-    return {"osaid_1_0": counts["must"]["items"] == counts["must"]["held"], **counts}
+    return {
+        "osaid_1_0": counts["must"]["items"] == counts["must"]["held"],
+        **counts,
+        "all_training_data_included_and_free": data_is_free(release, reuse.terms(release)),
+        "mof_class": mof.mof_class(release),
+        "reproducibility": reproducibility(release),
+    }
 
 
 def openness_json(release: Path) -> dict[str, Any]:
     """`openness.json`: the verdict, and each row with its evidence. A verdict is a claim, which its rung tests."""
-    from train.release.standards import mof, reuse
+    from train.release.standards import reuse
 
     rows = table(release)
     paths = [path for path in release_files(release) if path not in ("openness.json", "MANIFEST.json")]
@@ -190,15 +198,15 @@ def openness_json(release: Path) -> dict[str, Any]:
         row["evidence"] = [_evidence(release, name, files(name, paths)) for name in asked.evidence.split()]
     terms = reuse.terms(release)
     documents = {"documents": terms, "standing": reuse.by_standing(terms)}
-    found = {
-        **verdict(rows),
-        "all_training_data_included_and_free": data_is_free(release, terms),
-        "mof_class": mof.mof_class(release),
-        "reproducibility": reproducibility(release),
-    }
     rungs = [{"name": r.name, "establishes": r.establishes, "command": r.command("RELEASE")} for r in RUNGS]
     ladder = {"rungs": rungs, "word": WORD}
-    return {"framework": "Open Source AI Definition 1.0", "verdict": found, "rows": rows, **ladder, **documents}
+    return {
+        "framework": "Open Source AI Definition 1.0",
+        "verdict": verdict(release, rows),
+        "rows": rows,
+        **ladder,
+        **documents,
+    }
 
 
 def ladder(release: str, outcomes: Mapping[str, str]) -> list[str]:

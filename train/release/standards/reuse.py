@@ -12,7 +12,8 @@ from train.artifact import read_json
 from train.data import schema
 from train.data.sources.archive import fits
 from train.errors import UserError
-from train.release.cards.markdown import record, shown
+from train.quantities import shown
+from train.release.cards.markdown import record
 from train.release.cards.prose import plain
 from train.release.cards.statistics import UNITS, parquet
 from train.spdx import identifiers

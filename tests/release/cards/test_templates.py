@@ -1,0 +1,31 @@
+"""Whatever a template of Markdown writes has no structure of its own, unless a function made it Markdown."""
+
+import jinja2
+import pytest
+
+from train.release.cards import templates
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ x }}", "a \\| &lt;b> # c"),
+        ("| {{ 1234 }} | {{ 0.5 }} | {{ true }} |\n", "| 1,234 | 0.5000 | True |\n"),
+        ("# {{ x | line }}", "# a \\| &lt;b> # c"),
+        ("{{ x | prose }}", "a \\| &lt;b>\n\\# c"),
+        ("{{ x | quoted }}", "    a | <b>\n    # c\n"),
+        ("`{{ x | json }}`", '`"a \\| &lt;b>\\n# c"`'),
+        ("{{ {'low': 1, 'high': 0.5} | interval }}, {{ {} | interval }}.", "1 to 0.5000, ."),
+    ],
+)
+def test_a_value_comes_into_a_page_by_one_door(tmp_path, monkeypatch, template, text):
+    (tmp_path / "page.md.jinja").write_text(template)
+    monkeypatch.setattr(templates, "ROOM", tmp_path)
+    assert templates.markdown("page.md.jinja", x="a | <b>\n# c").decode() == text
+
+
+def test_a_value_that_is_not_there_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "page.md.jinja").write_text("{{ nothing }}")
+    monkeypatch.setattr(templates, "ROOM", tmp_path)
+    with pytest.raises(jinja2.UndefinedError):
+        templates.markdown("page.md.jinja")

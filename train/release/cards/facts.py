@@ -1,0 +1,84 @@
+"""What a release's records say, read once: the facts that cards, summary and page share."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from train.artifact import digest
+from train.data.text.language_tag import language
+from train.release.cards.markdown import command, record, settings
+from train.release.cards.prose import Markdown
+from train.release.cards.statistics import UNITS
+from train.release.standards import osaid, reuse
+
+
+class Facts:
+    """The records of the release in a folder; UserError where one is not there."""
+
+    rungs, word = osaid.RUNGS, osaid.WORD
+
+    def __init__(self, release: Path) -> None:
+        self.release = release
+
+    def record(self, file: str, pointer: str = "") -> Any:
+        return record(self.release, file, pointer)
+
+    @cached_property
+    def config(self) -> Any:
+        return self.record("code/config.json")
+
+    @cached_property
+    def about(self) -> Any:
+        """What people say of the release."""
+        return self.config["release"]
+
+    @property
+    def name(self) -> str:
+        """What the release's folder is called."""
+        return f"{self.config['name']}-{self.about['version']}"
+
+    @cached_property
+    def command(self) -> str:
+        return command(self.release)
+
+    @cached_property
+    def settings(self) -> Markdown:
+        return settings(self.release)
+
+    @cached_property
+    def made(self) -> Any:
+        return self.record("provenance/facts.json")
+
+    @cached_property
+    def counts(self) -> Any:
+        return self.record("data/counts.json")
+
+    @cached_property
+    def tokens(self) -> Any:
+        return self.record("data/tokens.json")
+
+    @cached_property
+    def statistics(self) -> Any:
+        return self.record("data/statistics.json")
+
+    @cached_property
+    def terms(self) -> dict[str, dict[str, Any]]:
+        """The licences of the documents, each with how much is under it, its standing and its duties."""
+        return reuse.terms(self.release)
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages of the documents, as the hub names them."""
+        return sorted({language(tag) for tag in self.statistics["languages"]})
+
+    @cached_property
+    def sources(self) -> list[dict[str, Any]]:
+        """Each source with what was kept of it: documents, bytes, tokens, its share of all tokens, and the licences."""
+        under, none = reuse.by_source(self.release), dict.fromkeys(UNITS, 0)
+        sources = []
+        for source in self.record("data/sources.json"):
+            kept = self.statistics["sources"].get(source["purl"], none)
+            sha256 = source.get("sha256") or digest({file["path"]: file["sha256"] for file in source["files"]})
+            share = kept["tokens"] / self.statistics["tokens"] if self.statistics["tokens"] else 0.0
+            sources.append({**source, "kept": kept, "share": share, "under": under[source["purl"]], "sha256": sha256})
+        return sources

@@ -1,0 +1,69 @@
+"""Pages from templates of this repository, in which nothing that a record says has a structure of its own.
+
+In Markdown every value is written as in a cell of a table (`prose.cell`), unless it is `Markdown` already, as what
+people wrote is after `prose.line` and `prose.prose`; in HTML every value is escaped.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from train.quantities import brief, duration, shown
+from train.release.cards.prose import Markdown, cell, harmless, line, prose
+
+UNIT = re.compile(r"(?<=\d) ")  # the blank before one
+ROOM = Path(__file__).resolve().parents[1]  # templates lie beside the modules that write by them
+
+
+def markdown(template: str, **values: Any) -> bytes:
+    """A page in Markdown by a template below `train/release`."""
+    page = _environment(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
+    page.filters |= {
+        "line": line,
+        "prose": prose,
+        "quoted": quoted,
+        "interval": interval,
+        "json": lambda value: json.dumps(value, ensure_ascii=False),
+        "words": words,
+    }
+    return page.get_template(template).render(values).encode()
+
+
+def html(template: str, **values: Any) -> bytes:
+    """A page in HTML by a template below `train/release`."""
+    page = _environment(autoescape=True, finalize=lambda value: harmless(value) if type(value) is str else value)
+    page.filters |= {
+        "shown": shown,
+        "brief": brief,
+        "duration": lambda seconds: UNIT.sub("\N{NO-BREAK SPACE}", duration(seconds)),
+    }
+    return page.get_template(template).render(values).encode()
+
+
+def _environment(**options: Any) -> Environment:
+    return Environment(
+        loader=FileSystemLoader(ROOM), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        **options,
+    )  # fmt: skip
+
+
+def _escaped(value: Any) -> str:
+    return value if isinstance(value, Markdown) else cell(shown(value))
+
+
+def quoted(text: str) -> Markdown:
+    """An indented block, in which Markdown means nothing."""
+    return Markdown("".join(f"    {harmless(each)}\n" for each in text.splitlines()))
+
+
+def interval(score: Any) -> str:
+    """The confidence interval of a score, if it has one."""
+    return f"{shown(score['low'])} to {shown(score['high'])}" if "low" in score else ""
+
+
+def words(name: str) -> str:
+    """A name as people write it, without its underscores."""
+    return name.replace("_", " ")
