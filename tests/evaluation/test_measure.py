@@ -23,9 +23,9 @@ from train.evaluation.measure import (
     load_model,
     measure,
     model_scores,
-    predict,
     score_documents,
 )
+from train.evaluation.prediction import batches, predict
 from train.inference.generate import SamplesConfig
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.checkpoint import WEIGHTS, write_tensors
@@ -106,6 +106,16 @@ def test_each_token_is_predicted_once_as_a_naive_loop_does(model, batch):
         expected = [naive(model, tokens[row["start"] : row["end"]].tolist(), 0) for row in rows]
     assert nats == pytest.approx(np.concatenate([e[0] for e in expected]), abs=1e-12)
     assert correct.tolist() == [c for e in expected for c in e[1]]
+
+
+def test_batches_hold_as_many_tokens_as_asked_for_and_every_window_once():
+    lengths = np.random.default_rng(3).integers(1, 9, 300)
+    windows = np.cumsum(lengths)[:, None] + np.stack([-lengths, 0 * lengths], 1)
+    found = batches(np.random.default_rng(4).integers(0, 3, lengths.sum()), windows, 40)
+    assert sorted(member for _, members in found for member in members) == list(range(300))
+    assert all(len(members) * lengths[members].max() <= 40 for _, members in found)
+    assert sum(lengths[members].max() * len(members) for _, members in found) < 1.2 * lengths.sum()
+    assert sum(shared > 0 for shared, _ in found) > 5
 
 
 def test_known_logits_give_known_bits():

@@ -64,6 +64,28 @@ def test_a_sentence_costs_the_same_alone_and_beside_others(model, tokenizer, bat
     assert found == [sentence_bits(model, tokenizer, [text], batch=1, world=WORLD)[0] for text in TEXTS]
 
 
+@pytest.mark.parametrize(
+    ("texts", "computed"),  # a letter is a token; the context is 8
+    [
+        (["xqzvw", "xqzkk"], 4 + 1 + 1),
+        (["xqzvw", "k", "xqzkk", "v"], 4 + 1 + 1 + 2),
+        (["xqzvw", "xqz"], 3 + 2 + 2),  # with padding
+        (["xqzvw", "xqzvw"], 4 + 1 + 1),
+        (["xqzvw", "xqzvw", "xqzvk"], 4 + 1 + 1 + 5),
+        (["x", "x"], 1 + 1),
+        (["vqzxw", "xqzvw"], 5 + 5),
+        (["xqzvwkyjqq", "xqzvwkyjkk"], 7 + 1 + 1 + 2 + 2),  # windows of eight and two
+    ],
+)
+def test_what_two_sentences_begin_with_is_computed_once(model, tokenizer, texts, computed):
+    inputs = []
+    seen = model.model.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].numel()))
+    found = sentence_bits(model, tokenizer, texts, batch=1000, world=WORLD)
+    seen.remove()
+    assert found == pytest.approx([naive(model, tokens) for tokens in tokenizer.encode(texts)], abs=6e-4)
+    assert sum(inputs) == computed
+
+
 def items(home, pairs):
     """An artifact `benchmarks` with one set of these (group, good, bad)."""
     rows = [

@@ -57,15 +57,14 @@ def judged(
 def sentence_bits(
     model: Transformer, tokenizer: Tokenizer, texts: Sequence[str], *, batch: int, world: World
 ) -> list[float]:
-    """What each text costs without its end, alone; as many go together as `batch` windows hold tokens."""
+    """What each text costs without its end, alone, however many go through the model together."""
     encoded = tokenizer.encode(texts)
     ends = np.cumsum([len(tokens) + 1 for tokens in encoded], dtype=np.int64) - 1  # a mark follows each
     ranges = [{"start": int(end) - len(tokens), "end": int(end)} for end, tokens in zip(ends, encoded, strict=True)]
     if not any(encoded):
         return [0.0] * len(texts)
     flat = np.array([token for tokens in encoded for token in (*tokens, tokenizer.end_of_text)], np.int64)
-    together = batch * max(1, model.config.context // max(map(len, encoded)))
-    nats, _ = predict(model, flat, ranges, end_of_text=tokenizer.end_of_text, batch=together, world=world)
+    nats, _ = predict(model, flat, ranges, end_of_text=tokenizer.end_of_text, batch=batch, world=world)
     return [round(float(nats[row["start"] : row["end"]].sum()) / math.log(2), 3) for row in ranges]
 
 
