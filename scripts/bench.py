@@ -35,8 +35,10 @@ from train.data import tokenizer
 from train.data.dedup import minhash
 from train.data.dedup.ngrams import Index, ngrams, words
 from train.data.documents import extract as extract_documents
-from train.data.schema import read_rows
-from train.data.selected import SPLITS, judge, kept_documents
+from train.data.filters.apply import apply_filters
+from train.data.ledger import SPLITS
+from train.data.schema import Document, read_records
+from train.data.selected import kept_documents
 from train.data.sources.spec import StoriesSource
 from train.terminal import guarded
 from train.world import World
@@ -55,7 +57,7 @@ def extract(config: pipeline.Run) -> None:
     contestants = {
         "pellucid": lambda out: extract_documents(config.data.documents, {"raw": made["raw"]}, Path(out), world)
     }
-    texts = sum(len(row["text"].encode()) for row in documents(made))
+    texts = sum(len(document.text.encode()) for document in documents(made))
     with tempfile.TemporaryDirectory() as out:
         say_speed(contestants, out, texts)
 
@@ -65,25 +67,25 @@ def select(config: pipeline.Run) -> None:
     made = pipeline.run(dataclasses.replace(config, until="documents"), quiet)
     rows = list(documents(made))
 
-    def ours(rows: Sequence[dict[str, Any]]) -> None:
-        for row in rows:
-            judge(config.data.selected, row)
+    def ours(rows: Sequence[Document]) -> None:
+        for document in rows:
+            apply_filters(config.data.selected, document)
 
     contestants = {"pellucid": ours, **({"datatrove": datatrove} if installed("datatrove", "spacy") else {})}
-    say_speed(contestants, rows, sum(len(row["text"].encode()) for row in rows))
+    say_speed(contestants, rows, sum(len(document.text.encode()) for document in rows))
 
 
-def datatrove(rows: Sequence[dict[str, Any]]) -> None:
+def datatrove(rows: Sequence[Document]) -> None:
     """datatrove's filters after Gopher, and its redaction of personal data."""
-    from datatrove.data import Document
+    from datatrove.data import Document as Text
     from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter
     from datatrove.pipeline.formatters import PIIFormatter
 
     filters, formatter = (GopherRepetitionFilter(), GopherQualityFilter()), PIIFormatter()
-    for row in rows:
-        formatter.format(row["text"])
+    for document in rows:
+        formatter.format(document.text)
         for each in filters:
-            each.filter(Document(row["text"], row["id"]))
+            each.filter(Text(document.text, document.id))
 
 
 def near_duplicates(config: pipeline.Run) -> None:
@@ -93,7 +95,7 @@ def near_duplicates(config: pipeline.Run) -> None:
     one has at least the threshold's exact Jaccard similarity of word 5-grams.
     """
     selected = pipeline.run(dataclasses.replace(config, until="selected"), quiet)["selected"]
-    texts = [row["text"] for split in SPLITS for row in kept_documents(selected, split)]
+    texts = [document.text for split in SPLITS for document in kept_documents(selected, split)]
     threshold = config.data.selected.near_duplicates
     contestants: dict[str, Callable[[Sequence[str]], set[int]]] = {
         "pellucid": lambda texts: dropped_by_us(texts, threshold),
@@ -129,7 +131,7 @@ def dropped_by_datatrove(texts: Sequence[str]) -> set[int]:
 
     It hashes by SHA-1 here: its xxhash is not that of the lock.
     """
-    from datatrove.data import Document
+    from datatrove.data import Document as Text
     from datatrove.pipeline.dedup import minhash as theirs
     from datatrove.utils.hashing import HashConfig
     from loguru import logger
@@ -138,7 +140,7 @@ def dropped_by_datatrove(texts: Sequence[str]) -> set[int]:
     hashing = HashConfig(hash_fc="sha1")
     config = theirs.MinhashConfig(minhash.WORDS, minhash.BANDS, minhash.ROWS, hash_config=hashing)
     with tempfile.TemporaryDirectory() as home:
-        documents = [Document(text, str(place)) for place, text in enumerate(texts)]
+        documents = [Text(text, str(place)) for place, text in enumerate(texts)]
         theirs.MinhashDedupSignature(f"{home}/signatures", config).run(documents, 0, 1)
         for band in range(minhash.BANDS):
             buckets = theirs.MinhashDedupBuckets(f"{home}/signatures", f"{home}/buckets", config=config)
@@ -168,7 +170,7 @@ def changed(text: str, share: float) -> str:
 def tokenizer_training(config: pipeline.Run) -> None:
     """A vocabulary from the training split."""
     made = pipeline.run(dataclasses.replace(config, until="selected"), quiet)
-    texts = [row["text"] for row in kept_documents(made["selected"], "train")]
+    texts = [document.text for document in kept_documents(made["selected"], "train")]
 
     def ours(texts: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as out:
@@ -195,7 +197,7 @@ def tokenizer_training(config: pipeline.Run) -> None:
 def encoding(config: pipeline.Run) -> None:
     """Text to tokens, all contestants to the same ones."""
     made = pipeline.run(dataclasses.replace(config, until="tokenizer"), quiet)
-    texts = [row["text"] for split in SPLITS for row in kept_documents(made["selected"], split)]
+    texts = [document.text for split in SPLITS for document in kept_documents(made["selected"], split)]
     ours = tokenizer.load(made["tokenizer"])
 
     def batch(texts: Sequence[str]) -> list[list[int]]:
@@ -250,7 +252,7 @@ def peak(config: pipeline.Run) -> float:
 
 
 def documents(made: Mapping[str, Path]) -> Any:
-    return read_rows(sorted((made["documents"] / "documents").glob("*.parquet")))
+    return read_records(Document, sorted((made["documents"] / "documents").glob("*.parquet")))
 
 
 def quiet(line: str) -> None:

@@ -72,7 +72,7 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     write_json(aside / "sets.json", [{"name": name, "purl": None, "licence": None} for name in sets])
     settings = read_json(release / "code" / "config.json")["evaluation"]
     world = World(0, 1, build(Machine, how([])["machine"]))
-    grams = count_grams(row["text"].encode() for row in kept_documents(release / "data", "train"))
+    grams = count_grams(document.text.encode() for document in kept_documents(release / "data", "train"))
     pairs = judged(model_of(release), load(release), grams, aside, batch=settings["batch"], world=world)
     found = summary(pairs, aside, settings["confidence"])
     if missing := sets.keys() - found.keys():

@@ -114,7 +114,7 @@ GROUND = "artifact errors world"
 FILTERS = """
     letters data/dedup/contamination data/text/file_types data/filters/language data/dedup/minhash
     data/dedup/ngrams data/filters/quality data/filters/pii data/filters/repetition data/filters/rules
-    config data/selected data/schema spdx
+    config data/filters/apply data/ledger data/selected data/schema spdx
 """
 RAW = """
     config letters data/sources/archive data/sources/local data/sources/hub data/sources/pinned data/text/language_tag

@@ -12,8 +12,9 @@ from train.artifact import inventory
 from train.config import build, plain
 from train.data import summaries
 from train.data.filters.rules import COMPARISONS, PREDICATES, Thresholds
-from train.data.schema import DOCUMENT, ITEM, read_rows, write_rows
-from train.data.selected import SelectedConfig, add, canonical_id, kept_documents, nested, select, split
+from train.data.ledger import SPLITS, add, nested
+from train.data.schema import DOCUMENT, ITEM, Document, LedgerRow, read_records, read_rows, write_rows
+from train.data.selected import SelectedConfig, canonical_id, kept_documents, select, split
 from train.errors import ConfigError, UserError
 from train.world import World
 
@@ -40,15 +41,14 @@ CONFIG = SelectedConfig(
 
 
 def row(text, path, source="pkg:generic/a@1", licence="MIT"):
-    same = {"evidence": "e" * 64, "attribution": "someone", "language": "en"}
     id = hashlib.sha256(text.encode()).hexdigest()
-    return {"id": id, "text": text, "source": source, "path": path, "licence": licence, **same}
+    return Document(id, text, source, path, licence, evidence="e" * 64, attribution="someone", language="en")
 
 
 MANY = [row(f"This is the text of the document number {number}.\n", f"{number:03d}.txt") for number in range(60)]
 ROWS = [
     *MANY,
-    row(MANY[3]["text"], "000.txt", "pkg:generic/b@1", "MIT OR GPL-2.0-only"),
+    row(MANY[3].text, "000.txt", "pkg:generic/b@1", "MIT OR GPL-2.0-only"),
     row("short", "short.txt"),
     row("1234567890 + 1234567890", "symbols.txt", "pkg:generic/b@1", "MIT OR GPL-2.0-only"),
     row("a line\na line\nb\n", "lines.txt"),
@@ -72,14 +72,19 @@ def selected(folder, rows=ROWS, config=CONFIG, size=1, files=2):
 
 
 def ledger(out):
-    return list(read_rows(sorted((out / "ledger").glob("*.parquet"))))
+    return list(read_records(LedgerRow, sorted((out / "ledger").glob("*.parquet"))))
+
+
+def kept_in(out):
+    """Path -> document, of both splits."""
+    return {document.path: document for name in SPLITS for document in kept_documents(out, name)}
 
 
 def test_what_is_kept_and_why_the_rest_is_not(tmp_path):
     out = selected(tmp_path)
-    entries = {(entry["path"], entry["source"][-3:]): entry for entry in ledger(out)}
-    reasons = {where: (entry["action"], entry["reason"], entry["detail"]) for where, entry in entries.items()}
-    kept = {row["path"]: row for name in ("train", "held_out") for row in kept_documents(out, name)}
+    entries = {(entry.path, entry.source[-3:]): entry for entry in ledger(out)}
+    reasons = {where: (entry.action, entry.reason, entry.detail) for where, entry in entries.items()}
+    kept = kept_in(out)
     assert reasons == {
         ("000.txt", "b@1"): ("dropped", "exact_duplicates", "same text as 003.txt of pkg:generic/a@1"),
         ("short.txt", "a@1"): ("dropped", "too_short", "5 characters"),
@@ -89,23 +94,19 @@ def test_what_is_kept_and_why_the_rest_is_not(tmp_path):
         ("mail.txt", "a@1"): ("dropped", "exact_duplicates", "same text as also.txt of pkg:generic/a@1"),
     }
     also = kept["also.txt"]
-    assert also["text"] == "Write to <email> or to <email>."
-    assert also["id"] == hashlib.sha256(also["text"].encode()).hexdigest()
-    assert entries["also.txt", "a@1"]["became"] == also["id"]
-    assert entries["also.txt", "a@1"]["id"] == ROWS[-1]["id"]
-    assert entries["short.txt", "a@1"]["became"] == ""
+    assert also.text == "Write to <email> or to <email>."
+    assert also.id == hashlib.sha256(also.text.encode()).hexdigest()
+    assert entries["also.txt", "a@1"].became == also.id
+    assert entries["also.txt", "a@1"].id == ROWS[-1].id
+    assert entries["short.txt", "a@1"].became == ""
     assert len(kept) == 61
-    assert {column: kept["007.txt"][column] for column in DOCUMENT.names} == MANY[7]
+    assert {field: getattr(kept["007.txt"], field) for field in DOCUMENT.names} == vars(MANY[7])
 
 
 def test_a_text_that_a_source_holds_twice_at_one_path_is_kept_once(tmp_path):
     out = selected(tmp_path, [*MANY, MANY[7]])
-    assert [row["id"] for split in ("train", "held_out") for row in kept_documents(out, split)].count(
-        MANY[7]["id"]
-    ) == 1
-    assert [(row["id"], row["detail"]) for row in ledger(out)] == [
-        (MANY[7]["id"], "same text as 007.txt of pkg:generic/a@1")
-    ]
+    assert [each.id for split in SPLITS for each in kept_documents(out, split)].count(MANY[7].id) == 1
+    assert [(row.id, row.detail) for row in ledger(out)] == [(MANY[7].id, "same text as 007.txt of pkg:generic/a@1")]
 
 
 FORMS = {
@@ -128,18 +129,18 @@ def test_one_text_in_two_normal_forms_is_one_text(tmp_path, language):
     assert all(len(each) > 1 for each in spelt)
     config = replace(CONFIG, parts=7, held_out=0.5, near_duplicates=1.0, contaminated=1.0)
     out = selected(tmp_path, forms, config)
-    kept = [each for name in ("train", "held_out") for each in kept_documents(out, name)]
-    assert sorted(each["path"] for each in kept) == sorted(f"{number}.0" for number in range(12))
-    reasons = {(entry["reason"], entry["detail"]) for entry in ledger(out)}
+    kept = [each for name in SPLITS for each in kept_documents(out, name)]
+    assert sorted(each.path for each in kept) == sorted(f"{number}.0" for number in range(12))
+    reasons = {(entry.reason, entry.detail) for entry in ledger(out)}
     assert reasons == {("exact_duplicates", f"same text as {number}.0 of pkg:generic/a@1") for number in range(12)}
     for each in kept:  # as it was written, and judged by what it is
-        assert each["id"] == hashlib.sha256(each["text"].encode()).hexdigest()
-        assert each["split"] == split(config, canonical_id(each["text"]))
+        assert each.id == hashlib.sha256(each.text.encode()).hexdigest()
+        assert each.split == split(config, canonical_id(each.text))
 
 
 def test_counts_close(tmp_path):
     counts = json.loads((selected(tmp_path) / "counts.json").read_text())
-    size = sum(len(row["text"]) for row in ROWS)
+    size = sum(len(row.text) for row in ROWS)
     assert counts["raw"] == {"documents": 66, "bytes": size}
     assert counts["kept"]["documents"] == 61
     reasons = {reason: entry["documents"] for reason, entry in counts["dropped"].items()}
@@ -157,7 +158,7 @@ def test_counts_close(tmp_path):
 
 
 def test_what_is_kept_and_what_dropped_most_is_told_in_a_line(tmp_path):
-    size = sum(len(row["text"]) for row in ROWS)
+    size = sum(len(row.text) for row in ROWS)
     told = summaries.selected(selected(tmp_path), {}, CONFIG, World(0, 1, MACHINE))
     assert re.fullmatch(
         rf"61 of 66 documents, [\d,]+ of {size:,} bytes; dropped most by exact_duplicates 2, duplicate_lines 1, "
@@ -187,9 +188,9 @@ def test_the_number_of_parts_changes_files_and_nothing_else(tmp_path):
     splits = {}
     for parts in (1, 7):
         out = selected(tmp_path / str(parts), config=replace(CONFIG, parts=parts))
-        splits[parts] = [list(kept_documents(out, name)) for name in ("train", "held_out")]
+        splits[parts] = [list(kept_documents(out, name)) for name in SPLITS]
     assert splits[1] == splits[7]
-    assert splits[1][0] == sorted(splits[1][0], key=lambda row: row["id"])
+    assert splits[1][0] == sorted(splits[1][0], key=lambda row: row.id)
 
 
 def test_what_an_interrupted_attempt_left_does_no_harm(tmp_path):
@@ -214,15 +215,15 @@ def test_of_near_duplicates_in_any_split_the_longest_is_kept(tmp_path, size):
     rows = [row(text, f"{n:02d}.txt") for n, text in enumerate(WORDY)]
     rows += [row(longer(text), f"{n:02d}.longer") for n, text in enumerate(WORDY)]
     out = selected(tmp_path, rows, replace(CONFIG, near_duplicates=0.7), size, files=3)
-    dropped = {entry["path"]: entry for entry in ledger(out) if entry["reason"] == "near_duplicates"}
-    kept = {row["path"]: row for name in ("train", "held_out") for row in kept_documents(out, name)}
-    splits = [[split(CONFIG, rows[n + at]["id"]) for n in range(40)] for at in (0, 40)]
+    dropped = {entry.path: entry for entry in ledger(out) if entry.reason == "near_duplicates"}
+    kept = kept_in(out)
+    splits = [[split(CONFIG, rows[n + at].id) for n in range(40)] for at in (0, 40)]
     assert splits[0] != splits[1]  # some are near duplicates across the splits
     assert set(dropped) == {f"{n:02d}.txt" for n in range(40)} and set(kept) == {f"{n:02d}.longer" for n in range(40)}
     for path, entry in dropped.items():
         twin = kept[path.replace("txt", "longer")]
-        assert entry["detail"][4:] == f" like {twin['path']} of {twin['source']} ({twin['id']})"
-        assert 0.7 <= float(entry["detail"][:4]) < 1
+        assert entry.detail[4:] == f" like {twin.path} of {twin.source} ({twin.id})"
+        assert 0.7 <= float(entry.detail[:4]) < 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -230,24 +231,24 @@ def test_what_gives_away_an_item_or_a_held_out_text_is_dropped(tmp_path, size):
     item = {"set": "pairs", "group": "g", "id": "g:1", "text": "The quick, brown fox jumps!", "contrast": ""}
     write_rows(tmp_path / "benchmarks" / "sets" / "pairs.parquet", [item], ITEM)
     rows = [row(text, f"{n:02d}.txt") for n, text in enumerate(WORDY)]
-    held_out = next(each for each in rows if split(CONFIG, each["id"]) == "held_out")
+    held_out = next(each for each in rows if split(CONFIG, each.id) == "held_out")
     planted = [
         row(f"{text} {' '.join(f'other{number}x{n}' for n in range(40))}", f"{text[:5]}-{number}")
-        for text in (item["text"], held_out["text"])
+        for text in (item["text"], held_out.text)
         for number in range(10)
     ]
     out = selected(tmp_path, [*rows, *planted], size=size, files=2)
-    found = {entry["path"]: entry["detail"] for entry in ledger(out) if entry["reason"] == "contaminated"}
-    training = [each for each in planted if split(CONFIG, each["id"]) == "train"]
-    assert found.keys() == {each["path"] for each in training}
+    found = {entry.path: entry.detail for entry in ledger(out) if entry.reason == "contaminated"}
+    training = [each for each in planted if split(CONFIG, each.id) == "train"]
+    assert found.keys() == {each.path for each in training}
     assert 0 < len(training) < len(planted)
     for path, detail in found.items():
         if path.startswith("The q"):
             assert detail == "pairs g:1: the quick, brown fox jumps"
         else:
-            assert detail.startswith("1.00 of held_out ") and held_out["text"][:20] in detail
+            assert detail.startswith("1.00 of held_out ") and held_out.text[:20] in detail
     counts = json.loads((out / "counts.json").read_text())["dropped"]["contaminated"]
-    assert counts == {"documents": len(training), "bytes": sum(len(each["text"]) for each in training)}
+    assert counts == {"documents": len(training), "bytes": sum(len(each.text) for each in training)}
 
 
 def test_held_out_is_the_share_asked_for_and_independent_of_the_part():
@@ -271,43 +272,40 @@ def test_a_licence_outside_the_list_stops_the_build(tmp_path):
 
 
 def test_the_ledger_has_the_first_reason_in_the_order_of_the_rules(tmp_path):
-    config = replace(CONFIG, few_words=9, excluded={MANY[1]["id"]: "2026-11-20: asked by its author"})
+    config = replace(CONFIG, few_words=9, excluded={MANY[1].id: "2026-11-20: asked by its author"})
     rows = [*ROWS, row("short", "none.txt", "pkg:generic/c@1", "NOASSERTION")]
     out = selected(tmp_path, rows, config)
-    reasons = {entry["path"]: (entry["reason"], entry["detail"]) for entry in ledger(out)}
+    reasons = {entry.path: (entry.reason, entry.detail) for entry in ledger(out)}
     assert reasons["001.txt"] == ("excluded", "2026-11-20: asked by its author")
     assert reasons["none.txt"] == ("no_licence", "licence NOASSERTION")
     assert reasons["short.txt"] == ("too_short", "5 characters")
     assert reasons["lines.txt"] == ("few_words", "5 words")
-    held = [row["path"] for name in ("train", "held_out") for row in kept_documents(out, name)]
-    assert "001.txt" not in held and "none.txt" not in held
+    assert not {"001.txt", "none.txt"} & kept_in(out).keys()
     counts = json.loads((out / "counts.json").read_text())
-    assert counts["dropped"]["excluded"] == {"documents": 1, "bytes": len(MANY[1]["text"])}
+    assert counts["dropped"]["excluded"] == {"documents": 1, "bytes": len(MANY[1].text)}
     assert counts["licences"]["NOASSERTION"]["kept"] == {"documents": 0, "bytes": 0}
 
 
 @pytest.mark.parametrize(
     ("name", "gone"),
     [
-        (MANY[3]["id"], 2),  # the same text stands in another source, and goes there too
+        (MANY[3].id, 2),  # the same text stands in another source, and goes there too
         ("pkg:generic/a@1#003.txt", 1),
         ("pkg:generic/b@1", 2),
     ],
 )
 def test_what_somebody_asked_to_leave_out_is_left_out_and_its_text_is_nowhere(tmp_path, name, gone):
-    rows = [
-        {**row, "text": row["text"].replace("text", "secrecy")} if row["path"] == "003.txt" else row for row in ROWS
-    ]
+    rows = [replace(row, text=row.text.replace("text", "secrecy")) if row.path == "003.txt" else row for row in ROWS]
     out = selected(tmp_path, rows, replace(CONFIG, excluded={name: "2026-11-20: asked"}))
-    entries = [entry for entry in ledger(out) if entry["reason"] == "excluded"]
-    assert [entry["detail"] for entry in entries] == ["2026-11-20: asked"] * gone
+    entries = [entry for entry in ledger(out) if entry.reason == "excluded"]
+    assert [entry.detail for entry in entries] == ["2026-11-20: asked"] * gone
     columns = {name for path in out.rglob("*.parquet") for row in read_rows([path]) for name in row.values()}
     assert not any("secrecy" in str(value) for value in columns) or name.endswith("b@1")
     assert not list(out.rglob("dealt-*"))
 
 
 def test_an_exclusion_that_matches_nothing_stops_the_build(tmp_path):
-    excluded = {MANY[1]["id"]: "2026-11-20: asked", "pkg:generic/a@1#gone.txt": "why", "f" * 64: "why"}
+    excluded = {MANY[1].id: "2026-11-20: asked", "pkg:generic/a@1#gone.txt": "why", "f" * 64: "why"}
     with pytest.raises(UserError) as caught:
         selected(tmp_path, config=replace(CONFIG, excluded=excluded))
     first, second = str(caught.value).split("\n")
@@ -319,19 +317,19 @@ def test_an_exclusion_that_matches_nothing_stops_the_build(tmp_path):
 def test_a_source_left_out_needs_no_licence_that_is_allowed(tmp_path):
     rows = [*ROWS, row("text " * 9, "x", "pkg:generic/c@2", "CC-BY-SA-4.0")]
     out = selected(tmp_path, rows, replace(CONFIG, excluded={"pkg:generic/c@2": "2026-11-20: share-alike"}))
-    assert [entry["path"] for entry in ledger(out) if entry["reason"] == "excluded"] == ["x"]
+    assert [entry.path for entry in ledger(out) if entry.reason == "excluded"] == ["x"]
 
 
 def test_a_rule_that_is_switched_off_finds_nothing(tmp_path):
     config = replace(CONFIG, too_short=None, mostly_symbols=None, duplicate_lines=None, email_addresses=None)
-    reasons = {entry["reason"] for entry in ledger(selected(tmp_path, config=config))}
+    reasons = {entry.reason for entry in ledger(selected(tmp_path, config=config))}
     assert reasons == {"exact_duplicates"}
 
 
 def test_every_find_is_replaced_and_counted(tmp_path):
     text = "Call +44 20 7946 0958 or +44 20 7946 0959, or see 93.184.216.34 for more.\n"
     out = selected(tmp_path, [*ROWS, row(text, "call.txt")])
-    found = {entry["reason"]: entry["detail"] for entry in ledger(out) if entry["path"] == "call.txt"}
+    found = {entry.reason: entry.detail for entry in ledger(out) if entry.path == "call.txt"}
     assert found == {"ip_addresses": "1 replaced", "phone_numbers": "2 replaced"}
     redacted = json.loads((out / "counts.json").read_text())["redacted"]["phone_numbers"]
     assert redacted == {"documents": 1, "occurrences": 2, "bytes": 2 * (16 - 7)}

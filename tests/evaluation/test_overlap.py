@@ -52,7 +52,7 @@ def naive(inputs, text):
     def grams(tokens):
         return {tuple(tokens[i : i + length]) for i in range(len(tokens) - length + 1)}
 
-    training = set().union(*(grams(encode_one(row["text"])) for row in kept_documents(inputs["selected"], "train")))
+    training = set().union(*(grams(encode_one(row.text)) for row in kept_documents(inputs["selected"], "train")))
     return {"ngrams": len(grams(tokens)), "shared": len(grams(tokens) & training)}
 
 

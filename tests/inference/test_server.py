@@ -57,7 +57,11 @@ def release(tmp_path_factory):
 def served(release):
     tokenizer = tokenizers.load(release)
     (row,) = kept_documents(release / "selected", "train")
-    document = {name: row.get(name) for name in RANGES.names} | {"bytes": len(TEXT.encode()), "start": 0, "end": 9}
+    document = {name: vars(row).get(name) for name in RANGES.names} | {
+        "bytes": len(TEXT.encode()),
+        "start": 0,
+        "end": 9,
+    }
     index = indexes.index(release / "selected", [document], release / "cache", lambda items, what: items)
     return Served("cats", Transformer(TINY, 270, seed=1).double(), tokenizer, index, threading.Lock())
 

@@ -1,9 +1,13 @@
-"""Parquet tables of documents and ledgers: the only module that knows pyarrow."""
+"""Records of documents, ledgers, evaluation items and token ranges, and the Parquet tables that hold them.
+
+A table's columns are the fields of its dataclass, in that order. The only module that knows pyarrow.
+"""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,77 +16,118 @@ from train.artifact import whole
 from train.data.text.file_types import HEAD, file_type
 from train.errors import UserError, did_you_mean
 
+T = TypeVar("T")
 ROWS_AT_A_TIME = 1024
 CHARACTERS_AT_A_TIME = 2**25
 # Of a file that is read: bytes that it may always unpack to, and for each of its own; of a row, whatever it holds; and
 # of what is unpacked together.
 UNPACKED, RATIO, ROW, TOGETHER = 2**24, 1000, 64, 2**28
 NAMES = 40  # of columns that an error lists
-
-DOCUMENT = pa.schema(
-    [
-        ("id", pa.string()),  # SHA-256 of the text's UTF-8 bytes
-        ("text", pa.string()),
-        ("source", pa.string()),  # purl
-        ("path", pa.string()),  # in the source
-        ("licence", pa.string()),  # SPDX expression
-        ("evidence", pa.string()),  # SHA-256 of the licence file in the source
-        ("attribution", pa.string()),
-        ("language", pa.string()),  # BCP 47 tag
-    ]
-)
-SELECTED = DOCUMENT.append(pa.field("split", pa.string()))  # "train" or "held_out"
-LEDGER = pa.schema(
-    [
-        ("id", pa.string()),  # of the document as extracted
-        ("source", pa.string()),
-        ("path", pa.string()),
-        ("licence", pa.string()),
-        ("action", pa.string()),  # "dropped" or "redacted"
-        ("reason", pa.string()),  # name of the rule
-        ("detail", pa.string()),  # what the rule saw
-        ("bytes", pa.int64()),  # of the document as extracted
-        ("became", pa.string()),  # id of the document as kept; empty when dropped
-    ]
-)
-ITEM = pa.schema(
-    [
-        ("set", pa.string()),
-        ("group", pa.string()),  # what the item tests; one score each
-        ("id", pa.string()),  # of the item in its set
-        ("text", pa.string()),  # what may not stand in training text; of a minimal pair, the good sentence
-        ("contrast", pa.string()),  # of a minimal pair, the bad sentence; else empty
-    ]
-)
-RANGES = pa.schema(
-    [
-        ("id", pa.string()),  # of the document as kept
-        ("start", pa.int64()),  # first token in the split's array
-        ("end", pa.int64()),  # one past its last token, the end-of-text mark included
-        ("bytes", pa.int64()),  # of the document's text
-        ("source", pa.string()),
-        ("path", pa.string()),
-        ("licence", pa.string()),
-    ]
-)
+COLUMN_TYPES: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64()}
 
 
-def write_rows(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
-    """Write `rows` as one Parquet file, whole or not at all, holding few of them in memory.
+@dataclass(frozen=True)
+class Document:
+    """A text, and where it came from under which licence by what evidence."""
+
+    id: str  # SHA-256 of the text's UTF-8 bytes
+    text: str
+    source: str  # purl
+    path: str  # in the source
+    licence: str  # SPDX expression
+    evidence: str  # SHA-256 of the licence file in the source
+    attribution: str
+    language: str  # BCP 47 tag
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a document can be left out by, without its text."""
+
+    id: str
+    source: str
+    path: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class SelectedDocument(Document):
+    """A document that is kept."""
+
+    split: str  # "train" or "held_out"
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """Why a document was dropped or changed."""
+
+    id: str  # of the document as extracted
+    source: str
+    path: str
+    licence: str
+    action: str  # "dropped" or "redacted"
+    reason: str  # name of the rule
+    detail: str  # what the rule saw
+    bytes: int  # of the document as extracted
+    became: str  # id of the document as kept; empty when dropped
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of an evaluation set."""
+
+    set: str
+    group: str  # what the item tests; one score each
+    id: str  # of the item in its set
+    text: str  # what may not stand in training text; of a minimal pair, the good sentence
+    contrast: str  # of a minimal pair, the bad sentence; else empty
+
+
+@dataclass(frozen=True)
+class TokenRange:
+    """Where in its split's array the tokens of a kept document lie."""
+
+    id: str  # of the document as kept
+    start: int  # first token in the split's array
+    end: int  # one past its last token, the end-of-text mark included
+    bytes: int  # of the document's text
+    source: str
+    path: str
+    licence: str
+
+
+def columns_of(record: type) -> pa.Schema:
+    """The Parquet columns that hold the fields of a record."""
+    return pa.schema([(field.name, COLUMN_TYPES[field.type]) for field in fields(record)])
+
+
+DOCUMENT, SELECTED, LEDGER, ITEM, RANGES = map(columns_of, (Document, SelectedDocument, LedgerRow, Item, TokenRange))
+
+
+def write_rows(path: Path, rows: Iterable[Any], schema: pa.Schema) -> None:
+    """Write records, or mappings, as one Parquet file, whole or not at all, holding few of them in memory.
 
     A group ends after `ROWS_AT_A_TIME` rows, or `CHARACTERS_AT_A_TIME` in the column `text`.
     """
     with whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd", compression_level=9) as writer:
-        batch: list[dict[str, Any]] = []
+        batch: list[Mapping[str, Any]] = []
         held = 0
         for row in rows:
-            batch.append(row)
-            held += len(row.get("text", ""))
+            batch.append(row if isinstance(row, Mapping) else vars(row))
+            held += len(batch[-1].get("text", ""))
             if len(batch) == ROWS_AT_A_TIME or held > CHARACTERS_AT_A_TIME:
                 writer.write_table(pa.Table.from_pylist(batch, schema))
                 batch, held = [], 0
         if batch:
             writer.write_table(pa.Table.from_pylist(batch, schema))
+
+
+def read_records(record: type[T], paths: Iterable[Path]) -> Iterator[T]:
+    """Yield the records that Parquet files hold, file by file; UserError where a file lacks a field or its type."""
+    wanted = columns_of(record)
+    for path in paths:
+        for row in rows_of(path, str(path), wanted.names, wanted):
+            yield record(**row)
 
 
 def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -94,8 +139,10 @@ def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> It
         yield from rows_of(path, str(path), columns)
 
 
-def rows_of(file: Path | BinaryIO, name: str, columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one Parquet file, which errors call `name`; of `columns` alone, such as `a.b`."""
+def rows_of(
+    file: Path | BinaryIO, name: str, columns: Sequence[str] | None, types: pa.Schema | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one Parquet file, which errors call `name`; of `columns` alone, such as `a.b`, of `types`."""
     try:
         bound = Bound(file, name)
         with pq.ParquetFile(file) as parquet:
@@ -103,6 +150,9 @@ def rows_of(file: Path | BinaryIO, name: str, columns: Sequence[str] | None) -> 
             if missing := sorted(set(columns or ()) - set(known)):
                 hint = "".join(dict.fromkeys(did_you_mean(column, known) for column in missing))
                 raise UserError(f"{name}: no column {missing}; it has {known[:NAMES]}{hint}; see `columns`")
+            for field in types or ():
+                if field.type != (kind := parquet.schema_arrow.field(field.name).type):
+                    raise UserError(f"{name}: expected {field.type} in the column {field.name!r}, found {kind}")
             some = bound.rows_at_a_time(parquet.metadata)
             for batch in parquet.iter_batches(some, columns=columns and list(columns)):
                 yield from map(bound.counted, values(batch, name))

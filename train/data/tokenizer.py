@@ -62,7 +62,7 @@ def learn(config: TokenizerConfig, inputs: Mapping[str, Path], out: Path, world:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    texts = (row["text"] for row in kept_documents(inputs["selected"], "train"))
+    texts = (document.text for document in kept_documents(inputs["selected"], "train"))
     tokenizer.train_from_iterator(world.track(texts, "documents read"), trainer)
     if (reached := tokenizer.get_vocab_size()) < config.vocabulary:
         raise UserError(

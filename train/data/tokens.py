@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.artifact import whole, write_json
-from train.data.schema import RANGES, write_rows
-from train.data.selected import SPLITS, kept_documents, nested
+from train.data.ledger import SPLITS, nested
+from train.data.schema import RANGES, SelectedDocument, TokenRange, write_rows
+from train.data.selected import kept_documents
 from train.data.tokenizer import Tokenizer, load
 from train.errors import UserError
 from train.world import World
@@ -34,8 +35,8 @@ def encode(config: TokensConfig, inputs: Mapping[str, Path], out: Path, world: W
     tokenizer = load(inputs["tokenizer"])
     counts = {}
     for split in SPLITS:
-        rows = world.track(kept_documents(inputs["selected"], split), f"{split} documents encoded")
-        counts[split] = encode_split(tokenizer, rows, out / f"{split}.npy", out / f"{split}_ranges.parquet")
+        documents = world.track(kept_documents(inputs["selected"], split), f"{split} documents encoded")
+        counts[split] = encode_split(tokenizer, documents, out / f"{split}.npy", out / f"{split}_ranges.parquet")
     write_json(out / "counts.json", counts)
 
 
@@ -48,22 +49,23 @@ def read_tokens(artifact: Path, split: str) -> NDArray[np.unsignedinteger]:
         raise UserError(f"{path}: cannot be read as an array of tokens ({error})") from None
 
 
-def encode_split(tokenizer: Tokenizer, rows: Iterator[dict[str, Any]], array: Path, ranges: Path) -> dict[str, Any]:
+def encode_split(
+    tokenizer: Tokenizer, documents: Iterator[SelectedDocument], array: Path, ranges: Path
+) -> dict[str, Any]:
     """Write the array and the ranges of one split, a few documents at a time; return its counts."""
     dtype = np.dtype("<u2" if tokenizer.vocabulary <= 2**16 else "<u4")
     counts: Counter[tuple[str, ...]] = Counter()
 
-    def ranges_written(file: BinaryIO) -> Iterator[dict[str, Any]]:
+    def ranges_written(file: BinaryIO) -> Iterator[TokenRange]:
         start = 0
-        while some := list(islice(rows, DOCUMENTS_AT_A_TIME)):
-            for row, tokens in zip(some, tokenizer.encode([row["text"] for row in some]), strict=True):
+        while some := list(islice(documents, DOCUMENTS_AT_A_TIME)):
+            for document, tokens in zip(some, tokenizer.encode([each.text for each in some]), strict=True):
                 file.write(np.array([*tokens, tokenizer.end_of_text], dtype).tobytes())
-                end, size = start + len(tokens) + 1, len(row["text"].encode())
-                for place in ((), ("sources", row["source"]), ("licences", row["licence"])):
+                end, size = start + len(tokens) + 1, len(document.text.encode())
+                for group in ((), ("sources", document.source), ("licences", document.licence)):
                     for unit, number in (("documents", 1), ("bytes", size), ("tokens", end - start)):
-                        counts[(*place, unit)] += number
-                same = {column: row[column] for column in ("id", "source", "path", "licence")}
-                yield {**same, "start": start, "end": end, "bytes": size}
+                        counts[(*group, unit)] += number
+                yield TokenRange(document.id, start, end, size, document.source, document.path, document.licence)
                 start = end
 
     with whole(array) as file:

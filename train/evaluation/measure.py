@@ -72,11 +72,11 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
     documents = score_documents(
         model, tokens, ranges, end_of_text=tokenizer.end_of_text, batch=settings.batch, world=world
     )
-    held_out = [row["text"].encode() for row in kept_documents(inputs["selected"], "held_out")]
+    held_out = [document.text.encode() for document in kept_documents(inputs["selected"], "held_out")]
     if [len(text) for text in held_out] != [row["bytes"] for row in documents]:
         raise UserError(f"{inputs['tokens']}: made of other documents than {inputs['selected']}; make the tokens again")
     training = kept_documents(inputs["selected"], "train")
-    grams = count_grams(row["text"].encode() for row in world.track(training, "documents counted"))
+    grams = count_grams(document.text.encode() for document in world.track(training, "documents counted"))
     sizes = compressed(world.track(held_out, "documents compressed"))
     yardsticks = {
         "byte_4gram": byte_model_score([grams.bits(text) for text in held_out], documents, settings),

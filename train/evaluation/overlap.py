@@ -15,7 +15,7 @@ import numpy as np
 from train.data import tokenizer
 from train.data.dedup.contamination import WORDS
 from train.data.dedup.ngrams import Index, Numbers, mixed, words
-from train.data.schema import read_rows
+from train.data.schema import Item, read_records
 from train.data.selected import kept_documents
 from train.data.tokens import read_tokens
 from train.world import World
@@ -30,9 +30,9 @@ def overlap(inputs: Mapping[str, Path], world: World) -> dict[str, Any]:
     Counted are the different n-grams of each item: of 13 words or tokens, or all of a shorter item as one. `found`
     lists the items of which any n-gram stands in the training text.
     """
-    items = list(read_rows(sorted((inputs["benchmarks"] / "sets").glob("*.parquet")), ["set", "id", "text"]))
+    items = list(read_records(Item, sorted((inputs["benchmarks"] / "sets").glob("*.parquet"))))
     held_out = list(kept_documents(inputs["selected"], "held_out"))
-    texts = [row["text"] for row in (*items, *held_out)]
+    texts = [item.text for item in items] + [document.text for document in held_out]
     encoded = tokenizer.load(inputs["tokenizer"]).encode(texts)
     indexes = {
         "words": Index((words(text).numbers for text in texts), WORDS),
@@ -40,11 +40,11 @@ def overlap(inputs: Mapping[str, Path], world: World) -> dict[str, Any]:
     }
     training = world.track(kept_documents(inputs["selected"], "train"), "documents compared")
     pieces = {
-        "words": (words(row["text"]).numbers for row in training),
+        "words": (words(document.text).numbers for document in training),
         "tokens": token_pieces(read_tokens(inputs["tokens"], "train")),
     }
     shared = {unit: seen(index, pieces[unit]) for unit, index in indexes.items()}
-    names = [(row["set"], row["id"]) for row in items] + [("", row["id"]) for row in held_out]
+    names = [(item.set, item.id) for item in items] + [("", document.id) for document in held_out]
     rows = [
         (name, {unit: {"ngrams": int(indexes[unit].sizes[i]), "shared": int(shared[unit][i])} for unit in indexes})
         for i, name in enumerate(names)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from train.artifact import manifest, read_json
 from train.data.batches import window_count, windows_at
+from train.data.ledger import SPLITS
 from train.data.schema import LEDGER, RANGES, read_rows
-from train.data.selected import SPLITS
 from train.errors import UserError
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from train.data.selected import SPLITS, kept_documents
+from train.data.ledger import SPLITS
+from train.data.selected import kept_documents
 from train.data.tokenizer import load as load_tokenizer
 from train.errors import UserError, did_you_mean
 from train.explore import search as indexes
@@ -197,7 +198,7 @@ def _all(found: Lineage) -> dict[str, list[dict[str, Any]]]:
 def _tokens(found: Lineage, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int]]:
     """The tokens of documents by id, each with its end-of-text mark, encoded anew from their texts."""
     tokenizer = load_tokenizer(found.tokenizer)
-    texts = {row["id"]: row["text"] for row in kept_documents(found.selected, "train") if row["id"] in rows}
+    texts = {each.id: each.text for each in kept_documents(found.selected, "train") if each.id in rows}
     encoded = tokenizer.encode(list(texts.values()))
     tokens = {id: [*some, tokenizer.end_of_text] for id, some in zip(texts, encoded, strict=True)}
     for id, row in rows.items():

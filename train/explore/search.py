@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.artifact import digest, file_digest, whole
+from train.data.schema import SelectedDocument
 from train.data.selected import kept_documents
 from train.errors import UserError
 
@@ -89,13 +90,15 @@ def cut(starts: NDArray[np.int64], shard: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def write_text(rows: Iterator[dict[str, Any]], ranges: Sequence[dict[str, Any]], file: BinaryIO) -> None:
+def write_text(documents: Iterator[SelectedDocument], ranges: Sequence[dict[str, Any]], file: BinaryIO) -> None:
     """Write every document's text and END."""
     count = 0
-    for count, row in enumerate(rows, start=1):
-        encoded = row["text"].encode()
-        if count > len(ranges) or (ranges[count - 1]["id"], ranges[count - 1]["bytes"]) != (row["id"], len(encoded)):
-            raise UserError(f"document {row['id'][:12]}: its range of tokens is not that of its text; make them again")
+    for count, document in enumerate(documents, start=1):
+        encoded = document.text.encode()
+        if count > len(ranges) or (ranges[count - 1]["id"], ranges[count - 1]["bytes"]) != (document.id, len(encoded)):
+            raise UserError(
+                f"document {document.id[:12]}: its range of tokens is not that of its text; make them again"
+            )
         file.write(encoded + END)
     if count != len(ranges):
         raise UserError(f"document {ranges[count]['id'][:12]}: has tokens but no text; make them again")

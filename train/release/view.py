@@ -4,16 +4,18 @@ import os
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from train.artifact import check, file_digest, parse_json, read_json
-from train.data.schema import read_rows
+from train.data.schema import LedgerRow, SelectedDocument, read_records
 from train.data.tokens import TokensConfig, encode
 from train.errors import UserError
 from train.machine import Machine
 from train.release import bundle
 from train.release.standards import osaid
 from train.world import World
+
+T = TypeVar("T")
 
 
 class Release:
@@ -73,9 +75,15 @@ class Release:
             raise UserError(f"{path}: a record without its step")
         return found
 
-    def rows(self, table: str) -> Iterator[dict[str, Any]]:
+    def records(self, record: type[T], table: str) -> Iterator[T]:
         """The rows of the Parquet files in `data/<table>`."""
-        return read_rows(sorted((self.path / "data" / table).glob("*.parquet")))
+        return read_records(record, sorted((self.path / "data" / table).glob("*.parquet")))
+
+    def documents(self) -> Iterator[SelectedDocument]:
+        return self.records(SelectedDocument, "documents")
+
+    def ledger(self) -> Iterator[LedgerRow]:
+        return self.records(LedgerRow, "ledger")
 
     @cached_property
     def views(self) -> dict[str, Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from train.data.dedup.ngrams import Index, Numbers, Places, Words, ngrams, words
-from train.data.schema import read_rows
+from train.data.schema import Item, read_records
 
 WORDS = 13  # an n-gram, as for GPT-3 (Brown et al. 2020, appendix C)
 
@@ -28,8 +28,8 @@ def evaluated(texts: Iterable[tuple[str, Numbers]]) -> Evaluated:
 
 def items_of(benchmarks: Path) -> Evaluated:
     """The items of every set of the artifact `benchmarks`."""
-    rows = read_rows(sorted((benchmarks / "sets").glob("*.parquet")), ["set", "id", "text"])
-    return evaluated((f"{row['set']} {row['id']}", words(row["text"]).numbers) for row in rows)
+    items = read_records(Item, sorted((benchmarks / "sets").glob("*.parquet")))
+    return evaluated((f"{item.set} {item.id}", words(item.text).numbers) for item in items)
 
 
 def contaminated(text: Words, threshold: float, items: Evaluated, held_out: Evaluated) -> str | None:

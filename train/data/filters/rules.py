@@ -26,6 +26,7 @@ from train.config import Natural, Share
 from train.data.dedup.contamination import contaminated
 from train.data.filters import pii, quality, repetition
 from train.data.filters.language import language
+from train.data.schema import Document, Origin
 
 Predicate = Callable[[str, Any], str | None]
 Mean = Annotated[float, Ge(0)]
@@ -76,14 +77,14 @@ class Thresholds:
                 raise ValueError(f"{few}: expected at most {many} ({high}), got {low}")
 
 
-def excluded(row: Mapping[str, Any], entries: Mapping[str, str]) -> str | None:
+def excluded(document: Document | Origin, entries: Mapping[str, str]) -> str | None:
     """Somebody asked for the document, or for all of its source, to be left out; the ledger holds the reason given."""
-    return next((entries[name] for name in names(row) if name in entries), None)
+    return next((entries[name] for name in names(document) if name in entries), None)
 
 
-def names(row: Mapping[str, Any]) -> tuple[str, str, str]:
+def names(document: Document | Origin) -> tuple[str, str, str]:
     """What a document can be excluded by: its id as extracted, its source's purl, or the purl and #path."""
-    return row["id"], row["source"], f"{row['source']}#{row['path']}"
+    return document.id, document.source, f"{document.source}#{document.path}"
 
 
 def no_licence(licence: str) -> str | None:

@@ -102,7 +102,7 @@ def machine_paths(release: Release) -> list[str]:
 
 def secrets(release: Release) -> list[str]:
     """No file holds a private key or an access token: no text of a source, no record, no log, no code but its tests."""
-    problems = [f"document {row['id'][:12]}: a secret" for row in release.rows("documents") if secret(row["text"])]
+    problems = [f"document {each.id[:12]}: a secret" for each in release.documents() if secret(each.text)]
     for path in release.paths:
         if not path.endswith((".parquet", ".safetensors")) and not path.startswith("code/tests/"):
             problems += [f"{path}: a secret"] if secret(release.bytes(path).decode(errors="replace")) else []

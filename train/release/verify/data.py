@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -17,8 +16,11 @@ from train.data.batches import batch_at
 from train.data.dedup.contamination import contaminated, evaluated, items_of
 from train.data.dedup.minhash import clusters, signature
 from train.data.dedup.ngrams import words
+from train.data.filters.apply import Judgement, apply_filters, reasons_beside_text
 from train.data.filters.rules import licences
-from train.data.selected import SelectedConfig, canonical_id, count, judge, leave_out
+from train.data.ledger import Judged, count
+from train.data.schema import LedgerRow, SelectedDocument
+from train.data.selected import SelectedConfig, canonical_id
 from train.data.selected import split as split_of
 from train.data.tokens import read_tokens
 from train.errors import UserError
@@ -39,11 +41,11 @@ def statistics(release: Release) -> list[str]:
 def counts(release: Release) -> list[str]:
     """Documents and bytes, counted again from texts and ledger: by reason, source, licence and split, without a gap."""
     told, extracted, tokens = (release.json(f"data/{name}.json") for name in ("counts", "extracted", "tokens"))
-    problems, rows = [], list(judged(release))
-    for row in rows:
-        if "text" in row and hashlib.sha256(row["text"].encode()).hexdigest() != row["id"]:
-            problems.append(f"document {row['id'][:12]}: its id is not the digest of its text")
-    counted = count(rows)
+    problems, every = [], list(judged(release))
+    for document in (each.document for each in every if not each.judgement.dropped):
+        if hashlib.sha256(document.text.encode()).hexdigest() != document.id:
+            problems.append(f"document {document.id[:12]}: its id is not the digest of its text")
+    counted = count(every)
     # By which of several redactions a text grew shorter, and by how much, only its source could tell.
     shorter = [sum(entry.pop("bytes") for entry in tree["redacted"].values()) for tree in (told, counted)]
     if apart := first_difference(told, counted) or first_difference(shorter[0], shorter[1], "redacted.bytes"):
@@ -58,27 +60,26 @@ def counts(release: Release) -> list[str]:
     return problems
 
 
-def judged(release: Release) -> Iterator[dict[str, Any]]:
-    """Every document as `selected.judge` and what follows it left it, put together from texts and ledger."""
-    redactions: dict[tuple[str, str, str], list[dict[str, Any]]] = {}  # of a kept document, by id, source and path
-    for entry in release.rows("ledger"):
-        if entry["action"] == "dropped":
-            judgement = {"bytes": entry["bytes"], "redacted": {}, "dropped": (entry["reason"], entry["detail"])}
-            yield {"source": entry["source"], "licence": entry["licence"], "judgement": judgement}
+def judged(release: Release) -> Iterator[Judged]:
+    """Every document as selection left it, put together from texts and ledger."""
+    redactions: dict[tuple[str, str, str], list[LedgerRow]] = {}  # of a kept document, by id, source and path
+    for row in release.ledger():
+        if row.action == "dropped":
+            dropped = SelectedDocument(row.id, "", row.source, row.path, row.licence, "", "", "", "")
+            yield Judged(dropped, Judgement(row.id, row.bytes, {}, (row.reason, row.detail)))
         else:
-            if not re.fullmatch("[1-9][0-9]* replaced", entry["detail"]) or entry["action"] != "redacted":
-                raise UserError(f"data/ledger: {entry['action']} {entry['detail']!r}: no entry that is written")
-            redactions.setdefault((entry["became"], entry["source"], entry["path"]), []).append(entry)
-    for row in release.rows("documents"):
-        found = redactions.pop((row["id"], row["source"], row["path"]), [])
-        size = len(row["text"].encode())
-        if len({e["reason"] for e in found}) < len(found) or len({(e["id"], e["bytes"]) for e in found}) > 1:
-            raise UserError(f"data/ledger: {row['path']}: entries of one document that contradict each other")
-        before = found[0]["bytes"] if found else size
-        redacted = {e["reason"]: {"occurrences": int(e["detail"].split()[0]), "bytes": 0} for e in found}
-        if found:
-            redacted[found[0]["reason"]]["bytes"] = before - size
-        yield {**row, "judgement": {"bytes": before, "redacted": redacted, "dropped": None}}
+            if not re.fullmatch("[1-9][0-9]* replaced", row.detail) or row.action != "redacted":
+                raise UserError(f"data/ledger: {row.action} {row.detail!r}: no entry that is written")
+            redactions.setdefault((row.became, row.source, row.path), []).append(row)
+    for document in release.documents():
+        rows = redactions.pop((document.id, document.source, document.path), [])
+        size = len(document.text.encode())
+        if len({row.reason for row in rows}) < len(rows) or len({(row.id, row.bytes) for row in rows}) > 1:
+            raise UserError(f"data/ledger: {document.path}: entries of one document that contradict each other")
+        id, before = (rows[0].id, rows[0].bytes) if rows else (document.id, size)
+        shorter = [before - size, *(0 for _ in rows)]  # all of it by the first: see `counts`
+        redacted = {row.reason: (int(row.detail.split()[0]), by) for row, by in zip(rows, shorter, strict=False)}
+        yield Judged(document, Judgement(id, before, redacted, None))
     for (id, _, path), _ in redactions.items():
         raise UserError(f"data/ledger: {path} became {id[:12]}, which is not here")
 
@@ -87,9 +88,9 @@ def split(release: Release) -> list[str]:
     """What was held out, decided again from the texts."""
     config = build(SelectedConfig, release.config["data"]["selected"])
     return [
-        f"document {row['id'][:12]}: is in {row['split']}, its hash says {drawn}"
-        for row in release.rows("documents")
-        if row["split"] != (drawn := split_of(config, canonical_id(row["text"])))
+        f"document {document.id[:12]}: is in {document.split}, its hash says {drawn}"
+        for document in release.documents()
+        if document.split != (drawn := split_of(config, canonical_id(document.text)))
     ]
 
 
@@ -102,26 +103,27 @@ def selection(release: Release) -> list[str]:
     config = build(SelectedConfig, release.config["data"]["selected"])
     without_language = config.language is not None and importlib.util.find_spec("pycld2") is None
     config = dataclasses.replace(config, language=None) if without_language else config
-    rows = list(release.rows("documents"))
-    known = sorted({row["licence"] for row in rows})
+    documents = list(release.documents())
+    known = sorted({document.licence for document in documents})
     problems = [f"licence {saw}" for licence in known if (saw := licences(licence, config.licences))]
-    before = {entry["became"]: entry["id"] for entry in release.rows("ledger") if entry["became"]}
-    for row in rows:
-        problems += [f"document {row['id'][:12]}: {saw}" for saw in against(config, row, before.get(row["id"]))]
-    texts = [canonical_id(row["text"]) for row in rows]
-    places = [(int(text[:8], 16) % config.parts, row["id"]) for text, row in zip(texts, rows, strict=True)]
+    before = {row.became: row.id for row in release.ledger() if row.became}
+    for each in documents:
+        problems += [f"document {each.id[:12]}: {reason}" for reason in against(config, each, before.get(each.id))]
+    texts = [canonical_id(document.text) for document in documents]
+    places = [(int(text[:8], 16) % config.parts, each.id) for text, each in zip(texts, documents, strict=True)]
     problems += [f"document {b[1][:12]}: stands in the place of another, or twice"
                  for a, b in pairwise(places) if not a < b]  # fmt: skip
     problems += [f"text {text[:12]}: stands twice" for text, times in Counter(texts).items() if times > 1]
-    numbers = [words(row["text"]).numbers for row in rows]
+    numbers = [words(document.text).numbers for document in documents]
     found = clusters(np.array([signature(each) for each in numbers]), config.near_duplicates)
-    held_out = evaluated((row["id"], each) for row, each in zip(rows, numbers, strict=True) if row["split"] != "train")
+    pairs = zip(documents, numbers, strict=True)
+    held_out = evaluated((document.id, each) for document, each in pairs if document.split != "train")
     items = items_of(release.views["benchmarks"])
-    for place, (row, first) in enumerate(zip(rows, found, strict=True)):
+    for place, (each, first) in enumerate(zip(documents, found, strict=True)):
         if first != place:
-            problems.append(f"document {row['id'][:12]}: is nearly the same as {rows[first]['id'][:12]}")
-        saw = row["split"] == "train" and contaminated(words(row["text"]), config.contaminated, items, held_out)
-        problems += [f"document {row['id'][:12]}: {saw}"] if saw else []
+            problems.append(f"document {each.id[:12]}: is nearly the same as {documents[first].id[:12]}")
+        reason = each.split == "train" and contaminated(words(each.text), config.contaminated, items, held_out)
+        problems += [f"document {each.id[:12]}: {reason}"] if reason else []
     if without_language and not problems:
         raise NotChecked(
             "all rules but `language`, which the package pycld2 is needed for: install the extra `language`"
@@ -129,11 +131,12 @@ def selection(release: Release) -> list[str]:
     return problems
 
 
-def against(config: SelectedConfig, row: dict[str, Any], before: str | None) -> Iterator[str]:
+def against(config: SelectedConfig, document: SelectedDocument, before: str | None) -> Iterator[str]:
     """What the rules say against a kept document, whose id as extracted was `before`."""
-    again = judge(config, row)
-    yield from (f"{name} finds something in it" for name in again["judgement"]["redacted"])
-    dropped = again["judgement"]["dropped"] or next(leave_out(config, {**row, "id": before or row["id"]}), None)
+    _, judgement = apply_filters(config, document)
+    yield from (f"{name} finds something in it" for name in judgement.redacted)
+    extracted = dataclasses.replace(document, id=before or document.id)
+    dropped = judgement.dropped or next(reasons_beside_text(config, extracted), None)
     if dropped:
         yield f"{dropped[0]}: {dropped[1]}"
 
@@ -146,7 +149,7 @@ def tokens(release: Release) -> list[str]:
 def source_kinds(release: Release) -> list[str]:
     """Each source tells where it can be had, and its texts are here: all of them are open."""
     problems = []
-    held = Counter(row["source"] for row in release.rows("documents"))
+    held = Counter(document.source for document in release.documents())
     told = release.json("data/counts.json")["sources"]
     for source in release.json("data/sources.json"):
         if source["kind"] not in ("pypi", "hub", "files", "stories"):

@@ -8,8 +8,9 @@ from typing import Any
 from train.artifact import file_digest
 from train.config import build
 from train.data.benchmarks import OURS, BenchmarksConfig, set_name
+from train.data.ledger import SPLITS
 from train.data.raw import RawConfig
-from train.data.selected import SPLITS, SelectedConfig
+from train.data.selected import SelectedConfig
 from train.data.selected import name as part_name
 from train.explore.lineage import checkpoint_steps
 from train.release import bundle

@@ -15,7 +15,7 @@ def data_terms(release: Release) -> list[str]:
     information = [path for path in release.paths if path.startswith("data/") and not path.startswith(NOT_OURS)]
     problems = not_approved(release, information)
     told = {name: terms["standing"] for name, terms in release.json("openness.json")["documents"].items()}
-    for licence in sorted({row["licence"] for row in release.rows("documents")}):
+    for licence in sorted({document.licence for document in release.documents()}):
         if standing(licence) == "not known to be open":
             problems.append(f"documents under {licence}: not known to be open")
         if told.get(licence) != standing(licence):
@@ -47,7 +47,7 @@ def use_restrictions(release: Release) -> list[str]:
     """No licence, by name or in its text, reserves some uses."""
     names = {licence for licence in by_file(release.path, release.paths).values() if licence}
     names |= {source["licence"] for source in release.json("data/sources.json")}
-    names |= {row["licence"] for row in release.rows("documents")}
+    names |= {document.licence for document in release.documents()}
     problems = [f"{name}: {found}" for name in sorted(names) if (found := restriction(name, name=True))]
     for path in release.paths:
         if path.startswith(("LICENSES/", "data/licences/")) or path in ("LICENSE", "NOTICE", "README.md"):

@@ -13,8 +13,9 @@ from train.config import build, plain
 from train.data.batches import batch_at
 from train.data.benchmarks import BenchmarksConfig
 from train.data.documents import DocumentsConfig
+from train.data.ledger import SPLITS
 from train.data.raw import RawConfig
-from train.data.selected import SPLITS, SelectedConfig
+from train.data.selected import SelectedConfig
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
@@ -83,9 +84,9 @@ def tokenizer(release: Release) -> list[str]:
     learn(build(TokenizerConfig, release.config["tokenizer"]), release.views, made, release.world)
     words = load_tokenizer(release.path)
     problems = release.made_again("tokenizer", made) + release.written("tokenizer_config.json")
-    for row in islice(release.rows("documents"), ROUND_TRIPS):
-        if words.decode(words.encode([row["text"]])[0]) != row["text"]:
-            problems.append(f"document {row['id'][:12]}: is not given back")
+    for document in islice(release.documents(), ROUND_TRIPS):
+        if words.decode(words.encode([document.text])[0]) != document.text:
+            problems.append(f"document {document.id[:12]}: is not given back")
     return problems
 
 

@@ -11,9 +11,10 @@ from train.artifact import digest, file_digest, parse_json, read_json
 from train.config import build
 from train.data.benchmarks import OURS, BenchmarksConfig, gather
 from train.data.documents import DocumentsConfig, extract
+from train.data.ledger import SPLITS
 from train.data.raw import RawConfig, fetch
-from train.data.schema import read_rows
-from train.data.selected import SPLITS, SelectedConfig, select
+from train.data.schema import Document, SelectedDocument, TokenRange, read_records
+from train.data.selected import SelectedConfig, select
 from train.data.text.readers import REASONS
 from train.release.differences import first_difference
 from train.release.view import Release
@@ -40,41 +41,43 @@ def provenance(release: Release) -> list[str]:
             text = f"data/licences/{sha256}.txt"
             if text not in release.paths or file_digest(release.path / text) != sha256:
                 problems.append(f"{purl}: {text}, its {name}, is missing or changed")
-    for table in ("documents", "ranges"):
-        strangers = {row["source"] for row in release.rows(table)} - sources.keys()
+    named = {"documents": {document.source for document in release.documents()},
+             "ranges": {tokens.source for tokens in release.records(TokenRange, "ranges")}}  # fmt: skip
+    for table, purls in named.items():
+        strangers = purls - sources.keys()
         problems += [f"data/{table}: source {purl} is not listed" for purl in sorted(strangers)]
-    for row in release.rows("documents"):
-        source = sources.get(row["source"], {})
-        text = f"data/licences/{row['evidence']}.txt"
+    for document in release.documents():
+        source = sources.get(document.source, {})
+        text = f"data/licences/{document.evidence}.txt"
         told = release.bytes(text).decode(errors="replace") if text in release.paths else None
-        texts = set(extracted.get(row["source"], {}).get("licences", {}).values())
-        if problem := origin_problem(row, source, texts, told):
-            problems.append(f"document {row['id'][:12]}: {problem}")
+        texts = set(extracted.get(document.source, {}).get("licences", {}).values())
+        if problem := origin_problem(document, source, texts, told):
+            problems.append(f"document {document.id[:12]}: {problem}")
     for name in SPLITS:
         end = 0
-        for row in read_rows([release.path / "data" / "ranges" / f"{name}.parquet"]):
-            if row["start"] != end:
-                problems.append(f"data/ranges/{name}: a gap before document {row['id'][:12]}")
-            end = row["end"]
+        for tokens in read_records(TokenRange, [release.path / "data" / "ranges" / f"{name}.parquet"]):
+            if tokens.start != end:
+                problems.append(f"data/ranges/{name}: a gap before document {tokens.id[:12]}")
+            end = tokens.end
         if end != release.json("data/tokens.json")[name]["tokens"]:
             problems.append(f"data/ranges/{name}: the ranges end at {end}, which is not the count of tokens")
     return problems
 
 
-def origin_problem(row: dict[str, Any], source: dict[str, Any], texts: set[str], told: str | None) -> str | None:
-    """Why the row of a document does not follow from its source; None if it does.
+def origin_problem(document: SelectedDocument, source: dict[str, Any], texts: set[str], told: str | None) -> str | None:
+    """Why a document does not follow from its source; None if it does.
 
     `texts` are the digests of the source's licence texts, `told` is what stands in the document's evidence.
     """
     columns = source.get("columns") or {}  # what rows may tell themselves
     same = {"language"} | ({"attribution"} if not columns.get("attribution") else set())
-    if row["evidence"] in texts:
+    if document.evidence in texts:
         same.add("licence")
     elif told is None or not columns.get("licence"):
         return "no such licence text in its source"
-    elif of_row(told, columns["licence_names"]) != row["licence"]:
+    elif of_row(told, columns["licence_names"]) != document.licence:
         return f"its licence is not what its row said, {told!r}"
-    if any(row[key] != source.get(key) for key in same):
+    if any(getattr(document, key) != source.get(key) for key in same):
         return "licence, attribution or language is not its source's"
     return None
 
@@ -141,8 +144,8 @@ def extraction_problems(release: Release, source: Mapping[str, Any], told: Mappi
     reasons = Counter(line.get("reason") for line in lines)
     if reasons != Counter({reason: told[reason] for reason in REASONS if told[reason]}):
         yield f"{path}: tells of {dict(reasons)}, data/extracted.json does not"
-    rows = (row for row in release.rows("ledger") if row["source"] == source["purl"] and row["action"] == "dropped")
-    if sum(told["unlicensed"].values()) != sum(row["licence"] == "NOASSERTION" for row in rows):
+    rows = (row for row in release.ledger() if row.source == source["purl"] and row.action == "dropped")
+    if sum(told["unlicensed"].values()) != sum(row.licence == "NOASSERTION" for row in rows):
         yield "data/extracted.json: unlicensed: not as many as the ledger has"
 
 
@@ -185,8 +188,8 @@ def _among_others(release: Release, records: list[dict[str, Any]], made: Any) ->
     """What differs of stories that are one source of several: their records, and which documents there were."""
     told = {record["purl"]: record for record in release.json("data/sources.json")}
     extracted, again = release.json("data/extracted.json"), read_json(made / "counts.json")
-    here = [(row["source"], row["path"], row["id"]) for row in release.rows("documents")]
-    changed = {(row["source"], row["path"]): row["id"] for row in release.rows("ledger")}
+    here = [(document.source, document.path, document.id) for document in release.documents()]
+    changed = {(row.source, row.path): row.id for row in release.ledger()}
     for record in records:
         purl = record["purl"]
         for path, pair in {
@@ -195,8 +198,8 @@ def _among_others(release: Release, records: list[dict[str, Any]], made: Any) ->
         }.items():
             if apart := first_difference(*pair):
                 yield f"data/{path}.json: {purl}: {apart}"
-        rows = read_rows([made / "documents" / f"{record['slug']}.parquet"], ["path", "id"])
+        documents = read_records(Document, [made / "documents" / f"{record['slug']}.parquet"])
         ids = {path: id for source, path, id in here if source == purl}
         ids |= {path: id for (source, path), id in changed.items() if source == purl}
-        if apart := first_difference(ids, {row["path"]: row["id"] for row in rows}):
+        if apart := first_difference(ids, {document.path: document.id for document in documents}):
             yield f"documents of {purl}: {apart}"

@@ -1,0 +1,67 @@
+"""Applying the filters to a document: redactors first, then the predicates, in the order of `rules`."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from train.data.filters import rules
+from train.data.schema import Document, Origin
+
+
+@dataclass(frozen=True)
+class FilterConfig(rules.Thresholds):
+    """The rules' settings, and what is left out by name."""
+
+    excluded: dict[str, str]  # a document's id as extracted, a source's purl, or purl#path -> when and why
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, reason in self.excluded.items():
+            if not reason.strip():
+                raise ValueError(f"excluded: {name}: expected when and why, got nothing")
+
+
+@dataclass
+class Judgement:
+    """What the filters made of a document."""
+
+    id: str  # as extracted
+    bytes: int  # as extracted
+    redacted: dict[str, tuple[int, int]]  # redactor -> occurrences, and bytes by which the text grew shorter
+    dropped: tuple[str, str] | None  # the first reason and what the rule saw
+
+
+def apply_filters(config: FilterConfig, document: Document) -> tuple[Document, Judgement]:
+    """The document as it would be kept, its text redacted and its id that of this text, and the judgement on it."""
+    text, redacted = document.text, {}
+    for redactor, mark in enabled(config, rules.REDACTORS):
+        before = len(text.encode())
+        text, occurrences = redactor(text, mark)
+        if occurrences:
+            redacted[redactor.__name__] = (occurrences, before - len(text.encode()))
+    dropped = next(drop_reasons(config, document, text), None)
+    judgement = Judgement(document.id, len(document.text.encode()), redacted, dropped)
+    return replace(document, text=text, id=hashlib.sha256(text.encode()).hexdigest()), judgement
+
+
+def drop_reasons(config: FilterConfig, document: Document, text: str) -> Iterator[tuple[str, str]]:
+    """Why the rules would drop a document, each reason with what the rule saw; the first one is in the ledger."""
+    yield from reasons_beside_text(config, document)
+    for predicate, threshold in enabled(config, rules.PREDICATES):
+        if detail := predicate(text, threshold):
+            yield predicate.__name__, detail
+
+
+def reasons_beside_text(config: FilterConfig, document: Document | Origin) -> Iterator[tuple[str, str]]:
+    """Reasons to drop a document that do not lie in its text."""
+    if detail := rules.excluded(document, config.excluded):
+        yield "excluded", detail
+    if detail := rules.no_licence(document.licence):
+        yield "no_licence", detail
+
+
+def enabled(config: FilterConfig, every: Sequence[Callable[..., Any]]) -> Iterator[tuple[Callable[..., Any], Any]]:
+    """The rules that are not switched off, each with its setting."""
+    settings = ((rule, getattr(config, rule.__name__)) for rule in every)
+    return ((rule, setting) for rule, setting in settings if setting is not None)
