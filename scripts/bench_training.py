@@ -125,7 +125,7 @@ def model_config(shape: Shape) -> ModelConfig:
 
 def ours(shape: Shape, contract: Any, config: pipeline.Run, world: World) -> Step:
     """Our model and optimizer, as the loop calls them."""
-    machine, numerics = world.machine, NumericsConfig(contract, "same", config.training.numerics.grid_bits, 256)
+    machine, numerics = world.machine, NumericsConfig(contract, "same", config.training.numerics.group)
     model = numerics.place(Transformer(model_config(shape), shape.vocabulary), machine.device, shape.batch)
     if machine.compile:
         compile_in_place(model.model.layers)
@@ -194,10 +194,11 @@ def speed(config: pipeline.Run, name: str) -> None:
     prepare(machine)
     gpu, world = machine.device == "cuda", World(0, 1, machine)
     contestants = {"plain": plain(shape, machine.device), "fast": ours(shape, "fast", config, world)}
-    if not gpu:
-        contestants["portable"] = ours(shape, "portable", config, world)
-    low = NumericsConfig("fast", "same", 10, 256).products(machine.device)
-    kinds = {"plain": torch.bfloat16 if gpu else torch.float32, "fast": low, "portable": torch.float64}
+    for name, compiled in (("exact", False), ("compiled", True)):
+        how = dataclasses.replace(config, machine=dataclasses.replace(machine, compile=compiled))
+        contestants[name] = ours(shape, "exact", how, world)
+    low = NumericsConfig("fast", "same", 256).products(machine.device)
+    kinds = {"plain": torch.bfloat16 if gpu else torch.float32, "fast": low, "exact": torch.float32}
     draw = np.random.default_rng(0)
     batches = [draw.integers(0, shape.vocabulary, (shape.batch, shape.context + 1)) for _ in range(shape.steps)]
     for step in contestants.values():  # compiled and warm before it counts
@@ -283,7 +284,7 @@ def rank_of_two(rank: int, port: int, shape: Shape, config: pipeline.Run) -> Non
     both = World(rank, 2, machine)
     batch = np.random.default_rng(0).integers(0, shape.vocabulary, (shape.batch, shape.context + 1))
     with joined(both, "bench"):
-        for contract in ("fast", "portable"):
+        for contract in ("fast", "exact"):
             alone, together = (ours(shape, contract, config, world) for world in (World(0, 1, machine), both))
             times: list[list[tuple[float, float]]] = []
             for rows in (4, *[shape.batch] * RANK_TURNS):  # a small batch first, to warm up

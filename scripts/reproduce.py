@@ -106,7 +106,7 @@ def endings(report: dict[str, Any]) -> list[str]:
             f"not proved: {len(report['other_code'])} files of the code that ran are not this clone's: {names}; use a "
             "clone at the release's commit, or read these files: they could write whatever they like"
         ]
-    promise = "; outside `portable`, bits are promised on the recorded stack alone"
+    promise = "; outside `exact`, bits are promised on the recorded stack alone"
     return [f"first      {report['first']}{promise if report['verdict'] == 'not comparable' else ''}"]
 
 

@@ -33,7 +33,7 @@ def test_each_contestant_gets_a_rate_ratios_and_a_share_of_the_peak(config, caps
     bench.training_s(config)
     missing, _, *lines, share = capsys.readouterr().out.splitlines()
     assert missing.startswith("not run: the Transformers Trainer")
-    assert [line.split()[0] for line in lines] == ["plain", "fast", "portable"]
+    assert [line.split()[0] for line in lines] == ["plain", "fast", "exact", "compiled"]
     assert lines[0].split()[2:4] == ["1.00x", "1.00x"] and "float64" in lines[2]
     assert "of a step" in share
 
@@ -55,7 +55,7 @@ def test_two_ranks_are_set_beside_one(config, capfd, monkeypatch):
     monkeypatch.setitem(bench.SHAPES, "m", dataclasses.replace(TINY, batch=4))
     bench.ranks(config)
     lines = capfd.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["fast", "portable"]
+    assert [line.split()[0] for line in lines] == ["fast", "exact"]
     assert all("tokens/s by one rank" in line and "x by the clock" in line for line in lines)
 
 

@@ -55,7 +55,7 @@ def test_an_override_changes_the_keys_it_touches_and_no_other(override, artifact
     assert changed(override) == artifacts
 
 
-def test_pinned_keys_hold_the_stack_and_portable_keys_do_not():
+def test_pinned_keys_hold_the_stack_and_exact_keys_do_not():
     assert changed("training.numerics.contract=pinned") == ["weights", "evaluation", "release"]
     one, two = (keys("training.numerics.contract=pinned", f"machine.threads={n}") for n in (1, 2))
     assert one["weights"] != two["weights"] and one["tokens"] == two["tokens"]

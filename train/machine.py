@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Machine:
-    """How to run. Nothing here enters a key, and under `numerics: portable` nothing here changes a product."""
+    """How to run. Nothing here enters a key, and under `numerics: exact` nothing here changes a product."""
 
     device: Literal["cpu", "cuda"]  # where the model lies
     threads: Count | None  # of the processor, for matrix products; null: as many as torch finds

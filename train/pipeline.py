@@ -276,14 +276,14 @@ def plan(config: Run) -> dict[str, dict[str, Any]]:
 
 
 def stage_config(stage: Stage, config: Run) -> Any:
-    """The plain config that enters the stage's key; outside `portable` the stack that trains is part of it.
+    """The plain config that enters the stage's key; outside `exact` the stack that trains is part of it.
 
     Where the config lets the stack change in mid-run, it is not: such weights tell their stacks in a witness.
     """
     settings, numerics = plain(stage.config(placeless(config))), config.training.numerics
     if stage.name == "release":
         settings = {name: settings[name] for name in ("release", "resolved")}  # the rest follows, or decides nothing
-    if stage.name == "weights" and not numerics.any_stack and numerics.stack == "same":
+    if stage.name == "weights" and not numerics.exact and numerics.stack == "same":
         settings["stack"] = stack(config.machine)
     return settings
 

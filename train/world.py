@@ -19,7 +19,7 @@ class World:
     """Worker `rank` of `size`. Parts are fixed by config, so any `size` writes the same bytes.
 
     Nothing of what is handed in enters a key, and none of it is imported by a stage: so a nicer bar, another limit of
-    patience or another tracker makes nothing anew. Under `numerics: portable` none of it changes a product.
+    patience or another tracker makes nothing anew. Under `numerics: exact` none of it changes a product.
     """
 
     rank: int

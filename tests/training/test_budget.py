@@ -66,11 +66,11 @@ def test_numbers_are_those_of_the_model_itself(tied, name):
 
 
 def test_smaller_slices_take_less_memory_and_float64_more():
-    portable = budget.needs(FIT, VOCABULARY, 1).memory
-    assert budget.needs(FIT, VOCABULARY, 6).memory < portable
+    exact = budget.needs(FIT, VOCABULARY, 1).memory
+    assert budget.needs(FIT, VOCABULARY, 6).memory < exact
     numerics = dataclasses.replace(FIT.training.numerics, contract="pinned")
     pinned = FitConfig(MODEL, dataclasses.replace(FIT.training, numerics=numerics))
-    assert budget.needs(pinned, VOCABULARY, 1).memory < portable
+    assert budget.needs(pinned, VOCABULARY, 1).memory < exact
 
 
 @pytest.mark.slow

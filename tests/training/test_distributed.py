@@ -218,13 +218,13 @@ def test_another_number_of_ranks_goes_on_from_what_others_held(warm, held_whole,
     near(tensors(warm), held_whole)
 
 
-def test_shares_are_refused_where_there_is_nobody_to_share_with_and_in_portable(warm):
+def test_shares_are_refused_where_there_is_nobody_to_share_with_and_in_exact(warm):
     line = "machine.sharded: needs several ranks (see torchrun) and contract pinned or fast"
-    for contract in ("portable", "pinned"):
+    for contract in ("exact", "pinned"):
         said = warm("machine.sharded=true", f"training.numerics.contract={contract}", status=1)
         assert said == f"error: {line}\n"
     machine = replace(MACHINE, sharded=True)
-    numerics = {contract: SimpleNamespace(contract=contract) for contract in ("portable", "fast")}
+    numerics = {contract: SimpleNamespace(exact=contract == "exact") for contract in ("exact", "fast")}
     require_shares(SimpleNamespace(numerics=numerics["fast"], batch=4), World(0, 2, machine))
     with pytest.raises(UserError, match="needs several ranks"):
-        require_shares(SimpleNamespace(numerics=numerics["portable"], batch=4), World(0, 2, machine))
+        require_shares(SimpleNamespace(numerics=numerics["exact"], batch=4), World(0, 2, machine))

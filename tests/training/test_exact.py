@@ -22,7 +22,7 @@ from train.training.numerics import NumericsConfig, compile_in_place
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.world import World
 
-NUMERICS = NumericsConfig("exact", "same", 10, 32)
+NUMERICS = NumericsConfig("exact", "same", 32)
 MODEL = ModelConfig(
     layers=2, width=24, heads=4, kv_heads=2, head_width=8, hidden=40, context=16, rope_theta=1e4,
     norm_epsilon=1e-6, tied_embeddings=True, init_std=0.1, zero_residual=True,
@@ -202,8 +202,6 @@ def test_the_command_that_is_killed_goes_on_to_the_same_bytes(warm_process):
 
     warm_process.begin_anew()
     few = [
-        "training.numerics.contract=exact",
-        "training.numerics.group=32",
         "training.steps=3",
         "training.checkpoint_every=1",
     ]

@@ -39,7 +39,7 @@ def test_products_are_the_weights_and_every_checkpoint(uninterrupted):
      pytest.param(2, None, 2, True, marks=pytest.mark.slow),
      pytest.param(7, "default", 16, False, marks=pytest.mark.slow)],
 )  # fmt: skip
-def test_portable_is_the_same_bytes_everywhere(command, uninterrupted, threads, capability, micro_batches, compiled):
+def test_exact_is_the_same_bytes_everywhere(command, uninterrupted, threads, capability, micro_batches, compiled):
     env = {"ATEN_CPU_CAPABILITY": capability} if capability else {}
     if capability == "avx512" and "avx512f" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("this processor has no AVX-512")

@@ -17,7 +17,7 @@ CONFIG = OptimizerConfig(
     newton_schulz_steps=5, weight_decay=0.1, clip=1.0, schedule="linear", warmup_steps=4, decay_fraction=0.25,
     base_width=None,
 )  # fmt: skip
-PINNED = NumericsConfig("pinned", "same", 10, 256)
+PINNED = NumericsConfig("pinned", "same", 256)
 
 
 class Net(nn.Module):
@@ -38,13 +38,13 @@ def constant(**changes) -> OptimizerConfig:
     return dataclasses.replace(CONFIG, warmup_steps=0, schedule="warmup_stable_decay", **changes)
 
 
-# Each contract with how near it must come to torch in float64; portable's own error is its grid.
-CLOSE = {"pinned": 1e-6, "fast": 1e-6, "portable": 1e-5}
+# Each contract with how near it must come to torch in float64: under exact, operands of products have some 9 bits.
+CLOSE = {"pinned": 1e-6, "fast": 1e-6, "exact": 1e-6}
 
 
 def trained(config: OptimizerConfig, contract: str, steps: int) -> Net:
-    net = Net().double() if contract == "portable" else Net()
-    optimizer = Optimizer(net, config, NumericsConfig(contract, "same", 20, 256))
+    net = Net().double() if contract == "exact" else Net()
+    optimizer = Optimizer(net, config, NumericsConfig(contract, "same", 256))
     for step in range(steps):
         net.backward(step)
         optimizer.step(step, 1000, optimizer.gradient_norm())
@@ -100,16 +100,14 @@ def test_the_groups_are_a_partition_and_every_parameter_has_its_state(name):
 
 def test_what_a_step_tells():
     net = Net().double()
-    optimizer = Optimizer(net, constant(name="muon"), NumericsConfig("portable", "same", 10, 256))
+    optimizer = Optimizer(net, constant(name="muon"), NumericsConfig("exact", "same", 256))
     told = []
     for step in (0, 1, RATIOS_EVERY):
         net.backward(step)
         told.append(optimizer.step(step, 1000, 1.0))
     assert [sorted(each) for each in told] == [
-        ["learning_rate", "matrix_learning_rate", "near_boundary", *["update_to_weight"] * (step != 1)]
-        for step in (0, 1, RATIOS_EVERY)
+        ["learning_rate", "matrix_learning_rate", *["update_to_weight"] * (step != 1)] for step in (0, 1, RATIOS_EVERY)
     ]
-    assert told[0]["near_boundary"] == 0
     # AdamW's first step moves each of the ones by the rate.
     assert told[0]["update_to_weight"]["norm"] == pytest.approx(0.01, rel=1e-2)
 
@@ -146,7 +144,7 @@ def test_with_rates_transferred_a_step_moves_a_wide_model_as_far_as_a_narrow_one
 @pytest.mark.parametrize("shape", [(3, 7), (7, 3), (5, 5)])
 def test_orthogonalised_matrices_have_like_singular_values(shape):
     matrices = torch.from_numpy(np.random.default_rng(0).standard_normal((4, *shape)))
-    values = torch.linalg.svdvals(orthogonalised(matrices, 5)) / (0.2 * max(shape) ** 0.5)
+    values = torch.linalg.svdvals(orthogonalised(matrices, 5))
     assert values.min() > 0.5 and values.max() < 1.4
     alone = orthogonalised(matrices[2:3], 5)[0]
     torch.testing.assert_close(orthogonalised(matrices, 5)[2], alone, rtol=1e-12, atol=1e-14)
@@ -163,10 +161,10 @@ def test_the_whole_gradient_is_clipped():
     assert first.norm().item() == pytest.approx(0.5 * 0.1, rel=1e-5)
 
 
-def test_portable_weights_stay_on_float32():
+def test_exact_weights_stay_on_float32():
     net = Net().double()
     net.backward(0)
-    optimizer = Optimizer(net, constant(name="muon"), NumericsConfig("portable", "same", 8, 256))
+    optimizer = Optimizer(net, constant(name="muon"), NumericsConfig("exact", "same", 256))
     optimizer.step(0, 10, optimizer.gradient_norm())
     for p in net.parameters():
         assert p.dtype == torch.float64 and torch.equal(p, p.float().double())
@@ -186,16 +184,6 @@ def test_schedules(name, shares):
     assert {step: schedule(config, step, 20) for step in shares} == pytest.approx(shares, rel=1e-6)
     values = [schedule(config, step, 20) for step in range(20)]
     assert all(float(np.float32(v)) == v and 0 < v <= 1 for v in values)
-
-
-def test_portable_adamw_differs_from_float32_by_no_more_than_its_grid():
-    pinned, portable = Net(), Net().double()
-    for net, numerics in ((pinned, PINNED), (portable, NumericsConfig("portable", "same", 12, 256))):
-        optimizer = Optimizer(net, constant(), numerics)
-        net.backward(1)
-        optimizer.step(0, 1000, optimizer.gradient_norm())
-    for a, b in zip(pinned.parameters(), portable.parameters(), strict=True):
-        assert (a - b.float()).abs().max() < 0.01 * 2.0**-10
 
 
 @pytest.mark.parametrize(

@@ -299,8 +299,8 @@ def checkpoints_of(release: Path) -> list[Path]:
 def next_step(release: Path, tokens: Path) -> dict[str, Any] | None:
     """`checkpoints/next_step.json`: the digests that one more step after the first checkpoint leads to.
 
-    None when no checkpoint but the last was kept. `tokens` is the artifact of that name. Under `exact` and `portable`
-    the digests are the same anywhere; otherwise they hold on the recorded stack.
+    None when no checkpoint but the last was kept. `tokens` is the artifact of that name. Under `exact` the
+    digests are the same anywhere; otherwise they hold on the recorded stack.
     """
     config = read_json(release / "code" / "config.json")
     training = build(TrainingConfig, config["training"])

@@ -34,5 +34,5 @@ def require_agreement(planned: Mapping[str, Any], world: World) -> None:
     for problem in filter(None, problems):
         raise UserError(
             f"{problem}. Each would wait for what the other makes under another key: use like nodes and settings, or "
-            "training.numerics.contract=portable, which needs no like nodes"
+            "training.numerics.contract=exact, which needs no like nodes"
         )

@@ -1,12 +1,10 @@
 """Several processes, one training run: `torchrun` starts them, each takes its share of every batch.
 
-Every rank holds the whole state. The mean of the ranks' gradients is taken in the precision of the gradients, so in
-`portable` it differs with the number of ranks no more than with the number of slices, and that is rounded away. The
-ranks must see the same files; only rank 0 writes.
+Every rank holds the whole state. The ranks' gradients are added up in the precision of the gradients, in which under
+`exact` no sum rounds. The ranks must see the same files; only rank 0 writes.
 
 Where a device is too small for that, each holds a share of every tensor, and a layer is gathered while it is used
-(FSDP2, after Zhao et al. 2023, arXiv 2304.11277). Each begins with the whole in the processor's memory. A grid is one
-of a whole tensor, so `portable` does without shares.
+(FSDP2, after Zhao et al. 2023, arXiv 2304.11277). Each begins with the whole in the processor's memory.
 """
 
 import os

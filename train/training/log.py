@@ -24,14 +24,13 @@ class Log:
 
     On disk for good they are after `sync`, which comes before each checkpoint that builds on them.
     Beside it, `resources.jsonl` gets a line from each process that trained and was not killed: its steps, seconds,
-    peaks of memory and energy, and how many values lay near a boundary of rounding (see `numerics`).
+    peaks of memory and energy.
     """
 
     def __init__(self, path: Path, machine: Machine, start: int, steps: int, settings: dict[str, Any]) -> None:
         write_bytes(path, b"".join(line + b"\n" for line in log_lines(path)[:start]))
         self.file = path.open("a")
         self.start = self.step = start
-        self.near_boundary = 0
         self.energy, self.began = Energy(), time.monotonic()
         self.metered = self.began
         self.resources = path.with_name("resources.jsonl")
@@ -53,7 +52,6 @@ class Log:
         self.file.write(json.dumps(record) + "\n")
         self.file.flush()
         self.step = record["step"]
-        self.near_boundary += record.get("near_boundary", 0)
         if time.monotonic() - self.metered >= METERS_EVERY:
             self.metered = time.monotonic()
             self.energy.read()
@@ -85,7 +83,7 @@ class Log:
             ending.callback(self.file.close)
             ending.callback(self.display.bar.close)
             took = {"from_step": self.start, "to_step": self.step, "seconds": time.monotonic() - self.began}
-            took |= {**peaks(), "energy_joules": self.energy.read(), "near_boundary": self.near_boundary}
+            took |= {**peaks(), "energy_joules": self.energy.read()}
             with self.resources.open("a") as file:
                 file.write(json.dumps(took) + "\n")
                 file.flush()

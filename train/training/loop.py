@@ -225,7 +225,7 @@ def steps(
 
 def require_shares(training: TrainingConfig, world: World) -> None:
     """Refuse, with UserError, a batch that the ranks' micro-batches do not divide, and shares where none can be."""
-    if world.machine.sharded and (world.size == 1 or training.numerics.contract in ("portable", "exact")):
+    if world.machine.sharded and (world.size == 1 or training.numerics.exact):
         raise UserError("machine.sharded: needs several ranks (see torchrun) and contract pinned or fast")
     if training.batch % (world.size * world.machine.micro_batches):
         each = f"on each of {world.size} ranks " if world.size > 1 else ""

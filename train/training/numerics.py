@@ -1,39 +1,24 @@
-"""What a number may depend on: the config alone (`portable`), the recorded stack (`pinned`), or speed (`fast`).
+"""What a number may depend on: the config alone (`exact`), the recorded stack (`pinned`), or speed (`fast`).
 
-`portable` means: compute precisely, then round what is kept. Forward and backward run in float64, so machines disagree
-about a gradient by some 1e-15 of its size, whatever their thread count, vector width or split into micro-batches.
-Each gradient tensor, and each update computed from it, is then rounded to a grid 2^-bits of its own root mean square.
-The disagreement is a million million times finer than the grid, so it is rounded away before it can be kept.
+Under `exact` every sum in a step is a sum of integers that fits its accumulator, and every other operation is one of
+IEEE 754: `train.exact` proves it, `train.kernels` computes the model so. Threads, vector width, libraries, slices of a
+batch and ranks change no byte. What that takes for granted of a machine is tested before each run (`train.premises`).
 
-A value next to the middle between two grid points can still be rounded apart. Measured on the reference recipe by
-`scripts/boundary.py`, one thread and one slice against two threads and four slices, over 40 steps: tensors disagree by
-1.4e-15 of their norm at most, which puts 7.6e-7 values a step on unlike sides of a boundary. In the recipe's 640 steps
-that makes 4.8e-4: about one pair of runs in two thousand would end apart. A finer grid (`grid_bits`) raises the chance
-in proportion. Whether a certain run is one of them need not be left to chance: each step records how many values lay
-within DISAGREEMENT of a boundary. While that is none, machines that disagree by less have made the same bits. Now and
-then a value is off by more, 1.2e-13 at most where the script looked; that leaves 1.0e-5 of the 4.8e-4 uncounted.
-
-The idea of rounding to a coarse grid so that sums no longer depend on their order is that of reproducible summation by
-pre-rounding (Demmel and Nguyen 2013); training in higher precision and rounding what is kept is that of Srivastava et
-al. 2024 (arXiv 2403.09603), who log the decisions near a boundary instead of making them rare.
-
-`pinned` and `fast` compute in float32 and keep what they compute. `fast` takes the matrix products in bfloat16 where
-the device has instructions for them, and on a GPU those that are left in TF32; `pinned` has neither, and on a GPU torch
-is told to use deterministic algorithms. For both, the stack is part of the key of the weights.
+`pinned` and `fast` compute in float32 as torch does. `fast` takes the matrix products in bfloat16 where the device has
+instructions for them, and on a GPU those that are left in TF32; `pinned` has neither, and on a GPU torch is told to use
+deterministic algorithms. For both, the stack is part of the key of the weights.
 """
 
-import math
 import os
 import platform
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from annotated_types import Ge, Le
-from torch import Tensor, nn
+from torch import nn
 
 from train import premises
 from train.artifact import read_json, write_json
@@ -46,9 +31,6 @@ from train.training.checkpoint import newest
 if TYPE_CHECKING:
     from train.machine import Machine
 
-# How far machines are taken to disagree about a value, in units of its tensor's root mean square. `scripts/boundary.py`
-# measures it. Whole grids could be chosen apart too, where that mean lies next to a power of two: far less probable.
-DISAGREEMENT = 2.0**-46
 SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")  # of libraries
 
 
@@ -56,30 +38,27 @@ SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE
 class NumericsConfig:
     """How training is computed, and on how many machines it gives the same bytes."""
 
-    # Where it gives the same bytes: exact and portable on any machine, pinned on one stack, fast nowhere.
-    contract: Literal["exact", "portable", "pinned", "fast"]
-    stack: Literal["same", "any"]  # outside exact and portable: whether a run may go on, on another than it began on
-    grid_bits: Annotated[int, Ge(4), Le(20)]  # in portable: by how many powers of two the grid is finer than an RMS
+    contract: Literal["exact", "pinned", "fast"]  # the same bytes on any machine, on one stack, nowhere
+    stack: Literal["same", "any"]  # outside exact: whether a run may go on, on another stack than it began on
     group: Count  # in exact: tokens that share a grid, whole sequences; slices and ranks leave groups whole
 
     @property
+    def exact(self) -> bool:
+        return self.contract == "exact"
+
+    @property
     def compute(self) -> torch.dtype:
-        """The precision of weights and gradients; in `portable` also of all that is computed from them."""
-        return torch.float64 if self.any_stack else torch.float32
+        """The precision of weights and gradients: under `exact` gradients are sums that float64 holds."""
+        return torch.float64 if self.exact else torch.float32
 
     def cut(self, batch: int, context: int) -> Exact | None:
         """How `exact` groups the sequences of a step."""
-        return Exact.of(batch, context, self.group) if self.contract == "exact" else None
+        return Exact.of(batch, context, self.group) if self.exact else None
 
     def require(self, device: str) -> None:
         """Refuse, with UserError, a machine that breaks a premise of `exact`."""
-        if self.contract == "exact":
+        if self.exact:
             premises.require(device)
-
-    @property
-    def any_stack(self) -> bool:
-        """Whether the same bytes are promised wherever a run takes place."""
-        return self.contract in ("exact", "portable")
 
     def place(self, model: Transformer, device: str, batch: int = 1) -> Transformer:
         """The model on its device in the contract's precision, with torch's switches set accordingly.
@@ -98,19 +77,7 @@ class NumericsConfig:
 
     def products(self, device: str) -> torch.dtype:
         """The precision of matrix products."""
-        if self.contract == "fast" and has_bfloat16(device):
-            return torch.bfloat16
-        return torch.float32 if self.contract == "exact" else self.compute
-
-    def keep(self, x: Tensor) -> tuple[Tensor, int]:
-        """What of a computed tensor may enter the state, and how many of its values lay near a boundary.
-
-        It is float32, and in `portable` rounded to its grid.
-        """
-        if self.contract != "portable":
-            return x.float(), 0
-        rounded, near = round_to_grid(x, self.grid_bits)
-        return rounded.float(), near
+        return torch.bfloat16 if self.contract == "fast" and has_bfloat16(device) else torch.float32
 
 
 def has_bfloat16(device: str) -> bool:
@@ -118,29 +85,6 @@ def has_bfloat16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def grid(x: Tensor, bits: int) -> float:
-    """The distance of neighbouring grid points for `x`: 2^(floor(log2(rms(x))) - bits); 0 if all of `x` is zero."""
-    rms = float(x.square().mean().sqrt())
-    # frexp gives rms = m * 2^e with m in [1/2, 1): exact, where a logarithm would round.
-    return 2.0 ** (math.frexp(rms)[1] - 1 - bits) if rms else 0.0
-
-
-def round_to_grid(x: Tensor, bits: int) -> tuple[Tensor, int]:
-    """Float64 `x` rounded to multiples of its grid, ties to even, and how many values lay within DISAGREEMENT of a tie.
-
-    Products with powers of two are exact.
-    """
-    distance = grid(x, bits)
-    if not distance:
-        return x, 0
-    scaled = x * (1 / distance)
-    rounded = scaled.round()
-    low, high = (float(extreme) for extreme in scaled.sub_(rounded).aminmax())
-    edge = 0.5 - DISAGREEMENT * 2.0 ** (bits + 1)  # rms is less than 2^(bits + 1) grid distances
-    near = int((scaled.abs() >= edge).sum()) if max(-low, high) >= edge else 0  # one pass more, once in many steps
-    return rounded.mul_(distance), near
 
 
 def require_device(machine: "Machine") -> None:
@@ -174,7 +118,7 @@ def compile_in_place(layers: Iterable[nn.Module]) -> None:
 
 
 def stack(machine: "Machine") -> dict[str, Any]:
-    """What the bits depend on outside `portable`, as it joins the key of the weights."""
+    """What the bits depend on outside `exact`, as it joins the key of the weights."""
     found = {
         "torch": torch.__version__,
         "threads": machine.threads or torch.get_num_threads(),
@@ -236,7 +180,7 @@ def record_stack(out: Path, numerics: NumericsConfig, machine: "Machine", belong
     (the key holds the stack), and the contract does not let it change.
     """
     here = stack(machine)
-    if not numerics.any_stack and numerics.stack == "same":
+    if not numerics.exact and numerics.stack == "same":
         for path in sorted(out.parent.glob("*.part/witness/stack.json")):
             begun, there = path.parents[1], read_json(path)
             apart = [name for name in here if there.get(name) != here[name]]

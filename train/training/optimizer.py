@@ -1,7 +1,7 @@
-"""AdamW, and Muon for the hidden matrices: state and weights in float32, quotients in the precision of the numerics.
+"""AdamW, and Muon for the hidden matrices: state and weights are float32 numbers.
 
-State and weights are touched only by separate multiplications and additions, which every processor rounds alike; all
-else (square roots, divisions, products of matrices) goes into an update that is rounded to its grid before it is used.
+Under `exact` an update takes separate multiplications, additions and divisions, which every processor rounds alike, and
+the exact sums and products of `train.exact`; else torch's fused ones.
 
 Sources: Loshchilov and Hutter 2019 (AdamW), Jordan et al. 2024 (Muon), Liu et al. 2025, arXiv 2502.16982 (the scale
 that gives Muon's update the root mean square of AdamW's).
@@ -101,7 +101,7 @@ class Optimizer:
 
     def gradient_norm(self) -> float:
         """Norm of the whole gradient, before clipping."""
-        if self.numerics.contract == "exact":
+        if self.numerics.exact:
             return math.sqrt(math.fsum(_squares(gathered(_gradient(p))) for p in self.parameters.values()))
         return float(gathered(nn.utils.get_total_norm([_gradient(p) for p in self.parameters.values()])))
 
@@ -109,8 +109,8 @@ class Optimizer:
     def step(self, number: int, steps: int, gradient_norm: float) -> dict[str, Any]:
         """One update with step `number` (from 0) of `steps`; gradients are used up. Returns what to record of it.
 
-        That is the rates of AdamW and of Muon, in `portable` how many values lay near a boundary of rounding, and every
-        RATIOS_EVERY steps the norm of each parameter's change over that of the parameter before it.
+        That is the rates of AdamW and of Muon, and every RATIOS_EVERY steps the norm of each parameter's change over
+        that of the parameter before it.
         """
         share = schedule(self.config, number, steps)
         clip = min(1.0, self.config.clip / (gradient_norm + 1e-12))
@@ -119,35 +119,22 @@ class Optimizer:
             told["matrix_learning_rate"] = self.rates["muon"] * share
         look = number % RATIOS_EVERY == 0
         before = {name: p.detach().clone() for name, p in self.parameters.items()} if look else {}
-        if self.numerics.contract == "portable":
-            told["near_boundary"] = self._step_apart(number + 1, share, clip)
-        elif self.numerics.contract == "exact":
-            self._step_apart(number + 1, share, clip)
-        else:
-            self._step_fused(number + 1, share, clip)
+        update = self._step_apart if self.numerics.exact else self._step_fused
+        update(number + 1, share, clip)
         if look:
             told["update_to_weight"] = {n: _ratio(self.parameters[n], before[n]) for n in before}
         for parameter in self.parameters.values():
             parameter.grad = None
         return told
 
-    def _step_apart(self, count: int, share: float, clip: float) -> int:
-        """Step `count` (from 1) in separate operations, all that is kept rounded; how many values lay near a boundary.
-
-        Separate products and sums: a fused multiply-add rounds once where these round twice.
-        """
-        near, gradients = 0, {}
-        for name, parameter in self.parameters.items():
-            gradients[name], number = self.numerics.keep(_gradient(parameter) * clip)
-            near += number
+    def _step_apart(self, count: int, share: float, clip: float) -> None:
+        """Step `count` (from 1) in separate products and sums: a fused one rounds once where these round twice."""
+        gradients = {name: (_gradient(parameter) * clip).float() for name, parameter in self.parameters.items()}
         for group, names in self.groups.items():
             rate = float(np.float32(self.rates[group] * share))
             stay = _stays(self.decays[group] * share, self.config.weight_decay)
             for name, update in self._muon(gradients) if group == "muon" else self._adamw(names, gradients, count):
-                kept, number = self.numerics.keep(update)
-                near += number
-                self.parameters[name].copy_(self.parameters[name].float() * stay - kept * rate)
-        return near
+                self.parameters[name].copy_(self.parameters[name].float() * stay - update * rate)
 
     def _step_fused(self, count: int, share: float, clip: float) -> None:
         """Step `count` (from 1): torch's fused AdamW, and Muon's matrices all at once."""
@@ -186,11 +173,8 @@ class Optimizer:
             gradient, first, second = gradients[name], self.state[f"{name}.first"], self.state[f"{name}.second"]
             first.mul_(beta1).add_(gradient * (1 - beta1))
             second.mul_(beta2).add_((gradient * gradient) * (1 - beta2))
-            low = self.numerics.contract == "portable"
-            mean, spread = ((moment.double() if low else moment) * (1 / decay_sum(beta, count))
-                            for moment, beta in ((first, beta1), (second, beta2)))  # fmt: skip
-            root = spread.sqrt() if low else spread * rsqrt(spread)
-            yield name, mean / (root + self.config.epsilon)
+            mean, spread = first * (1 / decay_sum(beta1, count)), second * (1 / decay_sum(beta2, count))
+            yield name, mean / (spread * rsqrt(spread) + self.config.epsilon)
 
     def _muon(self, gradients: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
         """The updates of Muon's matrices, those of one shape orthogonalised together."""
@@ -199,12 +183,12 @@ class Optimizer:
         for _, group in groupby(sorted(self.groups["muon"], key=shape), key=shape):
             names = list(group)
             directions = torch.stack([gathered(self._nesterov(name, gradients[name])) for name in names])
-            directions = directions.to(self.numerics.products(directions.device.type))
-            if self.numerics.contract == "exact":
+            if self.numerics.exact:
                 found = kernels.orthogonalised(directions, self.config.newton_schulz_steps, NEWTON_SCHULZ)
-                found = found * _muon_scale(found)
             else:
-                found = orthogonalised(directions, self.config.newton_schulz_steps).to(self.numerics.compute)
+                products = self.numerics.products(directions.device.type)
+                found = orthogonalised(directions.to(products), self.config.newton_schulz_steps).float()
+            found = found * _muon_scale(found)
             for name, update in zip(names, found, strict=True):
                 yield name, shared_like(update, self.parameters[name])
 
@@ -215,7 +199,7 @@ class Optimizer:
 
 
 def orthogonalised(matrices: Tensor, steps: int) -> Tensor:
-    """The matrices [n, rows, columns] with their singular values pushed towards 1, scaled to AdamW's update size.
+    """The matrices [n, rows, columns] with their singular values pushed towards 1.
 
     Newton-Schulz with the quintic of Jordan et al. 2024.
     """
@@ -226,8 +210,7 @@ def orthogonalised(matrices: Tensor, steps: int) -> Tensor:
     for _ in range(steps):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    x = x.mT if rows > columns else x
-    return x * _muon_scale(x)
+    return x.mT if rows > columns else x
 
 
 def _muon_scale(matrices: Tensor) -> float:

@@ -260,7 +260,7 @@ def test_a_log_that_tells_other_losses_or_none_is_named(copy, replayed):
     assert replayed(copy, 1)["problems"] == ["logs/weights/log.jsonl: no record of step 3"]
 
 
-def test_outside_portable_another_stack_is_compared_by_tolerance(copy, reseal, replayed):
+def test_outside_exact_another_stack_is_compared_by_tolerance(copy, reseal, replayed):
     for path, steps in (("code/config.json", ()), ("provenance/weights.json", ("config",))):
         edit(copy / path, *steps, "training", "numerics", "contract", by=lambda _: "pinned")
     belong(copy)

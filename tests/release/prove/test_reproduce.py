@@ -180,7 +180,7 @@ def test_a_run_that_ends_early_is_not_complete(release, again):
     assert "not complete\nthe run ended with status 1" in out and "--from-release-data" in out
 
 
-def test_outside_portable_another_stack_is_not_comparable(copy, reseal, made):
+def test_outside_exact_another_stack_is_not_comparable(copy, reseal, made):
     record = read_json(copy / "provenance/weights.json")
     record["config"]["stack"] = {"threads": 64}
     write_json(copy / "provenance/weights.json", record)

@@ -39,7 +39,7 @@ def test_data_under_a_closed_licence_is_no_open_science(copy):
 def test_openness_says_what_was_run_and_who_stated_what(copy):
     found = openness_json(copy)
     assert found["verdict"]["reproducibility"] == {
-        "level": "portable",
+        "level": "exact",
         "ran": ["training step 3 again, from the checkpoint before it"],
         "not_run": ["scripts/replay.py", "scripts/reproduce.py"],
     }

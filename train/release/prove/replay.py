@@ -39,7 +39,7 @@ LOG, RUN = "log.jsonl", "run.json"  # of what `retrain` leaves, beside the check
 # Where bits are not promised, losses are compared by their relative difference, and what is kept by the share of the
 # way that the segment moved it. Fifty steps of the tiny recipe under `pinned`, replayed with another vector width and
 # in other slices, were off by less than 0.001 of the way, their losses by 4e-7; more steps drift further apart.
-LOSS_TOLERANCE = {"portable": 1e-9, "pinned": 1e-3}
+LOSS_TOLERANCE = 1e-3
 STATE_TOLERANCE = 0.02
 
 
@@ -165,11 +165,11 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
     contract = config_of(release).training.numerics.contract
     promised = read_json(release / "provenance/weights.json")["config"].get("stack", {})
     same_stack = bool(promised) and promised == {name: here.get(name) for name in promised}
-    if contract in ("exact", "portable") or same_stack:
-        compared, tolerance = "bit for bit", LOSS_TOLERANCE["portable"]
+    if contract == "exact" or same_stack:
+        compared, tolerance = "bit for bit", 0.0
         problems = same_bits(segment, release, out / "reached")
     else:
-        compared, tolerance = f"by tolerance: the contract is {contract}, the stack another", LOSS_TOLERANCE["pinned"]
+        compared, tolerance = f"by tolerance: the contract is {contract}, the stack another", LOSS_TOLERANCE
         problems = near(release, segment, out / "reached", machine)
     logs = (release / "logs/weights" / LOG, out / "steps" / LOG)
     told, found = (read_records(path, segment.start, segment.end) for path in logs)

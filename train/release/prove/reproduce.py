@@ -128,7 +128,7 @@ def compare(release: Path, runs: Path, given: Collection[str], other: Collection
     if first is None:
         same = "bit-identical, by other code" if other else "bit-identical"
         verdict = same if found["identity"] == told["identity"] else "not complete"
-    else:  # outside `portable` the recorded stack is part of what is promised
+    else:  # outside `exact` the recorded stack is part of what is promised
         verdict = "not comparable" if first.startswith("weights: config.stack") else "differs"
     return {
         "verdict": verdict,

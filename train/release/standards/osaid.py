@@ -133,7 +133,7 @@ ROWS = (
     Row("run", "C2", WORD, "logs/", None, importance="beyond", kind="command", rung=None),
 )  # fmt: skip
 # contract -> level of reproducibility
-LEVELS = {"exact": "portable", "portable": "portable", "pinned": "pinned", "fast": "tolerance"}
+LEVELS = {"exact": "exact", "pinned": "pinned", "fast": "tolerance"}
 
 
 def table(release: Path) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from train.release.verify.result import NotChecked
 from train.release.view import Release
 
 LOGGED = {"step", "batch", "loss", "gradient_norm", "learning_rate", "tokens", "seconds", "tokens_per_second"}
-SOMETIMES = {"matrix_learning_rate", "near_boundary", "update_to_weight", "mfu", "held_out_loss"}
+SOMETIMES = {"matrix_learning_rate", "update_to_weight", "mfu", "held_out_loss"}
 
 
 def statistics(release: Release) -> list[str]:
