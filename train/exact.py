@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 PIECE = 1024  # longest sum in a float32 accumulator; longer ones are sums of such pieces, in their order
+ROW_PIECE = 2**13  # longest sum of products `to_row_grids` in a float64 accumulator
 LENGTH = 12  # an operand's rows and columns measure at most 2^12 grid distances
 DOUBLE = False
 MAGIC = 1.5 * 2.0**23  # float32 numbers of this size are 1 apart
@@ -64,10 +65,18 @@ def to_grid(x: Tensor, grid: Tensor | float) -> Tensor:
     return (x + shift).sub_(shift)
 
 
-def to_fixed(x: Tensor, grid: float) -> Tensor:
+def to_fixed(x: Tensor, grid: Tensor | float) -> Tensor:
     """float32 or float64 `x` in float64, rounded to multiples of `grid` likewise; for |x| <= 2^51 grids."""
     shift = grid * MAGIC_DOUBLE
-    return x.double().add_(shift).sub_(shift)
+    return (x.double() + shift).sub_(shift)
+
+
+def to_row_grids(x: Tensor) -> Tensor:
+    """Rows [.., k] in float64, each value rounded to 2^-20 of a power of two above its row's largest.
+
+    Products of two such are integers of at most 2^40 products of grids, and ROW_PIECE of them add up to at most 2^53.
+    """
+    return to_fixed(x, power_above(x.float().abs().amax(-1, keepdim=True)).double() * 2.0**-20)
 
 
 def power_above(x: Tensor) -> Tensor:

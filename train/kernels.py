@@ -19,6 +19,7 @@ from torch.autograd import Function
 
 from train.exact import (
     PIECE,
+    ROW_PIECE,
     exp,
     grid_of,
     log,
@@ -32,6 +33,7 @@ from train.exact import (
     summed,
     to_fixed,
     to_grid,
+    to_row_grids,
     total,
 )
 
@@ -63,6 +65,42 @@ class Exact:
     def grouped(self, x: Tensor) -> Tensor:
         """x [sequences, length, width] as [groups, tokens, width]."""
         return x.reshape(len(x) // math.gcd(len(x), self.sequences), -1, x.shape[-1])
+
+    def projected(self, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+        """x [sequences, length, in] times each of some matrices [out, in]."""
+        projections: tuple[Tensor, ...] = Projections.apply(x, self, *weights)
+        return projections
+
+    def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """What each query [n, heads, length, width] sees of keys and values [n, kv_heads, length, width]."""
+        y: Tensor = CausalAttention.apply(q, k, v)
+        return y
+
+
+class Fine(Exact):
+    """Forward alone and finer, for whoever measures: float64 products of 20 bits each, on a grid a row.
+
+    So what a token comes to depends on itself and those before it, not on what else is computed beside them.
+    """
+
+    def projected(self, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+        rows = to_row_grids(x)
+        return tuple(product(rows, to_row_grids(weight).mT, ROW_PIECE).float() for weight in weights)
+
+    def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """As above, where keys and values may begin with those of earlier queries. |v| is at most 2^13, else NaN.
+
+        Probabilities are multiples of 2^-18, values of 2^-10 and what that leaves of 2^-24: 2^12 of their products
+        add up to at most 2^53.
+        """
+        k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
+        scores = product(to_row_grids(q), to_row_grids(k).mT, ROW_PIECE).float().mul_(_scale(q))
+        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu_(k.shape[2] - q.shape[2] + 1)
+        scores = scores.masked_fill_(later, -1e30)
+        p = to_fixed(exp(scores - scores.amax(-1, keepdim=True)), 2.0**-18)
+        coarse = to_fixed(torch.where(v.abs() <= 2.0**13, v, math.nan), 2.0**-10)
+        parts = (coarse, to_fixed(v.double() - coarse, 2.0**-24))
+        return _added(product(p, part, 2**12) for part in parts).div_(summed(p, -1)).float()
 
 
 def bounded(gradient: Tensor, bound: Tensor, limit: float) -> Tensor:
@@ -148,7 +186,7 @@ class CausalAttention(Function):
         ctx.heads = q.shape[1] // k.shape[1]
         k, v = (x.repeat_interleave(ctx.heads, 1) for x in (k, v))
         length = q.shape[2]
-        ctx.scale = float(np.float32(1 / math.sqrt(q.shape[3])))
+        ctx.scale = _scale(q)
         scores = product(q, k.mT).mul_(ctx.scale)
         scores = scores.masked_fill_(torch.ones(length, length, dtype=torch.bool, device=q.device).triu_(1), -1e30)
         p = exp(scores - scores.amax(-1, keepdim=True))
@@ -173,6 +211,10 @@ class CausalAttention(Function):
         parts = slices(dscores, grid) if long else (to_grid(dscores, grid),)
         dq, dk = _added(product(part, k) for part in parts), _added(product(part.mT, q) for part in parts)
         return dq, _shared(dk, ctx.heads), _shared(dv, ctx.heads)
+
+
+def _scale(q: Tensor) -> float:
+    return float(np.float32(1 / math.sqrt(q.shape[3])))
 
 
 def _added(parts: Any) -> Tensor:

@@ -115,7 +115,7 @@ class Attention(Part):
         # Of several tokens after earlier ones, each sees those and the new ones up to itself; a single one sees all.
         seen = None if causal or length == 1 else x.new_ones(length, k.shape[2], dtype=torch.bool).tril(before)
         if self.exact:
-            y = kernels.CausalAttention.apply(q, k, v)
+            y = self.exact.attention(q, k, v)
         elif x.is_cuda:
             y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=self.grouped)
         else:  # never in lower precision: measured, it takes longer on a processor
@@ -253,7 +253,11 @@ class Transformer(Part):
                 module.exact = exact
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return _projected(self.hidden(tokens), self.exact, self.lm_head)[0]
+        return self.logits(self.hidden(tokens))
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Last hidden states [.., width] -> [.., vocabulary]."""
+        return _projected(states, self.exact, self.lm_head)[0]
 
     def hidden(self, tokens: Tensor, past: Sequence[Past] = ()) -> Tensor:
         """The last hidden states [batch, length, width], before the output head.
@@ -371,7 +375,7 @@ def config_from_hugging_face(found: Mapping[str, Any]) -> ModelConfig:
 def _projected(x: Tensor, exact: Exact | None, *layers: nn.Linear) -> tuple[Tensor, ...]:
     """x [.., in] through each of `layers`."""
     if exact:
-        return kernels.Projections.apply(x, exact, *(layer.weight for layer in layers))
+        return exact.projected(x, *(layer.weight for layer in layers))
     return tuple(layer(x) for layer in layers)
 
 

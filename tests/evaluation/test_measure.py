@@ -1,5 +1,6 @@
 """Scores: known logits to known bits, each token predicted once, the same bytes whatever the threads."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -27,6 +28,7 @@ from train.evaluation.measure import (
 )
 from train.evaluation.prediction import batches, predict
 from train.inference.generate import SamplesConfig
+from train.kernels import Fine
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.checkpoint import WEIGHTS, write_tensors
 from train.world import World
@@ -101,10 +103,12 @@ def test_each_token_is_predicted_once_as_a_naive_loop_does(model, batch):
     tokens = np.random.default_rng(0).integers(1, 31, sum(lengths)).astype(np.uint16)
     rows = ranges(lengths)
     tokens[[row["end"] - 1 for row in rows]] = 0
-    nats, correct = predict(model, tokens, rows, end_of_text=0, batch=batch, world=world())
+    fine = copy.deepcopy(model)
+    fine.compute_by(Fine())
+    nats, correct = predict(fine, tokens, rows, end_of_text=0, batch=batch, world=world())
     with torch.no_grad():
         expected = [naive(model, tokens[row["start"] : row["end"]].tolist(), 0) for row in rows]
-    assert nats == pytest.approx(np.concatenate([e[0] for e in expected]), abs=1e-12)
+    assert nats == pytest.approx(np.concatenate([e[0] for e in expected]), abs=1e-4)
     assert correct.tolist() == [c for e in expected for c in e[1]]
 
 

@@ -36,11 +36,11 @@ def test_transformers_reads_the_release_and_computes_the_same_logits(release):
     words = load(release)
     assert tokens == [words.end_of_text, *words.encode([text])[0]]
     theirs = AutoModelForCausalLM.from_pretrained(release)
-    ours = bundle.model_of(release, torch.float32)
+    ours = bundle.model_of(release)
     assert type(theirs).__name__ == "Qwen3ForCausalLM"
     with torch.no_grad():
         batch = torch.tensor([tokens[:32]])
-        assert torch.allclose(theirs(batch).logits, ours(batch), atol=1e-5, rtol=1e-5)
+        assert torch.allclose(theirs(batch).logits, ours(batch), atol=1e-4, rtol=1e-4)
 
 
 def test_what_gave_no_document_is_in_the_release_file_by_file(release):

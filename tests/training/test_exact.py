@@ -1,5 +1,6 @@
 """Training under the contract `exact`: one digest of weights and state, however the step is computed."""
 
+import copy
 import hashlib
 import os
 import signal
@@ -13,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from train import exact, premises
+from train import exact, kernels, premises
 from train.errors import UserError
-from train.kernels import Exact
+from train.kernels import Exact, Fine
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.loop import gradients, require_groups, require_products
 from train.training.numerics import NumericsConfig, compile_in_place
@@ -113,8 +114,6 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_product_and_sum_may_be_another_kind_or_order(monkeypatch, optimizer, plain, way):
-    from train import kernels
-
     name, function = WAYS[way]
     monkeypatch.setattr(exact, name, function)
     if hasattr(kernels, name):
@@ -166,10 +165,35 @@ def test_loss_and_gradients_are_near_those_of_float64_at_any_context(context):
         assert (a.grad - b.grad).norm() < 0.05 * b.grad.norm(), name
 
 
+def test_what_a_token_comes_to_when_measured_depends_on_those_before_it_alone():
+    model = Transformer(replace(MODEL, zero_residual=False), VOCABULARY, seed=1).double()
+    tokens = torch.from_numpy(np.random.default_rng(1).integers(0, VOCABULARY, (3, MODEL.context)))
+    with torch.no_grad():
+        plain, weights = model(tokens), copy.deepcopy(model.state_dict())
+        model.compute_by(Fine())
+        fine, past = model(tokens), [[] for _ in range(MODEL.layers)]
+        assert (plain - fine).abs().max() < 1e-4 * plain.std()
+        assert torch.equal(model(tokens[1:2]), fine[1:2]) and torch.equal(model(tokens[:, :5]), fine[:, :5])
+        states = [model.hidden(tokens[:, start:end], past) for start, end in ((0, 3), (3, 4), (4, 16))]
+        assert torch.equal(model.logits(torch.cat(states, 1)), fine)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("way", ["shuffled products", "shuffled sums"])
+def test_measuring_may_add_up_in_any_order(monkeypatch, way):
+    model = Transformer(replace(MODEL, zero_residual=False), VOCABULARY, seed=1).double()
+    model.compute_by(Fine())
+    tokens = torch.from_numpy(np.random.default_rng(1).integers(0, VOCABULARY, (3, MODEL.context)))
+    with torch.no_grad():
+        expected, (name, function) = model(tokens), WAYS[way]
+        monkeypatch.setattr(exact, name, function)
+        if hasattr(kernels, name):
+            monkeypatch.setattr(kernels, name, function)
+        assert torch.equal(model(tokens), expected)
+
+
 @pytest.mark.parametrize("limit", ["MATRICES", "TABLES", "GAINS"])
 def test_a_gradient_that_its_accumulator_might_not_hold_is_nan(monkeypatch, limit):
-    from train import kernels
-
     monkeypatch.setattr(kernels, limit, 2.0**-10)
     model = NUMERICS.place(Transformer(MODEL, VOCABULARY, seed=1), "cpu", BATCH)
     gradients(model, batches()[0], 1)

@@ -14,13 +14,17 @@ The general compressors `xz` and `bzip2` need no training text, but may look bac
 
 import bz2
 import lzma
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from train.exact import LN2, log
 
 ORDER = 4  # bytes: a code of 32 bits
 GRAMS_AT_A_TIME = 1 << 22
@@ -58,7 +62,7 @@ class ByteModel:
 
     def bits(self, text: bytes) -> float:
         """What `text` and its end cost."""
-        return float(-np.log2(self.probability(grams_of(text))).sum())
+        return -math.fsum(log(torch.from_numpy(self.probability(grams_of(text))))) / LN2
 
 
 def count_grams(texts: Iterable[bytes]) -> ByteModel:

@@ -5,18 +5,18 @@ not overlap, so each token is predicted exactly once, at the price of little con
 windows would show the model in a better light at twice the cost.) The mark at the end is predicted too, and its bits
 count as part of what the text costs.
 
-All is computed in float64, which on unlike machines agrees to some 1e-15, and each document's bits are rounded to
-thousandths before anything is made of them: every score is a product.
+All is computed in exact arithmetic (`train.exact`), the same on any machine, and each document's bits are rounded to
+thousandths: every score is a product.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 from annotated_types import Gt, Lt
 from numpy.typing import NDArray
 
@@ -32,7 +32,9 @@ from train.evaluation.baselines import compressed, count_grams
 from train.evaluation.minimal_pairs import judged, summary
 from train.evaluation.overlap import overlap
 from train.evaluation.prediction import predict
+from train.exact import LN2
 from train.inference.generate import SamplesConfig, generate, uniform
+from train.kernels import Fine
 from train.model import ModelConfig, Transformer, load_weights
 from train.training.checkpoint import WEIGHTS, read_tensors
 from train.training.numerics import prepare
@@ -92,20 +94,22 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
     write_json(out / WITNESS / "compressed.json", sizes)
 
 
-def load_model(
-    directory: Path, config: ModelConfig, vocabulary: int, dtype: torch.dtype = torch.float64
-) -> Transformer:
-    """The model whose weights lie in `directory`; UserError when they are unreadable or do not fit `config`."""
+def load_model(directory: Path, config: ModelConfig, vocabulary: int) -> Transformer:
+    """The model whose weights lie in `directory`, to measure it: computed in `Fine` exact arithmetic.
+
+    UserError when they are unreadable or do not fit `config`.
+    """
     weights = read_tensors(directory / WEIGHTS)
     least = config.layers * config.width * (config.heads * config.head_width + 3 * config.hidden)
     try:
         # Before memory is asked for: a config may come from a stranger.
         if least + vocabulary * config.width > sum(tensor.numel() for tensor in weights.values()):
             raise ValueError("the config describes a larger model than the file holds")
-        model = Transformer(config, vocabulary).to(dtype)
+        model = Transformer(config, vocabulary).double()
         load_weights(model, weights)
     except ValueError as error:
         raise UserError(f"{directory / WEIGHTS}: {error}") from None
+    model.compute_by(Fine())
     return model.eval()
 
 
@@ -128,7 +132,7 @@ def score_documents(
             "id": row["id"],
             "tokens": row["end"] - row["start"],
             "bytes": row["bytes"],
-            "bits": round(float(nats[row["start"] : row["end"]].sum()) / math.log(2), 3),
+            "bits": round(math.fsum(nats[row["start"] : row["end"]]) / LN2, 3),
             "correct": int(correct[row["start"] : row["end"]].sum()),
         }
         for row in ranges
@@ -139,9 +143,9 @@ def model_scores(documents: Sequence[Mapping[str, Any]], context: int, config: E
     """The model's scores, each a record of value, interval, what it counts and how it was got."""
     bits, correct = column(documents, "bits", 1000), column(documents, "correct")
     tokens, size = column(documents, "tokens"), column(documents, "bytes")
-    how = f"each document alone, in windows of {context} tokens that do not overlap, its end predicted too; float64"
+    how = f"each document alone, in windows of {context} tokens that do not overlap, its end predicted too; exact"
     per_byte = interval(bits, size, config, lambda ratio: round(ratio / 1000, 6))
-    perplexity = interval(bits, tokens, config, lambda ratio: round(2 ** min(ratio / 1000, 1000), 4))
+    perplexity = interval(bits, tokens, config, power_of_two)
     accuracy = interval(correct, tokens, config, lambda ratio: round(ratio, 6))
     return {
         "bits_per_byte": score(per_byte, "bits per byte of UTF-8 text", how, documents),
@@ -182,6 +186,11 @@ def compressor_scores(sizes: Mapping[str, int], documents: Sequence[Mapping[str,
         )
         for name, size in sizes.items()
     }
+
+
+def power_of_two(thousandths: float) -> float:
+    """2^(thousandths / 1000), to four digits, by decimals: a platform's power may round otherwise."""
+    return round(float(Decimal(2) ** Decimal(min(thousandths / 1000, 1000))), 4)
 
 
 def score(found: Mapping[str, float], unit: str, method: str, documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from train.data.schema import read_rows
 from train.data.tokenizer import Tokenizer
 from train.evaluation.baselines import ByteModel
 from train.evaluation.prediction import predict
+from train.exact import LN2
 from train.model import Transformer
 from train.world import World
 
@@ -65,7 +66,7 @@ def sentence_bits(
         return [0.0] * len(texts)
     flat = np.array([token for tokens in encoded for token in (*tokens, tokenizer.end_of_text)], np.int64)
     nats, _ = predict(model, flat, ranges, end_of_text=tokenizer.end_of_text, batch=batch, world=world)
-    return [round(float(nats[row["start"] : row["end"]].sum()) / math.log(2), 3) for row in ranges]
+    return [round(math.fsum(nats[row["start"] : row["end"]]) / LN2, 3) for row in ranges]
 
 
 def summary(pairs: Sequence[Pair], benchmarks: Path, confidence: float) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def summary(pairs: Sequence[Pair], benchmarks: Path, confidence: float) -> dict[
             "purl": sets[name]["purl"],
             "licence": sets[name]["licence"],
             "sha256": digest([[row["id"], row["text"], row["contrast"]] for row in rows if row["set"] == name]),
-            "method": "the good sentence has the larger sum of log-probabilities, its end not predicted; float64",
+            "method": "the good sentence has the larger sum of log-probabilities, its end not predicted; exact",
             **score(mine, confidence),
             "groups": {group: score(members, confidence) for group, members in groups.items()},
         }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from train.errors import UserError
+from train.exact import exp, log, summed, to_fixed
 from train.model import Past, Transformer
 from train.world import World
 
@@ -121,7 +122,7 @@ def measured(model: Transformer, before: Integers, tokens: Integers, windows: In
     states = hidden(model, inputs, shared)[torch.from_numpy(real).to(inputs.device)]  # (N, D)
     return (
         place,
-        costs(states, model.lm_head.weight, tokens[place]),
+        costs(model, states, tokens[place]),
         index[::2, :alike].ravel(),
         index[1::2, :alike].ravel(),
     )
@@ -138,14 +139,14 @@ def hidden(model: Transformer, inputs: Tensor, shared: int) -> Tensor:
     return torch.cat([begun, model.hidden(inputs[:, shared:], past)], 1)
 
 
-def costs(states: Tensor, head: Tensor, targets: Integers) -> Costs:
-    """What `targets` [n] cost where the last hidden states are `states` [n, width] and the head [vocabulary, width]."""
+def costs(model: Transformer, states: Tensor, targets: Integers) -> Costs:
+    """What `targets` [n] cost where the last hidden states are `states` [n, width]; no machine adds up other sums."""
     nats, correct = np.empty(len(targets)), np.empty(len(targets), bool)
     for first in range(0, len(targets), POSITIONS):
         part = slice(first, first + POSITIONS)
-        logits = states[part] @ head.T
+        logits = model.logits(states[part]).float()
         logits -= logits.amax(1, keepdim=True)
-        chosen = logits.gather(1, torch.from_numpy(targets[part].astype(np.int64)).to(head.device)[:, None])[:, 0]
-        correct[part] = (chosen == 0).cpu().numpy()
-        nats[part] = (logits.exp_().sum(1).log() - chosen).cpu().numpy()
+        chosen = logits.gather(1, torch.from_numpy(targets[part].astype(np.int64)).to(logits.device)[:, None])
+        correct[part] = (chosen == 0)[:, 0].cpu().numpy()
+        nats[part] = (log(summed(to_fixed(exp(logits), 2.0**-36), 1)) - chosen)[:, 0].cpu().numpy()
     return nats, correct

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from train.config import Count, Natural
 from train.data.tokenizer import Tokenizer
 from train.errors import UserError
+from train.exact import exp, to_fixed
 from train.model import Past, Transformer
 
 
@@ -62,9 +63,8 @@ def generate(
 @torch.no_grad()
 def next_logits(model: Transformer, sequence: Sequence[int], past: Sequence[Past] = ()) -> NDArray[np.float64]:
     """Logits [vocabulary] of the token after the last `context` tokens of `sequence`; see `hidden` for `past`."""
-    weight = model.lm_head.weight
-    tokens = torch.tensor([sequence[-model.config.context :]], device=weight.device)
-    logits = (model.hidden(tokens, past)[0, -1] @ weight.T).double().cpu().numpy()
+    tokens = torch.tensor([sequence[-model.config.context :]], device=model.lm_head.weight.device)
+    logits = model.logits(model.hidden(tokens, past)[:, -1:])[0, 0].double().cpu().numpy()
     if not np.isfinite(logits).all():
         raise UserError("the model's logits are not finite: its weights are damaged, or training diverged")
     return logits
@@ -75,7 +75,8 @@ def draw(logits: NDArray[np.float64], temperature: float, top_k: int | None, uni
     if temperature == 0:
         return int(logits.argmax())
     kept = np.argsort(-logits, kind="stable")[:top_k]
-    cumulative = np.exp((logits[kept] - logits[kept[0]]) / temperature).cumsum()
+    below = torch.from_numpy((logits[kept] - logits[kept[0]]) / temperature)
+    cumulative = to_fixed(exp(below.float()), 2.0**-36).numpy().cumsum()  # of integers, on any machine the same
     place = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
     return int(kept[min(place, len(kept) - 1)])
 

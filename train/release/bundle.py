@@ -261,14 +261,14 @@ def model_config(release: Path) -> ModelConfig:
     return build(ModelConfig, read_json(release / "code" / "config.json")["model"])
 
 
-def model_of(release: Path, dtype: torch.dtype = torch.float64) -> Transformer:
+def model_of(release: Path) -> Transformer:
     """The release's model on the CPU. Raises UserError when the weights do not fit the config."""
-    return load_model(release, model_config(release), tokenizer.load(release).vocabulary, dtype)
+    return load_model(release, model_config(release), tokenizer.load(release).vocabulary)
 
 
 @torch.no_grad()
 def logits(release: Path) -> list[dict[str, Any]]:
-    """`evaluation/logits.json`: for fixed prompts the likeliest next tokens and their logits, in float64, rounded."""
+    """`evaluation/logits.json`: for fixed prompts the likeliest next tokens and their logits, rounded."""
     words, model = tokenizer.load(release), model_of(release)
     found = []
     for prompt in PROMPTS:
