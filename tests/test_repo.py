@@ -25,8 +25,8 @@ LAYERS = {
     "model": GROUND | {"exact", "kernels"}, "data": GROUND | {"programs", "spdx", "data"},
     "training": GROUND | {"exact", "premises", "kernels", "data", "model", "training"},
     "explore": GROUND | {"data", "explore"},
-    "inference": GROUND | {"data", "model", "training", "explore", "inference"},
-    "evaluation": GROUND | {"data", "model", "training", "inference", "evaluation"},
+    "inference": GROUND | {"exact", "data", "model", "training", "explore", "inference"},
+    "evaluation": GROUND | {"exact", "kernels", "data", "model", "training", "inference", "evaluation"},
     "release": GROUND | LICENCES | ROOMS | {"programs", "release"},
     "pipeline": GROUND | LICENCES | ROOMS | {"workers", "release"},
 }  # fmt: skip
