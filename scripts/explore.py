@@ -24,8 +24,9 @@ from train.errors import UserError
 from train.explore import queries
 from train.explore.lineage import Lineage, lineage
 from train.explore.search import Index, index
+from train.letters import harmless
 from train.release.bounds import confine
-from train.terminal import guarded, harmless
+from train.terminal import guarded
 
 AROUND = 40  # bytes of context on either side of an occurrence
 ANSWERED: dict[str, Callable[[Lineage, Any], dict[str, Any]]] = {

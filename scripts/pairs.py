@@ -20,7 +20,8 @@ from run import how  # type: ignore[import-not-found]
 from train.artifact import file_digest, read_json, write_json
 from train.config import build
 from train.errors import UserError
-from train.terminal import guarded, harmless
+from train.letters import harmless
+from train.terminal import guarded
 
 
 def main(arguments: list[str]) -> None:

@@ -21,7 +21,8 @@ from run import how  # type: ignore[import-not-found]
 
 from train.config import build
 from train.errors import UserError
-from train.terminal import harmless, reported
+from train.letters import harmless
+from train.terminal import reported
 
 MINUTES = 24 * 60  # that a segment may take
 SHOWN = 8  # differences of the environment

@@ -15,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from run import how  # type: ignore[import-not-found]
 
+from train.letters import harmless
 from train.release.standards.osaid import RUNGS, ladder
-from train.terminal import harmless, reported
+from train.terminal import reported
 
 SHOWN = 5  # differences of one stage
 MOST = 20  # files of the code that are other than here

@@ -25,8 +25,9 @@ from compose import CONFIGS, built, combinations, compose, settled  # type: igno
 
 from train.artifact import read_json
 from train.errors import ConfigError, UserError
+from train.letters import harmless
 from train.release.standards.osaid import ASKED
-from train.terminal import guarded, harmless
+from train.terminal import guarded
 
 
 def how(overrides: list[str]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from train.artifact import read_json
 from train.config import build
 from train.errors import UserError
-from train.terminal import harmless, tolerate
+from train.letters import harmless
+from train.terminal import tolerate
 
 
 class Parser(argparse.ArgumentParser):

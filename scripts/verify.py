@@ -19,13 +19,13 @@ sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.errors import UserError
+from train.letters import harmless
 from train.programs import python
 from train.release.archive import unpacked
 from train.release.bounds import limit_memory
 from train.release.standards.osaid import RUNG_OF, ladder
 from train.release.verify.result import Result, exit_status, rungs, tally
 from train.release.verify.run import Level, apart, costs, results, verify
-from train.terminal import harmless
 
 SHOWN = {"holds": "holds", "fails": "FAILS", "not checked": "not checked"}
 

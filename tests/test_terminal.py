@@ -8,7 +8,8 @@ import sys
 import pytest
 from conftest import ROOT
 
-from train.terminal import explain, harmless
+from train.letters import harmless
+from train.terminal import explain
 
 
 @pytest.mark.parametrize(

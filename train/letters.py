@@ -9,6 +9,12 @@ import unicodedata
 # Control characters but tab and line feed, lone surrogates, and the marks that turn the direction of what follows.
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
+
+def harmless(text: str) -> str:
+    """`text` with a mark in place of each character that a terminal would obey, or that turns what follows."""
+    return OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 JOINERS = "\u200c\u200d"  # zero width; between letters of Persian and of the scripts of India
 
 # Marks that end a sentence and need no blank after them, as `.`, `!` and `?` do, which stand in numbers and links too.

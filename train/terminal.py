@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from train.errors import UserError
-from train.letters import OBEYED
+from train.letters import harmless
 
 
 def guarded(command: Callable[[list[str]], None], arguments: list[str]) -> None:
@@ -56,11 +56,6 @@ def reported(
         return 2
     print(json.dumps(report, indent=2) if arguments.json else "\n".join(map(harmless, lines(report))))
     return status(report)
-
-
-def harmless(text: str) -> str:
-    """`text` without what a terminal would obey: it may come from a model, or from a stranger's release."""
-    return OBEYED.sub("\ufffd", text)
 
 
 # What the same command would meet again, until somebody does something about it.

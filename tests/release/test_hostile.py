@@ -107,7 +107,7 @@ def test_colours_and_pipes_and_holes_are_told_in_plain_letters(copy):
     write_json(copy / "MANIFEST.json", reseal_quickly)
     done = command(copy)
     assert done.returncode == 1
-    assert "\\u001b[31mred: has a name" in done.stdout and "mostly holes" in done.stdout and "pipe" in done.stdout
+    assert "\ufffd[31mred: has a name" in done.stdout and "mostly holes" in done.stdout and "pipe" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device", "block device", "a link to a device", "a link to itself"])

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json
+from train.differences import first_difference
 from train.errors import UserError
 from train.release.bundle import RESOLVED, ROOT, source_tree
-from train.release.differences import first_difference
 from train.release.sharing import place_directory
 from train.release.verify.integrity import manifest
 

@@ -1,7 +1,7 @@
-"""Where two things that should be the same first differ: plain data, tensors, logs, environments."""
+"""Where two trainings that should be the same first differ: tensors, logs, environments."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +13,6 @@ from train.artifact import parse_json
 # What of a record of an environment is no reason for other bits.
 OF_ONE_RUN = ("began", "seconds", "earlier", "uncommitted_changes")
 Records = Mapping[int, Mapping[str, Any]]  # step -> its loss, and the digest of its batch
-
-
-class _Nothing:
-    """What stands where a key is in one of two mappings alone."""
-
-    def __str__(self) -> str:
-        return "nothing"
-
-
-NOTHING = _Nothing()
-
-
-def first_difference(told: Any, found: Any, path: str = "", tolerance: float = 0.0) -> str | None:
-    """The dotted path at which plain data first differs, with both values; None where it does not.
-
-    Numbers with a fraction may be `tolerance` apart. NaN is near nothing, and 1 is neither 1.0 nor true.
-    """
-    pairs: Iterable[tuple[str, Any, Any]] = ()
-    if isinstance(told, Mapping) and isinstance(found, Mapping):
-        keys = sorted(told.keys() | found.keys())
-        pairs = ((f"{path}.{key}".lstrip("."), told.get(key, NOTHING), found.get(key, NOTHING)) for key in keys)
-    elif isinstance(told, list) and isinstance(found, list) and len(told) == len(found):
-        pairs = ((f"{path}[{place}]", *pair) for place, pair in enumerate(zip(told, found, strict=True)))
-    elif isinstance(told, float) and isinstance(found, float) and abs(told - found) <= tolerance:
-        return None
-    elif type(told) is not type(found) or told != found:
-        return f"{path}: {str(told)[:80]} is recorded, {str(found)[:80]} was made"
-    return next((line for name, a, b in pairs if (line := first_difference(a, b, name, tolerance))), None)
 
 
 def tensors_apart(told: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from train.artifact import canonical_json
 from train.errors import UserError
-from train.training.checkpoint import difference
+from train.training.checkpoint import unlike
 from train.training.distributed import answered, store_for
 from train.world import World
 
@@ -26,7 +26,7 @@ def require_agreement(planned: Mapping[str, Any], world: World) -> None:
         if world.rank:
             first = json.loads(store.get("0"))
             own = json.loads(canonical_json(planned))
-            problems = [f"rank {world.rank} is unlike rank 0: {difference(first, own)}" if first != own else ""]
+            problems = [f"rank {world.rank} is unlike rank 0: {unlike(first, own)}" if first != own else ""]
             store.set(str(world.rank), problems[0])
         else:
             store.set("0", canonical_json(planned).decode())

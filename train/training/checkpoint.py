@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from train.artifact import file_digest, read_json, sync_directory, write_bytes, write_json
+from train.differences import differences
 from train.errors import UserError
 
 WEIGHTS, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
@@ -157,19 +158,16 @@ def checked(directory: Path, belongs_to: dict[str, Any] | None = None) -> int:
             raise UserError(f"{directory / name}: missing, or changed since it was saved")
     if belongs_to is not None and owner != belongs_to:
         raise ForeignError(
-            f"{directory}: belongs to another training ({difference(owner, belongs_to)}); go on with that one, or "
+            f"{directory}: belongs to another training ({unlike(owner, belongs_to)}); go on with that one, or "
             "remove the checkpoint"
         )
     return step
 
 
-def difference(there: Any, here: Any, path: str = "") -> str:
-    """The dotted path of the first field in which two nested mappings differ, with both values."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        for name in sorted(there.keys() | here.keys()):
-            if there.get(name) != here.get(name):
-                return difference(there.get(name), here.get(name), f"{path}.{name}" if path else name)
-    return f"{path} is {there!r} there and {here!r} here"
+def unlike(there: Any, here: Any) -> str:
+    """The first field in which two nested mappings differ, with both values."""
+    path, theirs, ours = next(differences(there, here))
+    return f"{path} is {theirs!r} there and {ours!r} here"
 
 
 def newest(run: Path, belongs_to: dict[str, Any]) -> tuple[int, list[UserError]]:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from train.artifact import file_digest, read_json, write_json
-from train.release.cards.prose import harmless
+from train.letters import harmless
 from train.release.cards.report import charts, percent, points, report, ticks
 from train.release.verify.run import verify
 

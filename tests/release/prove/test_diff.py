@@ -10,7 +10,7 @@ from train.artifact import read_json, write_json
 from train.data import schema
 from train.keys import ROOT
 from train.release.bundle import manifest_of
-from train.release.prove.diff import apart, changes, leaves
+from train.release.prove.diff import changes
 from train.training.checkpoint import read_tensors, write_tensors
 
 
@@ -109,11 +109,3 @@ def test_code_sources_tokenizer_and_scores(changed):
 def test_what_one_does_not_hold_counts_as_nothing(changed):
     found = changed(lambda release: (release / "model.safetensors").unlink())
     assert {change["after"] for change in found["weights"]} == {None}
-
-
-def test_plain_data_is_compared_leaf_by_leaf():
-    assert leaves({"a": {"b": [1, {}]}, "c": None}) == {"a.b.0": 1, "a.b.1": {}, "c": None}
-    assert apart({"a": 1, "b": 2}, {"b": 3, "c": 4}) == [
-        {"what": "a", "before": 1, "after": None}, {"what": "b", "before": 2, "after": 3},
-        {"what": "c", "before": None, "after": 4},
-    ]  # fmt: skip

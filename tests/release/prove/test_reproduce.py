@@ -18,7 +18,6 @@ from train.keys import ROOT
 from train.release.attest import statements
 from train.release.attest.dsse import opened
 from train.release.bundle import ARTIFACTS, manifest_of
-from train.release.differences import first_difference
 from train.release.prove import reproduce, sandbox
 from train.release.standards.osaid import RUNGS
 from train.training.checkpoint import read_tensors, write_tensors
@@ -280,11 +279,3 @@ def test_an_environment_that_cannot_be_made_is_an_error_and_is_begun_again(tmp_p
         with pytest.raises(UserError, match=r"pip install` failed"):
             reproduce.environment(tmp_path / "requirements.lock", tmp_path, said.append)
     assert len(said) == 2
-
-
-def test_the_first_difference_of_plain_data_has_its_path():
-    assert first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2}]}) is None
-    assert first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a[1].b: 2 is recorded, 3 was made"
-    assert first_difference({"a": 1}, {"b": 1}) == "a: 1 is recorded, nothing was made"
-    assert first_difference({"a": None}, {}) and first_difference(1, 1.0) and first_difference(True, 1)
-    assert first_difference([1], [1, 2]) == ": [1] is recorded, [1, 2] was made"

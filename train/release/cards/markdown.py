@@ -9,8 +9,8 @@ from typing import Any
 
 from train.artifact import file_digest, read_json
 from train.errors import UserError
-from train.letters import OBEYED
-from train.release.cards.prose import Markdown, harmless, plain
+from train.letters import OBEYED, harmless
+from train.release.cards.prose import Markdown, plain
 
 LONGEST = 100  # characters of a setting on a card
 Records = Any  # of a JSON file: whatever stands at a pointer

@@ -8,7 +8,7 @@ stay; HTML, images, headings, tables, rules, blocks of code and definitions of l
 import re
 
 from train.errors import UserError
-from train.letters import OBEYED
+from train.letters import OBEYED, harmless
 
 
 class Markdown(str):
@@ -34,11 +34,6 @@ def cell(text: str) -> Markdown:
 def plain(text: str) -> str:
     """What a record says as one line: cut where it is too long, what would be obeyed replaced."""
     return " ".join(harmless(text if len(text) <= PROSE else f"{text[:PROSE]} ...").split())
-
-
-def harmless(text: str) -> str:
-    """`text` with a mark in place of each character that hides or turns what follows."""
-    return OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def prose(text: str) -> Markdown:

@@ -11,8 +11,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from train.letters import harmless
 from train.quantities import brief, duration, shown
-from train.release.cards.prose import Markdown, cell, harmless, line, prose
+from train.release.cards.prose import Markdown, cell, line, prose
 
 UNIT = re.compile(r"(?<=\d) ")  # the blank before one
 ROOM = Path(__file__).resolve().parents[1]  # templates lie beside the modules that write by them

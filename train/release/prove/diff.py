@@ -3,12 +3,13 @@
 Both were written by somebody else. What a release does not hold counts as empty.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json
 from train.data import schema
+from train.differences import NOTHING, differences
 from train.release.bundle import source_tree
 from train.release.cards.statistics import parquet
 from train.release.differences import bits_apart
@@ -24,34 +25,25 @@ def changes(a: Path, b: Path) -> dict[str, Any]:
     kinds: dict[str, Callable[[Path, Path], list[Change]]] = {
         "sources": lambda a, b: apart(sources(a), sources(b)),
         "documents": documents,
-        "config": lambda a, b: apart(leaves(held(a, "code/config.json")), leaves(held(b, "code/config.json"))),
+        "config": lambda a, b: apart(held(a, "code/config.json"), held(b, "code/config.json")),
         "code": lambda a, b: apart(
             *({path: sha[:12] for path, sha in source_tree(r / "code").items()} for r in (a, b))
         ),
         "tokenizer": tokenizers,
         "weights": weights,
-        "scores": lambda a, b: apart(*(leaves(held(release, "evaluation/scores.json")) for release in (a, b))),
+        "scores": lambda a, b: apart(held(a, "evaluation/scores.json"), held(b, "evaluation/scores.json")),
         "files": lambda a, b: apart(products(a), products(b)),
     }
     found = {kind: find(a, b) for kind, find in kinds.items()}
     return {"same": identities[0] == identities[1], "identities": identities, "changes": found}
 
 
-def apart(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """The names whose values differ, in order."""
-    names = (name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name))
-    return [{"what": name, "before": before.get(name), "after": after.get(name)} for name in names]
-
-
-def leaves(value: Any, path: str = "") -> dict[str, Any]:
-    """Plain data without its depth: dotted path -> value. An empty list or mapping is a value."""
-    items: Iterator[tuple[Any, Any]] = iter(())
-    if isinstance(value, Mapping):
-        items = iter(value.items())
-    elif isinstance(value, list):
-        items = iter(enumerate(value))
-    found = {name: leaf for key, item in items for name, leaf in leaves(item, f"{path}.{key}").items()}
-    return found or {path.lstrip("."): value}
+def apart(before: Any, after: Any) -> list[Change]:
+    """Every leaf of plain data that differs."""
+    return [
+        {"what": path, **{side: None if value is NOTHING else value for side, value in (("before", a), ("after", b))}}
+        for path, a, b in differences(before, after)
+    ]
 
 
 def held(release: Path, name: str) -> Any:
@@ -65,8 +57,7 @@ def products(release: Path) -> dict[str, str]:
 
 def sources(release: Path) -> dict[str, Any]:
     """By Package URL without its version, every field of every source."""
-    found = {source["purl"].partition("@")[0]: source for source in held(release, "data/sources.json") or []}
-    return leaves(found) if found else {}
+    return {source["purl"].partition("@")[0]: source for source in held(release, "data/sources.json") or []}
 
 
 def documents(a: Path, b: Path) -> list[Change]:
@@ -83,7 +74,7 @@ def documents(a: Path, b: Path) -> list[Change]:
               for id in gone[:NAMED]]  # fmt: skip
     found += [{"what": f"{id[:12]} {after[id]['path']}", "before": None, "after": after[id]["source"]}
               for id in new[:NAMED]]  # fmt: skip
-    return found + apart(*(leaves(held(release, "data/counts.json")) for release in (a, b)))
+    return found + apart(held(a, "data/counts.json"), held(b, "data/counts.json"))
 
 
 def tokenizers(a: Path, b: Path) -> list[Change]:
@@ -99,7 +90,7 @@ def tokenizers(a: Path, b: Path) -> list[Change]:
     if first is not None:
         found.append({"what": f"merge {first}, the first other one", "before": merges[0][first],
                       "after": merges[1][first]})  # fmt: skip
-    return found + apart(*(leaves({**each, "model": model}) for each, model in zip(told, models, strict=True)))
+    return found + apart(*({**each, "model": model} for each, model in zip(told, models, strict=True)))
 
 
 def weights(a: Path, b: Path) -> list[Change]:

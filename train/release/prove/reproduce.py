@@ -17,9 +17,10 @@ from train import programs
 from train.artifact import WITNESS, file_digest, inventory, read_json, write_bytes
 from train.data.schema import read_rows
 from train.data.sources.pypi import settings
+from train.differences import first_difference
 from train.errors import UserError
 from train.release.bundle import ARTIFACTS, RESOLVED, ROOT, manifest_of, placed, source_tree
-from train.release.differences import first_difference, tensors_apart
+from train.release.differences import tensors_apart
 from train.release.lock import install
 from train.release.prove.sandbox import confined
 from train.release.standards.osaid import regular_files

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from train.artifact import digest
 from train.config import build
 from train.data.raw import RawConfig, repository_files
+from train.differences import first_difference
 from train.keys import closure, meaning
 from train.release import bundle, lock, repository
-from train.release.differences import first_difference
 from train.release.verify.layout import STAGES
 from train.release.verify.result import NotChecked
 from train.release.view import Release

@@ -23,9 +23,9 @@ from train.data.schema import LedgerRow, SelectedDocument
 from train.data.selected import SelectedConfig, canonical_id
 from train.data.selected import split as split_of
 from train.data.tokens import read_tokens
+from train.differences import first_difference
 from train.errors import UserError
 from train.evaluation.overlap import overlap as find_overlap
-from train.release.differences import first_difference
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 

@@ -19,11 +19,11 @@ from train.data.selected import SelectedConfig
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
+from train.differences import first_difference
 from train.evaluation.measure import MeasureConfig, measure
 from train.explore.lineage import checkpoint_steps
 from train.model import Transformer, load_weights, weights_of
 from train.release import bundle
-from train.release.differences import first_difference
 from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
 from train.release.view import Release

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from train import programs
 from train.artifact import read_json
 from train.errors import UserError, did_you_mean
-from train.letters import OBEYED
+from train.letters import harmless
 from train.release.verify.integrity import completeness, hub_notes, integrity, manifest, unsafe
 from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Status
 
@@ -92,12 +92,7 @@ def _run(check: Callable[[Any], list[str]], subject: Any, path: Path) -> Result:
         problems = [f"could not be checked: {type(error).__name__}: {str(error)[:200]}"]
     more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
     text = " ".join("; ".join((problems or notes)[:SHOWN]).replace(f"{path.resolve()}/", "").split()) + more
-    return Result(check.__name__, status or ("fails" if problems else "holds"), _letters(text))
-
-
-def _letters(text: str) -> str:
-    """What a release says reaches the terminal as text only."""
-    return OBEYED.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
+    return Result(check.__name__, status or ("fails" if problems else "holds"), harmless(text))
 
 
 # Apart ---------------------------------------------------------------------------------------------------------------
@@ -149,7 +144,7 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
             clock.cancel()
             process.kill()
         errors.seek(0)
-        words = _letters(" ".join(errors.read()[-500:].decode(errors="replace").split()))
+        words = harmless(" ".join(errors.read()[-500:].decode(errors="replace").split()))
     if not names:
         raise UserError(words.removeprefix("error: ") or f"the checks ended with status {process.returncode}")
     ended = (

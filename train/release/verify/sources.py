@@ -16,7 +16,7 @@ from train.data.raw import RawConfig, fetch
 from train.data.schema import Document, SelectedDocument, TokenRange, read_records
 from train.data.selected import SelectedConfig, select
 from train.data.text.readers import REASONS
-from train.release.differences import first_difference
+from train.differences import first_difference
 from train.release.view import Release
 from train.spdx import of_row
 

@@ -1,0 +1,48 @@
+"""Structural diff of plain data: where two values differ, by dotted path, with the value on each side."""
+
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+
+class _Nothing:
+    """What stands where one of the two has no value."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING = _Nothing()
+Difference = tuple[str, Any, Any]  # dotted path, the value on each side
+
+
+def differences(a: Any, b: Any, path: str = "", tolerance: float = 0.0) -> Iterator[Difference]:
+    """Each leaf in which `a` and `b` differ, in order of keys; an empty list or mapping is a leaf.
+
+    Numbers with a fraction may be `tolerance` apart. NaN is near nothing, and 1 is neither 1.0 nor true.
+    """
+    items = [value for value in (a, b) if isinstance(value, Mapping | list) and value]
+    if items and all(type(value) is type(items[0]) for value in (a, b) if value is not NOTHING):
+        for below, one, other in _pairs(a, b, path):
+            yield from differences(one, other, below, tolerance)
+    elif isinstance(a, float) and isinstance(b, float) and abs(a - b) <= tolerance:
+        return
+    elif type(a) is not type(b) or a != b:
+        yield path, a, b
+
+
+def _pairs(a: Any, b: Any, path: str) -> Iterator[Difference]:
+    """The items of two lists or two mappings, one of which may be nothing."""
+    a, b = (type(b if a is NOTHING else a)() if value is NOTHING else value for value in (a, b))
+    if isinstance(a, list):
+        pairs = enumerate(zip_longest(a, b, fillvalue=NOTHING))
+        return ((f"{path}[{place}]", one, other) for place, (one, other) in pairs)
+    keys = sorted(a.keys() | b.keys())
+    return ((f"{path}.{key}" if path else str(key), a.get(key, NOTHING), b.get(key, NOTHING)) for key in keys)
+
+
+def first_difference(recorded: Any, made: Any, path: str = "", tolerance: float = 0.0) -> str | None:
+    """The first of the `differences` as a line; None where there is none."""
+    for where, a, b in differences(recorded, made, path, tolerance):
+        return f"{where}: {str(a)[:80]} is recorded, {str(b)[:80]} was made"
+    return None
