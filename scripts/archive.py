@@ -22,11 +22,13 @@ def main(arguments: list[str]) -> None:
     from train.artifact import file_digest
     from train.release.archive import pack
     from train.release.prove.reproduce import require_whole
+    from train.release.standards.osaid import ladder
 
     require_whole(asked.release)
     release = asked.release.resolve()
     for path in pack(release, asked.into or release.parent, asked.by_role):
         print(f"archive    {path}\nsha256     {file_digest(path)}")
+    print("\n".join(ladder(str(asked.release), dict.fromkeys(["intact"], "holds"))))
 
 
 if __name__ == "__main__":

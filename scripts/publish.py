@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     from train.artifact import read_json
     from train.errors import UserError
     from train.release.publish import upload
-    from train.release.standards.osaid import release_files
+    from train.release.standards.osaid import ladder, release_files
     from train.release.verify.result import against
     from train.release.verify.run import verify
 
@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> None:
     where = upload(asked.release, names, asked.repository, f"Release {identity}", asked.delete)
     print(f"published  {where}\nidentity   {identity}")
     print(f"for others hf download {asked.repository} --local-dir FOLDER")
+    print("\n".join(ladder(str(asked.release), dict.fromkeys(["intact", "consistent"], "holds"))))
 
 
 if __name__ == "__main__":

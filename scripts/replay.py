@@ -1,9 +1,10 @@
 """Train segments of a release again: `python scripts/replay.py RELEASE [--segments N | --all] [machine.threads=2]`.
 
-Exit status: 0 each next checkpoint is reached, 1 something differs, 2 it cannot be checked. Which segments is drawn
-from the release's identity and a nonce, which is made of the system's randomness unless one is given. The last segment
-is the evaluation of the last checkpoint. It trains with the code of this clone if that is the code that trained;
-`--release-code` runs the code that the release holds, in an environment made from its lock: look at it before you do.
+Exit status: 0 each next checkpoint is reached, 1 something differs, 2 it cannot be checked, or was by other code alone.
+Which segments is drawn from the release's identity and a nonce, made of the system's randomness unless one is given.
+The last segment is the evaluation of the last checkpoint. It trains with the code of this clone if that is the code
+that trained; `--release-code` runs what the release holds, in an environment made from its lock, and names its files
+that are not this clone's: look at them before you do.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from run import how  # type: ignore[import-not-found]
 from train.config import build
 from train.errors import UserError
 from train.letters import harmless
+from train.release.standards.osaid import ladder
 from train.terminal import reported
 
 MINUTES = 24 * 60  # that a segment may take
@@ -43,7 +45,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("machine", nargs="*", metavar="machine.KEY=VALUE", help="how to compute")
     arguments = parser.parse_intermixed_args()
-    return reported(replayed, arguments, lines, lambda report: 0 if report["holds"] else 1)
+    return reported(replayed, arguments, lines, lambda report: {True: 0, False: 1}.get(report["holds"], 2))
 
 
 def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -71,10 +73,15 @@ def replayed(arguments: argparse.Namespace) -> dict[str, Any]:
         weights = next(stage for stage in pipeline.STAGES if stage.name == "weights")
         replay.require_same_code(release, pipeline.code(weights))
     how_chosen = f"drawn with the nonce {choice.nonce!r}" if choice.nonce else "all" if arguments.all else "asked for"
+    other = reproduce.other_files(release) if arguments.release_code else []
+    if arguments.release_code:
+        say(reproduce.notice(other))
     parts = [one(arguments, release, number, build(Machine, machine), how_chosen) for number in choice.numbers]
     report = {
-        "holds": all(part["holds"] for part in parts),
+        "release": str(arguments.release),
+        "holds": replay.holds(parts, other),
         "segments": parts,
+        "other_code": other,
         "count": choice.count,
         "chosen": how_chosen,
         "nonce": choice.nonce,
@@ -111,7 +118,8 @@ def attest(release: Path, report: dict[str, Any], key: Any) -> None:
     told = ("segment", "steps", "compared", "problems", "cause")
     parts = [{name: part[name] for name in told} for part in report["segments"]]
     command = f"replay of {len(parts)} of {report['count']} segments"
-    signed = {**{name: report[name] for name in ("count", "chosen", "nonce", "missed")}, "segments": parts}
+    named = ("count", "chosen", "nonce", "missed", "other_code")
+    signed = {**{name: report[name] for name in named}, "segments": parts}
     say(f"statement  {statements.attest(release, command, report['holds'], signed, key)}")
 
 
@@ -119,7 +127,6 @@ def elsewhere(arguments: argparse.Namespace, release: Path, segment: Any, out: P
     """Let the release's code train, without what it has to reach."""
     from train.release.prove import reproduce
 
-    say("WARNING: what trains is the code that the release holds")
     python = sys.executable
     if not arguments.here:
         python = reproduce.environment(release / "code/requirements.lock", reproduce.home(release, None), say)
@@ -140,14 +147,17 @@ def elsewhere(arguments: argparse.Namespace, release: Path, segment: Any, out: P
 
 
 def lines(report: dict[str, Any]) -> list[str]:
-    """The report for people: the verdict on each segment, and how far all of them together go."""
+    """The report for people: the verdict on each segment, how far all of them together go, and what that shows."""
+    from train.release.prove import replay, reproduce
+
     if "into" in report:
         return [f"what was reached is in {report['into']}"]
     parts = [line for part in report["segments"] for line in segment_lines(part)]
     extent = f"{len(report['segments'])} of {report['count']} segments, {report['chosen']}, in {report['seconds']} s"
-    if report["missed"] is None:
-        return [*parts, f"{extent}: of the others this says nothing"]
-    return [*parts, f"{extent}; a single false one would have been missed with probability {report['missed']}"]
+    missed = f"; a single false one would have been missed with probability {report['missed']}"
+    extent += ": of the others this says nothing" if report["missed"] is None else missed
+    doubts = [reproduce.doubt(report["other_code"])] if report["other_code"] else []
+    return [*parts, extent, *doubts, *ladder(report["release"], replay.outcomes(report))]
 
 
 def segment_lines(part: dict[str, Any]) -> list[str]:

@@ -15,12 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from run import how  # type: ignore[import-not-found]
 
-from train.letters import harmless
-from train.release.standards.osaid import RUNGS, ladder
+from train.release.standards.osaid import ladder
 from train.terminal import reported
 
 SHOWN = 5  # differences of one stage
-MOST = 20  # files of the code that are other than here
 
 
 def main() -> int:
@@ -51,7 +49,7 @@ def reproduced(arguments: argparse.Namespace) -> dict[str, Any]:
     say(f"everything is made in {home}")
     code = reproduce.unpack(release, home)
     other = reproduce.other_files(home)
-    say(warning(other))
+    say(reproduce.notice(other))
     say(f"it runs {f'in no sandbox: {sandbox.missing()}' if sandbox.missing() else 'in a sandbox, by bubblewrap'}")
     python = sys.executable if arguments.here else reproduce.environment(code / "requirements.lock", home, say)
     options = ["--config", str(release / "code" / "config.json"), "machine.runs=runs", "machine.releases=releases"]
@@ -69,14 +67,6 @@ def reproduced(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"release": str(arguments.release), "folder": str(home), "exit_status": status, **report}
 
 
-def warning(other: list[str]) -> str:
-    """What is about to be run, for the person at the terminal."""
-    if not other:
-        return "what runs is the release's code, which is that of this clone, file by file"
-    names = ", ".join(map(harmless, other[:MOST])) + (" ..." if len(other) > MOST else "")
-    return f"WARNING: what runs is the release's code; {len(other)} files of it are not as in this clone: {names}"
-
-
 def lines(report: dict[str, Any]) -> list[str]:
     """The report for people: a line a stage, what differs below it, and the verdict."""
     found = []
@@ -87,26 +77,25 @@ def lines(report: dict[str, Any]) -> list[str]:
             found.append(f"           and {len(stage['differences']) - SHOWN} more")
     given = [name for name, stage in report["stages"].items() if stage["status"] == "taken from the release"]
     since = f", from the released documents on: {', '.join(given)} were not made again" if given else ""
-    return [*found, f"{report['verdict']}{since}", *endings(report)]
+    from train.release.prove import reproduce
+
+    verdict = f"{report['verdict']}{since}"
+    return [*found, verdict, *endings(report), *ladder(report["release"], reproduce.outcomes(report))]
 
 
 def endings(report: dict[str, Any]) -> list[str]:
+    """What the verdict rests on: what differs first, where it stopped, whose code ran."""
+    from train.release.prove import reproduce
+
     if report["verdict"] == "bit-identical":
-        whole = all(stage["status"] == "identical" for stage in report["stages"].values())
-        # Made from the sources on, by known code, it shows what the rungs below show as well.
-        outcomes = dict.fromkeys([rung.name for rung in RUNGS[:-1]] if whole else ["intact"], "holds")
-        return [f"identity   {report['identity']}", *ladder(report["release"], outcomes)]
+        return [f"identity   {report['identity']}"]
     if report["verdict"] == "not complete":
         return [
             f"the run ended with status {report['exit_status']}: see above. The same command goes on from what was "
             "made; when a source is gone, --from-release-data starts from the released documents"
         ]
     if not report["first"]:
-        names = ", ".join(report["other_code"][:MOST]) + (" ..." if len(report["other_code"]) > MOST else "")
-        return [
-            f"not proved: {len(report['other_code'])} files of the code that ran are not this clone's: {names}; use a "
-            "clone at the release's commit, or read these files: they could write whatever they like"
-        ]
+        return [reproduce.doubt(report["other_code"])]
     promise = "; outside `exact`, bits are promised on the recorded stack alone"
     return [f"first      {report['first']}{promise if report['verdict'] == 'not comparable' else ''}"]
 

@@ -25,6 +25,7 @@ from train.machine import Machine
 from train.model import Transformer, weights_of
 from train.release.differences import environments_apart, tensors_apart
 from train.release.prove import replay
+from train.release.standards.osaid import ladder
 from train.training.checkpoint import read_tensors, write_tensors
 
 FIRST, SECOND = "checkpoints/step-000002", "checkpoints/step-000004"
@@ -81,12 +82,13 @@ def test_the_command_holds_from_the_initial_weights_and_from_a_checkpoint(releas
     (part,) = report["segments"]
     assert (report["holds"], part["steps"], part["compared"]) == (True, [0, 2], "bit for bit")
     assert (report["nonce"], report["missed"], report["chosen"]) == (None, None, "asked for")
-    first, second, last, extent = command(release, "--all", status=0).splitlines()
+    first, second, last, extent, *rungs = command(release, "--all", status=0).splitlines()
     assert first.startswith("holds  segment 0, steps 1 to 2: bit for bit, ")
     assert second.startswith("holds  segment 1, steps 3 to 4: bit for bit, ")
     assert last.startswith("holds  segment 2, the evaluation: bit for bit, ")
     assert extent.startswith("3 of 3 segments, all, in ")
     assert extent.endswith(" s; a single false one would have been missed with probability 0/3")
+    assert rungs == ladder(str(release), {"intact": "holds", "trained": "holds"})
 
 
 def test_the_nonce_is_of_the_systems_randomness_told_and_signed(copy, tmp_path):
@@ -130,6 +132,22 @@ def test_what_a_choice_would_have_missed(numbers, nonce, missed):
     assert replay.Choice(numbers, 5, nonce).missed == missed
 
 
+@pytest.mark.parametrize(
+    ("parts", "other", "missed", "holds", "trained"),
+    [
+        ((True, True), (), "3/5", True, "holds"),
+        ((True, False), (), "3/5", False, "FAILS"),
+        ((True, True), ("train/model.py",), "3/5", None, "not checked"),
+        ((True, False), ("train/model.py",), "3/5", False, "FAILS"),
+        ((True,), (), None, True, None),  # picked: no word on the others
+        ((False,), (), None, False, "FAILS"),
+    ],
+)
+def test_what_segments_establish(parts, other, missed, holds, trained):
+    assert replay.holds([{"holds": each} for each in parts], other) is holds
+    assert replay.outcomes({"holds": holds, "missed": missed}).get("trained") == trained
+
+
 def test_the_first_segment_starts_from_the_seed_whatever_lies_in_the_release(copy):
     config = replay.config_of(copy)
     model, optimizer = replay.beginning(copy, replay.segments(copy)[0], MACHINE)
@@ -146,6 +164,7 @@ def test_scores_that_are_not_those_of_the_last_checkpoint_differ(copy, reseal):
     assert "evaluation/scores.json: differs from what was made again" in said
     assert "its records are not those of the last checkpoint" in said
     assert "1 of 3 segments, asked for" in said and "of the others this says nothing" in said
+    assert "\nFAILS        trained " in said and "\nnot run      made again " in said
 
 
 def test_other_threads_and_slices_hold_as_well(release, replayed):
@@ -167,8 +186,10 @@ def test_the_release_code_trains_elsewhere_and_does_not_see_what_it_has_to_reach
     )
     line = [sys.executable, str(ROOT / "scripts/replay.py"), str(copy), "--segment", "1", "--release-code", "--here"]
     done = subprocess.run(line, capture_output=True, text=True, timeout=600, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING: what trains is the code that the release holds" in done.stderr
+    assert done.returncode == 2, done.stderr
+    other = "1 files of it are not as in this clone: train/training/numerics.py"
+    assert f"WARNING: what runs is the release's code; {other}" in done.stderr
+    assert f"not proved: of the code that ran, {other}" in done.stdout
     assert "['step-000002']\nFalse\n" in done.stderr
 
 

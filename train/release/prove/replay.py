@@ -11,7 +11,7 @@ a nonce that is made after the release, by whoever checks it.
 import math
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,18 @@ def drawn(identity: str, nonce: str, count: int, several: int) -> list[int]:
     """So many different numbers below `count`, in order, that follow from the identity and a word of the checker's."""
     order = sorted(range(count), key=lambda n: digest({"identity": identity, "nonce": nonce, "segment": n}))
     return sorted(order[:several])
+
+
+def holds(parts: Sequence[Mapping[str, Any]], other: Collection[str]) -> bool | None:
+    """Whether all segments hold; None where they do by `other` code than this clone's, which proves nothing yet."""
+    return False if not all(part["holds"] for part in parts) else None if other else True
+
+
+def outcomes(report: Mapping[str, Any]) -> dict[str, str]:
+    """What a report establishes, by rung: of segments that somebody picked, it is no word on the others."""
+    word = {True: "holds", False: "FAILS", None: "not checked"}[report["holds"]]
+    drawn = report["missed"] is not None or report["holds"] is False
+    return {"intact": "holds"} | ({"trained": word} if drawn else {})
 
 
 def require_same_code(release: Path, own: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ makes proves nothing before somebody has read it, and the verdict says so.
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,18 @@ from train.data.schema import read_rows
 from train.data.sources.pypi import settings
 from train.differences import first_difference
 from train.errors import UserError
+from train.letters import harmless
 from train.release.bundle import ARTIFACTS, RESOLVED, ROOT, manifest_of, placed, source_tree
 from train.release.differences import tensors_apart
 from train.release.lock import install
 from train.release.prove.sandbox import confined
-from train.release.standards.osaid import regular_files
+from train.release.standards.osaid import RUNGS, regular_files
 from train.release.verify.result import against
 from train.release.verify.run import verify
 from train.release.view import Release
 from train.training.checkpoint import read_tensors
 
+MOST = 20  # files of the code that are shown
 GIVEN = ARTIFACTS[: ARTIFACTS.index("selected") + 1]  # what the released documents stand for
 
 
@@ -57,6 +59,36 @@ def other_files(release: Path) -> list[str]:
     root, ours = release / "code", source_tree(ROOT)
     theirs = {path: file_digest(root / path) for path in regular_files(root) if f"code/{path}" not in RESOLVED}
     return sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
+
+
+def notice(other: Sequence[str]) -> str:
+    """What is about to be run, for the person at the terminal, with the files that are `other` than this clone's."""
+    if not other:
+        return "what runs is the release's code, which is that of this clone, file by file"
+    return f"WARNING: what runs is the release's code; {unlike(other)}"
+
+
+def unlike(other: Sequence[str]) -> str:
+    """Which files of the code that runs are not this clone's: how many, and the first."""
+    names = ", ".join(map(harmless, other[:MOST])) + (" ..." if len(other) > MOST else "")
+    return f"{len(other)} files of it are not as in this clone: {names}"
+
+
+def doubt(other: Sequence[str]) -> str:
+    """What is said in the place of a proof."""
+    return (
+        f"not proved: of the code that ran, {unlike(other)}; use a clone at the release's commit, or read these files: "
+        "they could write whatever they like"
+    )
+
+
+def outcomes(report: Mapping[str, Any]) -> dict[str, str]:
+    """What a report establishes, by rung. Made from the sources on, by known code, it shows the lower rungs as well."""
+    whole = all(stage["status"] == "identical" for stage in report["stages"].values())
+    if report["verdict"] == "bit-identical":
+        names = [rung.name for rung in RUNGS[:-1]] if whole else ["intact", "trained"]
+        return dict.fromkeys(names, "holds")
+    return {"intact": "holds", "made again": "FAILS" if report["verdict"] == "differs" else "not checked"}
 
 
 def unpack(release: Path, home: Path) -> Path:
