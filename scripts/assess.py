@@ -1,11 +1,12 @@
-"""How open any model's folder is: `python scripts/assess.py FOLDER [--mof mof.yml] [--json]`.
+"""What any model's folder holds of the openness table: `python scripts/assess.py FOLDER [--mof mof.yml] [--json]`.
 
-Nothing in the folder is run or unpickled. Exit status: 0 every must-item that a machine can decide is shown (of those
-that may be declared as not used, claimed), 1 some is not, 2 the folder cannot be looked at.
+Nothing in the folder is run or unpickled. Exit status: 0 no must-item is without a file of its kind, 1 some is, 2 the
+folder cannot be looked at.
 """
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,18 @@ def assessed(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def lines(report: dict[str, Any]) -> list[str]:
-    """A line an item, must before should, a line a licence, and the verdict."""
+    """A line an item, must before should, a line a licence, and how many items have which status."""
     found = [
-        f"{row['status']:<21} {row['class']:<6} {row['requirement']}{': ' if row['why'] else ''}{row['why']}"
+        f"{row['status']:<11}  {row['class']:<6} {row['requirement']}{': ' if row['why'] else ''}{row['why']}"
         for row in report["items"]
     ]
     for each in report["licences"]:
         held = f", reserves uses: {each['restriction']!r}" if each["restriction"] else ""
-        found.append(
-            f"licence               {each['where']}: {each['licence'] or 'not known'}, {each['standing']}{held}"
-        )
-    return [*found, *(f"note                  {each}" for each in report["notes"]), report["verdict"]]
+        found.append(f"licence      {each['where']}: {each['licence'] or 'not known'}, {each['standing']}{held}")
+    counts = Counter(row["status"] for row in report["items"] if row["class"] == "must")
+    told = ", ".join(f"{counts[status]} {status}" for status in ("found", "not found", "cannot tell"))
+    notes = (f"note         {each}" for each in report["notes"])
+    return [*found, *notes, f"{counts.total()} must-items by files alone: {told}"]
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What the openness table says of any model's folder, made by anybody: each item shown, claimed, missing or undecided.
+"""What of the openness table any model's folder holds, by its files alone: each item found, not found, or undecided.
 
 Nothing in the folder is run, imported or unpickled, links are not followed, and no more is read than MOST_* allow.
-*Shown* means that a file of the kind asked for is there, which is less than `verify` asks of our own releases: whether
-the file is complete and true, only people or a rebuild can tell. *Claimed* means that a card or a mof.yml says so.
+*Found* means that a file of the kind asked for is there, which is less than `verify` asks of our own releases: whether
+it is complete and true, only people or a rebuild can tell. *Cannot tell* is what is only named, or is for people.
 """
 
 import os
@@ -20,50 +20,9 @@ from train.release.standards import osaid
 from train.spdx import listed
 
 MOST_FILES, MOST_NAME, MOST_BYTES, MOST_YAML, MOST_HEADER, MOST_TRIED = 100_000, 500, 2**20, 2**16, 2**24, 20
-WEIGHTS = r"(?i)(^|/)[^/]*\.(safetensors|gguf|bin|pt|pth|ckpt|h5|onnx|msgpack)$"
-CODE = r"(?i)\.(py|ipynb|rs|cpp|cu|jl)$"
-DATA = r"(?i)^(?!logs?/)(.*\.(parquet|arrow|jsonl(\.gz|\.zst)?)$|(.*/)?(data|corpus)[^/]*/[^/]*\.(csv|txt)$)"
+TERMS = ("data_terms", "code_terms", "parameter_terms", "use_restrictions")  # checks of rows that licences decide
 CARD = r"(?i)^(readme|model_?card)\.md$"
-
-
-@dataclass(frozen=True)
-class Sign:
-    """How an item is recognised: files that show it, words of a card, and components of a mof.yml, that claim it."""
-
-    files: str
-    words: str
-    components: str
-
-
-# Item of openness.ROWS -> its signs. Statements are for people, and the items of licences follow from licences.
-SIGNS = {
-    "1": Sign(r"(?i)(^|/)(sources|croissant|provenance)[^/]*\.(json|jsonl|csv|md)$",
-              r"trained on|training data|datasets:|corpus", "Datasets|Data card"),
-    "2": Sign(r"(?i)(^|/)(statistics|data_?card|datasheet)[^/]*\.(json|md)$|^data/readme\.md$",
-              r"tokens of|billion tokens|languages?:", "Data card"),
-    "3": Sign(r"(?i)(^|/)(ledger|selection|filter|dedup)[^/]*(/|\.(json|parquet|py|md)$)",
-              r"collected|crawl|selected|filtered", "Data card|Technical report|Research paper"),
-    "4": Sign(r"(?i)(^|/)(label|annotation)[^/]*\.(json|md|csv)$", r"labell?ed|annotat", "Data card"),
-    "5": Sign(r"(?i)(^|/)[^/]*(preprocess|prepare|filter|dedup|clean|selected)[^/]*\.(py|ipynb|rs)$",
-              r"preprocess|dedup|filter", "Data preprocessing code"),
-    "6": Sign(DATA, r"datasets:|available (at|on|from)|download", "Datasets"),
-    "8": Sign(r"(?i)(^|/)[^/]*(model|infer|generat|sample)[^/]*\.py$", r"github\.com|source code|repository:",
-              "Training code|Inference code|Model architecture"),
-    "9": Sign(r"(?i)(^|/)(train|fit|loop|pretrain|finetune)[^/]*\.(py|ipynb|sh|ya?ml)$",
-              r"learning rate|batch size|hyper-?parameters", "Training code"),
-    "10": Sign(r"(?i)(^|/)[^/]*tokenizer[^/]*\.py$", r"tokeni[sz]er", "Supporting libraries and tools"),
-    "11": Sign(r"(?i)(^|/)(eval|benchmark|lm_eval)[^/]*(/(?!logits\.)|\.(py|json)$)", r"evaluat|benchmark|accuracy",
-               "Evaluation code|Evaluation results|Evaluation data"),
-    "13": Sign(r"(?i)(^|/)(requirements[^/]*|uv\.lock|poetry\.lock|environment\.ya?ml|dockerfile|pyproject\.toml)",
-               r"requires|pip install", "Supporting libraries and tools"),
-    "14": Sign(WEIGHTS, r"weights|safetensors|checkpoint", r"Model parameters \(Final\)"),
-    "15": Sign(r"(?i)(^|/)(checkpoint|step|global_step)[^/]*/[^/]+\.(safetensors|bin|pt)$",
-               r"intermediate checkpoint", r"Model parameters \(Intermediate\)"),
-    "16": Sign(r"(?i)(^|/)optim[^/]*\.(safetensors|bin|pt)$", r"optimi[sz]er state", "Model metadata"),
-    "hyper-parameter search": Sign(r"(?i)(^|/)(sweep|search)[^/]*\.(py|ya?ml|json)$", r"sweep|hyper-?parameter search",
-                                   "Supporting libraries and tools"),
-}  # fmt: skip
-RESTRICTED_NAME = re.compile(r"(?i)rail|llama|gemma|(^|-)n[cd](-|$)|research|non-?commercial|proprietary")
+CODE = re.compile(osaid.CODE_LIKE)
 LICENCE_FILE = re.compile(r"(?i)(^|/)(licen[cs]es?|copying|use_policy)([-_.][^/]*|/[^/]+)?$")
 
 
@@ -141,15 +100,15 @@ def components(mof: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {str(each["name"]): each for each in listed if isinstance(each, dict) and isinstance(each.get("name"), str)}
 
 
-def named(name: object) -> str | None:
+def by_name(name: object) -> str | None:
     """A licence as a card or a mof.yml spells it, by SPDX where that list has it; None when it names none."""
     if isinstance(name, list):
-        name = " AND ".join(str(named(each)) for each in name[:9] if isinstance(each, str))
+        name = " AND ".join(str(by_name(each)) for each in name[:9] if isinstance(each, str))
     text = name.strip()[:80] if isinstance(name, str) else ""
     return terms.of_name(text) or None
 
 
-def of_text(text: str) -> str | None:
+def by_text(text: str) -> str | None:
     """The licence whose text this is; where later versions have the same text, the licence alone."""
     try:
         found = recognised(plain_text(text.encode(errors="replace")))
@@ -161,17 +120,17 @@ def of_text(text: str) -> str | None:
 def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Every licence that is found: where, by SPDX or as it is called, its standing, and what uses it reserves."""
     found = []
-    for path in [path for path in folder.files if LICENCE_FILE.search(path) and not re.search(CODE, path)][:200]:
+    for path in [path for path in folder.files if LICENCE_FILE.search(path) and not CODE.search(path)][:200]:
         text = " ".join(folder.text(path).split())
-        found.append((path, True, of_text(text), terms.restriction(text, name=False)))
-    told = {"README.md: license": head.get("license_name") if head.get("license") == "other" else head.get("license")}
-    told |= {f"mof.yml: {name}": each.get("license") for name, each in mof.items()}
-    found += [(where, False, name, None) for where, given in told.items() if (name := named(given))]
+        found.append((path, True, by_text(text), terms.restriction(text, name=False)))
+    named = {"README.md: license": head.get("license_name") if head.get("license") == "other" else head.get("license")}
+    named |= {f"mof.yml: {name}": each.get("license") for name, each in mof.items()}
+    spelt = [(where, name) for where, given in named.items() if (name := by_name(given))]
+    found += [(where, False, name, terms.restriction(name, name=True)) for where, name in spelt]
     return [
-        {"where": where, "text": text, "licence": name, "standing": terms.standing(name or ""),
-         "restriction": held or (word[0] if (word := RESTRICTED_NAME.search(name or "")) else None)}
+        {"where": where, "text": text, "licence": name, "standing": terms.standing(name or ""), "restriction": held}
         for where, text, name, held in found
-    ]  # fmt: skip
+    ]
 
 
 def tensors_problem(path: Path, size: int) -> str | None:
@@ -188,97 +147,69 @@ def tensors_problem(path: Path, size: int) -> str | None:
             return "a header that is none"
 
 
-def items(folder: Folder, card: str, found: list[dict[str, Any]], mof: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each row of the openness table with its status, and what that rests on.
+def items(folder: Folder, licences: list[dict[str, Any]], mof: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each row of the openness table with its status, and the path that it rests on.
 
-    Of what goes beyond the definition, only what has signs: the rest are proofs that this pipeline alone can give.
+    Of what goes beyond the definition, nothing: those are proofs that this pipeline alone can give.
     """
     rows = []
     for row in osaid.ROWS:
-        if row.importance == "beyond" and row.id not in SIGNS:
+        if row.importance == "beyond":
             continue
         if row.kind == "statement":
-            status, why = "not machine-decidable", "for people to judge"
-        elif row.id in SIGNS:
-            status, why = by_signs(folder, SIGNS[row.id], card, mof)
+            status, why = "cannot tell", "for people to judge"
         else:
-            status, why = by_licences(row.id, folder, found)
-        asked = {"id": row.id, "class": row.importance, "kind": row.kind, "requirement": row.requirement}
+            status, why = by_terms(row, folder, licences) if row.check in TERMS else by_files(row, folder, mof)
+        asked = {"id": row.id, "class": row.importance, "requirement": row.requirement}
         rows.append({**asked, "status": status, "why": why})
     return rows
 
 
-def by_signs(folder: Folder, sign: Sign, card: str, mof: dict[str, Any]) -> tuple[str, str]:
-    broken = None
-    for path in folder.matching(sign.files)[:MOST_TRIED]:
-        safe = path.endswith(".safetensors")
-        broken = f"{path}: {problem}" if safe and (problem := tensors_problem(folder.root / path, folder.files[path])) \
-            else "an empty file" if not folder.files[path] else None  # fmt: skip
-        if not broken:
-            return "shown", path
-    component = next((name for name in mof if re.fullmatch(sign.components, name)), None)
-    if component:
-        return "claimed", f"mof.yml: {component}"
-    word = re.search(sign.words, card, re.IGNORECASE)
-    return ("claimed", f"card: {' '.join(word[0].split())!r}") if word else ("missing", broken or "")
+def by_files(row: osaid.Row, folder: Folder, mof: dict[str, Any]) -> tuple[str, str]:
+    """The items that files show: the first whole one of those that are called so."""
+    problem = ""
+    for path in folder.matching(row.like)[:MOST_TRIED]:
+        problem = "an empty file"
+        if folder.files[path]:
+            wrong = path.endswith(".safetensors") and tensors_problem(folder.root / path, folder.files[path])
+            if not wrong:
+                return "found", path
+            problem = wrong
+        problem = f"{path}: {problem}"
+    listed = [f"mof.yml: {name}" for name in row.component.split("|") if name in mof]
+    if listed or row.kind == "declared":  # what may not have been used at all
+        return "cannot tell", listed[0] if listed else "it may not have been used"
+    return "not found", problem
 
 
-def by_licences(item: str, folder: Folder, found: list[dict[str, Any]]) -> tuple[str, str]:
-    """The items about terms: of what is not there, nothing is shown; a licence that is only named is a claim."""
-    subject = {"7": DATA, "12": CODE}.get(item, WEIGHTS)
-    restricted = [f"{each['where']}: {each['restriction']!r}" for each in found if each["restriction"]]
-    if restricted:
-        return "missing", f"reserves uses: {restricted[0]}"
-    if item != "18" and not folder.matching(subject):
-        return "missing", "there is nothing that terms could be for"
-    component = {"7": "Data", "12": "[Cc]ode|tools|architecture", "17": "parameters"}.get(item, "")
-    found = [each for each in found if not each["where"].startswith("mof.yml") or re.search(component, each["where"])]
-    enough = ("OSI-approved", "open, not OSI-listed") if item == "18" else ("OSI-approved",)
-    best = sorted((each for each in found if each["standing"] in enough), key=lambda each: not each["text"])
-    if best:
-        return "shown" if best[0]["text"] else "claimed", f"{best[0]['where']}: {best[0]['licence']}"
-    return (
-        "missing",
-        f"{found[0]['licence'] or found[0]['where']}: {found[0]['standing']}" if found else "no licence is named",
-    )
+def by_terms(row: osaid.Row, folder: Folder, licences: list[dict[str, Any]]) -> tuple[str, str]:
+    """The items about terms: a text of a licence shows them, a name of one does not."""
+    if reserved := [
+        f"{each['where']}: reserves uses, {each['restriction']!r}" for each in licences if each["restriction"]
+    ]:
+        return "not found", reserved[0]
+    if row.like and not folder.matching(row.like):
+        return "not found", "nothing is here that terms could be for"
+    open_enough = ("OSI-approved",) if row.like else ("OSI-approved", "open, not OSI-listed")
+    enough = [each for each in licences if each["standing"] in open_enough]
+    for each in sorted(enough or licences, key=lambda each: not each["text"]):
+        told = f"{each['where']}: {each['licence'] or 'a text that is not known'}"
+        return ("found", told) if enough and each["text"] else ("cannot tell", f"{told}, {each['standing']}")
+    return "not found", "no licence"
 
 
 def assess(root: Path, mof: Path | None) -> dict[str, Any]:
-    """The table, the licences and the verdict of a model's folder; UserError when it cannot be looked at."""
+    """The table and the licences of a model's folder; UserError when it cannot be looked at."""
     folder = look(root)
     mof = mof or (root / "mof.yml" if "mof.yml" in folder.files else None)
     listed = components(read_yaml(Folder(mof.parent).text(mof.name), mof.name)) if mof else {}
     cards = folder.matching(CARD)
-    card = re.sub(r"not here:\n\n(\* .*\n)+", "", folder.text(cards[0])) if cards else ""  # which are no claims
-    head, problems = front_matter(card)
-    found = licences_of(folder, head, listed)
-    rows = items(folder, card, found, listed)
-    line, lacking = verdict(rows)
+    head, problems = front_matter(folder.text(cards[0])) if cards else ({}, [])
+    licences = licences_of(folder, head, listed)
+    rows = items(folder, licences, listed)
     return {
-        "verdict": line,
-        "lacking": lacking,
         "items": rows,
-        "licences": found,
-        "notes": [f"{cards[0]}: {each}" for each in problems],
+        "lacking": [row["id"] for row in rows if row["class"] == "must" and row["status"] == "not found"],
+        "licences": licences,
+        "notes": [f"{cards[0]}: {problem}" for problem in problems],
     }
-
-
-def verdict(rows: list[dict[str, Any]]) -> tuple[str, list[str]]:
-    """In one line, what the folder is and why it is Open Source AI or is not shown to be; and the items it lacks."""
-    must = [row for row in rows if row["class"] == "must" and row["status"] != "not machine-decidable"]
-    shown, status = sum(row["status"] == "shown" for row in must), {row["id"]: row["status"] for row in rows}
-    # Of what may be declared as not used, a word in a card is all there can be.
-    lacking = [r for r in must if r["status"] == "missing" or (r["status"] == "claimed" and r["kind"] != "declared")]
-    free = status["17"] != "missing" and status["18"] != "missing"
-    kind = "no weights" if status["14"] != "shown" else "open weights" if free else "weights without open terms"
-    if not lacking:
-        kind = "open data, code and weights"
-    elif kind == "open weights" and all(status[item] == "shown" for item in ("8", "9", "12")):
-        kind = "open weights and code"
-    counted = f"{kind}: {shown} of {len(must)} must-items shown"
-    if not lacking:
-        return f"{counted}; whether that is Open Source AI, people have to judge", []
-    first = [f"{row['requirement']} ({row['status']})" for row in lacking[:3]]
-    more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-    why = f"{counted}; not Open Source AI because these are not shown: {', '.join(first)}{more}"
-    return why, [row["id"] for row in lacking]
