@@ -25,8 +25,10 @@ from compose import CONFIGS, built, combinations, compose, settled  # type: igno
 
 from train.artifact import read_json
 from train.errors import ConfigError, UserError
+from train.layout import release_name
 from train.letters import harmless
 from train.release.standards.osaid import ASKED
+from train.steps import tokens_seen
 from train.terminal import guarded
 
 
@@ -62,7 +64,7 @@ def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
 
 def folder_name(mapping: Mapping[str, Any]) -> str:
     """What the folder of the release of a configuration is called."""
-    return f"{mapping['name']}-{mapping['release']['version']}"
+    return release_name(mapping)
 
 
 def main(arguments: list[str]) -> None:
@@ -124,11 +126,11 @@ def show_plan(config: Any, seconds: float) -> None:
     fit = FitConfig(config.model, config.training)
     for line in plan(fit, config.tokenizer.vocabulary, config.machine, seconds):
         say(line)
-    counts = where["tokens"] / "counts.json"
+    counts = where["tokens"] / "tokens.json"
     if not counts.is_file():
         say("passes     over the text: not known before `tokens` is made")
         return
-    seen = config.training.steps * config.training.batch * config.model.context
+    seen = tokens_seen(config.training.steps, config.training.batch, config.model.context)
     passes = seen / read_json(counts)["train"]["tokens"]
     say(f"passes     {passes:.2f} over the text; beyond some four, more text does more than more steps")
 

@@ -10,6 +10,6 @@ The reading core, in order; all else is a leaf that need not be opened:
 
     pipeline artifact keys config world
     data.raw data.documents data.benchmarks data.filters.rules data.selected data.tokenizer data.tokens data.batches
-    model exact kernels training.optimizer training.numerics training.checkpoint training.loop evaluation.measure
-    release.bundle release.verify.run release.verify.integrity release.verify.checks
+    model exact training.optimizer training.numerics training.checkpoint training.loop evaluation.measure
+    release.bundle release.verify.run release.verify.integrity
 """

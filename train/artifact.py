@@ -170,8 +170,12 @@ def manifest(artifact: Path) -> dict[str, Any]:
 
 def product_digest(artifact: Path) -> str:
     """The digest that later artifacts build on: over the paths and digests of the products, and nothing else."""
-    products = manifest(artifact)["products"]
-    return digest({name: entry["sha256"] for name, entry in products.items()})
+    return products_digest(manifest(artifact))
+
+
+def products_digest(record: Mapping[str, Any]) -> str:
+    """The same of a manifest."""
+    return digest({name: entry["sha256"] for name, entry in record["products"].items()})
 
 
 def check(artifact: Path) -> list[str]:

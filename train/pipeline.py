@@ -3,7 +3,6 @@
 import fcntl
 import os
 import platform
-import sys
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +38,7 @@ from train.data.tokens import encode
 from train.errors import UserError
 from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.keys import ROOT, closure, key, meaning
+from train.layout import ARTIFACTS
 from train.machine import Machine
 from train.model import ModelConfig
 from train.release.bundle import CollectConfig, ReleaseConfig, belongs, checkout, collect, require_lock, source_tree
@@ -107,47 +107,34 @@ class Stage:
     name: Artifact
     make: Callable[[Any, Mapping[str, Path], Path, World], None]
     config: Callable[[Run], Any]  # the stage's own part of the configuration: all of it that enters the key
-    needs: tuple[Artifact, ...]
     reads: Callable[[Run], tuple[str, ...]] = lambda run: ()  # files of this repository, beside its code
     summary: Callable[[Path, Mapping[str, Path], Any, World], str] = lambda *_: ""  # what came in and what stayed
     recheck: Callable[[Any, World], None] = lambda *_: None  # of what is kept, against what is no artifact
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The artifacts that it is made from; a release, from all."""
+        return ARTIFACTS[self.name].needs if self.name in ARTIFACTS else tuple(ARTIFACTS)
+
 
 STAGES = (
     Stage(
-        "raw",
-        fetch,
-        lambda run: run.data.raw,
-        (),
-        lambda run: repository_files(run.data.raw),
-        summaries.raw,
-        check_files,
+        "raw", fetch, lambda run: run.data.raw, lambda run: repository_files(run.data.raw), summaries.raw, check_files
     ),
-    Stage("documents", extract, lambda run: run.data.documents, ("raw",), summary=summaries.documents),
+    Stage("documents", extract, lambda run: run.data.documents, summary=summaries.documents),
     Stage(
         "benchmarks",
         gather,
         lambda run: run.benchmarks,
-        (),
         lambda run: repository_files(run.benchmarks.raw),
         recheck=check_sets,
     ),
-    Stage("selected", select, lambda run: run.data.selected, ("documents", "benchmarks"), summary=summaries.selected),
-    Stage("tokenizer", learn, lambda run: run.tokenizer, ("selected",)),
-    Stage("tokens", encode, lambda run: None, ("selected", "tokenizer"), summary=summaries.tokens),
-    Stage("weights", fit, lambda run: FitConfig(run.model, run.training), ("tokens", "tokenizer")),
-    Stage(
-        "evaluation",
-        measure,
-        lambda run: MeasureConfig(run.model, run.evaluation),
-        ("weights", "tokens", "tokenizer", "selected", "benchmarks"),
-    ),
-    Stage(
-        "release",
-        collect,
-        lambda run: CollectConfig(run.release, resolved(run), run.settings, asked(run)),
-        ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation"),
-    ),
+    Stage("selected", select, lambda run: run.data.selected, summary=summaries.selected),
+    Stage("tokenizer", learn, lambda run: run.tokenizer),
+    Stage("tokens", encode, lambda run: None, summary=summaries.tokens),
+    Stage("weights", fit, lambda run: FitConfig(run.model, run.training)),
+    Stage("evaluation", measure, lambda run: MeasureConfig(run.model, run.evaluation)),
+    Stage("release", collect, lambda run: CollectConfig(run.release, resolved(run), run.settings, asked(run))),
 )
 LARGE: tuple[Artifact, Artifact] = ("weights", "release")  # which hold checkpoints
 UP_TO_WEIGHTS = tuple(stage.name for stage in STAGES)[: [stage.name for stage in STAGES].index("weights") + 1]
@@ -218,7 +205,7 @@ def refuse_what_cannot_fit(
 def claims(name: Artifact, made: Mapping[str, Path]) -> Iterator[tuple[str, str, dict[str, str]]]:
     """The licence that each source in an artifact is claimed to be under, and the files that tell it."""
     if name == "documents":
-        files = read_json(made[name] / "counts.json")
+        files = read_json(made[name] / "extracted.json")
         sources = read_json(made["raw"] / "sources.json")
         yield from ((source["purl"], source["licence"], files[source["purl"]]["licences"]) for source in sources)
     if name == "benchmarks":
@@ -317,8 +304,7 @@ def code(stage: Stage) -> dict[str, str]:
     """
     if stage.name == "release":
         return source_tree(ROOT)
-    module = sys.modules[stage.make.__module__].__file__
-    reached = closure(Path(module or ""))
+    reached = closure(ROOT / ARTIFACTS[stage.name].module)
     return {
         path.relative_to(ROOT).as_posix(): meaning(path.read_bytes()) if path.suffix == ".py" else file_digest(path)
         for path in reached

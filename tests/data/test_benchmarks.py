@@ -43,7 +43,7 @@ def here(tmp_path, monkeypatch):
 
 
 def rows(out, name):
-    return list(read_rows([out / "sets" / f"{name}.parquet"]))
+    return list(read_rows([out / f"{name}.parquet"]))
 
 
 def test_our_own_set(tmp_path):

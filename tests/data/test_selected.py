@@ -229,7 +229,7 @@ def test_of_near_duplicates_in_any_split_the_longest_is_kept(tmp_path, size):
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_what_gives_away_an_item_or_a_held_out_text_is_dropped(tmp_path, size):
     item = {"set": "pairs", "group": "g", "id": "g:1", "text": "The quick, brown fox jumps!", "contrast": ""}
-    write_rows(tmp_path / "benchmarks" / "sets" / "pairs.parquet", [item], ITEM)
+    write_rows(tmp_path / "benchmarks" / "pairs.parquet", [item], ITEM)
     rows = [row(text, f"{n:02d}.txt") for n, text in enumerate(WORDY)]
     held_out = next(each for each in rows if split(CONFIG, each.id) == "held_out")
     planted = [

@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("split", ["train", "held_out"])
 def test_ranges_cover_the_array_and_lead_back_to_the_text(folder, split):
     tokens, tokenizer = read_tokens(folder / "tokens", split), load(folder / "tokenizer")
-    ranges = list(read_rows([folder / "tokens" / f"{split}_ranges.parquet"]))
+    ranges = list(read_rows([folder / "tokens" / "ranges" / f"{split}.parquet"]))
     rows = sorted((row for row in ROWS if row["split"] == split), key=lambda row: row["id"])
     assert [entry["start"] for entry in ranges] == [0, *(entry["end"] for entry in ranges[:-1])]
     assert ranges[-1]["end"] == len(tokens)
@@ -61,7 +61,7 @@ def test_ranges_cover_the_array_and_lead_back_to_the_text(folder, split):
 
 
 def test_counts_agree_with_arrays_and_texts(folder):
-    counts = json.loads((folder / "tokens" / "counts.json").read_text())
+    counts = json.loads((folder / "tokens" / "tokens.json").read_text())
     for split, count in counts.items():
         rows = [row for row in ROWS if row["split"] == split]
         assert count["documents"] == len(rows)
@@ -83,7 +83,7 @@ def test_arrays_are_as_narrow_as_the_vocabulary_allows_and_hold_no_pickle(folder
     tokens = np.load(folder / "tokens" / "train.npy", allow_pickle=False)
     assert (tokens.dtype.str, tokens.ndim) == ("<u2", 1)
     assert sorted(inventory(folder / "tokens")) == [
-        "counts.json", "held_out.npy", "held_out_ranges.parquet", "train.npy", "train_ranges.parquet",
+        "held_out.npy", "ranges/held_out.parquet", "ranges/train.parquet", "tokens.json", "train.npy",
     ]  # fmt: skip
 
 

@@ -274,8 +274,8 @@ def test_predictions_beyond_measure_are_refused(artifacts, tmp_path, embedding, 
 
 
 def test_tokens_of_other_documents_are_refused(artifacts, tmp_path):
-    rows = list(read_rows([artifacts["tokens"] / "held_out_ranges.parquet"]))
-    write_rows(tmp_path / "held_out_ranges.parquet", rows[:-1], RANGES)
+    rows = list(read_rows([artifacts["tokens"] / "ranges/held_out.parquet"]))
+    write_rows(tmp_path / "ranges/held_out.parquet", rows[:-1], RANGES)
     tokens = read_tokens(artifacts["tokens"], "held_out")
     np.save(tmp_path / "held_out.npy", tokens[: rows[-1]["start"]])
     with pytest.raises(UserError, match="other documents"):

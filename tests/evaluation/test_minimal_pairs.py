@@ -92,7 +92,7 @@ def items(home, pairs):
         {"set": "mine", "group": group, "id": str(number), "text": good, "contrast": bad}
         for number, (group, good, bad) in enumerate(pairs)
     ]
-    write_rows(home / "sets" / "mine.parquet", rows, ITEM)
+    write_rows(home / "mine.parquet", rows, ITEM)
     (home / "sets.json").write_text(json.dumps([{"name": "mine", "purl": "pkg:generic/mine@3", "licence": "MIT"}]))
     return home
 

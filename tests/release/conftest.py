@@ -8,7 +8,8 @@ import torch
 import warm
 
 from train.artifact import digest, file_digest, read_json, write_json
-from train.release.bundle import ARTIFACTS, checkpoints_of, manifest_of, placed
+from train.layout import ARTIFACTS, placed
+from train.release.bundle import checkpoints_of, manifest_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """

@@ -11,8 +11,9 @@ from train.config import build
 from train.data.text import readers
 from train.data.tokenizer import load
 from train.errors import UserError
+from train.layout import ARTIFACTS, placed
 from train.release import bundle
-from train.release.bundle import ARTIFACTS, CollectConfig, ReleaseConfig, collect, manifest_of, placed, source_tree
+from train.release.bundle import CollectConfig, ReleaseConfig, collect, manifest_of, source_tree
 from train.release.standards.osaid import ASKED
 
 

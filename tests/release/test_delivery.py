@@ -188,7 +188,8 @@ def test_the_command_refuses_another_setting_under_the_name_and_keeps_what_is_be
 
 @pytest.mark.parametrize("stage", ["raw", "tokenizer", "weights", "evaluation"])
 def test_packing_refuses_what_another_version_made(stage, home, tmp_path):
-    from train.release.bundle import ARTIFACTS, require_lock
+    from train.layout import ARTIFACTS
+    from train.release.bundle import require_lock
 
     found = {name: next(p for p in (home / "runs").glob(f"{name}-*") if not p.suffix) for name in ARTIFACTS}
     recorded = {name: read_json(path / "witness/run.json")["packages"] for name, path in found.items()}

@@ -54,7 +54,7 @@ class BenchmarksConfig:
 
 
 def gather(config: BenchmarksConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
-    """Write `sets/<name>.parquet` (tables.ITEM) for each set, `licences/<sha256>.txt`, and `sets.json`, their record.
+    """Write `<name>.parquet` (tables.ITEM) for each set, `licences/<sha256>.txt`, and `sets.json`, their record.
 
     Raises UserError when a line of a file is no item, and when a set has none.
     """
@@ -96,7 +96,7 @@ def written(name: str, rows: Iterable[dict[str, str]], out: Path) -> dict[str, A
             groups[row["group"]] += 1
             yield row
 
-    write_rows(out / "sets" / f"{name}.parquet", counted(), ITEM)
+    write_rows(out / f"{name}.parquet", counted(), ITEM)
     if not groups:
         raise UserError(f"benchmarks: the set '{name}' has no items; correct `include`, or leave the source out")
     return {"items": groups.total(), "groups": dict(groups)}

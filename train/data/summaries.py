@@ -23,7 +23,7 @@ def raw(artifact: Path, inputs: Mapping[str, Path], config: RawConfig, world: Wo
 
 def documents(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
     """How many texts became documents, and what the others are."""
-    sources = read_json(artifact / "counts.json").values()
+    sources = read_json(artifact / "extracted.json").values()
     count = {name: sum(source[name] for source in sources) for name in ("files", "documents", *REASONS)}
     reasons = {reason: count[reason] for reason in REASONS if count[reason]}
     texts = count["documents"] + sum(reasons.values())
@@ -66,7 +66,7 @@ def selected(artifact: Path, inputs: Mapping[str, Path], config: object, world: 
 
 def tokens(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
     """How many tokens there are to train on and to evaluate on."""
-    counts = read_json(artifact / "counts.json")
+    counts = read_json(artifact / "tokens.json")
     return ", ".join(f"{split} {counts[split]['tokens']:,} tokens of {counted(counts[split]['documents'], 'document')}"
                      for split in ("train", "held_out"))  # fmt: skip
 

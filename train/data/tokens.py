@@ -27,7 +27,7 @@ class TokensConfig:
 
 
 def encode(config: TokensConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
-    """Write `<split>.npy` and `<split>_ranges.parquet` for each split, and `counts.json`.
+    """Write `<split>.npy` and `ranges/<split>.parquet` for each split, and `tokens.json`.
 
     An array holds the documents in the order of their ids, each followed by the end-of-text mark; its numbers are
     16 bits wide where the vocabulary fits, else 32.
@@ -36,8 +36,13 @@ def encode(config: TokensConfig, inputs: Mapping[str, Path], out: Path, world: W
     counts = {}
     for split in SPLITS:
         documents = world.track(kept_documents(inputs["selected"], split), f"{split} documents encoded")
-        counts[split] = encode_split(tokenizer, documents, out / f"{split}.npy", out / f"{split}_ranges.parquet")
-    write_json(out / "counts.json", counts)
+        counts[split] = encode_split(tokenizer, documents, out / f"{split}.npy", ranges_path(out, split))
+    write_json(out / "tokens.json", counts)
+
+
+def ranges_path(artifact: Path, split: str) -> Path:
+    """The table of a split's token ranges in an artifact `tokens`."""
+    return artifact / "ranges" / f"{split}.parquet"
 
 
 def read_tokens(artifact: Path, split: str) -> NDArray[np.unsignedinteger]:

@@ -26,7 +26,7 @@ from train.data import tokenizer as tokenizers
 from train.data.schema import read_rows
 from train.data.selected import kept_documents
 from train.data.tokenizer import Tokenizer
-from train.data.tokens import read_tokens
+from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
 from train.evaluation.baselines import compressed, count_grams
 from train.evaluation.minimal_pairs import judged, summary
@@ -70,7 +70,7 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
     tokenizer = tokenizers.load(inputs["tokenizer"])
     model = load_model(inputs["weights"], config.model, tokenizer.vocabulary).to(machine.device)
     tokens = read_tokens(inputs["tokens"], "held_out")
-    ranges = list(read_rows([inputs["tokens"] / "held_out_ranges.parquet"]))
+    ranges = list(read_rows([ranges_path(inputs["tokens"], "held_out")]))
     documents = score_documents(
         model, tokens, ranges, end_of_text=tokenizer.end_of_text, batch=settings.batch, world=world
     )

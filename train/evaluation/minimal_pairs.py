@@ -31,7 +31,7 @@ Pair = Mapping[str, Any]
 
 def pairs_of(benchmarks: Path) -> list[dict[str, str]]:
     """The items that are pairs, of all evaluation sets: rows of tables.ITEM."""
-    return [row for row in read_rows(sorted((benchmarks / "sets").glob("*.parquet"))) if row["contrast"]]
+    return [row for row in read_rows(sorted(benchmarks.glob("*.parquet"))) if row["contrast"]]
 
 
 def judged(

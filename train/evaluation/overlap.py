@@ -30,7 +30,7 @@ def overlap(inputs: Mapping[str, Path], world: World) -> dict[str, Any]:
     Counted are the different n-grams of each item: of 13 words or tokens, or all of a shorter item as one. `found`
     lists the items of which any n-gram stands in the training text.
     """
-    items = list(read_records(Item, sorted((inputs["benchmarks"] / "sets").glob("*.parquet"))))
+    items = list(read_records(Item, sorted(inputs["benchmarks"].glob("*.parquet"))))
     held_out = list(kept_documents(inputs["selected"], "held_out"))
     texts = [item.text for item in items] + [document.text for document in held_out]
     encoded = tokenizer.load(inputs["tokenizer"]).encode(texts)

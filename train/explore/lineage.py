@@ -16,7 +16,10 @@ from train.artifact import manifest, read_json
 from train.data.batches import window_count, windows_at
 from train.data.ledger import SPLITS
 from train.data.schema import LEDGER, RANGES, read_rows
+from train.data.tokens import ranges_path
 from train.errors import UserError
+from train.layout import ARTIFACTS, folder_of
+from train.steps import checkpoint_steps
 
 
 @dataclass(frozen=True)
@@ -113,26 +116,20 @@ def checkpoints(order: Order) -> list[int]:
     return checkpoint_steps(order.checkpoint_every, order.steps)
 
 
-def checkpoint_steps(every: int, steps: int) -> list[int]:
-    """The steps of a training of `steps` after which a checkpoint is kept: each `every`-th, and the last."""
-    return [*range(every, steps, every), steps]
-
-
 def lineage(folder: Path) -> Lineage:
     """The lineage of the newest training below a folder of runs, of one artifact in it, or of a release."""
     if (folder / "MANIFEST.json").is_file():
-        data = folder / "data"
-        ranges = {split: data / "ranges" / f"{split}.parquet" for split in SPLITS}
+        made = {name: folder_of(folder, name) for name in ARTIFACTS}
         trained = read_json(folder / "provenance" / "weights.json")
-        return Lineage(folder, data / "sources.json", data / "licences", data, folder, ranges, _order(trained, folder))
-    if not (folder / "manifest.json").is_file():
-        folder = _newest(folder)
-    made = _chain(folder)
+    else:
+        folder = folder if (folder / "manifest.json").is_file() else _newest(folder)
+        made = _chain(folder)
+        trained = manifest(made["weights"]) if "weights" in made else None
     if missing := {"raw", "documents", "selected", "tokenizer", "tokens"} - made.keys():
         raise UserError(f"{folder}: was not made from {', '.join(sorted(missing))}; name a weights or tokens artifact")
-    order = _order(manifest(made["weights"]), folder) if "weights" in made else None
-    ranges = {split: made["tokens"] / f"{split}_ranges.parquet" for split in SPLITS}
+    ranges = {split: ranges_path(made["tokens"], split) for split in SPLITS}
     sources, licences = made["raw"] / "sources.json", made["documents"] / "licences"
+    order = _order(trained, folder) if trained is not None else None
     return Lineage(folder, sources, licences, made["selected"], made["tokenizer"], ranges, order)
 
 

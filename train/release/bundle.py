@@ -1,6 +1,6 @@
 """Stage 9. Everything that was made, in one folder that is also a Hugging Face model repository.
 
-What the stages made is copied byte for byte (`PLACES`); what is written here is a function of the folder itself
+What the stages made is copied byte for byte (`layout.placed`); what is written here is a function of the folder itself
 (`WRITTEN`), so that `verify` can write it again and compare.
 """
 
@@ -32,6 +32,7 @@ from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.errors import UserError
 from train.evaluation.measure import load_model
+from train.layout import ARTIFACTS, placed
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import repository
 from train.release.cards import data_card, model_card
@@ -43,6 +44,7 @@ from train.release.lock import unlike
 from train.release.sharing import share
 from train.release.standards import croissant, eu_summary, mof, osaid, reuse, sbom
 from train.release.standards.osaid import regular_files, release_files
+from train.steps import tokens_seen
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
 from train.training.loop import TrainingConfig, gradients
 from train.training.optimizer import Optimizer
@@ -53,29 +55,6 @@ TOP_LEVEL = """
     train configs data_cards scripts tests docs .ci Makefile pyproject.toml requirements.lock LICENSE README.md
     CHANGELOG.md CITATION.cff NOTICE UPGRADE.md .gitignore .gitattributes
 """  # all that makes up the source code; folders and files
-ARTIFACTS = ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation")
-
-# (artifact, its product, where it stands in the release); folders end in a slash. What is left out here can be made
-# again from what is in the release, except the sources' own archives, which stay where `data/sources.json` says.
-PLACES = (
-    ("raw", "sources.json", "data/sources.json"),
-    ("documents", "counts.json", "data/extracted.json"),
-    ("documents", "licences/", "data/licences/"),
-    ("documents", "left_out/", "data/left_out/"),
-    ("benchmarks", "sets/", "evaluation/data/"),
-    ("benchmarks", "sets.json", "evaluation/data/sets.json"),
-    ("benchmarks", "licences/", "evaluation/data/licences/"),
-    ("selected", "documents/", "data/documents/"),
-    ("selected", "ledger/", "data/ledger/"),
-    ("selected", "counts.json", "data/counts.json"),
-    ("tokenizer", "", ""),
-    ("tokens", "counts.json", "data/tokens.json"),
-    ("tokens", "train_ranges.parquet", "data/ranges/train.parquet"),
-    ("tokens", "held_out_ranges.parquet", "data/ranges/held_out.parquet"),
-    ("weights", "", ""),
-    ("evaluation", "overlap.json", "data/overlap.json"),
-    ("evaluation", "", "evaluation/"),
-)
 RESOLVED = ("code/config.json", "code/overrides.json")  # of the code, what people did not write
 PROMPTS = ("The ", "In the beginning", "for example, ")
 LOGITS_KEPT = 5
@@ -192,18 +171,6 @@ def origins(inputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
     yield "LICENSE", ROOT / "LICENSE"
 
 
-def placed(artifact: str, product: str) -> str | None:
-    """Where in a release a product of an artifact stands; None if it is left out."""
-    if ".." in product.split("/") or product.startswith("/"):
-        return None
-    for owner, origin, place in PLACES:
-        if owner == artifact and product == origin:
-            return place
-        if owner == artifact and origin[-1:] in ("", "/") and product.startswith(origin):
-            return place + product.removeprefix(origin)
-    return None
-
-
 def source_tree(root: Path) -> dict[str, str]:
     """The source code below `root`: relative path -> SHA-256, without caches and what editors leave behind."""
     names: list[str] = []
@@ -283,7 +250,7 @@ def facts(release: Path) -> dict[str, Any]:
     """`provenance/facts.json`: what follows from config and data by arithmetic."""
     config = read_json(release / "code" / "config.json")
     model, training = model_of(release), config["training"]
-    seen = training["steps"] * training["batch"] * model.config.context
+    seen = tokens_seen(training["steps"], training["batch"], model.config.context)
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "tokens_seen": seen,

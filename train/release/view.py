@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from train.artifact import check, file_digest, parse_json, read_json
+from train.artifact import check, file_digest, parse_json, products_digest, read_json
 from train.data.schema import LedgerRow, SelectedDocument, read_records
 from train.data.tokens import TokensConfig, encode
 from train.errors import UserError
+from train.layout import ARTIFACTS, folder_of, placed
 from train.machine import Machine
 from train.release import bundle
 from train.release.standards import osaid
@@ -61,7 +62,7 @@ class Release:
     @cached_property
     def provenance(self) -> dict[str, dict[str, Any]]:
         """The manifest of each artifact."""
-        return {name: self.json(f"provenance/{name}.json") for name in bundle.ARTIFACTS}
+        return {name: self.json(f"provenance/{name}.json") for name in ARTIFACTS}
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
@@ -85,26 +86,20 @@ class Release:
     def ledger(self) -> Iterator[LedgerRow]:
         return self.records(LedgerRow, "ledger")
 
-    @cached_property
-    def views(self) -> dict[str, Path]:
-        """Each artifact as the stages want to see it: its manifest, and links to what the release holds of it."""
-        found = {}
-        for name, record in self.provenance.items():
-            found[name] = self.scratch / "views" / name
-            found[name].mkdir(parents=True)
-            (found[name] / "manifest.json").symlink_to((self.path / "provenance" / f"{name}.json").resolve())
-            for product in record["products"]:
-                place = bundle.placed(name, product)
-                if place in self.paths:
-                    (found[name] / product).parent.mkdir(parents=True, exist_ok=True)
-                    (found[name] / product).symlink_to((self.path / place).resolve())
-        return found
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Each artifact as the stages want to see it, but for its manifest: where its files stand in the release."""
+        return {name: folder_of(self.path, name) for name in ARTIFACTS}
+
+    def digest_of(self, name: str) -> str:
+        """The digest over an artifact's products, as its manifest tells them."""
+        return products_digest(self.provenance[name])
 
     @cached_property
     def tokens(self) -> Path:
         """The artifact `tokens`, made again from the documents and the tokenizer that the release holds."""
         made = self.scratch / "tokens"
-        encode(TokensConfig(), self.views, made, self.world)
+        encode(TokensConfig(), self.folders, made, self.world)
         return made
 
     @cached_property
@@ -138,7 +133,7 @@ class Release:
         (made / "manifest.json").write_bytes(self.bytes(f"provenance/{name}.json"))
         problems = [f"{name} made again: {problem}" for problem in check(made)]
         for product in osaid.regular_files(made):
-            place = bundle.placed(name, product)
+            place = placed(name, product)
             if place in self.products and self.products[place] != file_digest(made / product):
                 problems.append(f"{place}: differs from what was made again")
         return problems

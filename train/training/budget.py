@@ -33,6 +33,7 @@ from train.errors import UserError
 from train.machine import Machine
 from train.model import ModelConfig, Transformer
 from train.quantities import byte_size, duration
+from train.steps import tokens_seen
 from train.training.loop import FitConfig, gradients
 from train.training.numerics import prepare
 from train.training.optimizer import Optimizer
@@ -137,7 +138,7 @@ def needs(config: FitConfig, vocabulary: int, micro_batches: int) -> Needs:
     sequences = math.ceil(training.batch / micro_batches)
     kept = sequences * model.context * model.layers * (8 * model.width + 11 * inner + 4 * model.hidden) * size
     stack = max(out * into * number for (out, into), number in counted.items()) if muon else 0
-    seen = training.steps * training.batch * model.context
+    seen = tokens_seen(training.steps, training.batch, model.context)
     checkpoints = math.ceil(training.steps / training.checkpoint_every)
     return Needs(
         parameters=parameters,

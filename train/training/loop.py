@@ -23,9 +23,10 @@ from train.config import Count, Natural, plain
 from train.data import schema
 from train.data.batches import ahead, batch_at, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
-from train.data.tokens import read_tokens
+from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
 from train.model import ModelConfig, Transformer, load_weights, weights_of
+from train.steps import checkpoint_name, is_checkpoint, tokens_seen
 from train.training.checkpoint import (
     LOG,
     OPTIMIZER,
@@ -101,9 +102,13 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
                 record["held_out_loss"] = held_out_loss(model, held_out, config)
         if log:
             log.record(record)
-        if regular(training, step) or stop or (machine.save_every and step % machine.save_every == 0):
+        if (
+            is_checkpoint(step, training.checkpoint_every, training.steps)
+            or stop
+            or (machine.save_every and step % machine.save_every == 0)
+        ):
             settle(saving, wait=True)
-            directory = place(out, training, step)
+            directory = _place(out, training, step)
             if machine.sharded:  # all write together, so training waits
                 state = Checkpoint(step, {n: p.detach() for n, p in model.named_parameters()}, optimizer.state)
                 task = functools.partial(join_shares, directory, write_shares(directory, state), state, belongs_to)
@@ -146,21 +151,17 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     with ending:
         if log is None:
             return
-        with whole(out / WEIGHTS) as file, (place(out, training, training.steps) / WEIGHTS).open("rb") as last:
+        with whole(out / WEIGHTS) as file, (_place(out, training, training.steps) / WEIGHTS).open("rb") as last:
             shutil.copyfileobj(last, file)
         made = [out / WEIGHTS, *sorted(out.glob("checkpoints/*/*"))]
         log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
     shutil.rmtree(out / "resume", ignore_errors=True)
 
 
-def regular(training: TrainingConfig, step: int) -> bool:
-    """Whether the checkpoint after `step` is one of the run's products, not only there to go on from."""
-    return step % training.checkpoint_every == 0 or step == training.steps
-
-
-def place(out: Path, training: TrainingConfig, step: int) -> Path:
-    """Where in `out` the checkpoint after `step` is."""
-    return out / ("checkpoints" if regular(training, step) else "resume") / f"step-{step:06d}"
+def _place(out: Path, training: TrainingConfig, step: int) -> Path:
+    """Where in `out` the checkpoint after `step` is: among the products, or only there to go on from."""
+    product = is_checkpoint(step, training.checkpoint_every, training.steps)
+    return out / ("checkpoints" if product else "resume") / checkpoint_name(step)
 
 
 def resumed(
@@ -180,10 +181,10 @@ def resumed(
     if world.machine.sharded:
         step = follow([], step, world)
         if step:
-            read_shares(place(out, training, step), {**weights, **optimizer.state})
+            read_shares(_place(out, training, step), {**weights, **optimizer.state})
         return step, skipped
     if step:
-        directory = place(out, training, step)
+        directory = _place(out, training, step)
         try:
             load_weights(model, read_tensors(directory / WEIGHTS))
             restore(optimizer.state, read_tensors(directory / OPTIMIZER))
@@ -216,9 +217,9 @@ def steps(
             "loss": loss,
             "gradient_norm": norm,
             **told,
-            "tokens": (step + 1) * training.batch * config.model.context,
+            "tokens": tokens_seen(step + 1, training.batch, config.model.context),
             "seconds": (seconds := time.monotonic() - began),
-            "tokens_per_second": training.batch * config.model.context / seconds,
+            "tokens_per_second": tokens_seen(1, training.batch, config.model.context) / seconds,
         }
         began = time.monotonic()
 
@@ -361,7 +362,7 @@ def _not_finite(step: int, loss: float, norm: float, config: FitConfig, tokens: 
     windows = windows_at(window_count(count, context), config.training.batch, config.training.seed, step) * context
     documents = [
         row["id"][:12]
-        for row in schema.read_rows([tokens / "train_ranges.parquet"], ["id", "start", "end"])
+        for row in schema.read_rows([ranges_path(tokens, "train")], ["id", "start", "end"])
         if any(row["start"] <= w + context and w < row["end"] for w in windows)
     ]
     return (

@@ -15,9 +15,10 @@ from train.data import schema
 from train.data.sources import pypi
 from train.errors import UserError
 from train.keys import ROOT
+from train.layout import ARTIFACTS
 from train.release.attest import statements
 from train.release.attest.dsse import opened
-from train.release.bundle import ARTIFACTS, manifest_of
+from train.release.bundle import manifest_of
 from train.release.prove import reproduce, sandbox
 from train.release.standards.osaid import RUNGS
 from train.training.checkpoint import read_tensors, write_tensors

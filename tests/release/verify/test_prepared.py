@@ -54,7 +54,7 @@ def another_source(release: Path) -> str:
 def fewer_items(release: Path) -> str:
     (path,) = (release / "evaluation/data").glob("*.parquet")
     change(path, schema.ITEM, lambda rows: rows[1:])
-    return "sets/pairs.parquet: "
+    return "pairs.parquet: "
 
 
 FORGED = (left_out, let_in, another_text, another_reason, another_source, fewer_items)

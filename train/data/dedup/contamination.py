@@ -28,7 +28,7 @@ def evaluated(texts: Iterable[tuple[str, Numbers]]) -> Evaluated:
 
 def items_of(benchmarks: Path) -> Evaluated:
     """The items of every set of the artifact `benchmarks`."""
-    items = read_records(Item, sorted((benchmarks / "sets").glob("*.parquet")))
+    items = read_records(Item, sorted(benchmarks.glob("*.parquet")))
     return evaluated((f"{item.set} {item.id}", words(item.text).numbers) for item in items)
 
 

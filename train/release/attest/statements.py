@@ -19,6 +19,7 @@ from typing import Any
 
 from train.artifact import as_json, canonical_json, digest, file_digest, read_json, write_bytes, write_json
 from train.errors import UserError
+from train.layout import release_name
 from train.release.attest.dsse import PAYLOAD, PLACE, RESULT, STATEMENT, encoded, key_name, opened, signing
 from train.release.attest.signatures import about_another
 from train.release.bundle import ROOT, manifest_of, report, source_tree
@@ -28,7 +29,7 @@ from train.release.standards.osaid import regular_files
 def statement(release: Path, kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
     """What is said of the release with this identity. Its name is for people; the digest tells it."""
     config = read_json(release / "code" / "config.json")
-    name = f"{config['name']}-{config['release']['version']}"
+    name = release_name(config)
     subject = {"name": name, "digest": {"sha256": read_json(release / "MANIFEST.json")["identity"]}}
     return {"_type": STATEMENT, "subject": [subject], "predicateType": kind, "predicate": dict(predicate)}
 

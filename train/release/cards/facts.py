@@ -6,6 +6,7 @@ from typing import Any
 
 from train.artifact import digest
 from train.data.text.language_tag import language
+from train.layout import release_name
 from train.release.cards.markdown import command, record, settings
 from train.release.cards.prose import Markdown
 from train.release.cards.statistics import UNITS
@@ -35,7 +36,7 @@ class Facts:
     @property
     def name(self) -> str:
         """What the release's folder is called."""
-        return f"{self.config['name']}-{self.about['version']}"
+        return release_name(self.config)
 
     @cached_property
     def command(self) -> str:

@@ -18,16 +18,16 @@ from typing import Any
 
 from torch import Tensor
 
-from train.artifact import digest, file_digest, product_digest, read_json, write_json
+from train.artifact import digest, file_digest, read_json, write_json
 from train.config import build, plain
 from train.data import tokenizer
 from train.errors import UserError
 from train.evaluation.measure import MeasureConfig, measure
-from train.explore.lineage import checkpoint_steps
 from train.machine import Machine
 from train.model import Transformer, load_weights, weights_of
 from train.release.differences import cause, environments_apart, losses_apart, read_records, tensors_apart
 from train.release.view import Release
+from train.steps import checkpoint_name, checkpoint_steps
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, Checkpoint, load, restore, save
 from train.training.log import Log
 from train.training.loop import FitConfig, steps
@@ -61,7 +61,7 @@ def segments(release: Path) -> list[Segment]:
     """Every segment that the config says there is, whether or not its checkpoints are there."""
     training = config_of(release).training
     ends = checkpoint_steps(training.checkpoint_every, training.steps)
-    paths = [None, *(release / "checkpoints" / f"step-{end:06d}" for end in ends)]
+    paths = [None, *(release / "checkpoints" / checkpoint_name(end) for end in ends)]
     starts = zip([0, *ends], ends, paths, paths[1:], strict=False)
     return [Segment(n, start, end, origin, target) for n, (start, end, origin, target) in enumerate(starts) if target]
 
@@ -165,7 +165,7 @@ def retrain(release: Path, segment: Segment, out: Path, machine: Machine, enviro
     seconds = time.monotonic() - began
     log.close()
     moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
-    owner = {"config": plain(config), "data": product_digest(files.views["tokens"])}
+    owner = {"config": plain(config), "data": files.digest_of("tokens")}
     save(out / "reached", Checkpoint(segment.end, weights_of(model), moments), owner)
     ran = {**environment, **stack(machine)}
     write_json(out / RUN, {"tokens": file_digest(tokens / "train.npy"), "environment": ran, "seconds": seconds})
@@ -205,7 +205,7 @@ def evaluate(release: Path, scratch: Path) -> dict[str, Any]:
     """A report on the last segment: the evaluation of the last checkpoint, against the records of the release."""
     began, files, every = time.monotonic(), Release(release, scratch), segments(release)
     parts = {name: files.config[name] for name in ("model", "evaluation")}
-    inputs = {**files.views, "tokens": files.tokens, "weights": every[-1].target}
+    inputs = {**files.folders, "tokens": files.tokens, "weights": every[-1].target}
     measure(build(MeasureConfig, parts), inputs, scratch / "evaluation", files.world)
     problems = files.made_again("evaluation", scratch / "evaluation")
     return {

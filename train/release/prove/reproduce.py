@@ -7,7 +7,6 @@ makes proves nothing before somebody has read it, and the verdict says so.
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -19,19 +18,19 @@ from train.data.schema import read_rows
 from train.data.sources.pypi import settings
 from train.differences import first_difference
 from train.errors import UserError
+from train.layout import ARTIFACTS, placed
 from train.letters import harmless
-from train.release.bundle import ARTIFACTS, RESOLVED, ROOT, manifest_of, placed, source_tree
+from train.release.bundle import RESOLVED, ROOT, manifest_of, source_tree
 from train.release.differences import tensors_apart
 from train.release.lock import install
 from train.release.prove.sandbox import confined
 from train.release.standards.osaid import RUNGS, regular_files
 from train.release.verify.result import against
 from train.release.verify.run import verify
-from train.release.view import Release
 from train.training.checkpoint import read_tensors
 
 MOST = 20  # files of the code that are shown
-GIVEN = ARTIFACTS[: ARTIFACTS.index("selected") + 1]  # what the released documents stand for
+GIVEN = ("raw", "documents", "benchmarks", "selected")  # what the released documents stand for
 
 
 def require_whole(release: Path) -> None:
@@ -114,11 +113,15 @@ def give(release: Path, home: Path) -> Path:
     """A folder with the artifacts that the released documents stand for: manifests, and links into the release."""
     given = home / "given"
     shutil.rmtree(given, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        views = Release(release, Path(scratch)).views
-        for name in GIVEN:
-            shutil.copytree(views[name], given / name, symlinks=True)
-            (given / name / WITNESS).symlink_to(release / "logs" / name)
+    for name in GIVEN:
+        manifest = release / "provenance" / f"{name}.json"
+        links = {given / name / "manifest.json": manifest, given / name / WITNESS: release / "logs" / name}
+        for product in read_json(manifest)["products"]:
+            if (place := placed(name, product)) and (release / place).is_file():
+                links[given / name / product] = release / place
+        for link, target in links.items():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(target.resolve())
     return given
 
 

@@ -8,8 +8,8 @@ from train.config import build
 from train.data.raw import RawConfig, repository_files
 from train.differences import first_difference
 from train.keys import closure, meaning
+from train.layout import ARTIFACTS, placed
 from train.release import bundle, lock, repository
-from train.release.verify.layout import STAGES
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 
@@ -54,7 +54,7 @@ def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dic
 
     `meanings` are those of the modules in `code/`, by path.
     """
-    root, module = release.path / "code", f"code/{STAGES[artifact].module}"
+    root, module = release.path / "code", f"code/{ARTIFACTS[artifact].module}"
     reached = closure(release.path / module, root) if module in meanings else []
     paths = [path.relative_to(release.path).as_posix() for path in reached]
     raw = {"raw": release.config["data"]["raw"], "benchmarks": release.config["benchmarks"]["raw"]}.get(artifact)
@@ -72,7 +72,7 @@ def environment(release: Release) -> list[str]:
     recorded = {**release.json("logs/weights/stack.json"), **release.json("logs/weights/run.json")}
     needed = ("torch", "threads", "capability", "device", "python", "platform", "packages")
     problems += [f"logs/weights: {key} is not recorded" for key in needed if not recorded.get(key)]
-    for name in bundle.ARTIFACTS:
+    for name in ARTIFACTS:
         installed = release.json(f"logs/{name}/run.json")["packages"]
         problems += [f"logs/{name}: {line}" for line in lock.unlike(locked, project, installed)]
     return problems + [f"logs/weights: no version of {name}" for name in PINNED if name not in recorded["packages"]]
@@ -87,7 +87,7 @@ def chain(release: Release) -> list[str]:
     for name, record in release.provenance.items():
         if record.keys() != {"stage", "config", "code", "inputs", "key", "products"} or record["stage"] != name:
             problems.append(f"provenance/{name}.json: not the manifest of that stage")
-        if record["inputs"].keys() != set(STAGES[name].needs):
+        if record["inputs"].keys() != set(ARTIFACTS[name].needs):
             problems.append(f"{name}: was made from {', '.join(record['inputs'])}, not from what that stage needs")
         bound = release.json(f"logs/{name}/commitment.json")["bound"]
         if {key: value for key, value in record.items() if key != "products"} != bound:
@@ -98,11 +98,10 @@ def chain(release: Release) -> list[str]:
             problems.append(f"{name}: its key is not the digest of stage, config, code and inputs")
         for each, entry in record["inputs"].items():
             made = release.provenance[each]
-            products = digest({path: product["sha256"] for path, product in made["products"].items()})
-            if (made["key"], products) != (entry["key"], entry["products"]):
+            if (made["key"], release.digest_of(each)) != (entry["key"], entry["products"]):
                 problems.append(f"{name}: was made from another {each}")
         for product, entry in record["products"].items():
-            place = bundle.placed(name, product)
+            place = placed(name, product)
             if place and release.products.get(place) != entry["sha256"]:
                 problems.append(f"{place}: not what {name} made")
     return problems + release.written("provenance/chain.json")

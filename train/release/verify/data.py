@@ -28,6 +28,7 @@ from train.errors import UserError
 from train.evaluation.overlap import overlap as find_overlap
 from train.release.verify.result import NotChecked
 from train.release.view import Release
+from train.steps import tokens_seen
 
 LOGGED = {"step", "batch", "loss", "gradient_norm", "learning_rate", "tokens", "seconds", "tokens_per_second"}
 SOMETIMES = {"matrix_learning_rate", "update_to_weight", "mfu", "held_out_loss"}
@@ -118,7 +119,7 @@ def selection(release: Release) -> list[str]:
     found = clusters(np.array([signature(each) for each in numbers]), config.near_duplicates)
     pairs = zip(documents, numbers, strict=True)
     held_out = evaluated((document.id, each) for document, each in pairs if document.split != "train")
-    items = items_of(release.views["benchmarks"])
+    items = items_of(release.folders["benchmarks"])
     for place, (each, first) in enumerate(zip(documents, found, strict=True)):
         if first != place:
             problems.append(f"document {each.id[:12]}: is nearly the same as {documents[first].id[:12]}")
@@ -164,7 +165,7 @@ def source_kinds(release: Release) -> list[str]:
 def overlap(release: Release) -> list[str]:
     """The overlap of training text with what is evaluated on, found again."""
     path = "data/overlap.json"
-    made = as_json(find_overlap({**release.views, "tokens": release.tokens}, release.world))
+    made = as_json(find_overlap({**release.folders, "tokens": release.tokens}, release.world))
     return [] if made == release.bytes(path) else [f"{path}: not what documents and evaluation sets give"]
 
 
@@ -180,7 +181,7 @@ def order(release: Release) -> list[str]:
         batch = batch_at(train, context, training["batch"], training["seed"], step - 1)
         if record.get("batch") != hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest():
             problems.append(f"{path}: step {step} read another batch")
-        if record.get("tokens") != step * training["batch"] * context:
+        if record.get("tokens") != tokens_seen(step, training["batch"], context):
             problems.append(f"{path}: step {step}: another number of tokens")
         evaluated = step % training["evaluate_every"] == 0 or step == training["steps"]
         if not LOGGED <= record.keys() <= LOGGED | SOMETIMES or ("held_out_loss" in record) != evaluated:

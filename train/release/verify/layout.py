@@ -1,7 +1,6 @@
 """Which files there are: the paths of a release, and what each stage leaves, as functions of config and sources."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +11,13 @@ from train.data.ledger import SPLITS
 from train.data.raw import RawConfig
 from train.data.selected import SelectedConfig
 from train.data.selected import name as part_name
-from train.explore.lineage import checkpoint_steps
+from train.layout import ARTIFACTS, placed
 from train.release import bundle
 from train.release.attest.dsse import PLACE
 from train.release.view import Release
+from train.steps import checkpoint_name, checkpoint_steps
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS
 
-
-@dataclass(frozen=True)
-class Maker:
-    """What makes an artifact, as `pipeline.STAGES` has it: this module, from those artifacts."""
-
-    module: str
-    needs: tuple[str, ...]
-
-
-STAGES = {
-    "raw": Maker("train/data/raw.py", ()),
-    "documents": Maker("train/data/documents.py", ("raw",)),
-    "benchmarks": Maker("train/data/benchmarks.py", ()),
-    "selected": Maker("train/data/selected.py", ("documents", "benchmarks")),
-    "tokenizer": Maker("train/data/tokenizer.py", ("selected",)),
-    "tokens": Maker("train/data/tokens.py", ("selected", "tokenizer")),
-    "weights": Maker("train/training/loop.py", ("tokens", "tokenizer")),
-    "evaluation": Maker("train/evaluation/measure.py", ("weights", "tokens", "tokenizer", "selected", "benchmarks")),
-}
 RECORDS = ("commitment.json", "run.json")  # witnesses that every stage leaves
 WITNESSES = """
     logs/packages.json logs/release/commit.json logs/release/asked.json logs/raw/retrieved.json
@@ -52,9 +33,9 @@ def layout(release: Release) -> list[str]:
         told = release.provenance[artifact]["products"].keys()
         problems += [f"provenance/{artifact}.json: {name}: no product of this config" for name in sorted(told - names)]
         problems += [f"provenance/{artifact}.json: {name}: is not listed" for name in sorted(names - told)]
-    expected = {place for artifact, names in made.items() for name in names if (place := bundle.placed(artifact, name))}
+    expected = {place for artifact, names in made.items() for name in names if (place := placed(artifact, name))}
     expected |= {"LICENSE", "report.html", *bundle.RESOLVED, *bundle.WRITTEN, *witnesses(release)}
-    expected |= {f"provenance/{artifact}.json" for artifact in bundle.ARTIFACTS}
+    expected |= {f"provenance/{artifact}.json" for artifact in ARTIFACTS}
     if len(steps(release.config["training"])) > 1:
         expected.add("checkpoints/next_step.json")
     here = [path for path in release.paths if not _apart(release, path)]
@@ -79,19 +60,19 @@ def products(release: Release) -> dict[str, set[str]]:
     others = [each for each in release.json("evaluation/data/sets.json") if each["name"] != OURS["name"]]
     names = [OURS["name"]] if sets.pairs else []
     names += [set_name(source.purl) for source in sets.raw.sources] if sets.raw else []
-    checkpoints = {f"checkpoints/step-{step:06d}/{name}" for step in steps(config["training"])
+    checkpoints = {f"checkpoints/{checkpoint_name(step)}/{name}" for step in steps(config["training"])
                    for name in (WEIGHTS, OPTIMIZER, STATE)}  # fmt: skip
     return {
         "raw": {"sources.json", *_files(sources)},
-        "documents": {"counts.json", *licence_texts(release), *(f"documents/{slug}.parquet" for slug in slugs),
+        "documents": {"extracted.json", *licence_texts(release), *(f"documents/{slug}.parquet" for slug in slugs),
                       *(f"left_out/{slug}.jsonl" for slug in slugs), *(f"counts/{slug}.json" for slug in slugs)},
-        "benchmarks": {"sets.json", *(f"sets/{name}.parquet" for name in names), *_files(others),
+        "benchmarks": {"sets.json", *(f"{name}.parquet" for name in names), *_files(others),
                        *(["sources.json"] if sets.raw else []),
                        *(f"licences/{sha256}.txt" for each in others for sha256 in each["licences"].values())},
         "selected": {"counts.json", *(f"documents/{part}.parquet" for part in parts),
                      *(f"ledger/{part}.parquet" for part in parts), *(f"counts/{part}.json" for part in parts)},
         "tokenizer": {"tokenizer.json"},
-        "tokens": {"counts.json", *(f"{split}{ending}" for split in SPLITS for ending in (".npy", "_ranges.parquet"))},
+        "tokens": {"tokens.json", *(name for split in SPLITS for name in (f"{split}.npy", f"ranges/{split}.parquet"))},
         "weights": {WEIGHTS, *checkpoints},
         "evaluation": {f"{name}.json" for name in
                        ("documents", "scores", "pairs", "minimal_pairs", "samples", "overlap")},
@@ -119,7 +100,7 @@ def licence_texts(release: Release) -> set[str]:
 def witnesses(release: Release) -> Iterable[str]:
     """The paths of what is true of one run only, but for statements."""
     yield from WITNESSES.split()
-    yield from (f"logs/{artifact}/{name}" for artifact in bundle.ARTIFACTS for name in RECORDS)
+    yield from (f"logs/{artifact}/{name}" for artifact in ARTIFACTS for name in RECORDS)
     if release.config["benchmarks"]["raw"]:
         yield "logs/benchmarks/retrieved.json"
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from train.artifact import file_digest, product_digest
+from train.artifact import file_digest
 from train.config import build, plain
 from train.data.batches import batch_at
 from train.data.benchmarks import BenchmarksConfig
@@ -21,12 +21,12 @@ from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.differences import first_difference
 from train.evaluation.measure import MeasureConfig, measure
-from train.explore.lineage import checkpoint_steps
 from train.model import Transformer, load_weights, weights_of
 from train.release import bundle
 from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
 from train.release.view import Release
+from train.steps import checkpoint_name, checkpoint_steps, tokens_seen
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load
 from train.training.loop import FitConfig, TrainingConfig, held_out_loss
 from train.training.optimizer import Optimizer
@@ -80,7 +80,7 @@ def promised_stack(release: Release) -> dict[str, Any]:
 def tokenizer(release: Release) -> list[str]:
     """The tokenizer, learnt again from the documents, has the same bytes, and gives every text back."""
     made = release.scratch / "tokenizer"
-    learn(build(TokenizerConfig, release.config["tokenizer"]), release.views, made, release.world)
+    learn(build(TokenizerConfig, release.config["tokenizer"]), release.folders, made, release.world)
     words = load_tokenizer(release.path)
     problems = release.made_again("tokenizer", made) + release.written("tokenizer_config.json")
     for document in islice(release.documents(), ROUND_TRIPS):
@@ -95,7 +95,7 @@ def scores(release: Release) -> list[str]:
     config = build(MeasureConfig, {name: release.config[name] for name in ("model", "evaluation")})
     if not release.whole and sampling.scoring_operations(release) > MOST_OPERATIONS:
         return sampling.sampled_scores(release, config, MOST_OPERATIONS)
-    inputs = {**release.views, "tokens": release.tokens}
+    inputs = {**release.folders, "tokens": release.tokens}
     measure(config, inputs, made, release.world)
     return release.made_again("evaluation", made)
 
@@ -122,7 +122,7 @@ def checkpoints(release: Release) -> list[str]:
     steps: list[int] = []
     owner = {
         "config": {name: release.config[name] for name in ("model", "training")},
-        "data": product_digest(release.views["tokens"]),
+        "data": release.digest_of("tokens"),
     }
     problems, wanted = [], tensors_of(release)
     for folder in bundle.checkpoints_of(release.path):
@@ -135,7 +135,7 @@ def checkpoints(release: Release) -> list[str]:
                 problems.append(f"{folder.name}/{file}: {apart}")
             bad = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
             problems += [f"{folder.name}: {name} is not finite" for name in bad]
-        if folder.name != f"step-{found.step:06d}":
+        if folder.name != checkpoint_name(found.step):
             problems.append(f"{folder.name}: holds step {found.step}")
     expected = checkpoint_steps(*(release.config["training"][name] for name in ("checkpoint_every", "steps")))
     return problems + ([f"checkpoints of steps {steps}, expected {expected}"] if steps != expected else [])
@@ -200,7 +200,7 @@ def optimizer_state(release: Release) -> list[str]:
     path = "checkpoints/next_step.json"
     told = release.json(path) if path in release.paths else None
     training, model = release.config["training"], bundle.model_of(release.path)
-    operations = training["batch"] * model.config.context * model.flops_per_token()
+    operations = tokens_seen(1, training["batch"], model.config.context) * model.flops_per_token()
     if operations > MOST_OPERATIONS and not release.whole:
         raise NotChecked(f"takes {operations:.1e} operations, above {MOST_OPERATIONS:.0e}; --deep does it")
     found = bundle.next_step(release.path, release.tokens)

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from train.data.schema import read_rows
-from train.data.tokens import read_tokens
+from train.data.tokens import ranges_path, read_tokens
 from train.evaluation.measure import MeasureConfig, model_scores, score_documents
 from train.evaluation.minimal_pairs import summary
 from train.release import bundle
@@ -41,7 +41,7 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
     follows = model_scores(list(recorded.values()), config.model.context, config.evaluation)
     problems += [f"evaluation/scores.json: {name} does not follow from the documents' scores"
                  for name, score in follows.items() if told.get(name) != score]  # fmt: skip
-    if summary(pairs, release.views["benchmarks"], config.evaluation.confidence) != release.json(
+    if summary(pairs, release.folders["benchmarks"], config.evaluation.confidence) != release.json(
         "evaluation/minimal_pairs.json"
     ):
         problems.append("evaluation/minimal_pairs.json: does not follow from the pairs")
@@ -68,4 +68,4 @@ def drawn(release: Release, ranges: list[dict[str, Any]], tokens: int) -> list[d
 
 
 def _ranges(release: Release) -> list[dict[str, Any]]:
-    return list(read_rows([release.tokens / "held_out_ranges.parquet"]))
+    return list(read_rows([ranges_path(release.tokens, "held_out")]))

@@ -164,7 +164,7 @@ def generated(release: Release) -> list[str]:
     extract(documents, made, made["documents"], release.world)
     if own == raw["sources"]:
         settled = build(SelectedConfig, release.config["data"]["selected"])
-        select(settled, {**release.views, **made}, made["selected"], release.world)
+        select(settled, {**release.folders, **made}, made["selected"], release.world)
         return problems + [line for name in made for line in release.made_again(name, made[name])]
     return problems + list(_among_others(release, read_json(made["raw"] / "sources.json"), made["documents"]))
 
@@ -174,7 +174,7 @@ def _pairs(release: Release) -> list[str]:
     config = build(BenchmarksConfig, {**release.config["benchmarks"], "raw": None})
     if not config.pairs:
         return []
-    made, path = release.scratch / "benchmarks", f"sets/{OURS['name']}.parquet"
+    made, path = release.scratch / "benchmarks", f"{OURS['name']}.parquet"
     gather(config, {}, made, release.world)
     told = [each for each in release.json("evaluation/data/sets.json") if each["name"] == OURS["name"]]
     apart = first_difference(told, read_json(made / "sets.json"))
@@ -187,7 +187,7 @@ def _pairs(release: Release) -> list[str]:
 def _among_others(release: Release, records: list[dict[str, Any]], made: Any) -> Iterator[str]:
     """What differs of stories that are one source of several: their records, and which documents there were."""
     told = {record["purl"]: record for record in release.json("data/sources.json")}
-    extracted, again = release.json("data/extracted.json"), read_json(made / "counts.json")
+    extracted, again = release.json("data/extracted.json"), read_json(made / "extracted.json")
     here = [(document.source, document.path, document.id) for document in release.documents()]
     changed = {(row.source, row.path): row.id for row in release.ledger()}
     for record in records:

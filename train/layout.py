@@ -1,0 +1,59 @@
+"""Where things lie: the artifacts, what makes each, from what, and which of its files stand where in a release.
+
+A file keeps its name from the stage that writes it to the release that holds it: only the folder is said here. What is
+not named stays behind: it can be made again from what is in the release, except the sources' own archives, which stay
+where `data/sources.json` says.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Artifact:
+    module: str  # that makes it
+    needs: tuple[str, ...]  # the artifacts it is made from
+    folders: Mapping[str, tuple[str, ...]]  # folder of a release -> files, and folders that end in a slash
+
+
+DATA, SETS = "data/", "evaluation/data/"
+ARTIFACTS = {
+    "raw": Artifact("train/data/raw.py", (), {DATA: ("sources.json",)}),
+    "documents": Artifact("train/data/documents.py", ("raw",), {DATA: ("extracted.json", "licences/", "left_out/")}),
+    "benchmarks": Artifact("train/data/benchmarks.py", (), {SETS: ("sets.json", "*.parquet", "licences/")}),
+    "selected": Artifact(
+        "train/data/selected.py", ("documents", "benchmarks"), {DATA: ("counts.json", "documents/", "ledger/")}
+    ),
+    "tokenizer": Artifact("train/data/tokenizer.py", ("selected",), {"": ("tokenizer.json",)}),
+    "tokens": Artifact("train/data/tokens.py", ("selected", "tokenizer"), {DATA: ("tokens.json", "ranges/")}),
+    "weights": Artifact("train/training/loop.py", ("tokens", "tokenizer"), {"": ("model.safetensors", "checkpoints/")}),
+    "evaluation": Artifact(
+        "train/evaluation/measure.py",
+        ("weights", "tokens", "tokenizer", "selected", "benchmarks"),
+        {
+            "evaluation/": ("documents.json", "scores.json", "pairs.json", "minimal_pairs.json", "samples.json"),
+            DATA: ("overlap.json",),
+        },
+    ),
+}
+
+
+def placed(artifact: str, product: str) -> str | None:
+    """Where in a release a product of an artifact stands; None if it is left out."""
+    if ".." in product.split("/") or product.startswith("/"):
+        return None
+    top, _, inside = product.partition("/")
+    name = f"{top}/" if inside else "*.parquet" if top.endswith(".parquet") else top
+    return next((at + product for at, names in ARTIFACTS[artifact].folders.items() if name in names), None)
+
+
+def folder_of(release: Path, artifact: str) -> Path:
+    """The folder of a release in which an artifact's files stand under the names that its stage gave them."""
+    return release / next(iter(ARTIFACTS[artifact].folders))
+
+
+def release_name(config: Mapping[str, Any]) -> str:
+    """The name of a release, by its resolved configuration."""
+    return f"{config['name']}-{config['release']['version']}"
