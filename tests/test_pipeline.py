@@ -186,7 +186,7 @@ class Two:
 
     def __init__(self, home: Path) -> None:
         self.home, self.said = home, []
-        self.stages = (pipeline.Stage("raw", self.make, str, ()), pipeline.Stage("tokenizer", self.make, str, ("raw",)))
+        self.stages = (pipeline.Stage("raw", self.make, str), pipeline.Stage("tokenizer", self.make, str))
 
     def make(self, config, inputs, out, world):
         """A product of the config and the inputs; `config` "cut" ends in the middle."""
@@ -200,7 +200,7 @@ class Two:
         self.said, made, world = [], {}, World(0, 1, replace(MACHINE, runs=self.home))
         for stage, config in zip(self.stages, (raw, tokenizer), strict=True):
             record = {"stage": stage.name, "config": None, "code": {"train/keys.py": code}, "key": f"12345678{rest}"}
-            planned = {**record, "inputs": dict.fromkeys(stage.needs, f"12345678{rest}")}
+            planned = {**record, "inputs": dict.fromkeys(made, f"12345678{rest}")}
             made[stage.name] = pipeline._artifact(stage, config, planned, made, world, self.said.append)
         return [word for line in self.said if (word := line.split()[1]) != "..."]
 

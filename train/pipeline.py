@@ -338,7 +338,7 @@ def _artifact(
                 return final
         say(f"{stage.name:<10} ...   {final}")
         part, began = _begun(final.with_name(f"{final.name}.part"), bound, say), time.time()
-        inputs: dict[str, Path] = {name: made[name] for name in stage.needs}
+        inputs = {name: made[name] for name in planned["inputs"]}
         if stage.name in SHARED:
             work(stage.make, config, inputs, part, world.machine)
         else:
@@ -418,7 +418,7 @@ def _followed(
         return final.exists() and not stale(manifest(final), bound)
 
     if world.rank and not there():
-        stage.make(config, {name: made[name] for name in stage.needs}, final.with_name(f"{final.name}.part"), world)
+        stage.make(config, {name: made[name] for name in planned["inputs"]}, final.with_name(f"{final.name}.part"), world)
     since = time.monotonic()
     while not world.rank and not there():
         time.sleep(0.1)
