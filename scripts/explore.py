@@ -1,8 +1,8 @@
 """From token to source and back: `python scripts/explore.py [--from RUNS-OR-RELEASE] COMMAND`.
 
 Commands: `step N`, `document ID`, `source PURL`, `search TEXT`, `trace TEXT`, `affected ID-OR-PURL`; each has --help.
-It works from a folder of runs (the newest training in it), from one artifact of it, and from a release alone. All that
-it writes is the index behind `search` and `trace`, into a cache. Exit status: 0 done, 1 bad input, 130 interrupted.
+It works from a folder of runs (the newest training in it), from one artifact of it, and from a release alone, and
+writes nothing. Exit status: 0 done, 1 bad input, 130 interrupted.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,11 @@ sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sample import Parser  # type: ignore[import-not-found]
-from tqdm import tqdm
 
 from train.errors import UserError
 from train.explore import queries
 from train.explore.lineage import Lineage, lineage
-from train.explore.search import Index, index
+from train.explore.search import corpus
 from train.letters import harmless
 from train.release.bounds import confine
 from train.terminal import guarded
@@ -34,14 +32,13 @@ ANSWERED: dict[str, Callable[[Lineage, Any], dict[str, Any]]] = {
     "document": queries.document,
     "source": queries.source,
 }
-GIVEN = {"folders": None, "cache": Path("~/.cache/pellucid"), "json": False, "most": 10}  # unless told otherwise
+GIVEN = {"folders": None, "json": False, "most": 10}  # unless told otherwise
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     shared = Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     shared.add_argument("--from", dest="folders", type=Path, action="append", metavar="FOLDER",
                         help="a folder of runs (default: runs), an artifact in one, or a release")  # fmt: skip
-    shared.add_argument("--cache", type=Path, help="where the index is kept (default: ~/.cache/pellucid)")
     shared.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
     shared.add_argument("--most", type=int, help="show at most so many places, spans or readings (default: 10)")
     parser = Parser(description=str(__doc__).split("\n")[0], parents=[shared], allow_abbrev=False)
@@ -97,12 +94,9 @@ def ask(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         return
     found = lineage(given.folders[0])
     if given.command == "search":
-        queries.utf8(given.what)  # before an index is made for it
-        yield queries.search(opened(found, given.cache), given.what, given.most, AROUND)
+        yield queries.search(corpus(found.selected, found.training), given.what, given.most, AROUND)
     elif given.command == "trace":
-        text = read_text(given)
-        queries.utf8(text)
-        yield queries.trace(opened(found, given.cache), text, given.least)
+        yield queries.trace(corpus(found.selected, found.training), read_text(given), given.least)
     else:
         yield ANSWERED[given.command](found, given.what)
 
@@ -115,10 +109,6 @@ def ask_affected(folders: list[Path], items: list[str]) -> Iterator[dict[str, An
             raise UserError(f"{item!r}: no document and no source of {', '.join(map(str, folders))} is called so")
         for found, answer in answers:
             yield {"item": item, "from": str(found.folder), **(answer or {"unknown": True})}
-
-
-def opened(found: Lineage, cache: Path) -> Index:
-    return index(found.selected, found.training, cache.expanduser(), partial(tqdm, disable=None, leave=False))
 
 
 def read_text(given: argparse.Namespace) -> str:

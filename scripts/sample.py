@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,8 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
     parser.add_argument("--serve", type=int, nargs="?", const=8000, metavar="PORT", help="answer on loopback instead: "
                         "a page, and /v1/completions (port: %(const)s; 0: a free one)")  # fmt: skip
-    parser.add_argument("--trace", action="store_true", help="with --serve: first make an index of the training text")
-    parser.add_argument("--cache", type=Path, default=Path("~/.cache/pellucid"), help="of it (default: %(default)s)")
+    parser.add_argument("--trace", action="store_true", help="with --serve: show what is copied from the training text")
     given = parser.parse_args()
     if given.serve is not None and not 0 <= given.serve < 2**16:
         parser.error(f"--serve: expected a port from 0 to 65535, got {given.serve}")
@@ -105,16 +103,14 @@ def main() -> None:
 
 def serve(given: argparse.Namespace, model: Any, tokenizer: Any) -> None:
     """Answer until Ctrl-C."""
-    from tqdm import tqdm
-
     from train.explore.lineage import lineage
-    from train.explore.search import index
+    from train.explore.search import corpus
     from train.inference.server import Served, server
 
     traced = None
     if given.trace:
-        found, shows = lineage(given.release), partial(tqdm, disable=None, leave=False)
-        traced = index(found.selected, found.training, given.cache.expanduser(), shows)
+        found = lineage(given.release)
+        traced = corpus(found.selected, found.training)
     name = given.release.resolve().name
     with server(Served(name, model, tokenizer, traced, threading.Lock()), given.serve) as bound:
         address = f"http://127.0.0.1:{bound.server_address[1]}"

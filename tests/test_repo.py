@@ -13,7 +13,8 @@ TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".gi
 
 # What each layer may import; imports point down only.
 GROUND = {
-    "artifact", "config", "differences", "errors", "keys", "layout", "letters", "machine", "quantities", "steps", "world",
+    "artifact", "config", "differences", "errors", "keys", "layout", "letters", "machine", "quantities", "steps",
+    "world",
 }  # fmt: skip
 LICENCES = {"spdx", "terms", "licence_texts"}
 ROOMS = {"data", "model", "training", "explore", "inference", "evaluation"}

@@ -418,7 +418,9 @@ def _followed(
         return final.exists() and not stale(manifest(final), bound)
 
     if world.rank and not there():
-        stage.make(config, {name: made[name] for name in planned["inputs"]}, final.with_name(f"{final.name}.part"), world)
+        stage.make(
+            config, {name: made[name] for name in planned["inputs"]}, final.with_name(f"{final.name}.part"), world
+        )
     since = time.monotonic()
     while not world.rank and not there():
         time.sleep(0.1)

@@ -1,13 +1,12 @@
 import hashlib
-import random
 
 import numpy as np
 import pytest
 
 from train.data.schema import SELECTED, write_rows
 from train.errors import UserError
-from train.explore import search as indexes
-from train.explore.search import END, cut, find, index, occurs, places, suffix_array, trace
+from train.explore import search
+from train.explore.search import corpus, find, places, trace, window_hashes
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog.\n",
@@ -38,14 +37,12 @@ def write(folder, texts, held_out=("This is held out, not trained on.",)):
     ]
 
 
-def plainly(items, what):
-    return items
-
-
-@pytest.fixture(scope="module", params=[1, 60, 2**23], ids=lambda shard: f"shard{shard}")
+@pytest.fixture(scope="module", params=[7, 2**22], ids=lambda chunk: f"chunk{chunk}")
 def made(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("selected")
-    return index(folder, write(folder, TEXTS), folder / "cache", plainly, shard=request.param)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(search, "CHUNK", request.param)
+        yield corpus(folder, write(folder, TEXTS))
 
 
 def brute(made, wanted):
@@ -58,21 +55,13 @@ def brute(made, wanted):
     return found
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"x", b"banana", b"a" * 100, bytes(range(256)) * 2, b"abab" * 9 + b"c", b"\0\0\0\xff\0\0"]
-)
-def test_a_suffix_array_is_in_the_order_of_the_suffixes(text):
-    text += END
-    expected = sorted(range(len(text)), key=lambda place: text[place:])
-    assert suffix_array(np.frombuffer(text, np.uint8)).tolist() == expected
-
-
-def test_suffix_arrays_of_random_texts_of_few_letters():
-    draw = random.Random(1)
-    for size in range(1, 200, 7):
-        text = bytes(draw.choices(b"ab\xff\0", k=size)) + END
-        expected = sorted(range(len(text)), key=lambda place: text[place:])
-        assert suffix_array(np.frombuffer(text, np.uint8)).tolist() == expected
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 40])
+def test_a_window_has_the_hash_of_its_bytes_wherever_it_stands(size):
+    text = np.frombuffer(bytes(range(256)) * 2, np.uint8)
+    hashes = window_hashes(text, size)
+    assert len(hashes) == 513 - size and len(np.unique(hashes)) == 256
+    assert hashes[5] == hashes[261] == window_hashes(text[5 : 5 + size], size)[0]
+    assert not len(window_hashes(text[: size - 1], size))
 
 
 WANTED = ["quick brown", "uick", "A", "aaaa", "a" * 40, "a" * 41, "abcabc", "犬", "naïve f", "x", "fox is not a", "\n",
@@ -80,12 +69,11 @@ WANTED = ["quick brown", "uick", "A", "aaaa", "a" * 40, "a" * 41, "abcabc", "犬
 
 
 @pytest.mark.parametrize("wanted", WANTED)
-def test_every_occurrence_is_found_wherever_tokens_or_shards_end(made, wanted):
+def test_every_occurrence_is_found_wherever_tokens_end(made, wanted):
     found = find(made, wanted.encode())
-    assert found.tolist() == sorted(set(found.tolist()))
+    assert found == sorted(set(found))
     there = {(place.document["id"], place.byte) for place in places(made, found)}
     assert there == brute(made, wanted.encode()) and len(there) == len(found)
-    assert occurs(made, wanted.encode()) == bool(there)
 
 
 def test_a_place_leads_to_its_document(made):
@@ -129,51 +117,10 @@ def test_traced_spans_are_all_that_cannot_be_made_longer(made, text, least):
         assert {(p.document["id"], p.byte) for p in span.places} <= there and len(span.places) == min(5, len(there))
 
 
-def test_shards_are_whole_documents_without_gap():
-    starts = np.array([0, 5, 6, 100, 110, 111])
-    for shard in (1, 4, 50, 1000):
-        shards = cut(starts, shard)
-        assert shards[0][0] == 0 and shards[-1][1] == 111
-        assert [end for _, end in shards[:-1]] == [start for start, _ in shards[1:]]
-        assert {start for start, _ in shards} <= set(starts.tolist())
-    assert cut(starts, 1000) == [(0, 111)] and len(cut(starts, 1)) == 5
-
-
-def test_an_index_is_made_once_and_anew_for_other_documents(tmp_path, monkeypatch):
-    cache, built = tmp_path / "cache", []
-    monkeypatch.setattr(indexes, "suffix_array", lambda text: built.append(len(text)) or suffix_array(text))
-    for folder, texts in (("one", TEXTS), ("one", TEXTS), ("two", TEXTS[:-1])):
-        index(tmp_path / folder, write(tmp_path / folder, texts), cache, plainly)
-    assert len(built) == 2 and len(list(cache.iterdir())) == 2
-
-
-def test_an_index_that_was_interrupted_is_made_again(tmp_path, monkeypatch):
-    ranges = write(tmp_path, TEXTS)
-
-    def interrupted(text):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(indexes, "suffix_array", interrupted)
-        index(tmp_path, ranges, tmp_path / "cache", plainly)
-    assert [path.name for path in tmp_path.glob("cache/*/*")] == ["text"]
-    assert occurs(index(tmp_path, ranges, tmp_path / "cache", plainly), b"quick")
-
-
-def test_a_damaged_index_is_refused(tmp_path):
-    ranges = write(tmp_path, TEXTS)
-    index(tmp_path, ranges, tmp_path / "cache", plainly)
-    (text,) = tmp_path.glob("cache/*/text")
-    text.write_bytes(text.read_bytes()[:-1])
-    with pytest.raises(UserError, match="damaged; remove it"):
-        index(tmp_path, ranges, tmp_path / "cache", plainly)
-
-
 @pytest.mark.parametrize("change", [lambda ranges: ranges.pop(), lambda ranges: ranges.append(ranges[0]),
                                     lambda ranges: ranges[0].update(id="0" * 64)])  # fmt: skip
 def test_ranges_of_other_documents_are_refused(tmp_path, change):
     ranges = write(tmp_path, TEXTS)
     change(ranges)
     with pytest.raises(UserError, match="make them again"):
-        index(tmp_path, ranges, tmp_path / "cache", plainly)
-    assert not list(tmp_path.glob("cache/*/*"))
+        corpus(tmp_path, ranges)

@@ -21,7 +21,7 @@ from train.data.schema import RANGES, SELECTED, write_rows
 from train.data.selected import kept_documents
 from train.data.tokenizer import TokenizerConfig, learn
 from train.errors import UserError
-from train.explore import search as indexes
+from train.explore.search import corpus
 from train.inference import server
 from train.inference.generate import generate, pieces
 from train.inference.server import BODY, TOKENS, Served
@@ -62,8 +62,8 @@ def served(release):
         "start": 0,
         "end": 9,
     }
-    index = indexes.index(release / "selected", [document], release / "cache", lambda items, what: items)
-    return Served("cats", Transformer(TINY, 270, seed=1).double(), tokenizer, index, threading.Lock())
+    text = corpus(release / "selected", [document])
+    return Served("cats", Transformer(TINY, 270, seed=1).double(), tokenizer, text, threading.Lock())
 
 
 @pytest.fixture(scope="module")

@@ -22,18 +22,13 @@ SCRIPT = ROOT / "scripts" / "explore.py"
 STEPS, BATCH, CONTEXT = 4, 2, 32  # of the release in conftest.py
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def explore(home, release, cache, monkeypatch, capsys):
+def explore(home, release, monkeypatch, capsys):
     """Run the command on `place`: "runs", "release" or a folder; returns what it printed, or its complaint."""
 
     def run(place, *arguments, status=0, stdin=b"") -> str:
         folder = {"runs": home / "runs", "release": release}.get(place, place)
-        line = [SCRIPT, "--from", folder, "--cache", cache, *arguments]
+        line = [SCRIPT, "--from", folder, *arguments]
         monkeypatch.setattr(sys, "argv", [str(word) for word in line])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.syspath_prepend(SCRIPT.parent)
@@ -223,12 +218,9 @@ def test_a_release_without_a_document_says_that_it_does_not_hold_it(asked, relea
     assert "read" in has and lacks == {"item": ranges[-1]["id"], "from": str(copy), "unknown": True}
 
 
-def test_nothing_is_written_into_a_release_and_the_index_is_made_once(explore, release, cache):
+def test_nothing_is_written_into_a_release(explore, release):
     before = inventory(release)
     explore("release", "search", "once")
-    made = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
-    explore("runs", "search", "upon")
-    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == made
     assert inventory(release) == before
 
 
@@ -325,8 +317,8 @@ def test_options_stand_before_or_after_the_command_and_a_text_may_look_like_one(
     )
 
 
-def test_whoever_reads_us_may_stop(release, cache):
-    line = [sys.executable, SCRIPT, "--from", release, "--cache", cache]
+def test_whoever_reads_us_may_stop(release):
+    line = [sys.executable, SCRIPT, "--from", release]
     script = " ".join(map(str, [*line, "search", "the", "--most", "100000", "|", "head", "-1"]))
     done = subprocess.run(script, shell=True, capture_output=True, text=True)
     assert done.stdout and not done.stderr

@@ -12,7 +12,7 @@ from train.data.ledger import SPLITS
 from train.data.selected import kept_documents
 from train.data.tokenizer import load as load_tokenizer
 from train.errors import UserError, did_you_mean
-from train.explore import search as indexes
+from train.explore import search as verbatim
 from train.explore.lineage import Lineage, checkpoints, readings
 
 SHOWN = 5  # names in an error message
@@ -107,25 +107,26 @@ def affected(found: Lineage, item: str) -> dict[str, Any] | None:
     return {**told, **splits, "dropped": dropped, "read": summary(found, mine["kept"])}
 
 
-def search(index: indexes.Index, text: str, most: int, around: int) -> dict[str, Any]:
+def search(corpus: verbatim.Corpus, text: str, most: int, around: int) -> dict[str, Any]:
     """Every occurrence of `text` in the training text, counted; the first `most` with `around` bytes on either side."""
     wanted = utf8(text)
-    found = indexes.find(index, wanted)
-    documents = np.unique(indexes.numbers(index, found)).tolist()
-    licences = Counter(index.documents[number]["licence"] for number in documents)
+    found = verbatim.find(corpus, wanted)
+    documents = np.unique(verbatim.numbers(corpus, found)).tolist()
+    licences = Counter(corpus.documents[number]["licence"] for number in documents)
     shown = []
-    for place in indexes.places(index, found[:most]):
+    for place in verbatim.places(corpus, found[:most]):
         start, end = place.at, place.at + len(wanted)
-        before = index.text[start - min(around, place.byte) : start]
-        after = index.text[end : end + around].split(indexes.END)[0]
+        before = corpus.text[start - min(around, place.byte) : start]
+        after = corpus.text[end : end + around].split(verbatim.END)[0]
         cut = {"before": before.decode(errors="ignore"), "after": after.decode(errors="ignore")}
         shown.append({**place.document, "byte": place.byte, **cut})
     return {"text": text, "occurrences": len(found), "documents": len(documents), "licences": licences, "places": shown}
 
 
-def trace(index: indexes.Index, text: str, least: int) -> dict[str, Any]:
+def trace(corpus: verbatim.Corpus, text: str, least: int) -> dict[str, Any]:
     """The spans of `text` that are in the training text, the longest first, and how much of it they cover."""
-    spans = indexes.trace(index, text, least)
+    utf8(text)
+    spans = verbatim.trace(corpus, text, least)
     covered = len({place for span in spans for place in range(span.start, span.end)})
     ordered = sorted(spans, key=lambda span: (span.start - span.end, span.start))
     return {"characters": len(text), "covered": covered, "spans": [dataclasses.asdict(span) for span in ordered]}

@@ -1,42 +1,32 @@
-"""Where a text occurs in the training text: a suffix array over the bytes that the tokens stand for.
+"""Text search: where a text occurs in the training text, and which spans of a text are copied from it.
 
-The text is that of the training split's documents in the order of their tokens. Bytes, not token ids, are sorted: the
-same words are cut into other tokens in another context, and no occurrence may be missed for that. The index is a
-witness, kept in a cache; it can be made again from the documents at any time. Suffix arrays: Manber and Myers 1993;
-they are sorted by prefix doubling of what is not yet settled (Larsson and Sadakane 2007).
+The text is that of the training split's documents in the order of their tokens. Bytes, not token ids, are compared: the
+same words are cut into other tokens in another context, and no occurrence may be missed for that. There is no index:
+looking through some 30 MB takes milliseconds, and a rolling hash (Karp and Rabin 1987) over them about a second.
 """
 
-import functools
-import mmap
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from train.artifact import digest, file_digest, whole
-from train.data.schema import SelectedDocument
 from train.data.selected import kept_documents
 from train.errors import UserError
 
 END = b"\xff"  # after every document: stands in no UTF-8 text, so nothing is found across documents
-SHARD = 2**23  # bytes of text that are sorted at a time; sorting takes about 60 times as much memory
-FORMAT = 1  # of the files; a number that changes with what they hold
-
-Track = Callable[[Sequence[tuple[int, int]], str], Iterable[tuple[int, int]]]  # shows how far the work is
+CHUNK = 2**22  # bytes that are hashed at a time
+BASE = 0x9E3779B97F4A7C15  # of the hash; any odd number, as whatever has the same hash is compared
+BUCKETS = 16  # bits of a hash by which most windows are ruled out
 
 
 @dataclass(frozen=True)
-class Index:
-    text: mmap.mmap | bytes  # of all documents, each followed by END
-    suffixes: NDArray[np.uint32]  # (bytes,): for each shard, places in it in the order of the text from there on
+class Corpus:
+    text: bytes  # of all documents, each followed by END
     documents: Sequence[dict[str, Any]]  # rows of tables.RANGES of the training split
     starts: NDArray[np.int64]  # (documents + 1,): where each document begins in the text, and where the last one ends
-    shards: Sequence[tuple[int, int]]  # from and to, in the text
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ class Place:
 
     document: dict[str, Any]  # its row of tables.RANGES
     byte: int  # in the document's text
-    at: int  # in the index's text
+    at: int  # in the corpus's text
 
 
 @dataclass(frozen=True)
@@ -59,140 +49,96 @@ class Span:
     places: Sequence[Place]  # the first of them
 
 
-def index(selected: Path, ranges: Sequence[dict[str, Any]], cache: Path, track: Track, shard: int = SHARD) -> Index:
-    """The index of the training split whose documents lie in `selected`, made in `cache` if it is not there yet.
+def corpus(selected: Path, ranges: Sequence[dict[str, Any]]) -> Corpus:
+    """The training split of the documents in `selected`, whose rows of tables.RANGES are `ranges`.
 
-    `ranges` are the split's rows of tables.RANGES. Raises UserError when they are not those of the documents.
+    Raises UserError when these are of other documents.
     """
-    parts = sorted((selected / "documents").glob("*.parquet"))
-    documents = [[row["id"], row["bytes"]] for row in ranges]
-    key = digest([FORMAT, shard, documents, [file_digest(part) for part in parts]])
-    folder = cache / f"index-{key[:16]}"
     starts = np.cumsum([0, *(row["bytes"] + len(END) for row in ranges)], dtype=np.int64)
-    shards = cut(starts, shard)
-    if not (folder / "suffixes.npy").is_file():  # written last
-        with whole(folder / "text") as file:
-            write_text(kept_documents(selected, "train"), ranges, file)
-        with (folder / "text").open("rb") as text, whole(folder / "suffixes.npy") as file:
-            write_suffixes(text, track(shards, "index of the training text, made once"), int(starts[-1]), file)
-    with (folder / "text").open("rb") as text:
-        mapped = mmap.mmap(text.fileno(), 0, access=mmap.ACCESS_READ)
-    suffixes = np.load(folder / "suffixes.npy", mmap_mode="r", allow_pickle=False)
-    if not len(mapped) == len(suffixes) == starts[-1]:
-        raise UserError(f"{folder}: damaged; remove it and run the same command again")
-    return Index(mapped, suffixes, ranges, starts, shards)
+    return Corpus(b"".join(_texts(selected, ranges)), ranges, starts)
 
 
-def cut(starts: NDArray[np.int64], shard: int) -> list[tuple[int, int]]:
-    """Shards of whole documents, each of about `shard` bytes."""
-    wanted = np.arange(0, starts[-1], shard)[1:]
-    edges = np.unique([0, *starts[np.searchsorted(starts, wanted)], starts[-1]]).tolist()
-    return list(pairwise(edges))
-
-
-def write_text(documents: Iterator[SelectedDocument], ranges: Sequence[dict[str, Any]], file: BinaryIO) -> None:
-    """Write every document's text and END."""
+def _texts(selected: Path, ranges: Sequence[dict[str, Any]]) -> Iterator[bytes]:
+    """Every document's text and END."""
     count = 0
-    for count, document in enumerate(documents, start=1):
+    for count, document in enumerate(kept_documents(selected, "train"), start=1):
         encoded = document.text.encode()
         if count > len(ranges) or (ranges[count - 1]["id"], ranges[count - 1]["bytes"]) != (document.id, len(encoded)):
             raise UserError(
                 f"document {document.id[:12]}: its range of tokens is not that of its text; make them again"
             )
-        file.write(encoded + END)
+        yield encoded + END
     if count != len(ranges):
         raise UserError(f"document {ranges[count]['id'][:12]}: has tokens but no text; make them again")
 
 
-def write_suffixes(text: BinaryIO, shards: Iterable[tuple[int, int]], total: int, file: BinaryIO) -> None:
-    """Write the suffix array of each shard, one after the other, as one .npy array."""
-    np.lib.format.write_array_header_1_0(file, {"descr": "<u4", "fortran_order": False, "shape": (total,)})
-    for start, end in shards:
-        text.seek(start)
-        file.write(suffix_array(np.frombuffer(text.read(end - start), np.uint8)).astype("<u4").tobytes())
+def find(corpus: Corpus, wanted: bytes) -> list[int]:
+    """Where in the corpus's text `wanted` occurs, every place of it, overlapping ones too, in ascending order."""
+    found, at = [], corpus.text.find(wanted)
+    while at >= 0:
+        found.append(at)
+        at = corpus.text.find(wanted, at + 1)
+    return found
 
 
-def suffix_array(text: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """The places in `text`, which ends in END, in the order of what follows from there, (bytes,)."""
-    count, width = len(text), 8
-    padded = np.concatenate([text, np.zeros(width, np.uint8)])
-    key = np.zeros(count, np.uint64)  # of each place: its first `width` bytes as one number
-    for ahead in range(width):
-        key = (key << np.uint64(8)) | padded[ahead : ahead + count]
-    order = np.arange(count, dtype=np.uint32)
-    rank = np.empty(count, np.uint32)  # of each place: the first slot of all places that look alike so far
-    slots = order.copy()  # of `order` that are not settled
-    while len(slots):
-        by = np.argsort(key)
-        key, places = key[by], order[slots][by]
-        first = np.append(True, key[1:] != key[:-1])
-        order[slots] = places
-        rank[places] = slots[np.maximum.accumulate(np.where(first, np.arange(len(slots)), 0))]
-        slots = slots[~(first & np.append(first[1:], True))]
-        following = order[slots].astype(np.int64) + width
-        there = following < count
-        key = rank[order[slots]].astype(np.uint64) << np.uint64(32)
-        key[there] |= rank[following[there]] + np.uint64(1)
-        width *= 2
-    return order
+def numbers(corpus: Corpus, found: Sequence[int]) -> NDArray[np.int64]:
+    """Of each place that `find` gave, which of `corpus.documents` it is in."""
+    return np.searchsorted(corpus.starts, found, side="right") - 1
 
 
-def find(index: Index, wanted: bytes) -> NDArray[np.int64]:
-    """Where in the index's text `wanted` occurs, every place of it, in ascending order."""
-    found = []
-    for start, end in index.shards:
-        low = _first(index, start, end, wanted)
-        slots = index.suffixes[start:end]
-        high = bisect_right(slots, wanted, lo=low, key=lambda place: _at(index, start, place, len(wanted)))
-        found.append(np.sort(slots[low:high].astype(np.int64) + start))
-    return np.concatenate(found)
-
-
-def occurs(index: Index, wanted: bytes) -> bool:
-    """Whether `wanted` occurs at all."""
-    for start, end in index.shards:
-        slot = start + _first(index, start, end, wanted)
-        if slot < end and _at(index, start, index.suffixes[slot], len(wanted)) == wanted:
-            return True
-    return False
-
-
-def numbers(index: Index, found: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each place that `find` gave, which of `index.documents` it is in."""
-    return np.searchsorted(index.starts, found, side="right") - 1
-
-
-def places(index: Index, found: NDArray[np.int64]) -> list[Place]:
+def places(corpus: Corpus, found: Sequence[int]) -> list[Place]:
     """The document of each place that `find` gave, and where in it that is."""
-    within = zip(numbers(index, found).tolist(), found.tolist(), strict=True)
-    return [Place(index.documents[number], at - int(index.starts[number]), at) for number, at in within]
+    within = zip(numbers(corpus, found).tolist(), found, strict=True)
+    return [Place(corpus.documents[number], at - int(corpus.starts[number]), at) for number, at in within]
 
 
-def trace(index: Index, text: str, least: int = 40, most: int = 5) -> list[Span]:
+def trace(corpus: Corpus, text: str, least: int = 40, most: int = 5) -> list[Span]:
     """Every span of `text` of at least `least` characters that is in the training text and cannot be made longer.
 
-    Spans may overlap; none lies within another. Each names its first `most` places. Two ends move forward only, so the
-    searches are at most twice as many as the characters.
+    Spans may overlap; none lies within another. Each names its first `most` places.
     """
     edges = np.cumsum([0, *(len(character.encode()) for character in text)]).tolist()
     data, spans, end = text.encode(), [], 0
-    look = functools.cache(functools.partial(find, index))  # a text that repeats itself is looked up once
-    for start in range(len(text)):
+    begun = windows_found(corpus.text, data, least)  # a span of `least` characters has as many bytes or more
+    for start, byte in enumerate(edges[:-1]):
         reached, end = end, max(end, start)
-        while end < len(text) and occurs(index, data[edges[start] : edges[end + 1]]):
-            end += 1
-        if end > reached and end - start >= least:
-            found = look(data[edges[start] : edges[end]])
-            spans.append(Span(start, end, text[start:end], len(found), places(index, found[:most])))
+        so_far = data[byte : edges[end]]
+        found = [at for at in begun.get(data[byte : byte + least], ()) if corpus.text.startswith(so_far, at)]
+        while end < len(text) and found:
+            character = data[edges[end] : edges[end + 1]]
+            longer = [at for at in found if corpus.text.startswith(character, at + edges[end] - byte)]
+            if not longer:
+                break
+            found, end = longer, end + 1
+        if found and end > reached and end - start >= least:
+            spans.append(Span(start, end, text[start:end], len(found), places(corpus, found[:most])))
     return spans
 
 
-def _first(index: Index, start: int, end: int, wanted: bytes) -> int:
-    """The first slot of a shard whose text is not before `wanted`."""
-    slots = index.suffixes[start:end]
-    return bisect_left(slots, wanted, key=lambda place: _at(index, start, place, len(wanted)))
+def windows_found(text: bytes, data: bytes, size: int) -> dict[bytes, list[int]]:
+    """The runs of `size` bytes of `data` that occur in `text`, each with all its places there."""
+    wanted = np.unique(window_hashes(np.frombuffer(data, np.uint8), size))
+    likely = np.zeros(1 << BUCKETS, dtype=bool)
+    likely[wanted >> np.uint64(64 - BUCKETS)] = True
+    runs, found = {data[at : at + size] for at in range(len(data) - size + 1)}, dict[bytes, list[int]]()
+    for start in range(0, len(text), CHUNK):
+        hashes = window_hashes(np.frombuffer(text[start : start + CHUNK + size - 1], np.uint8), size)
+        at = np.flatnonzero(likely[hashes >> np.uint64(64 - BUCKETS)])
+        for place in (at[np.isin(hashes[at], wanted)] + start).tolist():
+            if (run := text[place : place + size]) in runs:
+                found.setdefault(run, []).append(place)
+    return found
 
 
-def _at(index: Index, start: int, place: np.uint32, size: int) -> bytes:
-    at = start + int(place)  # a sum of 32 bits would not do
-    return index.text[at : at + size]
+def window_hashes(text: NDArray[np.uint8], size: int) -> NDArray[np.uint64]:
+    """The polynomial hash, modulo 2^64, of each run of `size` bytes, (bytes - size + 1,): put together of halves."""
+    count = max(0, len(text) - size + 1)
+    total, part = np.zeros(count, np.uint64), text.astype(np.uint64) + np.uint64(1)
+    done, width = 0, 1  # bytes that `total` and `part` are hashes of
+    while count and done < size:
+        if size & width:
+            total += np.uint64(pow(BASE, done, 2**64)) * part[done : done + count]
+            done += width
+        part = part[:-width] + np.uint64(pow(BASE, width, 2**64)) * part[width:] if done < size else part
+        width *= 2
+    return total

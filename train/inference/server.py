@@ -23,7 +23,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from train.config import Count, Natural, build
 from train.data.tokenizer import Tokenizer
 from train.errors import ConfigError, UserError
-from train.explore import search as indexes
+from train.explore.search import Corpus, Span, trace
 from train.inference.generate import generate, pieces
 from train.model import Transformer
 
@@ -70,7 +70,7 @@ class Served:
     name: str
     model: Transformer
     tokenizer: Tokenizer
-    index: indexes.Index | None  # of the training text
+    corpus: Corpus | None  # the training text, to trace answers in
     turn: threading.Lock  # held by who has a text written
 
 
@@ -141,8 +141,8 @@ def understood(served: Served, body: bytes) -> Completion:
         raise Refusal(
             404, f"the model {found.model!r} does not exist; there is {served.name!r}", "model", "model_not_found"
         )
-    if found.trace and served.index is None:
-        raise Refusal(400, "trace: this server has no index of the training text; start it with --trace", "trace")
+    if found.trace and served.corpus is None:
+        raise Refusal(400, "trace: this server does not hold the training text; start it with --trace", "trace")
     return found
 
 
@@ -186,13 +186,13 @@ def answers(served: Served, asked: Completion) -> Iterator[dict[str, Any]]:
             break
     ended = stopped or (len(drawn) < asked.max_tokens and time.time() - began <= SECONDS)
     last = choice(text[sent:], "stop" if ended else "length")
-    if asked.trace and served.index is not None:
-        last["spans"] = [shown(span) for span in indexes.trace(served.index, text, LEAST)]
+    if asked.trace and served.corpus is not None:
+        last["spans"] = [shown(span) for span in trace(served.corpus, text, LEAST)]
     usage = {"prompt_tokens": len(prompt), "completion_tokens": len(drawn), "total_tokens": len(prompt) + len(drawn)}
     yield {**frame, "choices": [last], "usage": usage}
 
 
-def shown(span: indexes.Span) -> dict[str, Any]:
+def shown(span: Span) -> dict[str, Any]:
     """A span of the generated text, and the first places where it stands in the training text."""
     names = ("source", "path", "licence", "id")
     places = [{**{name: place.document[name] for name in names}, "byte": place.byte} for place in span.places]
@@ -254,7 +254,7 @@ class Handler(BaseHTTPRequestHandler):
     def _route(self, path: str) -> None:
         told = {"id": self.served.name, "object": "model", "created": 0, "owned_by": "you"}
         pages: Mapping[str, Any] = {
-            "/v1/models": {"object": "list", "data": [{**told, "trace": self.served.index is not None}]},
+            "/v1/models": {"object": "list", "data": [{**told, "trace": self.served.corpus is not None}]},
             f"/v1/models/{self.served.name}": told,
         }
         allowed = "POST" if path == "/v1/completions" else "GET"
