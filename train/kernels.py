@@ -38,6 +38,7 @@ from train.exact import (
 )
 
 POSITIONS = 256  # whose logits stand in memory together
+TOGETHER = 16  # groups whose gradients of a matrix do
 ATTENDED = 256  # keys or queries that one product with probabilities adds up
 # Finest grids of operands, and the most that terms of a gradient may add up to: float64 holds 2^53 multiples.
 ACTIVATIONS, GRADIENTS, MATRICES = 2.0**-12, 2.0**-24, 2.0**17  # multiples of 2^-36
@@ -114,9 +115,8 @@ def _over_tokens(dy: Tensor, dy_grid: Tensor, x: Tensor, x_grid: Tensor, exact: 
 
     A group's product is at most 2^24 grids for each piece of its tokens.
     """
-    out = torch.zeros(dy.shape[-1], x.shape[-1], dtype=torch.float64, device=x.device)
-    for gradients, inputs in zip(dy, x, strict=True):
-        out.add_(product(gradients.mT, inputs))
+    parts = zip(dy.split(TOGETHER), x.split(TOGETHER), strict=True)
+    out = _added(summed(product(gradients.mT, inputs), 0, torch.float64)[0] for gradients, inputs in parts)
     pieces = -(-x.shape[1] // PIECE)
     return bounded(out, (dy_grid * x_grid).amax() * (2.0**24 * pieces * exact.groups), MATRICES)
 
@@ -278,26 +278,26 @@ class CrossEntropy(Function):
         nats = torch.zeros((), dtype=torch.float64, device=x.device)
         matrix = normed(head.float())[0]
         wanted = ctx.needs_input_grad[0]
-        dx = torch.empty_like(x).view(-1, x.shape[-1])
-        dhead = torch.zeros_like(head) if wanted else head.new_empty(0)
-        pieces = [piece for group in exact.grouped(x) for piece in group.split(POSITIONS)]
-        rows, flat, grids = [len(piece) for piece in pieces], targets.flatten(), []
-        for states, target, part in zip(pieces, flat.split(rows), dx.split(rows), strict=True):
+        dx, dhead = torch.empty_like(x), torch.zeros_like(head) if wanted else head.new_empty(0)
+        pieces, flat = [_pieces(exact.grouped(each)) for each in (x, dx)], targets.flatten()
+        rows, grids = [piece[..., 0].numel() for piece in pieces[0]], []
+        for states, part, target in zip(*pieces, flat.split(rows), strict=True):
             inputs, grid = normed(states, STATES)
             logits = product(inputs, matrix.mT)
-            logits = logits.sub_(logits.amax(1, keepdim=True))
+            logits = logits.sub_(logits.amax(-1, keepdim=True))
             p = exp(logits)
-            sums = summed(to_fixed(p, 2.0**-36), 1)
-            nats += summed(to_fixed(log(sums).sub_(logits.gather(1, target[:, None])), FIXED), 0)[0, 0]
+            sums = summed(to_fixed(p, 2.0**-36), -1)
+            costs = log(sums).sub_(logits.gather(-1, target.view(sums.shape)))
+            nats += summed(to_fixed(costs.flatten(), FIXED), 0)[0]
             if wanted:
                 coarse = grid_of(p.div_(sums.float()), GRADIENTS * 2.0**7)  # the finer slice's is 2^-7 of it
                 part.copy_(_by_head(p, target, inputs, matrix, dhead, coarse))
-                grids.append((coarse * grid)[0, 0])
+                grids.append((coarse * grid).sum())
         if wanted:
             chosen = torch.zeros(len(head), device=x.device).index_add_(0, flat, torch.ones(len(flat), device=x.device))
-            most = torch.stack(grids).amax() * (2.0**25 * len(pieces)) + chosen.amax() * x.abs().amax()
+            most = torch.stack(grids).sum() * 2.0**25 + chosen.amax() * x.abs().amax()
             bounded(dhead, most, TABLES * exact.part(x))
-        ctx.save_for_backward(dx.view_as(x), dhead)
+        ctx.save_for_backward(dx, dhead)
         return nats
 
     @staticmethod
@@ -307,17 +307,22 @@ class CrossEntropy(Function):
 
 
 def _by_head(p: Tensor, target: Tensor, x: Tensor, head: Tensor, dhead: Tensor, grid: Tensor) -> Tensor:
-    """Gradient of states x [n, width] by probabilities p [n, vocabulary] of the head's; that of the head is added.
+    """Gradient of states x [g, n, width] by probabilities p [g, n, vocabulary] of the head's; that of the head is added.
 
     Both of normed x and head.
     """
     dx = None
     for part in slices(p, grid):
-        dhead.add_(product(part.mT, x))
+        dhead.add_(summed(product(part.mT, x), 0, torch.float64)[0])
         dx = product(part, head) if dx is None else dx.add_(product(part, head))
     assert dx is not None
-    dhead.index_add_(0, target, -x.double())
-    return dx.sub_(head[target])
+    dhead.index_add_(0, target, -x.double().flatten(0, 1))
+    return dx.sub_(head[target].view_as(dx))
+
+
+def _pieces(x: Tensor) -> list[Tensor]:
+    """x [groups, tokens, width] in pieces of some POSITIONS tokens, each of whole groups or of one."""
+    return [piece for part in x.split(max(1, POSITIONS // x.shape[1])) for piece in part.split(POSITIONS, 1)]
 
 
 def orthogonalised(matrices: Tensor, steps: int, quintic: tuple[float, float, float]) -> Tensor:
