@@ -307,7 +307,7 @@ class CrossEntropy(Function):
 
 
 def _by_head(p: Tensor, target: Tensor, x: Tensor, head: Tensor, dhead: Tensor, grid: Tensor) -> Tensor:
-    """Gradient of states x [g, n, width] by probabilities p [g, n, vocabulary] of the head's; that of the head is added.
+    """Gradient of states x [g, n, width] by probabilities p [g, n, vocabulary]; that of the head is added to `dhead`.
 
     Both of normed x and head.
     """

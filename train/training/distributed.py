@@ -85,6 +85,12 @@ def gathered(tensor: Tensor) -> Tensor:
     return whole
 
 
+def held(tensor: Tensor) -> Tensor:
+    """What this rank holds of a tensor: its share, or all."""
+    part: Tensor = getattr(tensor, "to_local", lambda: tensor)()
+    return part
+
+
 def shared_like(tensor: Tensor, other: Any) -> Tensor:
     """Of `tensor`, which is the same on all ranks, the share that this rank has of `other`."""
     if not is_share(other):

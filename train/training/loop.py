@@ -110,7 +110,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             settle(saving, wait=True)
             directory = _place(out, training, step)
             if machine.sharded:  # all write together, so training waits
-                state = Checkpoint(step, {n: p.detach() for n, p in model.named_parameters()}, optimizer.state)
+                state = Checkpoint(step, {n: p.detach().float() for n, p in model.named_parameters()}, optimizer.state)
                 task = functools.partial(join_shares, directory, write_shares(directory, state), state, belongs_to)
             elif log:
                 copy = Checkpoint(step, weights_of(model), optimizer.state).copy()
@@ -181,7 +181,10 @@ def resumed(
     if world.machine.sharded:
         step = follow([], step, world)
         if step:
-            read_shares(_place(out, training, step), {**weights, **optimizer.state})
+            read = {name: weight.float() for name, weight in weights.items()}
+            read_shares(_place(out, training, step), {**read, **optimizer.state})
+            for name, weight in weights.items():
+                weight.copy_(read[name])
         return step, skipped
     if step:
         directory = _place(out, training, step)
@@ -226,8 +229,9 @@ def steps(
 
 def require_shares(training: TrainingConfig, world: World) -> None:
     """Refuse, with UserError, a batch that the ranks' micro-batches do not divide, and shares where none can be."""
-    if world.machine.sharded and (world.size == 1 or training.numerics.exact):
-        raise UserError("machine.sharded: needs several ranks (see torchrun) and contract pinned or fast")
+    if world.machine.sharded and (world.size == 1 or (training.numerics.exact and world.size & (world.size - 1))):
+        # Shares are means over the ranks, whose division rounds where it is not by a power of two.
+        raise UserError("machine.sharded: needs several ranks (see torchrun), under exact 2, 4, 8 or so on")
     if training.batch % (world.size * world.machine.micro_batches):
         each = f"on each of {world.size} ranks " if world.size > 1 else ""
         raise UserError(

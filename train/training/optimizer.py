@@ -22,7 +22,7 @@ from torch.optim.adamw import adamw
 from train import kernels
 from train.config import Count, Natural, Positive
 from train.exact import cosine, decay_sum, rsqrt, square_total
-from train.training.distributed import gathered, is_share, shared_like
+from train.training.distributed import gathered, held, is_share, shared_like
 from train.training.numerics import NumericsConfig
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -134,7 +134,8 @@ class Optimizer:
             rate = float(np.float32(self.rates[group] * share))
             stay = _stays(self.decays[group] * share, self.config.weight_decay)
             for name, update in self._muon(gradients) if group == "muon" else self._adamw(names, gradients, count):
-                self.parameters[name].copy_(self.parameters[name].float() * stay - update * rate)
+                weight = held(self.parameters[name])
+                weight.copy_(weight.float() * stay - held(update) * rate)
 
     def _step_fused(self, count: int, share: float, clip: float) -> None:
         """Step `count` (from 1): torch's fused AdamW, and Muon's matrices all at once."""
@@ -170,7 +171,8 @@ class Optimizer:
         """The updates of parameters that are not Muon's."""
         beta1, beta2 = self.config.beta1, self.config.beta2
         for name in names:
-            gradient, first, second = gradients[name], self.state[f"{name}.first"], self.state[f"{name}.second"]
+            moments = (self.state[f"{name}.{moment}"] for moment in ("first", "second"))
+            gradient, first, second = map(held, (gradients[name], *moments))
             first.mul_(beta1).add_(gradient * (1 - beta1))
             second.mul_(beta2).add_((gradient * gradient) * (1 - beta2))
             mean, spread = first * (1 / decay_sum(beta1, count)), second * (1 / decay_sum(beta2, count))
