@@ -4,12 +4,14 @@
 # make bench              speed and memory of the data stages and of training, beside their peers
 # make sample             let the model write; ARGS=--serve: on a page and as an API, on this machine alone
 # make test               every test, the whole chain on recipe tiny among them
-# verify, replay, reproduce, explore, pairs, diff, assess, sign, archive and publish: see README.md
+# plan, config, verify, replay, reproduce, explore, score, diff, assess, sign, archive, publish: see README.md, and
+# .venv/bin/python -m train --help (`pellucid --help` where it is installed)
 PYTHON ?= python3
 RECIPE ?= reference
 PROMPT ?= The
 ARGS ?=
 RUN := .venv/bin/python
+PELLUCID = $(RUN) -B -m train
 
 # The release of the recipe, of the version that its config tells, unless another folder is named.
 told = $(shell sed -n 's/^ *\(- override .\)\{0,1\}$(1): *["'\'']\{0,1\}\([^"'\'' \#]\{1,\}\).*/\2/p' $(2) | head -n 1)
@@ -24,7 +26,7 @@ $(foreach name,$(GIVEN),$(eval export GIVEN_$(name) = $$(call given,$(name))))
 unexport $(GIVEN)
 
 .PHONY: help setup release test bench check format verify replay reproduce diff assess sign archive publish
-.PHONY: sample pairs explore fork clean
+.PHONY: sample score pairs explore export fork plan config clean
 help: ; @sed -n '/^PYTHON/q; s/^# //p' Makefile
 
 # A virtual environment from the lock, each file by its digest; made once, and again when the lock changes.
@@ -34,20 +36,24 @@ setup: .venv/complete
 	$(PYTHON) -B -m train.release.lock requirements.lock .venv
 	@touch $@
 
-release: setup ; @$(RUN) scripts/run.py "recipe=$$GIVEN_RECIPE" $(ARGS)
-verify: setup ; @$(RUN) scripts/verify.py "$$GIVEN_RELEASE" $(ARGS)
-replay: setup ; @$(RUN) scripts/replay.py "$$GIVEN_RELEASE" $(if $(value SEGMENT),"--segment=$$GIVEN_SEGMENT") $(ARGS)
-reproduce: setup ; @$(RUN) scripts/reproduce.py "$$GIVEN_RELEASE" $(ARGS)
-diff: setup ; @$(RUN) scripts/diff.py "$$GIVEN_BEFORE" "$$GIVEN_RELEASE" $(ARGS)
-assess: setup ; @$(RUN) scripts/assess.py "$$GIVEN_FOLDER" $(ARGS)
-sign: setup ; @$(RUN) scripts/sign.py "$$GIVEN_RELEASE" $(if $(value KEY),"--key=$$GIVEN_KEY") $(ARGS)
-archive: setup ; @$(RUN) scripts/archive.py "$$GIVEN_RELEASE" $(ARGS)
-publish: setup ; @$(RUN) scripts/publish.py "$$GIVEN_RELEASE" "$$GIVEN_TO" $(ARGS)
-sample: setup ; @$(RUN) scripts/sample.py "$$GIVEN_RELEASE" "--prompt=$$GIVEN_PROMPT" $(ARGS)
-pairs: setup ; @$(RUN) scripts/pairs.py "$$GIVEN_RELEASE" "$$GIVEN_FILES" $(ARGS)
-explore: setup ; @$(RUN) scripts/explore.py "--from=$$GIVEN_RELEASE" $(ARGS)
-fork: setup ; @$(RUN) scripts/fork.py $(ARGS) -- "$$GIVEN_NAME" "$$GIVEN_TITLE" "$$GIVEN_DEST"
-bench: setup ; @$(RUN) scripts/bench.py $(ARGS)
+release: setup ; @$(PELLUCID) release "recipe=$$GIVEN_RECIPE" $(ARGS)
+plan: setup ; @$(PELLUCID) plan "recipe=$$GIVEN_RECIPE" $(ARGS)
+config: setup ; @$(PELLUCID) config "recipe=$$GIVEN_RECIPE" $(ARGS)
+verify: setup ; @$(PELLUCID) verify "$$GIVEN_RELEASE" $(ARGS)
+replay: setup ; @$(PELLUCID) replay "$$GIVEN_RELEASE" $(if $(value SEGMENT),"--segment=$$GIVEN_SEGMENT") $(ARGS)
+reproduce: setup ; @$(PELLUCID) reproduce "$$GIVEN_RELEASE" $(ARGS)
+diff: setup ; @$(PELLUCID) diff "$$GIVEN_BEFORE" "$$GIVEN_RELEASE" $(ARGS)
+assess: setup ; @$(PELLUCID) assess "$$GIVEN_FOLDER" $(ARGS)
+export: setup ; @$(PELLUCID) export "$$GIVEN_RELEASE" $(ARGS)
+sign: setup ; @$(PELLUCID) sign "$$GIVEN_RELEASE" $(if $(value KEY),"--key=$$GIVEN_KEY") $(ARGS)
+archive: setup ; @$(PELLUCID) archive "$$GIVEN_RELEASE" $(ARGS)
+publish: setup ; @$(PELLUCID) publish "$$GIVEN_RELEASE" "$$GIVEN_TO" $(ARGS)
+sample: setup ; @$(PELLUCID) sample "$$GIVEN_RELEASE" "--prompt=$$GIVEN_PROMPT" $(ARGS)
+score: setup ; @$(PELLUCID) score "$$GIVEN_RELEASE" "$$GIVEN_FILES" $(ARGS)
+pairs: score
+explore: setup ; @$(PELLUCID) explore "--from=$$GIVEN_RELEASE" $(ARGS)
+fork: setup ; @$(PELLUCID) fork $(ARGS) -- "$$GIVEN_NAME" "$$GIVEN_TITLE" "$$GIVEN_DEST"
+bench: setup ; @$(PELLUCID) bench $(ARGS)
 test: setup ; $(if $(filter-out file,$(origin RELEASE)),RELEASE="$$GIVEN_RELEASE") $(RUN) -m pytest $(ARGS)
 
 check: setup

@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import bench_training  # type: ignore[import-not-found]
 import numpy as np
-from run import compose  # type: ignore[import-not-found]
 
 from train import pipeline
+from train.compose import compose
 from train.config import build
 from train.data import tokenizer
 from train.data.dedup import minhash

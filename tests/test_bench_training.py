@@ -14,7 +14,8 @@ from train.pipeline import Run
 sys.path.insert(0, str(ROOT / "scripts"))
 try:
     import bench_training as bench
-    from run import compose
+
+    from train.compose import compose
 finally:
     sys.path.pop(0)
 

@@ -1,7 +1,6 @@
 import itertools
 import shlex
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -170,11 +169,7 @@ GROUPS = {
 
 @pytest.mark.parametrize(("group", "name"), [(g, n) for g, names in sorted(GROUPS.items()) for n in names])
 def test_every_file_in_configs_composes_and_builds(group, name):
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        from run import compose
-    finally:
-        sys.path.pop(0)
+    from train.compose import compose
     from train.pipeline import Run
 
     where = "rules@data.selected" if group == "rules" else group
@@ -203,11 +198,8 @@ def test_the_cards_that_come_with_the_code_have_no_blanks_but_the_one_to_be_fill
 
 
 def test_multirun_lists_every_combination():
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        from run import combinations
-    finally:
-        sys.path.pop(0)
+    from train.compose import combinations
+
     found = combinations(["recipe=tiny", "training.steps=1,2", "training.seed=3,4,5"])
     wanted = itertools.product([1, 2], [3, 4, 5])
     assert found == [["recipe=tiny", f"training.steps={a}", f"training.seed={b}"] for a, b in wanted]
@@ -216,8 +208,7 @@ def test_multirun_lists_every_combination():
 @pytest.fixture
 def composing(tmp_path, monkeypatch):
     """`compose` on a copy of the configs, which may be spoilt."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import compose
+    from train import compose
 
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.setattr(compose, "CONFIGS", tmp_path / "configs")

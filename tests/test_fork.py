@@ -186,8 +186,7 @@ def test_every_other_name_is_text_to_yaml_and_to_hydra(monkeypatch):
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf._utils import get_yaml_loader
 
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    from fork import NO_TEXT
+    from train.commands.fork import NO_TEXT
 
     parser = OverridesParser.create()
     others = ["none", "y_1", "e3", "b1", "x1f", "o17", "infinity", "not_a", "ok", "undefined", "nil"]
@@ -206,19 +205,20 @@ def test_a_folder_that_is_not_free_is_refused(tmp_path):
 
 
 def test_a_tracked_file_that_is_gone_is_named(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import fork as script
+    from train.commands import fork as script
 
     monkeypatch.setattr(script, "ROOT", tmp_path)
     (tmp_path / "pyproject.toml").write_text("")
     monkeypatch.setattr(script.repository, "git", lambda *_, **__: "pyproject.toml\0gone.py\0")
     with pytest.raises(script.UserError, match=r"gone\.py: tracked by git and not there"):
-        script.bake(None, tmp_path / "new")
+        script.bake("x", "X", "Y", tmp_path / "new")
 
 
 def test_without_git_there_is_nothing_to_fork_from(tmp_path):
-    modules = ("__init__", "config", "letters", "programs", "terminal", "release/__init__", "release/repository")
-    for name in ("scripts/fork.py", "CITATION.cff", *(f"train/{module}.py" for module in modules)):
+    modules = ("__init__", "cli", "verbs", "commands/__init__", "commands/fork", "errors", "letters", "programs",
+               "terminal", "release/__init__", "release/repository")  # fmt: skip
+    scripts = ("scripts/fork.py", "scripts/pellucid.py", "pyproject.toml", "CITATION.cff")
+    for name in (*scripts, *(f"train/{module}.py" for module in modules)):
         (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "code" / name).write_bytes((ROOT / name).read_bytes())
     said = fork("our_text", "Our text", tmp_path / "new", root=tmp_path / "code", status=1)

@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from train import cli
 from train.keys import ROOT
+from train.verbs import VERBS
 
 WORDS = [
     'He said "hi" for $5 and `touch ran`', "it's", "$(touch ran)", "$(shell touch ran)", "${HOME}", "$$",
@@ -18,7 +22,7 @@ WORDS = [
 ]  # fmt: skip
 PLACES = {  # variable -> target, and what stands around it in the script's arguments
     "PROMPT": ("sample", "--prompt={}"), "RELEASE": ("verify", "{}"), "BEFORE": ("diff", "{}"), "TO": ("publish", "{}"),
-    "KEY": ("sign", "--key={}"), "FOLDER": ("assess", "{}"), "FILES": ("pairs", "{}"), "NAME": ("fork", "{}"),
+    "KEY": ("sign", "--key={}"), "FOLDER": ("assess", "{}"), "FILES": ("score", "{}"), "NAME": ("fork", "{}"),
     "TITLE": ("fork", "{}"), "DEST": ("fork", "{}"), "SEGMENT": ("replay", "--segment={}"),
     "RECIPE": ("release", "recipe={}"),
 }  # fmt: skip
@@ -45,7 +49,7 @@ def make(tmp_path):
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_prompt_reaches_the_model_to_the_letter(word, make):
-    expected = ["scripts/sample.py", "releases/reference-0.1.0", f"--prompt={word}", "--tokens", "1"]
+    expected = ["-B", "-m", "train", "sample", "releases/reference-0.1.0", f"--prompt={word}", "--tokens", "1"]
     assert make("sample", {"PROMPT": word, "ARGS": "--tokens 1"}) == expected
 
 
@@ -58,11 +62,25 @@ def test_every_variable_reaches_its_script_to_the_letter(name, by_environment, m
 
 
 def test_what_is_not_given_is_left_out(make):
-    assert make("sign", {}) == ["scripts/sign.py", "releases/reference-0.1.0"]
-    assert make("replay", {}) == ["scripts/replay.py", "releases/reference-0.1.0"]
-    assert make("sample", {}) == ["scripts/sample.py", "releases/reference-0.1.0", "--prompt=The"]
+    assert make("sign", {}) == ["-B", "-m", "train", "sign", "releases/reference-0.1.0"]
+    assert make("replay", {}) == ["-B", "-m", "train", "replay", "releases/reference-0.1.0"]
+    assert make("sample", {}) == ["-B", "-m", "train", "sample", "releases/reference-0.1.0", "--prompt=The"]
     title = make("fork", {"NAME": "a", "TITLE": "-t", "DEST": "b c", "ARGS": "--authors x"})
-    assert title == ["scripts/fork.py", "--authors", "x", "--", "a", "-t", "b c"]
+    assert title == ["-B", "-m", "train", "fork", "--authors", "x", "--", "a", "-t", "b c"]
+
+
+COMMANDS = re.findall(r"(?m)^make (?!help|test)(\w+)([^#\n]*)", (ROOT / "README.md").read_text())
+
+
+@pytest.mark.parametrize(("target", "rest"), COMMANDS)
+def test_each_command_of_the_readme_is_one_that_parses(target, rest, make):
+    given = dict(word.partition("=")[::2] for word in shlex.split(rest))
+    verb, *words = make(target, given)[3:]
+    assert verb == target and cli.parse(verb, words).json is False
+
+
+def test_the_readme_shows_every_verb():
+    assert {target for target, _ in COMMANDS} == VERBS.keys()
 
 
 @pytest.mark.parametrize(
@@ -83,11 +101,11 @@ def test_the_release_is_of_the_version_that_the_config_tells(recipe, own, versio
         path.write_text(path.read_text().replace("\ndefaults:\n", "\ndefaults:\n  - override /release: ours\n", 1))
         (tmp_path / "configs/release/ours.yaml").write_text(own)
         assert "ours" in path.read_text()
-    assert make("verify", {"RECIPE": recipe}) == ["scripts/verify.py", f"releases/{recipe}-{version}"]
+    assert make("verify", {"RECIPE": recipe}) == ["-B", "-m", "train", "verify", f"releases/{recipe}-{version}"]
 
 
 def test_a_raised_version_is_followed_by_every_recipe_that_takes_it(make, tmp_path):
     path = tmp_path / "configs/release/default.yaml"
     path.write_text(path.read_text().replace("version: 0.1.0", "version: 0.2.0"))
-    assert make("verify", {})[1] == "releases/reference-0.2.0"
-    assert make("verify", {"RELEASE": "other"})[1] == "other"
+    assert make("verify", {})[-1] == "releases/reference-0.2.0"
+    assert make("verify", {"RELEASE": "other"})[-1] == "other"

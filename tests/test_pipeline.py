@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from compose import compose, settled
 from conftest import MACHINE, SMALL, Command
 
 from train import pipeline
 from train.artifact import file_digest
+from train.compose import compose, settled
 from train.config import build
 from train.errors import UserError
 from train.keys import ROOT, key

@@ -5,8 +5,7 @@ import os
 import subprocess
 import sys
 
-from compose import compose
-
+from train.compose import compose
 from train.keys import ROOT
 from train.training.numerics import SWITCHES
 

@@ -1,9 +1,8 @@
 """What licences are: their expressions, whether they are open, and what they ask."""
 
-import runpy
-
 import pytest
 
+from train.compose import compose
 from train.config import build
 from train.errors import ConfigError, UserError
 from train.keys import ROOT
@@ -64,7 +63,6 @@ def test_texts_that_reserve_uses():
     assert restriction("for any purpose, commercial or not", name=False) is None
 
 
-compose = runpy.run_path(str(ROOT / "scripts/compose.py"))["compose"]
 KEEP = "keep the notices of copyright and licence"
 CREDIT = "name the authors and the licence, and say what changed"
 

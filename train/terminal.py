@@ -3,34 +3,57 @@
 A command that judges what somebody else made ends with 0 when it holds, 1 when it does not, 2 when it cannot tell.
 """
 
-import argparse
 import errno
 import io
-import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from train.errors import UserError
 from train.letters import harmless
 
+T = TypeVar("T")
 
-def guarded(command: Callable[[list[str]], None], arguments: list[str]) -> None:
-    """Run a command, and answer every failure that is not our own mistake without a traceback."""
+
+def guarded(command: Callable[[T], Any], arguments: T, failure: int = 1) -> int:
+    """Run a command; returns its status, 0 where it has none. What fails ends the program in a line, with `failure`.
+
+    Only our own mistakes show a traceback, and not of a command that judges (`failure` 2): what it reads is a
+    stranger's, and must not crash its checker.
+    """
     tolerate()
     try:
-        command(arguments)
+        status = command(arguments)
+        sys.stdout.flush()
+        return int(status or 0)
+    except BrokenPipeError:  # whoever read us has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except UserError as error:
-        sys.exit("\n".join(f"error: {line}" for line in harmless(str(error)).split("\n")))
+        fail(str(error), failure)
     except OSError as error:
-        sys.exit(f"error: {explain(error)}")
+        fail(explain(error), failure)
     except MemoryError:
-        sys.exit("error: more memory than this machine has, or than a release of this size may take (32 times its own)")
+        fail("more memory than this machine has, or than a release of this size may take (32 times its own)", failure)
     except KeyboardInterrupt:
         print("\ninterrupted: run the same command again to go on from what was whole", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if failure == 1:
+            raise
+        fail(f"{type(error).__name__}: {error}", failure)
+
+
+def fail(text: str, status: int = 1) -> NoReturn:
+    """End the program: each line of `text` on the error stream, as an error."""
+    lines = "\n".join(f"error: {line}" for line in harmless(text).split("\n"))
+    if status == 1:
+        sys.exit(lines)
+    print(lines, file=sys.stderr)
+    sys.exit(status)
 
 
 def tolerate() -> None:
@@ -40,22 +63,14 @@ def tolerate() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def reported(
-    make: Callable[[argparse.Namespace], Any],
-    arguments: argparse.Namespace,
-    lines: Callable[[Any], list[str]],
-    status: Callable[[Any], int],
-) -> int:
-    """Print what `make` reports, as `lines` or with --json as JSON; returns its exit status, 2 when there is none."""
-    tolerate()
-    try:
-        report = make(arguments)
-    except Exception as error:  # a release may hold anything, and must not crash its checker
-        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        print(f"error: {harmless(kind + str(error))}", file=sys.stderr)
-        return 2
-    print(json.dumps(report, indent=2) if arguments.json else "\n".join(map(harmless, lines(report))))
-    return status(report)
+def say(line: str) -> None:
+    """Print a line at once, for people or whoever reads the output."""
+    print(harmless(line), flush=True)
+
+
+def note(line: str) -> None:
+    """Print a line at once on the error stream, beside the output."""
+    print(harmless(line), file=sys.stderr, flush=True)
 
 
 # What the same command would meet again, until somebody does something about it.

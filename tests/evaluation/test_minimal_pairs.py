@@ -169,17 +169,14 @@ def load_nothing():
 
 
 def test_several_runs_are_shown_with_their_spread(tmp_path, capsys):
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        from run import show_spread
-    finally:
-        sys.path.pop(0)
+    from train.commands.release import show_spread
+
     for seed, value in enumerate((1.0, 2.0, 4.5)):
         scores = {"byte_4gram": 2.0, "bits_per_byte": value, "next_token_accuracy": 1 - value / 10, "perplexity": value}
         scores = {name: {"value": value} for name, value in scores.items()}
         write_json(tmp_path / str(seed) / "scores.json", scores)
         write_json(tmp_path / str(seed) / "minimal_pairs.json", {"pairs": {"value": 0.5}})
-    show_spread([tmp_path / str(seed) for seed in range(3)])
+    show_spread([tmp_path / str(seed) for seed in range(3)], print)
     head, bits, _, accuracy, bytes_, pairs = capsys.readouterr().out.strip().splitlines()
     assert head.split() == ["spread", "over", "3", "runs", "mean", "sd", "least", "most"]
     assert bits.split() == ["bits_per_byte", "2.5000", "1.8028", "1.0000", "4.5000"]

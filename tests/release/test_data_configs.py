@@ -2,16 +2,15 @@
 
 import json
 import re
-import runpy
 from pathlib import Path
 
 import pytest
 import warm
 
+from train.compose import compose
 from train.data.generated.stories import stories
 from train.keys import ROOT
 
-compose = runpy.run_path(str(ROOT / "scripts/compose.py"))["compose"]
 SMALL = """
     recipe=tiny tokenizer.vocabulary=300 model.context=16 training.steps=2 training.batch=2 training.checkpoint_every=1
     training.evaluate_every=2 evaluation.resamples=5 evaluation.samples.tokens=2 data.selected.parts=1

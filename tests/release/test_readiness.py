@@ -1,18 +1,17 @@
 """What a release would be refused for at its end is told before any work, with the file and line where it stands."""
 
-import runpy
 import shutil
 from pathlib import Path
 
 import pytest
 
+from train.compose import compose
 from train.config import build
 from train.errors import UserError
 from train.keys import ROOT
 from train.pipeline import Run, resolved, run
 from train.release.readiness import check_evidence, unready
 
-compose = runpy.run_path(str(ROOT / "scripts/compose.py"))["compose"]
 FILLED = [
     "data.raw.sources.0.licence=Apache-2.0", "data.raw.sources.0.language=en", "data.raw.sources.0.attribution=Ann",
     "data.selected.licences=[Apache-2.0]",

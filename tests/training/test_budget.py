@@ -231,11 +231,8 @@ def test_a_dry_run_of_what_fits_nowhere_is_one_line_and_status_1(tmp_path):
 
 
 def test_the_dial_sets_model_and_training_and_a_recipe_has_the_last_word():
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        from run import compose
-    finally:
-        sys.path.pop(0)
+    from train.compose import compose
+
     found = compose(["model=10m"])
     assert found["model"]["layers"] == 6 and found["training"]["steps"] == budget.preset(6)["training"]["steps"]
     assert found["training"]["optimizer"]["momentum"] == MUON["optimizer"]["momentum"]

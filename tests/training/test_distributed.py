@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -12,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import BEFORE, EACH, MACHINE
+from conftest import BEFORE, EACH, MACHINE, ROOT
 from torch.distributed import HashStore
 
 from train.errors import UserError
@@ -152,23 +154,22 @@ def test_a_batch_that_the_ranks_cannot_share_is_refused_in_one_line_before_any_w
     assert not (tmp_path / "runs").exists()
 
 
-def test_tasks_of_a_job_train_together(warm, unharmed):
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    process = warm.start("--submit=local", "hydra.launcher.tasks_per_node=2", "hydra.launcher.timeout_min=10")
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 0, out + err
+def test_the_file_for_slurm_trains_by_two_processes(warm, unharmed, tmp_path):
+    """As on one node of a cluster, whose two programs stand in here."""
+    file = ROOT / "docs/pellucid.sbatch"
+    subprocess.run(["bash", "-n", str(file)], check=True)
+    for name, does in (("srun", 'exec "$@"'), ("scontrol", "echo localhost")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    job = {"SLURM_JOB_NODELIST": "n[1-1]", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_ID": "7", "PROCESSES": "2"}
+    env = {**os.environ, **job, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PORT": str(port), "PYTHON": sys.executable}
+    line = ["bash", str(file), *warm.line()[1:]]
+    done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert warm.products() == unharmed
     assert json.loads((warm.artifact("weights") / "witness" / "stack.json").read_text())["ranks"] == 2
-
-
-def test_what_a_job_says_to_its_user_is_said_by_the_command(warm):
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    process = warm.start("--submit=local", "machine.micro_batches=3")
-    _, err = process.communicate(timeout=600)
-    assert (process.returncode, err) == (1, "error: machine.micro_batches: 3 does not divide training.batch (4)\n")
-    process = warm.start("--submit=local", "hydra.launcher.node=2")
-    _, err = process.communicate(timeout=600)
-    assert process.returncode == 1 and err.startswith("error: --submit: ") and "node" in err
 
 
 @pytest.mark.slow

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from compose import compose
 from conftest import MACHINE, SMALL
 
 from train import pipeline
 from train.artifact import write_json
+from train.compose import compose
 from train.config import build
 from train.errors import ConfigError, UserError
 from train.model import Transformer, load_weights, weights_of

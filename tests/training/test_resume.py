@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from compose import compose
 from conftest import MACHINE, SMALL
 
 from train.artifact import inventory
+from train.compose import compose
 from train.config import build
 from train.errors import UserError
 from train.training import checkpoint, loop, meters

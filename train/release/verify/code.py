@@ -143,6 +143,7 @@ def collected(release: Release) -> list[str]:
 
 def installs(release: Release) -> list[str]:
     """The lock installs; what is not pinned alike in this clone, from wheels alone, which run no code of theirs."""
-    ours = {pin.line for pin in lock.pins((bundle.ROOT / "requirements.lock").read_text(encoding="utf-8"))}
+    own = bundle.ROOT / "requirements.lock"  # which an installed package has not
+    ours = {pin.line for pin in lock.pins(own.read_text(encoding="utf-8"))} if own.is_file() else set()
     lock.install(release.path / "code" / "requirements.lock", release.scratch / "installed", ours)
     return []

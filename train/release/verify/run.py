@@ -140,6 +140,7 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
             for line in lines:
                 found.append(Result(**json.loads(line)))
                 say(found[-1])
+            process.wait()  # for its last words
         finally:
             clock.cancel()
             process.kill()

@@ -17,6 +17,8 @@ from train.data.schema import Document, SelectedDocument, TokenRange, read_recor
 from train.data.selected import SelectedConfig, select
 from train.data.text.readers import REASONS
 from train.differences import first_difference
+from train.keys import ROOT
+from train.release.verify.result import NotChecked
 from train.release.view import Release
 from train.spdx import of_row
 
@@ -159,6 +161,8 @@ def generated(release: Release) -> list[str]:
     own = [source for source in raw["sources"] if source["kind"] == "stories"]
     if not own:
         return problems
+    if not (ROOT / "pyproject.toml").is_file():
+        raise NotChecked("their licence is a file of the source tree, and this is an installed package")
     made = {name: release.scratch / "generated" / name for name in ("raw", "documents", "selected")}
     fetch(build(RawConfig, {**raw, "sources": own}), {}, made["raw"], release.world)
     extract(documents, made, made["documents"], release.world)

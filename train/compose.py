@@ -1,4 +1,4 @@
-"""The configuration that Hydra overrides ask for, or what is wrong with them in one line: the only file that composes.
+"""The configuration that Hydra overrides ask for, or what is wrong with them in one line: the only module with Hydra.
 
 Whatever Hydra, OmegaConf or the YAML library raise meanwhile is about what somebody wrote, in a file or on the command
 line, so all of it is told as a ConfigError that names the file and the line, or the override.
@@ -13,10 +13,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from train.artifact import read_json
 from train.config import build
+from train.data.sources.spec import slug
 from train.errors import ConfigError, did_you_mean
+from train.keys import ROOT
+from train.release.standards.osaid import ASKED
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+CONFIGS = next(path for path in (ROOT / "configs", ROOT / "train" / "configs") if path.is_dir())  # or in a wheel
 HOW = ("machine", "until", "overrides", "settings")  # what of a configuration makes nothing another
 RESERVED = ("true", "false", "null", "nan", "inf")
 SIGNS, SIGNED = r"([\\()\[\]{}:=, ])", r"\\\1"  # that a backslash takes the meaning from
@@ -34,6 +38,31 @@ def compose(overrides: list[str]) -> dict[str, Any]:
         except Exception as error:  # of three libraries and of what they call
             raise ConfigError([problem(error, overrides)]) from None
         return {**composed, "overrides": overrides, "settings": settings(composed)}
+
+
+def requested(overrides: list[str], config: Path | None, multirun: bool) -> list[tuple[list[str], dict[str, Any]]]:
+    """What a command is asked to make: overrides and configuration, of each combination if `multirun`."""
+    choices = combinations(overrides) if multirun else [overrides]
+    return [(choice, kept(config, choice) if config else compose(choice)) for choice in choices]
+
+
+def how(overrides: list[str]) -> dict[str, Any]:
+    """The groups that only say how to run, `machine` and `until`, with `overrides` of these and nothing else."""
+    for text in overrides:
+        if not text.lstrip("+~").startswith(("machine", "until")):
+            raise ConfigError([f"{text}: what is made is settled; only machine.KEY=VALUE and until=NAME can be set"])
+    composed = compose(overrides)
+    return {name: composed[name] for name in ("machine", "until")}
+
+
+def kept(config: Path, overrides: list[str]) -> dict[str, Any]:
+    """The configuration that a release keeps as `code/config.json`, run in the way that `overrides` ask for.
+
+    Where its sources may be had stands among the release's logs, if these are there.
+    """
+    asked = config.resolve().parents[1] / ASKED
+    places = read_json(asked)["places"] if asked.is_file() else {}
+    return {**settled(read_json(config), how(overrides), places), "overrides": overrides}
 
 
 def settled(resolved: Mapping[str, Any], way: Mapping[str, Any], places: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,8 +85,6 @@ def sources_of(composed: Any) -> Iterator[list[dict[str, Any]]]:
 
 def placeless(composed: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as a release keeps it: without how to run, and without where sources are looked for."""
-    from train.data.sources.spec import slug
-
     kept = json.loads(json.dumps({name: value for name, value in composed.items() if name not in HOW}))
     for sources in sources_of(kept):
         for source in sources:
@@ -170,7 +197,7 @@ def check(overrides: list[str]) -> list[Any]:
     parser, parsed, problems = OverridesParser.create(), [], []
     for text in overrides:
         if re.match(r"[+~]*hydra\b", text):
-            problems.append(f"{text}: Hydra's own settings mean nothing here, but for hydra.launcher with --submit")
+            problems.append(f"{text}: Hydra's own settings mean nothing here")
             continue
         try:
             parsed += parser.parse_overrides([text])

@@ -1,0 +1,185 @@
+"""The command: one way of help, of errors and of exit status, for every verb, from a checkout and from a wheel."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from train import cli
+from train.verbs import VERBS
+
+ROOT = Path(__file__).resolve().parents[1]
+DOORS = {"run": "release", "pairs": "score"} | {
+    verb: verb for verb in VERBS if verb not in ("release", "score", "plan", "config", "bench")
+}
+DOOR = '''"""`pellucid {verb}` of this checkout."""
+
+import runpy
+from pathlib import Path
+
+runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {{"VERB": "{verb}"}}, __name__)
+'''
+
+
+@pytest.fixture
+def pellucid(capsys):
+    """Status and output of the command, in this process."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        try:
+            status = cli.main(words)
+        except SystemExit as end:  # a text is printed to the error stream, and the status is 1
+            text = end.code if isinstance(end.code, str) else ""
+            status, out, err = 1 if text else int(end.code or 0), *capsys.readouterr()
+            return status, out, err + text
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_a_script_of_a_verb_is_a_door_and_nothing_else(name):
+    assert (ROOT / "scripts" / f"{name}.py").read_text() == DOOR.format(verb=DOORS[name])
+
+
+def test_there_is_a_command_for_each_verb():
+    commands = {path.stem for path in (ROOT / "train/commands").glob("[!_]*.py")}
+    assert commands == VERBS.keys()
+
+
+def test_the_overview_tells_each_verb_in_a_sentence(pellucid):
+    status, out, _ = pellucid("--help")
+    assert status == 0 and pellucid() == (0, out, "")
+    for name, verb in VERBS.items():
+        assert re.search(rf"^  {name} +{re.escape(verb.does)}$", out, re.M)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_help_of_a_verb_has_a_sentence_an_example_that_parses_and_exit_statuses(name, pellucid):
+    status, out, _ = pellucid(name, "--help")
+    words = " ".join(out.split())
+    assert status == 0 and VERBS[name].does[1:] in words and "--json" in words
+    assert f"pellucid {name} {VERBS[name].example}" in words
+    assert [f" {number} " in words.split("Exit status:")[1] for number in (0, 1, 130)] == [True] * 3
+    assert (" 2 " in words.split("Exit status:")[1]) == bool(VERBS[name].judges)
+    line = subprocess.run(["sh", "-c", f"printf '%s\\0' {VERBS[name].example}"], capture_output=True, text=True)
+    assert cli.parse(name, line.stdout.split("\0")[:-1]).json is False
+
+
+def test_the_version_is_that_of_the_project(pellucid):
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert pellucid("--version") == (0, f"pellucid {version}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["verfy"], 2, "verfy: no such verb; did you mean 'verify'?"),
+        (["frobnicate"], 2, "frobnicate: no such verb; `pellucid --help` lists all verbs"),
+        (["--versoin"], 2, "--versoin: no such option; did you mean '--version'?"),
+        (["verify", "x", "--quik"], 2, "unrecognized arguments: --quik; did you mean '--quick'?"),
+        (["verify"], 2, "required: release"),
+        (["verify", "machine.threads=1"], 2, "give the folder of a release"),
+        (["verify", "x", "--quick", "--deep"], 2, "not allowed with argument --quick"),
+        (["verify", "nowhere"], 2, "nowhere: not a release"),
+        (["replay", "x", "--segment", "1", "--all"], 2, "not allowed with argument --segment"),
+        (["diff", "a"], 2, "required: after"),
+        (["release", "--multirn"], 1, "did you mean '--multirun'?"),
+        (["release", "recipe=tin"], 1, "recipe/tin"),
+        (["release", "--sumbit"], 1, "unrecognized arguments: --sumbit; --help shows"),
+        (["plan", "trainin.steps=1"], 1, "trainin.steps: no such key; did you mean 'training.steps'?"),
+        (["release", "hydra.run.dir=x"], 1, "Hydra's own settings mean nothing here"),
+        (["explore", "stpe", "1"], 1, "did you mean 'step'?"),
+        (["explore", "step"], 1, "explore step: expected the number of a step, got nothing"),
+        (["explore", "step", "x"], 1, "explore step: invalid int value: 'x'"),
+        (["explore", "search", "a", "b"], 1, "expected one text, got 'a' 'b'"),
+        (["explore", "affected"], 1, "expected at least one ID or PURL"),
+        (["explore", "--from", "a", "--from", "b", "step", "1"], 1, "works on one folder"),
+        (["sample", "x", "--serve", "99999"], 1, "expected a port"),
+        (["sign", "x"], 1, "give --key, or --collect"),
+        (["config", "trainin"], 1, "trainin: no such group or key; did you mean 'training'?"),
+        (["config", "training.steps=many"], 1, "training.steps: expected int"),
+        (["archive", "nowhere"], 1, "nowhere: not a release"),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_what_was_meant(words, status, says, pellucid, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found, out, err = pellucid(*words)
+    assert (found, out) == (status, "") and err.startswith("error: ") and says in err
+    assert len(err.splitlines()) == 1 and list(tmp_path.iterdir()) == []
+
+
+def test_a_judge_never_crashes_on_what_it_reads_and_others_show_our_mistakes(pellucid, monkeypatch):
+    import train.commands.archive
+    import train.commands.diff
+
+    def broken(*_):
+        raise KeyError("x")
+
+    monkeypatch.setattr(train.commands.diff, "confine", broken)
+    monkeypatch.setattr(train.commands.archive, "require_whole", broken)
+    assert pellucid("diff", "a", "b") == (2, "", "error: KeyError: 'x'\n")
+    with pytest.raises(KeyError):
+        pellucid("archive", "a")
+
+
+def test_a_config_shows_key_meaning_allowed_values_and_value(pellucid):
+    _, out, _ = pellucid("config", "training.optimizer", "training.numerics.contract", "recipe=tiny", "--json")
+    rows = {row["key"]: row for row in json.loads(out)}
+    assert {key.rpartition(".")[0] for key in rows} == {"training.optimizer", "training.numerics"}
+    assert rows["training.optimizer.clip"] == {
+        "key": "training.optimizer.clip", "meaning": "largest norm of the whole gradient", "allowed": "number, above 0",
+        "value": 1.0,
+    }  # fmt: skip
+    assert rows["training.optimizer.schedule"]["allowed"] == "cosine | linear | warmup_stable_decay"
+    assert rows["training.optimizer.base_width"]["allowed"] == "integer, at least 1 or null"
+    shown = pellucid("config", "data.raw", "recipe=tiny")[1]
+    assert "data.raw.sources.0.kind = 'stories'\n    stories" in shown and "training" not in shown
+
+
+# The wheel ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_wheel_has_every_package_and_every_group_of_configs():
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    own = {path.parent.relative_to(ROOT) for path in ROOT.glob("train/**/*") if path.is_file()}
+    configs = {path.parent.relative_to(ROOT) for path in ROOT.glob("configs/**/*.yaml")}
+    wanted = {path for path in own if "__pycache__" not in path.parts} | {Path("train", path) for path in configs}
+    assert set(tool["packages"]) == {".".join(path.parts) for path in wanted}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A function that runs the command as pip installs it, in an empty folder."""
+    home = tmp_path_factory.mktemp("wheel")
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("train", "configs"):
+        shutil.copytree(ROOT / name, home / "source" / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, home / "source")
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(home / "site"), str(home / "source")], check=True, capture_output=True)
+    (home / "empty").mkdir()
+
+    def run(*words: object, status: int = 0) -> str:
+        line = [sys.executable, "-B", str(home / "site/bin/pellucid"), *map(str, words)]
+        env = {**os.environ, "PYTHONPATH": str(home / "site"), "PYTHONSAFEPATH": "1"}
+        done = subprocess.run(line, cwd=home / "empty", env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        assert list((home / "empty").iterdir()) == []
+        return done.stdout + done.stderr
+
+    return run
+
+
+def test_an_installed_package_says_what_needs_the_source_tree(installed):
+    said = installed("release", "recipe=tiny", status=1)
+    assert said.startswith("error: release: works in a clone of the repository alone") and "verify, replay" in said
+    assert "pellucid " in installed("--version")
+    assert "model.layers = 2" in installed("config", "model", "recipe=tiny")

@@ -1,0 +1,119 @@
+"""The command line, `pellucid VERB`: help, errors, lines or JSON, and exit status of every verb of `train/verbs.py`.
+
+What a verb does is in `train/commands/`, imported only when its arguments can be read. `run` of a command gives plain
+data, which `lines` tells to people and --json prints; `status`, of a command that judges, is its exit status.
+"""
+
+import argparse
+import importlib
+import json
+import re
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+from train.errors import UserError, did_you_mean
+from train.letters import harmless
+from train.terminal import fail, guarded, note, say
+from train.verbs import VERBS, Verb
+
+ROOT = Path(__file__).resolve().parents[1]
+INTERRUPTED = "130 interrupted"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb with its arguments; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = words[0] if words else "--help"
+    if name in ("-h", "--help"):
+        say(overview())
+        return 0
+    if name == "--version":
+        say(f"pellucid {version()}")
+        return 0
+    if name not in VERBS:
+        kind = "option" if name.startswith("-") else "verb"
+        known = [*VERBS, "--help", "--version"]
+        fail(f"{name}: no such {kind}{did_you_mean(name, known) or '; `pellucid --help` lists all verbs'}", 2)
+    asked = parse(name, words[1:])
+    asked.say = note if asked.json else say
+    name = "plan" if getattr(asked, "dry_run", False) else name
+    return guarded(lambda given: perform(name, given), asked, failure(VERBS[name]))
+
+
+def perform(name: str, asked: argparse.Namespace) -> int:
+    """Do what is asked and present what comes out."""
+    if VERBS[name].needs_tree and not source_tree():
+        without = ", ".join(each for each, verb in VERBS.items() if not verb.needs_tree)
+        raise UserError(
+            f"{name}: works in a clone of the repository alone, as a release holds the source tree that made it; this "
+            f"is an installed package. Clone it and work there. What works without: {without}"
+        )
+    command: Any = importlib.import_module(f"train.commands.{name}")
+    report = command.run(asked)
+    if asked.json:
+        print(json.dumps(report, indent=2))
+    else:
+        for line in command.lines(report, asked):
+            print(harmless(line))
+    return int(command.status(report)) if VERBS[name].judges else 0
+
+
+def source_tree() -> bool:
+    """Whether this code lies in its source tree, with configs, tests and lock."""
+    return (ROOT / "pyproject.toml").is_file()
+
+
+def failure(verb: Verb) -> int:
+    """Its exit status where it cannot be done."""
+    return 2 if verb.judges else 1
+
+
+def version() -> str:
+    """That of the source tree, or of the installed package."""
+    if source_tree():
+        text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        return re.findall(r'(?m)^version = "(.*)"$', text)[0]
+    return metadata.version("pellucid")
+
+
+def overview() -> str:
+    """All verbs, one a line."""
+    lines = [f"  {name:<10} {verb.does}" for name, verb in VERBS.items()]
+    return "\n".join(["usage: pellucid VERB ...", "", *lines, "", "pellucid VERB --help tells the rest; --version"])
+
+
+class Parser(argparse.ArgumentParser):
+    """The arguments of one verb; says what is wrong with them in one line, and what was probably meant."""
+
+    failure = 1
+
+    def error(self, message: str) -> NoReturn:
+        found = re.match(r"unrecognized arguments: (-[^\s=]*)|.*invalid choice: '([^']*)'", message)
+        word = (found[1] or found[2]) if found else ""
+        choices = [str(each) for action in self._actions for each in action.choices or ()]
+        hint = did_you_mean(word, [*self._option_string_actions, *choices]) if word else ""
+        fail(f"{message}{hint or '; --help shows what is allowed'}", self.failure)
+
+
+def parse(name: str, words: list[str]) -> argparse.Namespace:
+    """The arguments of a verb, which may stand in any order."""
+    verb = VERBS[name]
+    statuses = (
+        [f"0 {verb.judges[0]}", f"1 {verb.judges[1]}", "2 cannot tell"]
+        if verb.judges
+        else ["0 done", "1 it could not be done"]
+    )
+    parser = Parser(
+        prog=f"pellucid {name}", description=f"{verb.does[0].upper()}{verb.does[1:]}. {verb.more}".strip(),
+        epilog=f"Example: pellucid {name} {verb.example}. Exit status: {', '.join([*statuses, INTERRUPTED])}.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    parser.failure = failure(verb)
+    apart = parser.add_mutually_exclusive_group() if any(each.apart for each in verb.arguments) else parser
+    for argument in verb.arguments:
+        (apart if argument.apart else parser).add_argument(*argument.names, **argument.options)
+    parser.add_argument("--json", action="store_true", help="print what comes out as JSON")
+    return parser.parse_args(words) if "--" in words else parser.parse_intermixed_args(words)

@@ -1,0 +1,23 @@
+"""`pellucid archive`: a release as one file, or one for each role, after its quick verification."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from train.artifact import file_digest
+from train.release.archive import pack
+from train.release.prove.reproduce import require_whole
+from train.release.standards.osaid import ladder
+
+
+def run(asked: argparse.Namespace) -> list[dict[str, str]]:
+    require_whole(asked.release)
+    release = asked.release.resolve()
+    paths = pack(release, asked.into or release.parent, asked.by_role)
+    return [{"archive": str(path), "sha256": file_digest(path)} for path in paths]
+
+
+def lines(report: list[dict[str, Any]], asked: argparse.Namespace) -> Iterator[str]:
+    for each in report:
+        yield from (f"archive    {each['archive']}", f"sha256     {each['sha256']}")
+    yield from ladder(str(asked.release), {"intact": "holds"})

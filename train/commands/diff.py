@@ -1,0 +1,47 @@
+"""`pellucid diff`: what changed between two releases."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from train.errors import UserError
+from train.release.bounds import confine
+from train.release.prove.diff import changes
+from train.release.verify.run import verify
+
+SHOWN, WIDTH = 12, 60  # changes of a kind, letters of a value
+
+
+def run(asked: argparse.Namespace) -> dict[str, Any]:
+    """The changes; UserError when a release is not what its manifest says, and so not what it would be taken for."""
+    confine(asked.before, asked.after)
+    for release in (asked.before, asked.after):
+        for result in verify(release, "quick", ["integrity"]):
+            if not result.ok:
+                raise UserError(f"{release}: cannot be compared: {result.name}: {result.detail}")
+    return changes(asked.before, asked.after)
+
+
+def lines(report: dict[str, Any], asked: argparse.Namespace) -> Iterator[str]:
+    """A heading a kind with its number of changes, and a line a change."""
+    shown = sys.maxsize if asked.all else SHOWN
+    if report["same"]:
+        yield f"the same: identity {report['identities'][0]}"
+        return
+    yield "identity   {} -> {}".format(*(identity[:12] for identity in report["identities"]))
+    for kind, found in report["changes"].items():
+        yield f"{kind:<10} {len(found) or 'no'} change{'' if len(found) == 1 else 's'}"
+        for change in found[:shown]:
+            yield f"           {change['what']}: {short(change['before'])} -> {short(change['after'])}"
+        if len(found) > shown:
+            yield f"           and {len(found) - shown} more: --all shows them"
+
+
+def status(report: dict[str, Any]) -> int:
+    return int(not report["same"])
+
+
+def short(value: Any) -> str:
+    text = "nothing" if value is None else " ".join(str(value).split())
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..."

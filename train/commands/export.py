@@ -1,0 +1,17 @@
+"""`pellucid export`: a release as one GGUF file."""
+
+import argparse
+from typing import Any
+
+from train.release.gguf import write
+
+
+def run(asked: argparse.Namespace) -> dict[str, Any]:
+    return {"file": str(asked.file), "tensors": write(asked.release, asked.file), "bytes": asked.file.stat().st_size}
+
+
+def lines(report: dict[str, Any], asked: argparse.Namespace) -> list[str]:
+    return [
+        f"{report['file']}: {report['tensors']} tensors, {report['bytes']:,} bytes, all float32; so that llama.cpp",
+        "computes in it too, tell it --cache-type-k f32 --cache-type-v f32 --flash-attn off",
+    ]

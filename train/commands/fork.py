@@ -1,0 +1,135 @@
+"""`pellucid fork`: a project of one's own from this source tree.
+
+The folder gets every file that git tracks here, and new ones under the project's name: a data config and its card to
+fill in, a tiny recipe, what people say of its releases, citation, notice, a check for public forges, and how to take
+over later changes. Code stays as it is, so that those changes fit. A fork is forked in the same way.
+"""
+
+import argparse
+import json
+import re
+import shutil
+from datetime import date
+from pathlib import Path
+from string import Template
+
+from train.errors import UserError
+from train.release import repository
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = Path(__file__).with_name("project")
+TEMPLATE = "my_text"  # the name of the data config, card and recipe that are copied under the project's name
+NO_TEXT = frozenset(["yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])  # to YAML 1.1 or to Hydra
+LATER = "train scripts tests configs data_cards docs README.md Makefile pyproject.toml requirements.lock .ci"
+RELEASES, FORGE = "configs/release/{}.yaml", ".github/workflows/check.yml"
+
+
+def run(asked: argparse.Namespace) -> dict[str, str]:
+    authors = asked.authors if asked.authors is not None else f"The {asked.title} maintainers"
+    refuse(asked.name, asked.title, authors, asked.destination)
+    bake(asked.name, asked.title, authors, asked.destination.absolute())
+    return {"title": asked.title, "folder": str(asked.destination)}
+
+
+def lines(report: dict[str, str], asked: argparse.Namespace) -> list[str]:
+    return [f"{report['title']} is in {report['folder']}. Its README.md begins with what to do for a first release."]
+
+
+def refuse(name: str, title: str, authors: str, destination: Path) -> None:
+    """UserError when a name cannot be one, or the folder is not free."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,38}[a-z0-9]", name):
+        expected = "2 to 40 small letters, digits and underscores, a letter first and no underscore last"
+        raise UserError(f"NAME: expected {expected}, got {name!r}")
+    if name in NO_TEXT:
+        raise UserError(f"NAME: {name!r} is not text to YAML, which takes it for a value of its own; choose another")
+    for group in ("data", "recipe", "release"):
+        if (ROOT / "configs" / group / f"{name}.yaml").exists():
+            raise UserError(f"NAME: '{name}' is taken by configs/{group}/{name}.yaml; choose another")
+    for what, text in (("TITLE", title), ("authors", authors)):
+        if not text.strip() or len(text) > 100 or not text.isprintable() or "${" in text or "TODO" in text:
+            raise UserError(f"{what}: expected a line of 1 to 100 characters, without '${{' and TODO, got {text!r}")
+    where = destination.resolve()
+    if where == ROOT or ROOT in where.parents or where in ROOT.parents or str(destination) == ".":
+        raise UserError(f"DEST: expected a folder beside this checkout, got '{destination}'")
+    if where.exists() and (not where.is_dir() or any(where.iterdir())):
+        raise UserError(f"DEST: '{destination}' is there and not empty; give a new folder")
+
+
+def parent() -> str:
+    """This checkout in a few words."""
+    cited = dict(re.findall(r"(?m)^(title|version): (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8")))
+    title = json.loads(cited["title"]) if cited["title"].startswith('"') else cited["title"]
+    commit = repository.commit(ROOT) or "none"
+    changed = " with changes that were not committed" if repository.git(ROOT, "status", "--porcelain") else ""
+    return f"{title.partition(':')[0]} {cited['version']}, commit {commit}{changed}"
+
+
+def bake(name: str, title: str, authors: str, destination: Path) -> None:
+    """Write the project, whole or not at all."""
+    tracked = [path for path in (repository.git(ROOT, "ls-files", "-z") or "").split("\0") if path]
+    if "pyproject.toml" not in tracked:
+        raise UserError(f"{ROOT}: not a git checkout, or git is not here; install it, clone the repository, fork there")
+    if gone := [path for path in tracked if not (ROOT / path).is_file()]:
+        raise UserError(f"{gone[0]}: tracked by git and not there; `git checkout -- {gone[0]}` brings it back")
+    aside = destination.with_name(f".{destination.name}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    try:
+        for path in tracked:
+            (aside / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / path, aside / path)
+        for path, text in written(name, title, authors).items():
+            (aside / path).parent.mkdir(parents=True, exist_ok=True)
+            (aside / path).write_text(text, encoding="utf-8")
+        repository.git(aside, "init", "--quiet")
+        repository.git(aside, "add", "--all")  # a commit is its people's own
+        aside.rename(destination)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def written(name: str, title: str, authors: str) -> dict[str, str]:
+    """Path -> text of each file that is new or another in the project."""
+    new = {}
+    for path in ("configs/data/{}.yaml", "configs/recipe/{}.yaml", "data_cards/{}.md"):
+        text = here(path.format(TEMPLATE))
+        new[path.format(name)] = text.replace("my-text", name.replace("_", "-")).replace(TEMPLATE, name)
+    data, recipe = f"configs/data/{name}.yaml", f"configs/recipe/{name}.yaml"
+    head = f"# The texts of {title}. Replace what says TODO here and in data_cards/{name}.md.\n"
+    new[data] = head + re.sub(r"\A(#.*\n)*", "", new[data])
+    new[recipe] = new[recipe].replace("\ndefaults:\n", f"\ndefaults:\n  - override /release: {name}\n")
+    for path, line, own in (
+        ("Makefile", r"RECIPE \?= .*", f"RECIPE ?= {name}"),
+        ("configs/recipe/reference.yaml", "# command: make release", "# command: make release RECIPE=reference"),
+    ):
+        new[path] = re.sub(f"(?m)^{line}$", own, here(path))
+    project = f"{title}: a fully open language model"
+    new["pyproject.toml"] = here("pyproject.toml")
+    for key, value in (("name", name), ("version", "0.1.0"), ("description", project)):
+        line = f"{key} = {quoted(value)}".replace("\\", r"\\")
+        new["pyproject.toml"] = re.sub(rf"(?m)^{key} = .*$", line, new["pyproject.toml"], count=1)
+    day, origin = date.today().isoformat(), parent()
+    notice = here("NOTICE") if (ROOT / "NOTICE").exists() else "Pellucid\nCopyright The Pellucid maintainers\n"
+    new["NOTICE"] = f"{title}\nCopyright {day[:4]} {authors}\n\nMade from:\n\n{notice}"
+    new["CHANGELOG.md"] = f"# Changes\n\n## 0.1.0 ({day})\n\nMade from {origin}.\n"
+    cited, readme = here("CITATION.cff"), here("README.md")
+    whose = re.search(r"^authors:\n((?:  - .*\n)+)", cited, re.M)
+    words = {
+        "name": name, "title": title, "day": day, "parent": origin, "later": LATER, "quoted_title": quoted(title),
+        "quoted_authors": quoted(authors), "quoted_project": quoted(project),
+        "promise": "".join(readme.partition("**The promise:**")[1:]).rstrip("\n") or readme.rstrip("\n"),
+        "parent_title": (re.findall(r"^title: .*$", cited, re.M) or ["title: its parent"])[0],
+        "parent_authors": re.sub(r"(?m)^", "    ", whose[1]).rstrip() if whose else "",
+    }  # fmt: skip
+    for path in (RELEASES.format(name), "README.md", "CITATION.cff", "UPGRADE.md", FORGE):
+        template = TEMPLATES / {RELEASES.format(name): "release.yaml"}.get(path, Path(path).name)
+        new[path] = Template(template.read_text(encoding="utf-8")).substitute(words)
+    return new
+
+
+def here(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def quoted(text: str) -> str:
+    """`text` as YAML and TOML hold it."""
+    return json.dumps(text, ensure_ascii=False)

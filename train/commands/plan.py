@@ -1,0 +1,53 @@
+"""`pellucid plan`: what there is already, what would be made, and what training would take here; nothing is written."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from train.artifact import read_json
+from train.compose import built, requested
+from train.steps import tokens_seen
+
+
+def run(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """Of every run that is asked for: the stages, whether and where each artifact stands, and what it takes."""
+    choices = requested(asked.overrides, asked.config, asked.multirun)
+    from train import pipeline
+
+    configs = [built(pipeline.Run, mapping) for _, mapping in choices]
+    return [planned(config, asked.seconds) for config in configs]
+
+
+def planned(config: Any, seconds: float) -> dict[str, Any]:
+    """The plan of one run, after `seconds` of measuring this machine."""
+    from train import pipeline
+    from train.training.budget import plan
+    from train.training.loop import FitConfig
+
+    where = {name: pipeline.folder(config.machine, record) for name, record in pipeline.plan(config).items()}
+    names = list(where)[: list(where).index(config.until) + 1]
+    fit = FitConfig(config.model, config.training)
+    found = {
+        "overrides": list(config.overrides),
+        "artifacts": {name: {"folder": str(where[name]), "there": where[name].is_dir()} for name in names},
+        "takes": list(plan(fit, config.tokenizer.vocabulary, config.machine, seconds)),
+    }
+    counts = where["tokens"] / "tokens.json"
+    if counts.is_file():
+        seen = tokens_seen(config.training.steps, config.training.batch, config.model.context)
+        found["passes"] = seen / read_json(counts)["train"]["tokens"]
+    return found
+
+
+def lines(report: list[dict[str, Any]], asked: argparse.Namespace) -> Iterator[str]:
+    for found in report:
+        if asked.multirun:
+            yield f"\n# {' '.join(found['overrides'])}"
+        for name, artifact in found["artifacts"].items():
+            yield f"{name:<10} {'there' if artifact['there'] else 'to make':<7}  {artifact['folder']}"
+        yield from found["takes"]
+        if "passes" in found:
+            advice = "beyond some four, more text does more than more steps"
+            yield f"passes     {found['passes']:.2f} over the text; {advice}"
+        else:
+            yield "passes     over the text: not known before `tokens` is made"

@@ -1,0 +1,120 @@
+"""`pellucid release`: make a release, or any artifact on the way to one; verify it, place it, and say what it is."""
+
+import argparse
+import shlex
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from train.artifact import read_json
+from train.compose import built, requested
+from train.errors import UserError
+from train.layout import release_name
+from train.release.standards.osaid import ladder, summary
+
+Say = Callable[[str], None]
+
+
+def run(asked: argparse.Namespace) -> list[dict[str, str]]:
+    """Where each artifact is, of every run that is asked for."""
+    given = {path.name: path.resolve() for path in asked.given.iterdir()} if asked.given else {}
+    # Composed and built before anything heavy is imported or made: a wrong word is answered at once.
+    choices = requested(asked.overrides, asked.config, asked.multirun)
+    refuse_replacing([mapping for _, mapping in choices])
+    from train import pipeline
+    from train.release.delivery import refuse_early
+
+    configs = [built(pipeline.Run, mapping) for _, mapping in choices]
+    for config, (_, mapping) in zip(configs, choices, strict=True):
+        if config.until == "release":
+            refuse_early(config.machine.releases / release_name(mapping), pipeline.resolved(config))
+    runs: list[dict[str, Path]] = []
+    for config, (words, _) in zip(configs, choices, strict=True):
+        if asked.multirun:
+            asked.say("\n# " + " ".join(words))
+        made = pipeline.run(config, asked.say, given)
+        if "release" in made:  # of several ranks, the first alone goes on after the training
+            made["placed"] = deliver(made, config.machine.releases, asked.say)
+        elif "evaluation" in made:
+            show_scores(made["evaluation"], asked.say)
+        runs.append(made)
+    if len(evaluations := [made["evaluation"] for made in runs if "evaluation" in made]) > 1:
+        show_spread(evaluations, asked.say)
+    return [{name: str(path) for name, path in made.items()} for made in runs]
+
+
+def lines(report: Any, asked: argparse.Namespace) -> list[str]:
+    """Nothing more: all was said as it was made."""
+    return []
+
+
+def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
+    """UserError when several runs would place their releases in one folder, where the last would replace the others."""
+    places = [release_name(mapping) for mapping in mappings if mapping["until"] == "release"]
+    for place in places:
+        if places.count(place) > 1:
+            raise UserError(
+                f"--multirun: {places.count(place)} releases would be called {place}, and the last would replace the "
+                "others; add until=evaluation, or let name or release.version vary"
+            )
+
+
+def deliver(made: dict[str, Path], releases: Path, say: Say) -> Path:
+    """Verify the packed release, place a copy of it under `releases`, and say what it is; returns where it stands."""
+    from train.release.delivery import place, placed_already
+    from train.release.verify.result import against
+    from train.release.verify.run import verify
+
+    packed = made["release"] / "release"
+    resolved, identity = read_json(packed / "code" / "config.json"), read_json(packed / "MANIFEST.json")["identity"]
+    placed = releases / release_name(resolved)
+    known = placed_already(placed, packed)  # perhaps with statements, which came later
+    say(f"verify     ...   {placed if known else packed}")
+    failures = against(verify(placed if known else packed, "quick" if known else "full"))
+    if failures:
+        raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
+    say(f"verify     holds ({'quick: verified in full when it was placed' if known else 'every check'})")
+    if not known:
+        place(packed, placed)
+    say(f"\nrelease    {placed}\nidentity   {identity}")
+    show_scores(made["evaluation"], say)
+    say("\n".join(["", *summary(placed), ""]))
+    reached = dict.fromkeys(["intact"] if known else ["intact", "consistent"], "holds")
+    say("\n".join([*ladder(str(placed), reached), ""]))
+    sample = read_json(made["evaluation"] / "samples.json")[0]
+    say(f"sample     {sample['prompt'] + sample['text']}\n")
+    where = f"RELEASE={shlex.quote(str(placed))}"
+    say(f"next       make sample {where}\n           make verify {where}")
+    return placed
+
+
+def show_scores(evaluation: Path, say: Say) -> None:
+    """One line a score, with its interval where it has one."""
+    say("")
+    for title, score in titled(evaluation).items():
+        interval = f"[{score['low']:.4f}, {score['high']:.4f}]" if "low" in score else ""
+        say(f"{title:<28} {score['value']:8.4f} {interval:<18} {score['unit']}")
+
+
+def titled(evaluation: Path) -> dict[str, dict[str, Any]]:
+    """The records of scores by what people read: the model's own, the yardsticks, the minimal pairs."""
+    scores = read_json(evaluation / "scores.json")
+    own = ["bits_per_byte", "perplexity", "next_token_accuracy"]
+    pairs = read_json(evaluation / "minimal_pairs.json")
+    return {
+        **{name: scores[name] for name in own},
+        **{f"yardstick {name}": score for name, score in scores.items() if name not in own},
+        **{f"minimal pairs, {name}": score for name, score in pairs.items()},
+    }
+
+
+def show_spread(evaluations: list[Path], say: Say) -> None:
+    """How far several runs lie apart in each score: mean, standard deviation of a run, least and most."""
+    records = [titled(evaluation) for evaluation in evaluations]
+    say(f"\n{'spread over ' + str(len(records)) + ' runs':<28} {'mean':>8} {'sd':>8} {'least':>8} {'most':>8}")
+    for title in records[0]:
+        values = [record[title]["value"] for record in records if title in record]
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        numbers = (statistics.mean(values), spread, min(values), max(values))
+        say(f"{title:<28} " + " ".join(f"{number:8.4f}" for number in numbers))

@@ -1,0 +1,145 @@
+"""`pellucid replay`: segments of a release are trained again, and must reach each next checkpoint.
+
+Which segments is drawn from the release's identity and a nonce, which is made of the system's randomness unless one is
+given. The last segment is the evaluation of the last checkpoint. It trains with the code of this clone if that is the
+code that trained; `--release-code` runs what the release holds, in an environment made from its lock, and names
+its files that are not this clone's.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from train import pipeline
+from train.compose import how
+from train.config import build
+from train.errors import UserError
+from train.machine import Machine
+from train.release.attest import dsse, statements
+from train.release.bounds import confine, limit_time
+from train.release.bundle import model_of
+from train.release.prove import replay, reproduce
+from train.release.standards.osaid import ladder
+from train.terminal import note
+
+MINUTES = 24 * 60  # that a segment may take
+SHOWN = 8  # differences of the environment
+
+
+def run(asked: argparse.Namespace) -> dict[str, Any]:
+    """Train the segments and compare; the report. Raises UserError when that cannot be done."""
+    began, release, machine = time.monotonic(), asked.release.resolve(), how(asked.machine)["machine"]
+    if asked.into:  # as the other program of `elsewhere`
+        segment = replay.segments(release)[asked.segment or 0]
+        replay.retrain(release, segment, asked.into, build(Machine, machine), pipeline.environment())
+        return {"holds": True, "into": str(asked.into)}
+    confine(release, minutes=MINUTES, memory=machine["device"] == "cpu")
+    reproduce.require_whole(release)
+    several = None if asked.all or asked.segment is not None else asked.segments
+    choice = replay.choose(release, asked.segment, several, asked.nonce)
+    limit_time(MINUTES * len(choice.numbers))
+    key = dsse.private_key(asked.attest) if asked.attest else None
+    model_of(release)  # whose weights fit the config: before memory is asked for, and time
+    if not asked.release_code:
+        weights = next(stage for stage in pipeline.STAGES if stage.name == "weights")
+        replay.require_same_code(release, pipeline.code(weights))
+    how_chosen = f"drawn with the nonce {choice.nonce!r}" if choice.nonce else "all" if asked.all else "asked for"
+    other = reproduce.other_files(release) if asked.release_code else []
+    if asked.release_code:
+        note(reproduce.notice(other))
+    parts = [one(asked, release, number, build(Machine, machine), how_chosen) for number in choice.numbers]
+    report = {
+        "release": str(asked.release),
+        "holds": replay.holds(parts, other),
+        "segments": parts,
+        "other_code": other,
+        "count": choice.count,
+        "chosen": how_chosen,
+        "nonce": choice.nonce,
+        "missed": choice.missed,
+    }
+    if key:
+        attest(release, report, key)
+    return {**report, "seconds": round(time.monotonic() - began, 1)}
+
+
+def one(asked: argparse.Namespace, release: Path, number: int, machine: Any, chosen: str) -> dict[str, Any]:
+    """The report on one segment."""
+    every = replay.segments(release)
+    with tempfile.TemporaryDirectory() as scratch:
+        if number == len(every):
+            note(f"segment {number}, {chosen}: evaluation of the last checkpoint")
+            return replay.evaluate(release, Path(scratch))
+        segment, out = every[number], Path(scratch) / "out"
+        note(f"segment {number}, {chosen}: steps {segment.start + 1} to {segment.end}")
+        if asked.release_code:
+            elsewhere(asked, release, segment, out)
+        else:
+            replay.retrain(release, segment, out, machine, pipeline.environment())
+        return replay.compare(release, segment, out, machine)
+
+
+def attest(release: Path, report: dict[str, Any], key: Any) -> None:
+    """Sign what came out, with the nonce that the segments were drawn by."""
+    told = ("segment", "steps", "compared", "problems", "cause")
+    parts = [{name: part[name] for name in told} for part in report["segments"]]
+    command = f"replay of {len(parts)} of {report['count']} segments"
+    named = ("count", "chosen", "nonce", "missed", "other_code")
+    signed = {**{name: report[name] for name in named}, "segments": parts}
+    note(f"statement  {statements.attest(release, command, report['holds'], signed, key)}")
+
+
+def elsewhere(asked: argparse.Namespace, release: Path, segment: Any, out: Path) -> None:
+    """Let the release's code train, without what it has to reach."""
+    python = sys.executable
+    if not asked.here:
+        python = reproduce.environment(release / "code/requirements.lock", reproduce.home(release, None), note)
+    known = out.parent / "known"
+    origin = segment.origin and segment.origin.name
+
+    def ahead(folder: str, names: list[str]) -> list[str]:
+        final = ["model.safetensors"] if Path(folder) == release else []
+        return final + [name for name in names if name.startswith("step-") and name != origin]
+
+    shutil.copytree(release, known, ignore=ahead)
+    readable = [Path(python).parents[1]]  # the environment, wherever it is
+    options = ["--segment", str(segment.number), "--into", str(out), *asked.machine]
+    if reproduce.command(
+        python, known / "code/scripts/replay.py", str(known), *options, home=out.parent, readable=readable
+    ):
+        raise UserError("the code that the release holds could not train the segment: see above")
+
+
+def lines(report: dict[str, Any], asked: argparse.Namespace) -> list[str]:
+    """The report for people: the verdict on each segment, how far all of them together go, and what that shows."""
+    if "into" in report:
+        return [f"what was reached is in {report['into']}"]
+    parts = [line for part in report["segments"] for line in segment_lines(part)]
+    extent = f"{len(report['segments'])} of {report['count']} segments, {report['chosen']}, in {report['seconds']} s"
+    missed = f"; a single false one would have been missed with probability {report['missed']}"
+    extent += ": of the others this says nothing" if report["missed"] is None else missed
+    doubts = [reproduce.doubt(report["other_code"])] if report["other_code"] else []
+    return [*parts, extent, *doubts, *ladder(report["release"], replay.outcomes(report))]
+
+
+def segment_lines(part: dict[str, Any]) -> list[str]:
+    """The verdict on a segment, what differs, why, and in which environment."""
+    steps = part["steps"]
+    span = f"segment {part['segment']}, {f'steps {steps[0] + 1} to {steps[1]}' if steps else 'the evaluation'}"
+    verdict = "holds" if part["holds"] else "DIFFERS"
+    found = [f"{verdict}  {span}: {part['compared']}, {part['training_seconds']} s"]
+    found += [f"         {line}" for line in part["problems"]]
+    if part["holds"]:
+        return found
+    unlike = [f"{name} {a} there, {b} here" for name, (a, b) in part["environment"].items()]
+    more = f"; and {len(unlike) - SHOWN} more" if len(unlike) > SHOWN else ""
+    environment = f"environment: {'; '.join(unlike[:SHOWN]) or 'the same'}{more}"
+    return [*found, f"         {part['cause']}", *([f"         {environment}"] if steps else [])]
+
+
+def status(report: dict[str, Any]) -> int:
+    return {True: 0, False: 1}.get(report["holds"], 2)

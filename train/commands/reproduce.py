@@ -1,0 +1,80 @@
+"""`pellucid reproduce`: a release is made again from itself alone, and compared stage by stage.
+
+It runs the code that the release holds, in an environment made from its lock, on sources fetched anew by digest, in a
+sandbox if there is bubblewrap. Run again, it goes on from what was made.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from train.compose import how
+from train.release.attest import dsse, statements
+from train.release.prove import reproduce, sandbox
+from train.release.standards.osaid import ladder
+from train.terminal import note
+
+SHOWN = 5  # differences of one stage
+STATUS = {"bit-identical": 0, "differs": 1}
+
+
+def run(asked: argparse.Namespace) -> dict[str, Any]:
+    """Make the release again; the report of what came out. Raises UserError when it cannot be begun."""
+    cache = Path(how(asked.machine)["machine"]["cache"]).expanduser().absolute()
+    release = asked.release.resolve()
+    reproduce.require_whole(release)
+    key = dsse.private_key(asked.attest) if asked.attest else None
+    home = reproduce.home(release, asked.into)
+    note(f"everything is made in {home}")
+    code = reproduce.unpack(release, home)
+    other = reproduce.other_files(home)
+    note(reproduce.notice(other))
+    note(f"it runs {f'in no sandbox: {sandbox.missing()}' if sandbox.missing() else 'in a sandbox, by bubblewrap'}")
+    python = sys.executable if asked.here else reproduce.environment(code / "requirements.lock", home, note)
+    options = ["--config", str(release / "code" / "config.json"), "machine.runs=runs", "machine.releases=releases"]
+    options += [f"machine.cache={cache if asked.use_cache else 'cache'}"]
+    if asked.from_release_data:
+        options += ["--given", str(reproduce.give(release, home))]
+    script, known = code / "scripts" / "run.py", [cache] * (asked.use_cache and cache.is_dir())
+    status = reproduce.command(python, script, *options, *asked.machine, home=home, readable=[release], also=known)
+    given = reproduce.GIVEN if asked.from_release_data else ()
+    report = reproduce.compare(release, home / "runs", given, other)
+    holds = {"bit-identical": True, "bit-identical, by other code": None, "differs": False}
+    if key and report["verdict"] in holds:
+        told = {**report, "given": list(given)}
+        note(f"statement  {statements.attest(release, 'reproduce', holds[report['verdict']], told, key)}")
+    return {"release": str(asked.release), "folder": str(home), "exit_status": status, **report}
+
+
+def lines(report: dict[str, Any], asked: argparse.Namespace) -> list[str]:
+    """The report for people: a line a stage, what differs below it, and the verdict."""
+    found = []
+    for name, stage in report["stages"].items():
+        found.append(f"{name:<10} {stage['status']}")
+        found += [f"           {line}" for line in stage["differences"][:SHOWN]]
+        if len(stage["differences"]) > SHOWN:
+            found.append(f"           and {len(stage['differences']) - SHOWN} more")
+    given = [name for name, stage in report["stages"].items() if stage["status"] == "taken from the release"]
+    since = f", from the released documents on: {', '.join(given)} were not made again" if given else ""
+    verdict = f"{report['verdict']}{since}"
+    return [*found, verdict, *endings(report), *ladder(report["release"], reproduce.outcomes(report))]
+
+
+def endings(report: dict[str, Any]) -> list[str]:
+    """What the verdict rests on: what differs first, where it stopped, whose code ran."""
+    if report["verdict"] == "bit-identical":
+        return [f"identity   {report['identity']}"]
+    if report["verdict"] == "not complete":
+        return [
+            f"the run ended with status {report['exit_status']}: see above. The same command goes on from what was "
+            "made; when a source is gone, --from-release-data starts from the released documents"
+        ]
+    if not report["first"]:
+        return [reproduce.doubt(report["other_code"])]
+    promise = "; outside `exact`, bits are promised on the recorded stack alone"
+    return [f"first      {report['first']}{promise if report['verdict'] == 'not comparable' else ''}"]
+
+
+def status(report: dict[str, Any]) -> int:
+    return STATUS.get(report["verdict"], 2)

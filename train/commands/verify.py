@@ -1,0 +1,104 @@
+"""`pellucid verify`: whether a release holds, as far as looking shows; --quick with the standard library alone."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from train import programs
+from train.errors import UserError
+from train.release.archive import unpacked
+from train.release.standards.osaid import RUNG_OF, ladder
+from train.release.verify.result import Result, exit_status, rungs, tally
+from train.release.verify.run import Level, apart, costs, verify
+
+SHOWN = {"holds": "holds", "fails": "FAILS", "not checked": "not checked"}
+
+
+def run(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    """What each check finds; it is also said at once."""
+    words = [word for word in asked.release if word.startswith("machine.")]
+    releases = [Path(word) for word in asked.release if word not in words]
+    if not releases:
+        raise UserError("give the folder of a release")
+    how = {**way(words), "nonce": asked.nonce}
+    with unpacked(releases) as release:
+        found = checked(release, asked, how)
+        for result in signed(release, asked.public_key, asked.only, found):
+            found.append(result)
+            show(result, asked)
+    asked.name = str(releases[0])
+    return [{**vars(result), "ok": result.ok} for result in found]
+
+
+def checked(release: Path, asked: argparse.Namespace, how: dict[str, Any]) -> list[Result]:
+    """What the checks find: the quick ones here, the others in a process of their own, which a release may break."""
+    level: Level = "quick" if asked.quick else "deep" if asked.deep else "sources" if asked.sources else "full"
+    if level == "quick":
+        found = verify(release, level, asked.only)
+        for result in found:
+            show(result, asked)
+        return found
+    folders = {name: str(path.expanduser().absolute()) for name in ("cache", "folder") if (path := vars(asked)[name])}
+    work = {"release": str(release.absolute()), "level": level, "only": asked.only, "where": {**how, **folders}}
+    if not asked.json and (cost := costs(release, asked.only)):
+        asked.say(f"cost       {cost}")
+    worker = programs.module(sys.executable, "train.release.verify.worker", json.dumps(work))
+    return apart(worker, asked.minutes, lambda result: show(result, asked))
+
+
+def signed(release: Path, keys: list[Path], only: list[str], found: list[Result]) -> list[Result]:
+    """The check `signatures`, if statements are there, or beside it, or demanded; its detail is what they say."""
+    release = release.resolve()
+    if only and not keys:
+        return []
+    if not keys and not (release / "logs/statements").exists() and not any(release.parent.glob("*.re*.*.json")):
+        return []
+    if any(result.name == "integrity" and not result.ok for result in found):
+        return [Result("signatures", "not checked", "not run: see integrity")]
+    from train.release.attest.signatures import signatures
+
+    try:
+        problems, lines = signatures(release, keys)
+    except Exception as error:  # what a stranger wrote must not crash its checker
+        kind = "" if isinstance(error, UserError) else f"could not be checked: {type(error).__name__}: "
+        problems, lines = [f"{kind}{error}"], []
+    if not problems and not lines:
+        return []
+    detail = "; ".join([*problems, *lines]).replace("\n", " ")
+    return [Result("signatures", "fails" if problems else "holds", detail)]
+
+
+def lines(report: list[dict[str, Any]], asked: argparse.Namespace) -> Iterator[str]:
+    """What all of it comes to, and how far that goes."""
+    found = [Result(each["name"], each["status"], each["detail"]) for each in report]
+    yield tally(found)
+    if not asked.only:
+        signed_by_nobody = () if asked.public_key else ("signatures",)
+        yield from ladder(asked.name, rungs((each for each in found if each.name not in signed_by_nobody), RUNG_OF))
+
+
+def status(report: list[dict[str, Any]]) -> int:
+    return exit_status([Result(each["name"], each["status"], each["detail"]) for each in report])
+
+
+def show(result: Result, asked: argparse.Namespace) -> None:
+    if not asked.json:
+        asked.say(f"{SHOWN[result.status]}  {result.name:<18} {result.detail}".rstrip())
+
+
+def way(words: list[str]) -> dict[str, Any]:
+    """How to compute, as `machine.KEY=VALUE` says it; UserError for any other key or value."""
+    found: dict[str, Any] = {}
+    for word in words:
+        key, _, value = word.removeprefix("machine.").partition("=")
+        if key == "threads" and re.fullmatch("[1-9][0-9]{0,3}", value):
+            found[key] = int(value)
+        elif key == "device" and value in ("cpu", "cuda"):
+            found[key] = value
+        else:
+            raise UserError(f"{word}: expected machine.threads=N or machine.device=cpu or cuda")
+    return found

@@ -1,0 +1,34 @@
+"""The checks of a release in a process of their own, which prints what they find, a line of JSON each.
+
+`python -m train.release.verify.worker JSON`, where JSON tells release, level, checks, and how to compute.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from train.errors import UserError
+from train.release.bounds import limit_memory
+from train.release.verify.run import results
+
+
+def main(arguments: list[str]) -> None:
+    """Print the names of all checks, then each result: what `apart` reads."""
+    asked = json.loads(arguments[0])
+    release, where = Path(asked["release"]), asked["where"]
+    where |= {name: Path(where[name]) for name in ("cache", "folder") if name in where}
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints does not come between
+    if where.get("device") != "cuda":  # whose driver takes address space as if it were memory
+        limit_memory(release)
+    announce = lambda names: print(json.dumps(names), file=out, flush=True)  # noqa: E731
+    for result in results(release, asked["level"], asked["only"], announce, **where):
+        print(json.dumps(vars(result)), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")
