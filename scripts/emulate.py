@@ -1,16 +1,27 @@
-"""Whether other processors train the same bytes: `python scripts/emulate.py [OVERRIDES]`, under qemu's emulation.
+"""Whether the same bytes are trained elsewhere: `python scripts/emulate.py [--on PLACE]... [OVERRIDES]`.
 
-It makes everything up to the tokens, trains natively, and trains again on each of PROCESSORS as emulated by
-qemu-x86_64 (Debian: `apt install qemu-user`), each time with the command itself. Emulated arithmetic is some hundred
-times slower, so the steps are few unless OVERRIDES say more. Status 0 where all products are the same, 1 where not.
+It makes everything up to the tokens, trains here, and trains again in each PLACE, always with the command itself:
+
+* Haswell, Skylake-Client, EPYC-Rome (those three where none is named), or what else `qemu-x86_64 -cpu help` lists
+* aarch64, emulated by qemu-aarch64, with Debian's Python, the lock's wheels and torch 2.9.1 for that architecture: the
+  newest one there that needs no CUDA, and another release of torch than the lock's
+* torch==VERSION, here, with that release; where pip finds none for the CPU alone, it comes with gigabytes of CUDA
+
+On Debian `apt install qemu-user` brings the emulators. What the last two need is downloaded once into --cache, where
+nothing of the system or of the project's environment is touched: 0.7 GB for aarch64. Emulated arithmetic is a hundred
+times slower, so steps are few unless OVERRIDES say more. Status 0 where all products are the same, 1 where not.
 """
 
+import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,44 +30,128 @@ sys.path.insert(0, str(ROOT))
 
 from train.artifact import product_digest
 from train.errors import UserError
+from train.release.lock import pins
 from train.terminal import guarded
 
 PROCESSORS = ("Haswell", "Skylake-Client", "EPYC-Rome")
 SMALL = ("recipe=tiny", "training.steps=4", "training.batch=4", "training.checkpoint_every=4",
          "training.evaluate_every=4", "training.evaluate_batches=1")  # fmt: skip
+HERE = "here"
+AARCH64_TORCH = "torch==2.9.1"
+# What training loads that is compiled; other packages are read from this environment.
+COMPILED = ("markupsafe", "numpy", "pyarrow", "pydantic-core", "pyyaml", "safetensors", "tiktoken", "tokenizers")
+MANYLINUX = [f"--platform=manylinux_2_{glibc}_aarch64" for glibc in range(17, 37)]
+APT = ("APT::Architecture=arm64", "APT::Architectures=arm64", "APT::Sandbox::User=root", "Dir::State={}/state",
+       "Dir::State::status={}/status", "Dir::Cache={}/cache")  # fmt: skip
+
+Interpreter = tuple[list[str], dict[str, str]]  # the beginning of a command, and variables beside those of this process
 
 
-def main(overrides: list[str]) -> None:
-    qemu = shutil.which("qemu-x86_64")
-    if qemu is None:
-        raise UserError("qemu-x86_64 is not installed; on Debian `apt install qemu-user` brings it")
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("--on", action="append", metavar="PLACE", help="a processor, aarch64 or torch==VERSION")
+    parser.add_argument("--cache", type=Path, default="~/.cache/pellucid-elsewhere", help="default: %(default)s")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
+    asked = parser.parse_intermixed_args(arguments)
+    cache = asked.cache.expanduser()
+    places = {place: interpreter(place, cache) for place in (HERE, *(asked.on or PROCESSORS))}
     with tempfile.TemporaryDirectory() as home:
         prepared = Path(home) / "prepared"
-        train(prepared, [], overrides, "tokens")
-        native = None
-        for processor in (None, *PROCESSORS):
-            runs, began = Path(home) / str(processor), time.monotonic()
-            shutil.copytree(prepared, runs)
-            train(runs, [qemu, "-cpu", processor] if processor else [], overrides, "weights")
-            (weights,) = (path for path in runs.glob("weights-*") if path.suffix == "")
-            found, stack = product_digest(weights), json.loads((weights / "witness" / "stack.json").read_text())
-            native = native or found
-            verdict = "the same" if found == native else "OTHER BYTES"
-            told = f"{stack['processor']}, {stack['capability']}"
-            print(
-                f"{processor or 'native':<16} {found} {verdict} ({told}; {time.monotonic() - began:.0f} s)", flush=True
-            )
-            if found != native:
-                raise UserError(f"{processor}: trains other bytes than this machine")
+        train(prepared, HERE, places[HERE], asked.overrides, "tokens")
+        digests = {place: trained(prepared, place, how, asked.overrides) for place, how in places.items()}
+    if apart := [place for place, digest in digests.items() if digest != digests[HERE]]:
+        raise UserError(f"{', '.join(apart)}: trains other bytes than this machine")
 
 
-def train(runs: Path, before: list[str], overrides: list[str], until: str) -> None:
+def interpreter(place: str, cache: Path) -> Interpreter:
+    """How to call Python in a place, of which what is needed is laid into `cache` first; UserError where it cannot."""
+    if place == HERE:
+        return [sys.executable], {}
+    if place.startswith("torch=="):
+        return [sys.executable], {"PYTHONPATH": str(laid(cache / place, lambda site: install(site, [place])))}
+    if place != "aarch64":
+        return [emulator("qemu-x86_64"), "-cpu", place, sys.executable], {}
+    qemu = emulator("qemu-aarch64")
+    root = laid(cache / "aarch64", debian)
+    site = laid(cache / f"aarch64-{AARCH64_TORCH}", lambda site: aarch64_packages(site, root))
+    path = f"{site}{os.pathsep}{sysconfig.get_path('purelib')}"
+    return [qemu, "-L", str(root), str(root / "usr/bin/python3")], {"PYTHONPATH": path}
+
+
+def emulator(name: str) -> str:
+    if found := shutil.which(name) or shutil.which(f"{name}-static"):
+        return found
+    raise UserError(f"{name} is not installed; on Debian `apt install qemu-user` brings it")
+
+
+def laid(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """The folder, filled whole unless it is there."""
+    part = folder.with_name(f"{folder.name}.part")
+    if not folder.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        fill(part)
+        part.rename(folder)
+    return folder
+
+
+def debian(root: Path) -> None:
+    """Unpack Debian's Python for aarch64 and what it links to; apt keeps its lists and state inside, and no longer."""
+    apt = root / "apt"
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (apt / name).mkdir(parents=True)
+    (apt / "status").touch()  # nothing is installed, so everything is downloaded
+    options = [word for option in APT for word in ("-o", option.format(apt))]
+    run(["apt-get", *options, "update"])
+    wanted = ["--yes", "--download-only", "--no-install-recommends", "install", "python3", "libgomp1", "libstdc++6"]
+    run(["apt-get", *options, *wanted])
+    for package in sorted((apt / "cache" / "archives").glob("*.deb")):
+        run(["dpkg", "-x", str(package), str(root)])
+    shutil.rmtree(apt)
+
+
+def aarch64_packages(site: Path, root: Path) -> None:
+    """Install for Debian's Python what of the lock is compiled, but torch as its newest wheel without CUDA."""
+    (version,) = (path.name.removeprefix("python") for path in root.glob("usr/lib/python3.*"))
+    wheels = ["--no-deps", "--only-binary=:all:", f"--python-version={version}", *MANYLINUX]
+    locked = [pin.line for pin in pins((ROOT / "requirements.lock").read_text()) if pin.name in COMPILED]
+    install(site, ["--require-hashes", "--requirement=/dev/stdin", *wheels], locked)
+    install(site, [AARCH64_TORCH, *wheels])
+
+
+def install(site: Path, wanted: list[str], lines: Iterable[str] = ()) -> None:
+    run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(site), *wanted], "\n".join(lines))
+
+
+def trained(prepared: Path, place: str, how: Interpreter, overrides: list[str]) -> str:
+    """The digest of the weights that are trained in a place from artifacts that are `prepared`; it is printed too."""
+    runs, began = prepared.with_name(place.replace("==", "-")), time.monotonic()
+    shutil.copytree(prepared, runs)
+    train(runs, place, how, overrides, "weights")
+    (weights,) = (path for path in runs.glob("weights-*") if path.suffix == "")
+    digest, stack = product_digest(weights), json.loads((weights / "witness" / "stack.json").read_text())
+    there = ", ".join(stack[name] for name in ("processor", "capability", "torch"))
+    print(f"{place:<16} {digest} ({there}; {time.monotonic() - began:.0f} s)", flush=True)
+    return digest
+
+
+def train(runs: Path, place: str, how: Interpreter, overrides: list[str], until: str) -> None:
     """The command itself, up to the artifact `until`, with its artifacts in `runs`."""
-    how = [f"until={until}", f"machine.runs={runs}", "machine.workers=1", "machine.threads=1", "machine.progress=none"]
-    line = [*before, sys.executable, str(ROOT / "scripts" / "run.py"), *SMALL, *overrides, *how]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    machine = [f"machine.runs={runs}", "machine.workers=1", "machine.threads=1", "machine.progress=none"]
+    python, variables = how
+    command = [*python, str(ROOT / "scripts" / "run.py"), *SMALL, *overrides, f"until={until}", *machine]
+    run(command, env=os.environ | variables, what=place)
+
+
+def run(line: list[str], text: str = "", env: dict[str, str] | None = None, what: str = "") -> None:
+    """Run a program to its end; UserError with its last line where it fails."""
+    try:
+        done = subprocess.run(line, input=text, env=env, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise UserError(f"{line[0]} is not installed; it is one of Debian's") from None
     if done.returncode:
-        raise UserError(f"{' '.join(before[1:]) or 'native'}: {done.stderr.strip().splitlines()[-1]}")
+        said = done.stderr.strip().splitlines()
+        raise UserError(f"{what or line[0]}: {said[-1] if said else f'ended with status {done.returncode}'}")
 
 
 if __name__ == "__main__":
