@@ -181,7 +181,7 @@ def test_several_runs_are_shown_with_their_spread(tmp_path, capsys):
     assert head.split() == ["spread", "over", "3", "runs", "mean", "sd", "least", "most"]
     assert bits.split() == ["bits_per_byte", "2.5000", "1.8028", "1.0000", "4.5000"]
     assert accuracy.split() == ["next_token_accuracy", "0.7500", "0.1803", "0.5500", "0.9000"]
-    assert bytes_.split() == ["yardstick", "byte_4gram", "2.0000", "0.0000", "2.0000", "2.0000"]
+    assert bytes_.split() == ["baseline", "byte_4gram", "2.0000", "0.0000", "2.0000", "2.0000"]
     assert pairs.split() == ["minimal", "pairs,", "pairs", "0.5000", "0.0000", "0.5000", "0.5000"]
 
 

@@ -98,13 +98,13 @@ def show_scores(evaluation: Path, say: Say) -> None:
 
 
 def titled(evaluation: Path) -> dict[str, dict[str, Any]]:
-    """The records of scores by what people read: the model's own, the yardsticks, the minimal pairs."""
+    """The records of scores by what people read: the model's own, the baselines, the minimal pairs."""
     scores = read_json(evaluation / "scores.json")
     own = ["bits_per_byte", "perplexity", "next_token_accuracy"]
     pairs = read_json(evaluation / "minimal_pairs.json")
     return {
         **{name: scores[name] for name in own},
-        **{f"yardstick {name}": score for name, score in scores.items() if name not in own},
+        **{f"baseline {name}": score for name, score in scores.items() if name not in own},
         **{f"minimal pairs, {name}": score for name, score in pairs.items()},
     }
 

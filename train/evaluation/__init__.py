@@ -1,1 +1,1 @@
-"""How well: measure, against which yardsticks, and samples of what the model writes."""
+"""How well: measure, against which baselines, and samples of what the model writes."""

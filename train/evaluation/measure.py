@@ -28,7 +28,7 @@ from train.data.selected import kept_documents
 from train.data.tokenizer import Tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
-from train.evaluation.baselines import compressed, count_grams
+from train.evaluation.baselines import compressed_size, count_grams
 from train.evaluation.minimal_pairs import judged, summary
 from train.evaluation.overlap import overlap
 from train.evaluation.prediction import predict
@@ -79,19 +79,19 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
         raise UserError(f"{inputs['tokens']}: made of other documents than {inputs['selected']}; make the tokens again")
     training = kept_documents(inputs["selected"], "train")
     grams = count_grams(document.text.encode() for document in world.track(training, "documents counted"))
-    sizes = compressed(world.track(held_out, "documents compressed"))
-    yardsticks = {
+    size = compressed_size(world.track(held_out, "documents compressed"))
+    baselines = {
         "byte_4gram": byte_model_score([grams.bits(text) for text in held_out], documents, settings),
-        **compressor_scores(sizes, documents),
+        "xz_whole_text": compressor_score(size, documents),
     }
     pairs = judged(model, tokenizer, grams, inputs["benchmarks"], batch=settings.batch, world=world)
     write_json(out / "documents.json", documents)
-    write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **yardsticks})
+    write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **baselines})
     write_json(out / "pairs.json", pairs)
     write_json(out / "minimal_pairs.json", summary(pairs, inputs["benchmarks"], settings.confidence))
     write_json(out / "samples.json", samples(model, tokenizer, settings.samples))
     write_json(out / "overlap.json", overlap(inputs, world))
-    write_json(out / WITNESS / "compressed.json", sizes)
+    write_json(out / WITNESS / "compressed.json", {"xz_whole_text": size})
 
 
 def load_model(directory: Path, config: ModelConfig, vocabulary: int) -> Transformer:
@@ -164,28 +164,15 @@ def byte_model_score(
     return score(found, "bits per byte of UTF-8 text", how, documents)
 
 
-def compressor_scores(sizes: Mapping[str, int], documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The records of the compressors, from `sizes` in bytes as `yardsticks.compressed` returns them.
+def compressor_score(size: int, documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The record of xz, from the size in bytes of what it makes of all documents as one stream.
 
-    liblzma 5.4.1 and 5.8.2 were seen to give the same bytes, but nobody promises it. The values are therefore rounded
-    so coarsely that another version of a library, should it differ by some bytes, still gives the same products.
+    liblzma 5.4.1 and 5.8.2 were seen to give the same bytes, but nobody promises it. The value is therefore rounded
+    so coarsely that another version of the library, should it differ by some bytes, still gives the same products.
     """
-    total = int(column(documents, "bytes").sum())
-    how = {
-        "xz_each_document": "xz -9, a file for each document",
-        "xz_whole_text": "xz -9, all documents as one stream",
-        "bz2_each_document": "bzip2 -9, a file for each document",
-        "bz2_whole_text": "bzip2 -9, all documents as one stream",
-    }
-    return {
-        name: score(
-            {"value": round(8 * size / total, 2)},
-            "bits per byte of UTF-8 text",
-            f"{how[name]}; rounded to hundredths, as the library's version may matter to some bytes",
-            documents,
-        )
-        for name, size in sizes.items()
-    }
+    found = {"value": round(8 * size / int(column(documents, "bytes").sum()), 2)}
+    how = "xz -9, all documents as one stream; rounded to hundredths, as the library's version may matter to some bytes"
+    return score(found, "bits per byte of UTF-8 text", how, documents)
 
 
 def power_of_two(thousandths: float) -> float:

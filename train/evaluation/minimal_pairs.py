@@ -37,19 +37,19 @@ def pairs_of(benchmarks: Path) -> list[dict[str, str]]:
 def judged(
     model: Transformer, tokenizer: Tokenizer, grams: ByteModel, benchmarks: Path, *, batch: int, world: World
 ) -> list[dict[str, Any]]:
-    """For each pair its set, group and id, and the bits that both sentences cost: the model, and the yardstick.
+    """For each pair its set, group and id, and the bits that both sentences cost: the model, and the baseline.
 
     `bits` and `byte_4gram` are [of the good sentence, of the bad one].
     """
     rows = pairs_of(benchmarks)
     texts = [row[side] for row in rows for side in ("text", "contrast")]
     bits = sentence_bits(model, tokenizer, texts, batch=batch, world=world)
-    yardstick = [round(grams.bits(text.encode()), 3) for text in texts]
+    baseline = [round(grams.bits(text.encode()), 3) for text in texts]
     return [
         {
             **{name: row[name] for name in ("set", "group", "id")},
             "bits": bits[2 * number : 2 * number + 2],
-            "byte_4gram": yardstick[2 * number : 2 * number + 2],
+            "byte_4gram": baseline[2 * number : 2 * number + 2],
         }
         for number, row in enumerate(rows)
     ]
@@ -94,7 +94,7 @@ def summary(pairs: Sequence[Pair], benchmarks: Path, confidence: float) -> dict[
 
 
 def score(pairs: Sequence[Pair], confidence: float) -> dict[str, Any]:
-    """The share of pairs that are right, with its interval; how many there are and how many tie; the yardstick's."""
+    """The share of pairs that are right, with its interval; how many there are and how many tie; the baseline's."""
     right = sum(pair["bits"][0] < pair["bits"][1] for pair in pairs)
     low, high = wilson(right, len(pairs), confidence)
     return {

@@ -26,7 +26,7 @@ CURVES = (
     ("Learning rate", "", {"learning_rate": "learning rate"}),
     ("Gradient norm", "", {"gradient_norm": "gradient norm"}),
 )  # title, unit, name in the log -> name on the page
-OWN = {"bits per byte", "next token accuracy", "perplexity"}  # scores of the model; the others are yardsticks
+OWN = {"bits per byte", "next token accuracy", "perplexity"}  # scores of the model; the others are baselines
 CHANCE = 0.5  # of a guess at which of two sentences is the good one
 # By a status's first word.
 MARKS = {

@@ -17,7 +17,7 @@ OPTIONAL = ("Sample model outputs", "Supporting libraries and tools", "Model met
 COMPONENTS = (
     ("Model architecture", "III", "code/train/model.py", "the transformer, whole"),
     ("Model parameters (Final)", "III", "model.safetensors", "the weights"),
-    ("Evaluation results", "III", "evaluation/scores.json", "scores with intervals, beside yardsticks"),
+    ("Evaluation results", "III", "evaluation/scores.json", "scores with intervals, beside baselines"),
     ("Model card", "III", "README.md", "what the model is, how good and how made"),
     ("Data card", "III", "data/README.md", "what the data is, whose, and how it was selected"),
     ("Technical report", "III", "code/README.md", "how the pipeline works; the cards have what it made"),

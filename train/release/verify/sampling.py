@@ -48,7 +48,7 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
     names = ", ".join(row["id"][:8] for row in chosen[:5]) + (", ..." if len(chosen) > 5 else "")
     release.notes.append(
         f"a sample: {len(chosen)} of {len(ranges)} held-out documents, by nonce {release.nonce}: {names}; "
-        "pairs, samples and yardsticks were not computed again; --deep does all"
+        "pairs, samples and baselines were not computed again; --deep does all"
     )
     return problems
 
