@@ -6,11 +6,13 @@ the sum of nats, not of a mean, so no split enters them; what two functions give
 two numbers have one sum. Three never meet there: one function takes all that read the same tensor.
 
 Operands are on one grid a group of sequences, a matrix of weights, or a head of a sequence.
+
+At the end stand the two functions with backward passes of our own that the other contracts compute in floating point.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -339,3 +341,72 @@ def orthogonalised(matrices: Tensor, steps: int, quintic: tuple[float, float, fl
         polynomial = product(square, square).mul_(c).add_(gram.mul_(b))
         x = product(normed(polynomial)[0], operand).add_(x.mul_(a))
     return x.mT if rows > columns else x
+
+
+# In floating point, under the other contracts ----------------------------------------------------------------------
+
+
+class FusedRMSNorm(Function):
+    """RMSNorm in floating point with a backward of few passes: y = w * x / sqrt(mean(x^2) + eps), x [.., D], w [D]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon)
+        normal = x * scale
+        ctx.save_for_backward(normal, scale, weight)
+        return normal * weight
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        normal, scale, weight = ctx.saved_tensors
+        aligned = grad * normal
+        along = (aligned * weight).mean(-1, keepdim=True)  # the component of dL/dx along x
+        dx = (grad * weight).addcmul_(normal, along, value=-1).mul_(scale)
+        return dx, aligned.flatten(0, -2).sum(0), None
+
+
+class ChunkedCrossEntropy(Function):
+    """Output head and cross entropy in one, in floating point, some positions at a time, its gradients on the way.
+
+    The logits of all positions never stand in memory together: they would be the largest tensor of the step by far,
+    and writing and reading them costs as much time as the products themselves.
+    """
+
+    POSITIONS: ClassVar = {"cpu": 256, "cuda": 4096}  # at a time
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor, products: torch.dtype) -> Tensor:
+        """States [N, D], head [V, D], targets [N] of integers -> the sum of nats, a scalar.
+
+        Products are of precision `products`, what is summed of that of `head`.
+        """
+        total = x.new_zeros((), dtype=head.dtype)
+        # Transposed: measured, a product with a short last side takes twice as long.
+        dx, dhead = torch.empty_like(x, dtype=products), head.new_zeros(head.shape[::-1])
+        low, full = head.to(products), head.dtype
+        size = ChunkedCrossEntropy.POSITIONS.get(x.device.type, 256)
+        for start in range(0, len(x), size):
+            part = slice(start, start + size)
+            inputs = x[part].to(products)
+            p = (inputs @ low.T).to(full)
+            p -= p.amax(1, keepdim=True)
+            target = targets[part, None]
+            total -= p.gather(1, target).sum()
+            p.exp_()
+            normaliser = p.sum(1, keepdim=True)
+            total += normaliser.log().sum()
+            p /= normaliser
+            p.scatter_add_(1, target, p.new_full((1, 1), -1.0).expand(len(p), 1))
+            p = p.to(products)
+            torch.mm(p, low, out=dx[part])
+            if products == full:
+                dhead.addmm_(inputs.T, p)
+            else:
+                dhead += inputs.T @ p
+        ctx.save_for_backward(dx.to(x.dtype), dhead.T.contiguous())
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        dx, dhead = ctx.saved_tensors
+        return dx * grad, dhead * grad, None, None

@@ -6,12 +6,15 @@ checkpoint is a release without conversion.
 
 Sources: Vaswani et al. 2017 (transformer), Zhang and Sennrich 2019 (RMSNorm), Su et al. 2021 (rotary positions),
 Ainslie et al. 2023 (grouped queries), Henry et al. 2020 (QK-norm), Shazeer 2020 (SwiGLU).
+
+Shapes: B sequences, T tokens, D width, N query heads, K heads of keys and values, H head width, F inner width of the
+feed-forward block, V vocabulary; S tokens that a query may see, those of the cache included.
 """
 
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +25,6 @@ from train import kernels
 from train.config import Count, Positive, build
 from train.exact import normal, rotations
 from train.kernels import Exact
-
-Past = list[
-    Tensor
-]  # of a layer: the keys and the values of the tokens so far, each [batch, kv_heads, length, head_width]
 
 
 @dataclass(frozen=True)
@@ -52,44 +51,50 @@ class ModelConfig:
             raise ValueError(f"head_width: rotary positions need an even number, got {self.head_width}")
 
 
-class Normalised(torch.autograd.Function):
-    """x [..., width] over its root mean square, times `weight` [width], with a backward of few passes."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon)
-        normal = x * scale
-        ctx.save_for_backward(normal, scale, weight)
-        return normal * weight
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        normal, scale, weight = ctx.saved_tensors
-        aligned = grad * normal
-        along = (aligned * weight).mean(-1, keepdim=True)  # what of dx would only change x's size
-        dx = (grad * weight).addcmul_(normal, along, value=-1).mul_(scale)
-        return dx, aligned.flatten(0, -2).sum(0), None
-
-
 class Part(nn.Module):
     """A module that computes the same mathematics in one of two ways: torch's, or that of `train.kernels`."""
 
     exact: Exact | None = None
 
 
+class KVCache:
+    """The keys and values of one layer for the tokens so far, each [B, K, S, H]; empty at first."""
+
+    def __init__(self) -> None:
+        self.kept: tuple[Tensor, ...] = ()
+
+    @property
+    def length(self) -> int:
+        return self.kept[0].shape[2] if self.kept else 0
+
+    def append(self, *new: Tensor) -> tuple[Tensor, ...]:
+        """Add keys and values of new tokens, each [B, K, T, H]; all of them, [B, K, S, H]."""
+        self.kept = tuple(torch.cat(pair, 2) for pair in zip(self.kept, new, strict=True)) if self.kept else new
+        return self.kept
+
+    def repeat(self, times: int) -> None:
+        """Let each sequence stand so many times, one after the other: [B, ..] -> [B * times, ..]."""
+        self.kept = tuple(tensor.repeat_interleave(times, 0) for tensor in self.kept)
+
+
 class RMSNorm(Part):
+    """y = w * x / sqrt(mean(x^2) + eps), over the last side of x."""
+
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
+        """[.., D] -> [.., D], in the precision of the weight also beside products in bfloat16."""
         if self.exact:
             return kernels.Norm.apply(x, self.weight, self.epsilon, self.exact)
-        return Normalised.apply(x.to(self.weight.dtype), self.weight, self.epsilon)  # in full also beside low products
+        return kernels.FusedRMSNorm.apply(x.to(self.weight.dtype), self.weight, self.epsilon)
 
 
 class Attention(Part):
+    """Causal grouped-query attention with rotary positions, its queries and keys normalised."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.head_width = config.head_width
@@ -102,15 +107,16 @@ class Attention(Part):
         self.k_norm = RMSNorm(config.head_width, config.norm_epsilon)
         self.grouped = config.heads != config.kv_heads
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None) -> Tensor:
+        """[B, T, D] -> [B, T, D]; `cos` and `sin` [T, H]. With a cache, each token sees those kept there as well."""
         batch, length, _ = x.shape
         heads = (batch, length, -1, self.head_width)
         q, k, v = (y.view(heads) for y in _projected(x, self.exact, self.q_proj, self.k_proj, self.v_proj))
-        q = _rotate(self.q_norm(q).transpose(1, 2), cos, sin)
-        k = _rotate(self.k_norm(k).transpose(1, 2), cos, sin)
-        v = v.transpose(1, 2)
-        if past is not None:
-            past[:] = k, v = [torch.cat(pair, 2) for pair in zip(past, (k, v), strict=True)] if past else [k, v]
+        q = _rotate(self.q_norm(q).transpose(1, 2), cos, sin)  # [B, T, N, H] -> [B, N, T, H]
+        k = _rotate(self.k_norm(k).transpose(1, 2), cos, sin)  # [B, T, K, H] -> [B, K, T, H]
+        v = v.transpose(1, 2)  # [B, K, T, H]
+        if cache is not None:
+            k, v = cache.append(k, v)  # [B, K, S, H]
         causal, before = k.shape[2] == length, k.shape[2] - length
         # Of several tokens after earlier ones, each sees those and the new ones up to itself; a single one sees all.
         seen = None if causal or length == 1 else x.new_ones(length, k.shape[2], dtype=torch.bool).tril(before)
@@ -118,14 +124,17 @@ class Attention(Part):
             y = self.exact.attention(q, k, v)
         elif x.is_cuda:
             y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=self.grouped)
-        else:  # never in lower precision: measured, it takes longer on a processor
+        else:  # on a processor in float32: bfloat16 was measured to be slower there
             with torch.autocast("cpu", enabled=False):
                 v = v.to(q.dtype)
                 y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=self.grouped)
-        return _projected(y.transpose(1, 2).reshape(batch, length, -1), self.exact, self.o_proj)[0]
+        y = y.transpose(1, 2).reshape(batch, length, -1)  # [B, N, T, H] -> [B, T, N * H]
+        return _projected(y, self.exact, self.o_proj)[0]
 
 
 class FeedForward(Part):
+    """SwiGLU: silu(x G) * (x U), times the third matrix."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.gate_proj = nn.Linear(config.width, config.hidden, bias=False)
@@ -133,12 +142,15 @@ class FeedForward(Part):
         self.down_proj = nn.Linear(config.hidden, config.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = _projected(x, self.exact, self.gate_proj, self.up_proj)
+        """[B, T, D] -> [B, T, D]."""
+        gate, up = _projected(x, self.exact, self.gate_proj, self.up_proj)  # [B, T, F]
         inner = kernels.SwiGLU.apply(gate, up) if self.exact else F.silu(gate) * up
         return _projected(inner, self.exact, self.down_proj)[0]
 
 
 class Layer(nn.Module):
+    """A block: attention and feed-forward, each after a norm and added to the residual stream."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.self_attn = Attention(config)
@@ -146,13 +158,14 @@ class Layer(nn.Module):
         self.input_layernorm = RMSNorm(config.width, config.norm_epsilon)
         self.post_attention_layernorm = RMSNorm(config.width, config.norm_epsilon)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, past: Past | None = None) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, past)
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None) -> Tensor:
+        """[B, T, D] -> [B, T, D]."""
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
-class Stack(Part):
-    """What Qwen3 calls `model`: everything but the output head."""
+class Decoder(Part):
+    """Everything but the output head; Qwen3 calls it `model`."""
 
     def __init__(self, config: ModelConfig, vocabulary: int) -> None:
         super().__init__()
@@ -160,63 +173,17 @@ class Stack(Part):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_epsilon)
 
-    def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor, past: Sequence[Past | None]) -> Tensor:
+    def forward(self, tokens: Tensor, cos: Tensor, sin: Tensor, caches: Sequence[KVCache | None]) -> Tensor:
+        """[B, T] of integers -> [B, T, D]."""
         table = self.embed_tokens
         x = kernels.Embedding.apply(table.weight, tokens, self.exact) if self.exact else table(tokens)
-        for layer, mine in zip(self.layers, past, strict=True):
-            x = layer(x, cos, sin, mine)
+        for layer, cache in zip(self.layers, caches, strict=True):
+            x = layer(x, cos, sin, cache)
         return self.norm(x)
 
 
-class CrossEntropy(torch.autograd.Function):
-    """Output head and cross entropy in one, some positions at a time, its gradients computed on the way.
-
-    The logits of all positions never stand in memory together: they would be the largest tensor of the step by far,
-    and writing and reading them costs as much time as the products themselves.
-    """
-
-    POSITIONS: ClassVar = {"cpu": 256, "cuda": 4096}  # at a time
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor, products: torch.dtype) -> Tensor:
-        """States [n, width], head [vocabulary, width], targets [n] of integers -> the sum of nats, a scalar.
-
-        Products are of precision `products`, what is summed of that of `head`.
-        """
-        total = x.new_zeros((), dtype=head.dtype)
-        # Transposed: measured, a product with a short last side takes twice as long.
-        dx, dhead = torch.empty_like(x, dtype=products), head.new_zeros(head.shape[::-1])
-        low, full = head.to(products), head.dtype
-        size = CrossEntropy.POSITIONS.get(x.device.type, 256)
-        for start in range(0, len(x), size):
-            part = slice(start, start + size)
-            inputs = x[part].to(products)
-            p = (inputs @ low.T).to(full)
-            p -= p.amax(1, keepdim=True)
-            target = targets[part, None]
-            total -= p.gather(1, target).sum()
-            p.exp_()
-            normaliser = p.sum(1, keepdim=True)
-            total += normaliser.log().sum()
-            p /= normaliser
-            p.scatter_add_(1, target, p.new_full((1, 1), -1.0).expand(len(p), 1))
-            p = p.to(products)
-            torch.mm(p, low, out=dx[part])
-            if products == full:
-                dhead.addmm_(inputs.T, p)
-            else:
-                dhead += inputs.T @ p
-        ctx.save_for_backward(dx.to(x.dtype), dhead.T.contiguous())
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        dx, dhead = ctx.saved_tensors
-        return dx * grad, dhead * grad, None, None
-
-
 class Transformer(Part):
-    """Tokens [batch, length] of integers -> logits [batch, length, vocabulary], at most `context` tokens long."""
+    """The language model: tokens to logits, or to the loss of the next tokens."""
 
     cos: Tensor
     sin: Tensor
@@ -226,7 +193,7 @@ class Transformer(Part):
         self.config = config
         self.vocabulary = vocabulary
         self.low_precision = False  # whether `loss` computes products of matrices in bfloat16
-        self.model = Stack(config, vocabulary)
+        self.model = Decoder(config, vocabulary)
         self.lm_head = nn.Linear(config.width, vocabulary, bias=False)
         if config.tied_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
@@ -253,33 +220,40 @@ class Transformer(Part):
                 module.exact = exact
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """[B, T] of integers, at most `context` of them -> logits [B, T, V]."""
         return self.logits(self.hidden(tokens))
 
     def logits(self, states: Tensor) -> Tensor:
-        """Last hidden states [.., width] -> [.., vocabulary]."""
+        """Last hidden states [.., D] -> [.., V]."""
         return _projected(states, self.exact, self.lm_head)[0]
 
-    def hidden(self, tokens: Tensor, past: Sequence[Past] = ()) -> Tensor:
-        """The last hidden states [batch, length, width], before the output head.
+    def caches(self) -> list[KVCache]:
+        """An empty cache for each layer."""
+        return [KVCache() for _ in range(self.config.layers)]
 
-        With `past`, a list for each layer, empty at first, `tokens` go on from those of earlier calls, whose keys and
-        values it keeps. ValueError when all together are more than the context.
+    def hidden(self, tokens: Tensor, caches: Sequence[KVCache] = ()) -> Tensor:
+        """The last hidden states [B, T, D], before the output head.
+
+        With `caches`, `tokens` go on from those of earlier calls. ValueError when all together are more than the
+        context.
         """
-        start = past[0][0].shape[2] if past and past[0] else 0
+        start = caches[0].length if caches else 0
         end = start + tokens.shape[1]
         if end > self.config.context:
             raise ValueError(f"{end} tokens are more than the context of {self.config.context}")
         cos, sin = (turn[start:end].float() if self.exact else turn[start:end] for turn in (self.cos, self.sin))
-        return self.model(tokens, cos, sin, past or [None] * self.config.layers)
+        return self.model(tokens, cos, sin, caches or [None] * self.config.layers)
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Sum over all positions of the nats that `targets` [batch, length] cost after `tokens` [batch, length]."""
+        """Sum over all positions of the nats that `targets` [B, T] cost after `tokens` [B, T]."""
         head = self.lm_head.weight
         if self.exact:
             return kernels.CrossEntropy.apply(self.hidden(tokens), head, targets, self.exact)
         with torch.autocast("cuda" if tokens.is_cuda else "cpu", torch.bfloat16, enabled=self.low_precision):
-            x = self.hidden(tokens).flatten(0, 1)
-        return CrossEntropy.apply(x, head, targets.flatten(), torch.bfloat16 if self.low_precision else head.dtype)
+            x = self.hidden(tokens).flatten(0, 1)  # [B * T, D]
+        return kernels.ChunkedCrossEntropy.apply(
+            x, head, targets.flatten(), torch.bfloat16 if self.low_precision else head.dtype
+        )
 
     def flops_per_token(self) -> int:
         """Forward and backward: 6 a weight in a product, and attention's 12 x layers x width x context.
@@ -373,18 +347,19 @@ def config_from_hugging_face(found: Mapping[str, Any]) -> ModelConfig:
 
 
 def _projected(x: Tensor, exact: Exact | None, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """x [.., in] through each of `layers`."""
+    """x [.., I] through each of `layers`, I -> O: [.., O]."""
     if exact:
         return exact.projected(x, *(layer.weight for layer in layers))
     return tuple(layer(x) for layer in layers)
 
 
 def _rotations(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of every position's angles, [context, head_width], float64."""
+    """Cosine and sine of every position's angles, [context, H], float64."""
     cos, sin = (torch.from_numpy(turn) for turn in rotations(config.context, config.head_width, config.rope_theta))
     return torch.cat((cos, cos), dim=-1), torch.cat((sin, sin), dim=-1)
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions: [B, N, T, H] turned by the angles of each position, [T, H]."""
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat((-second, first), dim=-1) * sin

@@ -71,29 +71,31 @@ def test_temperature_0_and_top_1_take_the_likeliest_also_beyond_the_context(mode
 
 
 def test_kept_keys_and_values_give_the_logits_that_all_tokens_at_once_give(model):
-    sequence, past = [0, 5, 6, 30, 2, 9, 11, 7], [[], []]
-    step_by_step = [next_logits(model, sequence[:3], past), *(next_logits(model, [t], past) for t in sequence[3:])]
+    sequence, caches = [0, 5, 6, 30, 2, 9, 11, 7], model.caches()
+    step_by_step = [next_logits(model, sequence[:3], caches), *(next_logits(model, [t], caches) for t in sequence[3:])]
     whole = [next_logits(model, sequence[:end]) for end in range(3, 9)]
     assert np.allclose(step_by_step, whole, rtol=1e-12, atol=1e-12)
-    assert [[tuple(kept.shape) for kept in layer] for layer in past] == [[(1, 1, 8, 4)] * 2] * 2  # one head of keys
-    wrong = next_logits(model, [sequence[-1]], [[kept[:, :, 1:-1] for kept in layer] for layer in past])
+    assert [[tuple(kept.shape) for kept in cache.kept] for cache in caches] == [[(1, 1, 8, 4)] * 2] * 2  # one head
+    for cache in caches:
+        cache.kept = tuple(tensor[:, :, 1:-1] for tensor in cache.kept)
+    wrong = next_logits(model, [sequence[-1]], caches)
     assert not np.allclose(wrong, whole[-1])  # as they would be if a token were lost
 
 
 @pytest.mark.parametrize("cuts", [(3, 5), (1, 7), (1, 2, 5), (4, 4), (2, 3, 1, 2), (8,)])
 def test_several_new_tokens_after_kept_ones_see_no_later_one(model, cuts):
-    sequence, past, found, start = torch.tensor([[0, 5, 6, 30, 2, 9, 11, 7]]), [[], []], [], 0
+    sequence, caches, found, start = torch.tensor([[0, 5, 6, 30, 2, 9, 11, 7]]), model.caches(), [], 0
     for length in cuts:
-        found.append(model.hidden(sequence[:, start : start + length], past))
+        found.append(model.hidden(sequence[:, start : start + length], caches))
         start += length
     assert torch.allclose(torch.cat(found, 1), model.hidden(sequence), rtol=1e-12, atol=1e-12)
 
 
 def test_more_tokens_than_the_context_are_refused(model):
-    past = [[], []]
-    model.hidden(torch.tensor([[0, 5, 6, 30, 2, 9, 11, 7]]), past)
+    caches = model.caches()
+    model.hidden(torch.tensor([[0, 5, 6, 30, 2, 9, 11, 7]]), caches)
     with pytest.raises(ValueError, match="9 tokens are more than the context of 8"):
-        model.hidden(torch.tensor([[1]]), past)
+        model.hidden(torch.tensor([[1]]), caches)
 
 
 def test_ends_before_the_end_of_text_mark():

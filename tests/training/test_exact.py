@@ -171,10 +171,10 @@ def test_what_a_token_comes_to_when_measured_depends_on_those_before_it_alone():
     with torch.no_grad():
         plain, weights = model(tokens), copy.deepcopy(model.state_dict())
         model.compute_by(Fine())
-        fine, past = model(tokens), [[] for _ in range(MODEL.layers)]
+        fine, caches = model(tokens), model.caches()
         assert (plain - fine).abs().max() < 1e-4 * plain.std()
         assert torch.equal(model(tokens[1:2]), fine[1:2]) and torch.equal(model(tokens[:, :5]), fine[:, :5])
-        states = [model.hidden(tokens[:, start:end], past) for start, end in ((0, 3), (3, 4), (4, 16))]
+        states = [model.hidden(tokens[:, start:end], caches) for start, end in ((0, 3), (3, 4), (4, 16))]
         assert torch.equal(model.logits(torch.cat(states, 1)), fine)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
 

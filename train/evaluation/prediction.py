@@ -13,7 +13,7 @@ from torch import Tensor
 
 from train.errors import UserError
 from train.exact import exp, log, summed, to_fixed
-from train.model import Past, Transformer
+from train.model import Transformer
 from train.world import World
 
 Integers = NDArray[np.integer]
@@ -132,11 +132,11 @@ def hidden(model: Transformer, inputs: Tensor, shared: int) -> Tensor:
     """The last hidden states of `inputs` [batch, length], two and two of which begin with the same `shared` tokens."""
     if not shared:
         return model.hidden(inputs)
-    past: list[Past] = [[] for _ in range(model.config.layers)]
-    begun = model.hidden(inputs[::2, :shared], past).repeat_interleave(2, 0)
-    for layer in past:
-        layer[:] = [kept.repeat_interleave(2, 0) for kept in layer]
-    return torch.cat([begun, model.hidden(inputs[:, shared:], past)], 1)
+    caches = model.caches()
+    begun = model.hidden(inputs[::2, :shared], caches).repeat_interleave(2, 0)
+    for cache in caches:
+        cache.repeat(2)
+    return torch.cat([begun, model.hidden(inputs[:, shared:], caches)], 1)
 
 
 def costs(model: Transformer, states: Tensor, targets: Integers) -> Costs:

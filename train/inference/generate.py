@@ -13,7 +13,7 @@ from train.config import Count, Natural
 from train.data.tokenizer import Tokenizer
 from train.errors import UserError
 from train.exact import exp, to_fixed
-from train.model import Past, Transformer
+from train.model import KVCache, Transformer
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,10 @@ def generate(
     then each token is computed once: keys and values of those before it are kept.
     """
     sequence, source = [end_of_text, *tokens], np.random.PCG64(seed)
-    past: list[Past] = [[] for _ in range(model.config.layers)]
-    new = sequence
+    caches, new = model.caches(), sequence
     for _ in range(count):
         kept = len(sequence) <= model.config.context  # beyond it, every position moves
-        logits = next_logits(model, new, past) if kept else next_logits(model, sequence)
+        logits = next_logits(model, new, caches) if kept else next_logits(model, sequence)
         token = draw(logits, temperature, top_k, uniform(source, 1)[0])
         if token == end_of_text:
             return
@@ -61,10 +60,10 @@ def generate(
 
 
 @torch.no_grad()
-def next_logits(model: Transformer, sequence: Sequence[int], past: Sequence[Past] = ()) -> NDArray[np.float64]:
-    """Logits [vocabulary] of the token after the last `context` tokens of `sequence`; see `hidden` for `past`."""
+def next_logits(model: Transformer, sequence: Sequence[int], caches: Sequence[KVCache] = ()) -> NDArray[np.float64]:
+    """Logits [vocabulary] of the token after the last `context` tokens of `sequence`; see `hidden` for `caches`."""
     tokens = torch.tensor([sequence[-model.config.context :]], device=model.lm_head.weight.device)
-    logits = model.logits(model.hidden(tokens, past)[:, -1:])[0, 0].double().cpu().numpy()
+    logits = model.logits(model.hidden(tokens, caches)[:, -1:])[0, 0].double().cpu().numpy()
     if not np.isfinite(logits).all():
         raise UserError("the model's logits are not finite: its weights are damaged, or training diverged")
     return logits
