@@ -76,7 +76,7 @@ SPELLINGS = [
     ["data=stories", "tokenizer=bpe512", "model=tiny", "evaluation=stories", "name=tiny", "training.batch=16",
      "training.steps=50", "training.checkpoint_every=100", "training.evaluate_every=100", "training.evaluate_batches=2",
      "training.optimizer.learning_rate=0.01", "training.optimizer.matrix_learning_rate=0.03",
-     "release.authors=[Ann Example]"],
+     "training.numerics.group=32", "release.authors=[Ann Example]"],
 ]  # fmt: skip
 
 
@@ -112,13 +112,13 @@ def test_the_overrides_on_a_card_lead_to_the_configuration_again(overrides):
     one, other = (pipeline.resolved(build(pipeline.Run, mapping)) for mapping in (compose(overrides), again))
     assert words and one == other
     kept = json.loads(json.dumps(one, sort_keys=True))  # as a release keeps it
-    assert settled(kept, {"until": "release"}, {})["settings"] == words
+    assert settled(kept, {"until": "release"})["settings"] == words
 
 
 def test_what_no_override_can_say_is_said_by_the_file():
     mapping = compose(["recipe=tiny"])
     mapping["data"]["selected"]["excluded"] = {"pkg:generic/mine@1": "on ${demand}"}
-    assert settled(mapping, {}, {})["settings"] == []
+    assert settled(mapping, {})["settings"] == []
 
 
 MINE = {
@@ -138,7 +138,7 @@ INDEXED = {"kind": "pypi", **MINE, "purl": "pkg:pypi/demo@1.0", "filename": "dem
         ({**INDEXED, "mirrors": []}, {"mirrors": ["http://127.0.0.1/demo-1.0.tar.gz"]}),
     ],
 )
-def test_where_a_source_is_looked_for_is_a_witness(one, other):
+def test_of_where_a_source_is_looked_for_only_the_kind_is_a_witness(one, other):
     plans, told = [], []
     for source in (one, one | other):
         mapping = compose(SMALL)
@@ -147,11 +147,29 @@ def test_where_a_source_is_looked_for_is_a_witness(one, other):
         plans.append(pipeline.plan(config))
         told.append(pipeline.asked(config)["places"][one["purl"]])
     assert plans[0] == plans[1] and "there" not in str(plans) and "127.0.0.1" not in str(plans)
-    assert told[0] != told[1] and told[1] == {name: (one | other)[name] for name in told[1]}
-    kept = json.loads(json.dumps(pipeline.resolved(config)))
-    way = {name: compose(SMALL)[name] for name in ("machine", "until")}
-    again = build(pipeline.Run, {**settled(kept, way, {one["purl"]: told[1]}), "overrides": []})
-    assert again.data.raw == config.data.raw
+    folder = ["folder"] * ("path" in one)
+    assert told == [folder, [*folder, "mirror"]]
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("data=my_text", "data=my_text"),
+        ("data.raw.sources.0.count=500", "data.raw.sources.0.count=500"),
+        ("data.raw.sources.0.path=mine", "data.raw.sources.0.path=..."),
+        ("++data.raw.sources[0].path=mine", "++data.raw.sources[0].path=..."),
+        ("data.raw.sources.0.mirrors=[mine]", "data.raw.sources.0.mirrors=..."),
+        ("data.raw.sources.0.mirrors.1=mine", "data.raw.sources.0.mirrors.1=..."),
+        ("benchmarks.raw.sources.0={path: mine}", "benchmarks.raw.sources.0=..."),
+        ("+data.raw.sources=[{path: mine}]", "+data.raw.sources=..."),
+        ("data.raw={sources: [{path: mine}]}", "data.raw=..."),
+        ("machine.runs=mine", None),
+        ("hydra.searchpath=[mine]", None),
+    ],
+)
+def test_an_override_that_could_tell_a_place_is_recorded_without_its_value(typed, told):
+    config = replace(build(pipeline.Run, compose(SMALL)), overrides=(typed,))
+    assert pipeline.asked(config)["overrides"] == ([told] if told else [])
 
 
 def test_stages_need_only_what_stands_above_them():

@@ -18,7 +18,6 @@ from train.config import build
 from train.data.sources.spec import slug
 from train.errors import ConfigError, did_you_mean
 from train.keys import ROOT
-from train.release.standards.osaid import ASKED
 
 CONFIGS = next(path for path in (ROOT / "configs", ROOT / "train" / "configs") if path.is_dir())  # or in a wheel
 HOW = ("machine", "until", "overrides", "settings")  # what of a configuration makes nothing another
@@ -56,22 +55,15 @@ def how(overrides: list[str]) -> dict[str, Any]:
 
 
 def kept(config: Path, overrides: list[str]) -> dict[str, Any]:
-    """The configuration that a release keeps as `code/config.json`, run in the way that `overrides` ask for.
-
-    Where its sources may be had stands among the release's logs, if these are there.
-    """
-    asked = config.resolve().parents[1] / ASKED
-    places = read_json(asked)["places"] if asked.is_file() else {}
-    return {**settled(read_json(config), how(overrides), places), "overrides": overrides}
+    """The configuration that a release keeps as `code/config.json`, run in the way that `overrides` ask for."""
+    return {**settled(read_json(config), how(overrides)), "overrides": overrides}
 
 
-def settled(resolved: Mapping[str, Any], way: Mapping[str, Any], places: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole configuration: what `resolved` says to make in a certain `way`, of sources (by purl) from `places`."""
+def settled(resolved: Mapping[str, Any], way: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole configuration: what `resolved` says to make, in a certain `way`."""
     import hydra
 
-    composed = {**resolved, **way}
-    for sources in sources_of(composed := json.loads(json.dumps(composed))):
-        sources[:] = [{**source, **places.get(source["purl"], {})} for source in sources]
+    composed = json.loads(json.dumps({**resolved, **way}))
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return {**composed, "settings": settings(composed)}
 

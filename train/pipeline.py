@@ -3,6 +3,7 @@
 import fcntl
 import os
 import platform
+import re
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -59,6 +60,10 @@ from train.world import World
 Artifact = Literal[
     "raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation", "release"
 ]
+
+
+# Overrides that could tell where a source is looked for: its folder, its mirrors, or all of it.
+PRIVATE = re.compile(r"[+~]*(?:data|benchmarks)\.raw(?:[^=]*[.\]](?:path|mirrors))?(?:\.sources)?(?:[.\[]\d+\]?)*=")
 
 
 @dataclass(frozen=True)
@@ -290,10 +295,16 @@ def placeless(config: Run) -> Run:
 
 
 def asked(config: Run) -> dict[str, Any]:
-    """How a release was asked for, a witness: the overrides that say what to make, and the places of sources."""
-    what = [text for text in config.overrides if not text.lstrip("+~").startswith(("machine", "until"))]
+    """How a release was asked for, a witness: the overrides that say what to make, and the kinds of places of sources.
+
+    Which folder or mirror that was stays private, and so does the value of an override that could tell it.
+    """
+    what = [text for text in config.overrides if not text.lstrip("+~").startswith(("machine", "until", "hydra"))]
     raws = [raw for raw in (config.data.raw, config.benchmarks.raw) if raw]
-    return {"overrides": what, "places": {purl: places for raw in raws for purl, places in raw.places.items()}}
+    return {
+        "overrides": [f"{text.partition('=')[0]}=..." if PRIVATE.match(text) else text for text in what],
+        "places": {purl: kinds for raw in raws for purl, kinds in raw.kinds_of_places.items()},
+    }
 
 
 def code(stage: Stage) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """The release as others read it: transformers, datasets, people; and the same bytes whenever it is packed."""
 
 import dataclasses
+import socket
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,9 +10,11 @@ import yaml
 
 from train.artifact import read_json
 from train.config import build
+from train.data import schema
 from train.data.text import readers
 from train.data.tokenizer import load
 from train.errors import UserError
+from train.keys import ROOT
 from train.layout import ARTIFACTS, placed
 from train.release import bundle
 from train.release.bundle import CollectConfig, ReleaseConfig, collect, manifest_of, source_tree
@@ -116,3 +120,17 @@ def test_a_release_config_names_known_items_only(config):
         dataclasses.replace(config.release, not_used={"5": "because"})
     with pytest.raises(ValueError, match="version"):
         dataclasses.replace(config.release, version="../1")
+
+
+def test_no_file_of_a_release_tells_who_made_it_or_where(release):
+    """The release of these tests is made in such a folder, by such a user, with such tokens and indexes."""
+    code = {*(release / "code").rglob("*")} - {release / path for path in bundle.RESOLVED}
+    own = {path: contents(path) for path in release.rglob("*") if path.is_file() and path not in code}
+    here = [b"telltale", str(ROOT).encode(), str(Path.home()).encode() + b"/", socket.gethostname().encode()]
+    assert len(own) > 60 and not [(path, word) for path in own for word in here if len(word) > 5 and word in own[path]]
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a file, and of a table what its columns say, unpacked."""
+    rows = schema.read_rows([path]) if path.suffix == ".parquet" else ()
+    return path.read_bytes() + "".join(map(str, rows)).encode()

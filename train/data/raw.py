@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import MinLen
 
@@ -39,9 +39,10 @@ class RawConfig:
         return RawConfig(tuple(source.placeless() for source in self.sources))
 
     @property
-    def places(self) -> dict[str, dict[str, Any]]:
-        """Package URL -> where the source is looked for."""
-        return {source.purl: source.places for source in self.sources if source.places}
+    def kinds_of_places(self) -> dict[str, list[str]]:
+        """Package URL -> the kinds of places that its config names for it."""
+        kinds = {"path": "folder", "mirrors": "mirror"}
+        return {source.purl: [kinds[name] for name, place in source.places.items() if place] for source in self.sources}
 
 
 def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:

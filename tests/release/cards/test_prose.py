@@ -101,13 +101,19 @@ def of_a_home(release) -> str:
     return "'/home/somebody/linux'"
 
 
+def of_a_folder(release) -> str:
+    path = release / "logs/release/asked.json"
+    write_json(path, {**read_json(path), "places": {"a": {"path": "my/texts"}}})
+    return "logs/release/asked.json: a: {'path': 'my/texts'} tells a place"
+
+
 def of_a_password(release) -> str:
     path = release / "logs/release/asked.json"
     write_json(path, {**read_json(path), "places": {"a": {"mirrors": ["https://me:secret@localhost/a"]}}})
     return "https://me:secret@localhost/a"
 
 
-@pytest.mark.parametrize("leak", [of_a_mirror, of_a_home, of_a_password])
+@pytest.mark.parametrize("leak", [of_a_mirror, of_a_home, of_a_folder, of_a_password])
 def test_no_log_tells_a_path_an_index_or_a_password(copy, leak):
     words = leak(copy)
     write_json(copy / "MANIFEST.json", manifest_of(copy))

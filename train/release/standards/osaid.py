@@ -67,7 +67,7 @@ CARD = "data/README.md data/sources.json"
 WEIGHTS_LIKE = r"(?i)(^|/)[^/]*\.(safetensors|gguf|bin|pt|pth|ckpt|h5|onnx|msgpack)$"
 CODE_LIKE = r"(?i)\.(py|ipynb|rs|cpp|cu|jl)$"
 DATA_LIKE = r"(?i)^(?!logs?/)(.*\.(parquet|arrow|jsonl(\.gz|\.zst)?)$|(.*/)?(data|corpus)[^/]*/[^/]*\.(csv|txt)$)"
-ASKED = "logs/release/asked.json"  # the overrides as they were typed, and where the sources were looked for
+ASKED = "logs/release/asked.json"  # the overrides as they were typed, and the kinds of places of sources
 WEIGHTS = "model.safetensors config.json evaluation/logits.json"
 ROWS = (
     Row("1", "D1a", "provenance of all training data", f"{CARD} data/croissant.json data/licences/ data/ranges/",

@@ -93,6 +93,10 @@ def machine_paths(release: Release) -> list[str]:
     for path in [*records, "code/config.json", "code/overrides.json"]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
         problems += [f"{path}: {text!r}" for text in texts if MACHINE_PATH.search(text) or CREDENTIALS.search(text)]
+    for purl, kinds in (
+        release.json(bundle.osaid.ASKED)["places"].items() if bundle.osaid.ASKED in release.paths else ()
+    ):
+        problems += [f"{bundle.osaid.ASKED}: {purl}: {kinds!r} tells a place"] * (not {*kinds} <= {"folder", "mirror"})
     for path in ("logs/raw/retrieved.json", "logs/benchmarks/retrieved.json"):
         told = release.json(path).items() if path in release.paths else ()
         wrong = [(slug, each["from"]) for slug, each in told if not set(each["from"].split(", ")) <= PLACES]
