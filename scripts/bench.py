@@ -8,17 +8,12 @@ that the processors spent on it, in which other work on the machine does not cou
 one that is missing is left out, and said so.
 """
 
-import argparse
 import dataclasses
 import importlib.util
-import multiprocessing
-import random
-import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,36 +28,21 @@ from train.compose import compose
 from train.config import build
 from train.data import tokenizer
 from train.data.dedup import minhash
-from train.data.dedup.ngrams import Index, ngrams, words
-from train.data.documents import extract as extract_documents
+from train.data.dedup.ngrams import words
 from train.data.filters.apply import apply_filters
 from train.data.ledger import SPLITS
 from train.data.schema import Document, read_records
 from train.data.selected import kept_documents
-from train.data.sources.spec import StoriesSource
+from train.errors import UserError, did_you_mean
 from train.terminal import guarded
 from train.world import World
 
 T = TypeVar("T")
+Rates = dict[str, dict[str, float]]  # contestant -> unit -> value
 ROUNDS = 3
-GROWTH = 8
-SHARES = (0.005, 0.01, 0.02, 0.05, 0.1)  # of the words of a planted near duplicate that are others
-PLANTED = 100  # near duplicates of each kind, among twice as many texts
 
 
-def extract(config: pipeline.Run) -> None:
-    """Source archives to documents with licences, by one worker; no peer takes the same in."""
-    made = pipeline.run(dataclasses.replace(config, until="documents"), quiet)
-    world = World(0, 1, config.machine)
-    contestants = {
-        "pellucid": lambda out: extract_documents(config.data.documents, {"raw": made["raw"]}, Path(out), world)
-    }
-    texts = sum(len(document.text.encode()) for document in documents(made))
-    with tempfile.TemporaryDirectory() as out:
-        say_speed(contestants, out, texts)
-
-
-def select(config: pipeline.Run) -> None:
+def select(config: pipeline.Run) -> Rates:
     """The rules on every document, each beside as many of the published filters as datatrove has ready."""
     made = pipeline.run(dataclasses.replace(config, until="documents"), quiet)
     rows = list(documents(made))
@@ -72,7 +52,7 @@ def select(config: pipeline.Run) -> None:
             apply_filters(config.data.selected, document)
 
     contestants = {"pellucid": ours, **({"datatrove": datatrove} if installed("datatrove", "spacy") else {})}
-    say_speed(contestants, rows, sum(len(document.text.encode()) for document in rows))
+    return speeds(contestants, rows, sum(len(document.text.encode()) for document in rows))
 
 
 def datatrove(rows: Sequence[Document]) -> None:
@@ -88,35 +68,15 @@ def datatrove(rows: Sequence[Document]) -> None:
             each.filter(Text(document.text, document.id))
 
 
-def near_duplicates(config: pipeline.Run) -> None:
-    """Speed on the corpus, then recall and precision on near duplicates planted in it, at several similarities.
-
-    Recall is the share of planted pairs that do not both stay; precision the share of dropped texts to which another
-    one has at least the threshold's exact Jaccard similarity of word 5-grams.
-    """
+def near_duplicates(config: pipeline.Run) -> Rates:
+    """Texts that are nearly the same as another, found in the corpus."""
     selected = pipeline.run(dataclasses.replace(config, until="selected"), quiet)["selected"]
     texts = [document.text for split in SPLITS for document in kept_documents(selected, split)]
-    threshold = config.data.selected.near_duplicates
     contestants: dict[str, Callable[[Sequence[str]], set[int]]] = {
-        "pellucid": lambda texts: dropped_by_us(texts, threshold),
+        "pellucid": lambda texts: dropped_by_us(texts, config.data.selected.near_duplicates),
         **({"datatrove": dropped_by_datatrove} if installed("datatrove", "spacy") else {}),
     }
-    say_speed(contestants, texts, sum(len(text.encode()) for text in texts), rounds=1)
-    texts = [text for text in texts if len(text.split()) >= 200][: 2 * PLANTED]
-    print(f"{'words changed':>14} {'similarity':>10}" + "".join(f"{name:>32}" for name in contestants))
-    for share in SHARES:
-        every = [*texts, *(changed(text, share) for text in texts[:PLANTED])]
-        pairs = [(place, len(texts) + place) for place in range(min(PLANTED, len(texts)))]
-        numbers = [words(text).numbers for text in every]
-        index = Index([ngrams(each, minhash.WORDS) for each in numbers], 1)
-        alike = [jaccard(index, numbers, other)[place] for place, other in pairs]
-        line = f"{share:>14.1%} {np.mean(alike):>10.2f}"
-        for find in contestants.values():
-            dropped = find(every)
-            recall = np.mean([bool({*pair} & dropped) for pair in pairs])
-            precision = np.mean([jaccard(index, numbers, each).max() >= threshold for each in dropped] or [1])
-            line += f"recall {recall:.2f} precision {precision:.2f}".rjust(32)
-        print(line)
+    return speeds(contestants, texts, sum(len(text.encode()) for text in texts), rounds=1)
 
 
 def dropped_by_us(texts: Sequence[str], threshold: float) -> set[int]:
@@ -150,24 +110,7 @@ def dropped_by_datatrove(texts: Sequence[str]) -> set[int]:
     return set(range(len(texts))) - kept
 
 
-def jaccard(index: Index, numbers: Sequence[Any], place: int) -> Any:
-    """The exact similarity of one text to all, itself left out."""
-    [(length, _, rows)] = index.find(ngrams(numbers[place], minhash.WORDS))
-    shared = index.shared({length: np.unique(rows)})
-    alike = shared / np.maximum(1, index.sizes + index.sizes[place] - shared)
-    alike[place] = 0
-    return alike
-
-
-def changed(text: str, share: float) -> str:
-    """The text with a share of its words replaced by others, at random."""
-    draw, found = random.Random(text), text.split()
-    for place in draw.sample(range(len(found)), max(1, round(share * len(found)))):
-        found[place] = f"changed{place}"
-    return " ".join(found)
-
-
-def tokenizer_training(config: pipeline.Run) -> None:
+def tokenizer_training(config: pipeline.Run) -> Rates:
     """A vocabulary from the training split."""
     made = pipeline.run(dataclasses.replace(config, until="selected"), quiet)
     texts = [document.text for document in kept_documents(made["selected"], "train")]
@@ -191,10 +134,10 @@ def tokenizer_training(config: pipeline.Run) -> None:
         )
 
     contestants = {"pellucid": ours, **({"sentencepiece": sentencepiece} if installed("sentencepiece") else {})}
-    say_speed(contestants, texts, sum(len(text.encode()) for text in texts))
+    return speeds(contestants, texts, sum(len(text.encode()) for text in texts))
 
 
-def encoding(config: pipeline.Run) -> None:
+def encoding(config: pipeline.Run) -> Rates:
     """Text to tokens, all contestants to the same ones."""
     made = pipeline.run(dataclasses.replace(config, until="tokenizer"), quiet)
     texts = [document.text for split in SPLITS for document in kept_documents(made["selected"], split)]
@@ -213,42 +156,8 @@ def encoding(config: pipeline.Run) -> None:
 
     wanted = ours.encode(texts)
     assert batch(texts) == wanted, "the two libraries disagree"
-    contestants = {"pellucid": ours.encode, "encode_batch": batch, "datasets.map": mapped}
-    say_speed(contestants, texts, sum(len(text.encode()) for text in texts))
-
-
-def memory(config: pipeline.Run) -> None:
-    """The most memory that each stage took, alone in a process, for generated stories and for several times as many."""
-    stories = build(pipeline.Run, compose(["recipe=tiny", "machine.workers=1", "machine.progress=none"]))
-    (source,) = stories.data.raw.sources
-    assert isinstance(source, StoriesSource)
-    names: tuple[pipeline.Artifact, ...] = ("raw", "documents", "selected", "tokenizer", "tokens")
-    peaks = []
-    with tempfile.TemporaryDirectory() as home:
-        machine = dataclasses.replace(stories.machine, runs=Path(home))
-        for times in (1, GROWTH):
-            raw = dataclasses.replace(
-                stories.data.raw, sources=(dataclasses.replace(source, count=source.count * times),)
-            )
-            data = dataclasses.replace(stories.data, raw=raw)
-            grown = dataclasses.replace(stories, data=data, machine=machine)
-            peaks.append([alone(dataclasses.replace(grown, until=name)) for name in names])
-    print(f"{'stage':<12} {'1x':>9} {f'{GROWTH}x':>9}   growth")
-    for name, small, large in zip(names, *peaks, strict=True):
-        print(f"{name:<12} {small:5.0f} MiB {large:5.0f} MiB {large / small:7.2f}x")
-
-
-def alone(config: pipeline.Run) -> float:
-    """The peak of a new process that makes the last artifact of `config` from those before it, in MiB."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(peak, config).result()
-
-
-def peak(config: pipeline.Run) -> float:
-    """Make it; the most memory that this process has held, in MiB."""
-    pipeline.run(config, quiet)
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) / 1024 if found else float("nan")
+    contestants = {"pellucid": ours.encode, "datasets.map": mapped}
+    return speeds(contestants, texts, sum(len(text.encode()) for text in texts))
 
 
 def documents(made: Mapping[str, Path]) -> Any:
@@ -259,8 +168,8 @@ def quiet(line: str) -> None:
     """Say nothing of what the pipeline makes or keeps."""
 
 
-def say_speed(contestants: Mapping[str, Callable[[T], Any]], subject: T, size: int, rounds: int = ROUNDS) -> None:
-    """Run each in turn, some rounds; print the best MB/s of each, and how many times as fast the first one is."""
+def speeds(contestants: Mapping[str, Callable[[T], Any]], subject: T, size: int, rounds: int = ROUNDS) -> Rates:
+    """The best MB/s of each, run in turn for some rounds; printed with how many times as fast the first one is."""
     best: dict[str, tuple[float, float]] = {}
     for _ in range(rounds):
         for name, run in contestants.items():
@@ -272,6 +181,8 @@ def say_speed(contestants: Mapping[str, Callable[[T], Any]], subject: T, size: i
     for name, (clock, spent) in best.items():
         rates = f"{size / 1e6 / clock:8.2f} MB/s {size / 1e6 / spent:8.2f} MB a processor second"
         print(f"{name:<14} {rates}   {clock / first[0]:6.2f}x {spent / first[1]:6.2f}x", flush=True)
+    return {name: {"mb_per_second": size / 1e6 / clock, "mb_per_processor_second": size / 1e6 / spent}
+            for name, (clock, spent) in best.items()}  # fmt: skip
 
 
 def installed(*modules: str) -> bool:
@@ -282,28 +193,29 @@ def installed(*modules: str) -> bool:
     return not missing
 
 
-BENCHMARKS: dict[str, Callable[[pipeline.Run], None]] = {
-    "extract": extract,
+BENCHMARKS: dict[str, Callable[[pipeline.Run], Any]] = {
     "select": select,
     "near_duplicates": near_duplicates,
     "tokenizer_training": tokenizer_training,
     "encoding": encoding,
-    "memory": memory,
     **bench_training.BENCHMARKS,
 }
 
 
-def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "words", nargs="*", help=f"{', '.join(BENCHMARKS)} (none: all); overrides as for scripts/run.py"
-    )
-    given = parser.parse_args(arguments).words
-    config = build(pipeline.Run, compose([word for word in given if word not in BENCHMARKS]))
-    for name in [word for word in given if word in BENCHMARKS] or BENCHMARKS:
+def main(arguments: list[str]) -> dict[str, Any]:
+    """Run the benchmarks that are named, or all, on what the overrides say; returns what each of them measured."""
+    config = build(pipeline.Run, compose([word for word in arguments if "=" in word]))
+    names = [word for word in arguments if "=" not in word]
+    for name in names:
+        if name not in BENCHMARKS:
+            known = list(BENCHMARKS)
+            raise UserError(f"{name}: no such benchmark{did_you_mean(name, known) or '; they are ' + ', '.join(known)}")
+    measured = {}
+    for name in names or BENCHMARKS:
         print(f"\n{name}: {(BENCHMARKS[name].__doc__ or '').splitlines()[0]}", flush=True)
-        BENCHMARKS[name](config)
+        measured[name] = BENCHMARKS[name](config)
+    return measured
 
 
 if __name__ == "__main__":
-    guarded(main, sys.argv[1:])
+    guarded(lambda words: 0 if main(words) else 1, sys.argv[1:])

@@ -1,4 +1,4 @@
-"""How fast training is, beside a plain GPT-2-style loop and the Transformers Trainer; `scripts/bench.py` runs these.
+"""How fast training is, beside a plain GPT-2-style loop; `scripts/bench.py` runs these.
 
 All train alike: the same shape, the same tokens, AdamW, the same threads. They take turns, some steps each, so that
 whatever else runs on the machine hinders all of them. Counted is, of each turn, the time by the clock and by the
@@ -8,12 +8,8 @@ that a loop of nothing but such products would have.
 """
 
 import dataclasses
-import hashlib
-import importlib.util
 import itertools
 import math
-import os
-import socket
 import statistics
 import tempfile
 import time
@@ -28,17 +24,13 @@ from torch import Tensor, nn
 
 from train import pipeline
 from train.data.batches import batch_at
-from train.machine import Machine
 from train.model import ModelConfig, Transformer
-from train.training.distributed import any_rank, joined
-from train.training.log import Log
 from train.training.loop import FitConfig, gradients, steps
 from train.training.numerics import NumericsConfig, compile_in_place, prepare
 from train.training.optimizer import Optimizer
 from train.world import World
 
 TURNS = 5
-RANK_TURNS = 3
 NANOGPT_STEPS = 2000  # of its documented recipe for characters on a processor, which reaches NANOGPT_LOSS
 NANOGPT_LOSS = 1.898  # nats a character, on the whole of its validation text
 
@@ -139,34 +131,6 @@ def ours(shape: Shape, contract: Any, config: pipeline.Run, world: World) -> Ste
     return step
 
 
-def trainer(shape: Shape, turn: list[np.ndarray]) -> tuple[float, float]:
-    """Seconds a step, by the clock and by the processors, of the Transformers Trainer with its GPT-2."""
-    import transformers
-
-    size = {"n_layer": shape.layers, "n_embd": shape.width, "n_head": shape.heads, "n_positions": shape.context}
-    drop = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    ends = {"bos_token_id": 0, "eos_token_id": 0}
-    model = transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(**size, **drop, **ends, vocab_size=shape.vocabulary)  # type: ignore[arg-type]
-    )
-    moments: list[tuple[float, float]] = []
-
-    class Clock(transformers.TrainerCallback):
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            moments.append(now())
-
-    rows = [{"input_ids": row[:-1], "labels": row[:-1]} for batch in [turn[0], *turn] for row in batch]
-    with tempfile.TemporaryDirectory() as out:
-        arguments = transformers.TrainingArguments(
-            out, max_steps=len(turn) + 1, per_device_train_batch_size=shape.batch, report_to=[], save_strategy="no",
-            logging_strategy="no", disable_tqdm=True, use_cpu=True, learning_rate=1e-3,
-        )  # fmt: skip
-        trainer: Any = transformers.Trainer  # its types differ with what else is installed
-        trainer(model, arguments, train_dataset=rows, callbacks=[Clock()]).train()
-    first, last = moments[0], moments[-1]
-    return (last[0] - first[0]) / len(turn), (last[1] - first[1]) / len(turn)
-
-
 def now() -> tuple[float, float]:
     return time.monotonic(), time.process_time()
 
@@ -188,8 +152,8 @@ def peak(kind: torch.dtype, device: str, size: int) -> float:
     return 2 * size**3 / (time.monotonic() - began)
 
 
-def speed(config: pipeline.Run, name: str) -> None:
-    """Print tokens a second, ratios to the plain loop and MFU of every contestant at a shape."""
+def speed(config: pipeline.Run, name: str) -> dict[str, Any]:
+    """Tokens a second of every contestant at a shape; printed with ratios to the plain loop and MFU."""
     shape, machine = SHAPES[name], config.machine
     prepare(machine)
     gpu, world = machine.device == "cuda", World(0, 1, machine)
@@ -208,14 +172,8 @@ def speed(config: pipeline.Run, name: str) -> None:
     for _ in range(TURNS):
         for contestant, step in contestants.items():
             times.setdefault(contestant, []).append(turn_of(step, batches))
-        if not gpu and importlib.util.find_spec("accelerate"):
-            times.setdefault("Trainer", []).append(trainer(shape, batches))
         for kind in peaks:
             peaks[kind] = max(peaks[kind], peak(kind, machine.device, 8192 if gpu else 1024))
-    if "Trainer" not in times:
-        print(
-            "not run: the Transformers Trainer needs accelerate (the extra `bench` brings it), and runs without a GPU"
-        )
     operations = Transformer(model_config(shape), shape.vocabulary).flops_per_token()
     tokens = shape.batch * shape.context
     print(f"{'':<10} {'tokens/s':>10} {'by clock':>9} {'by processor':>13} {'at most':>8} {'MFU':>6}   precision, "
@@ -230,72 +188,25 @@ def speed(config: pipeline.Run, name: str) -> None:
               f"{peaks[kind] / 1e9:.0f}", flush=True)  # fmt: skip
     if gpu:
         print(f"memory at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
-    own = overhead(shape, dataclasses.replace(machine, progress="none"))
-    share = own / statistics.median(clock for clock, _ in times["fast"])
-    print(f"the loop's own work (batch, digest, log) is {share:.2%} of a step of `fast`")
+    return {name: {"tokens_per_second": tokens / min(clock for clock, _ in found)} for name, found in times.items()}
 
 
-def overhead(shape: Shape, machine: Machine, repeats: int = 200) -> float:
-    """Seconds a step that the loop spends on what is neither gradient nor update."""
-    tokens = np.zeros(2**20, np.uint16)
-    record = dict.fromkeys(("loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds"), 1.5)
-    with tempfile.TemporaryDirectory() as out:
-        log = Log(Path(out) / "log.jsonl", machine, 0, repeats, {})
-        began = time.monotonic()
-        for number in range(repeats):
-            batch = batch_at(tokens, shape.context, shape.batch, 0, number)
-            name = hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest()
-            log.record({"step": number + 1, "batch": name, **record})
-        spent = time.monotonic() - began
-        log.close()
-    return spent / repeats
-
-
-def training_s(config: pipeline.Run) -> None:
+def training_s(config: pipeline.Run) -> dict[str, Any]:
     """Training at nanoGPT's shape for a processor: 0.8 million parameters, context 64, batch 12."""
-    speed(config, "s")
+    return speed(config, "s")
 
 
-def training_m(config: pipeline.Run) -> None:
+def training_m(config: pipeline.Run) -> dict[str, Any]:
     """Training at a shape ten times as large: 8.7 million parameters, context 256, batch 32, vocabulary 4096."""
-    speed(config, "m")
+    return speed(config, "m")
 
 
-def training_gpu(config: pipeline.Run) -> None:
+def training_gpu(config: pipeline.Run) -> dict[str, Any]:
     """Training at the shape of GPT-2, 124 million parameters and context 1024; for machine.device=cuda."""
     if config.machine.device != "cuda":
         print("not run: needs a GPU and machine.device=cuda machine.compile=true")
-        return
-    speed(config, "gpu")
-
-
-def ranks(config: pipeline.Run) -> None:
-    """Training at the shape of training_m by one rank of one thread, and by two that share the same batches."""
-    with socket.create_server(("localhost", 0)) as server:
-        port = server.getsockname()[1]
-    torch.multiprocessing.spawn(rank_of_two, (port, SHAPES["m"], config), nprocs=2)
-
-
-def rank_of_two(rank: int, port: int, shape: Shape, config: pipeline.Run) -> None:
-    """Take turns, rank 0 alone while the other waits, then both; rank 0 prints tokens a second and their ratio."""
-    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
-    machine = dataclasses.replace(config.machine, device="cpu", threads=1)
-    prepare(machine)
-    both = World(rank, 2, machine)
-    batch = np.random.default_rng(0).integers(0, shape.vocabulary, (shape.batch, shape.context + 1))
-    with joined(both, "bench"):
-        for contract in ("fast", "exact"):
-            alone, together = (ours(shape, contract, config, world) for world in (World(0, 1, machine), both))
-            times: list[list[tuple[float, float]]] = []
-            for rows in (4, *[shape.batch] * RANK_TURNS):  # a small batch first, to warm up
-                first = turn_of(alone, [batch[:rows]]) if rank == 0 else (0.0, 0.0)
-                any_rank(False, both)  # here the other waits
-                times.append([first, turn_of(together, [batch[:rows]])])
-            if rank == 0:
-                rates = [shape.batch * shape.context / min(turn[i][0] for turn in times[1:]) for i in (0, 1)]
-                clock, spent = (statistics.median(one[i] / two[i] for one, two in times[1:]) for i in (0, 1))
-                print(f"{contract:<10} {rates[0]:.0f} tokens/s by one rank, {rates[1]:.0f} by two: {clock:.2f}x by the "
-                      f"clock, {spent:.2f}x by the processor time of a rank", flush=True)  # fmt: skip
+        return {}
+    return speed(config, "gpu")
 
 
 def quality(config: pipeline.Run) -> None:
@@ -349,10 +260,9 @@ def whole_loss(model: Transformer, tokens: np.ndarray) -> float:
     return math.fsum(model.loss(part[:, :-1], part[:, 1:]).item() for part in parts) / (count * context)
 
 
-BENCHMARKS: dict[str, Callable[[pipeline.Run], None]] = {
+BENCHMARKS: dict[str, Callable[[pipeline.Run], Any]] = {
     "training_s": training_s,
     "training_m": training_m,
     "training_gpu": training_gpu,
-    "ranks": ranks,
     "quality": quality,
 }

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from train.compose import compose
 from train.config import build
 from train.keys import ROOT
 from train.model import Transformer
@@ -14,8 +15,6 @@ from train.pipeline import Run
 sys.path.insert(0, str(ROOT / "scripts"))
 try:
     import bench_training as bench
-
-    from train.compose import compose
 finally:
     sys.path.pop(0)
 
@@ -26,17 +25,14 @@ TINY = bench.Shape(layers=2, width=16, heads=2, context=8, batch=3, vocabulary=1
 def config(monkeypatch):
     monkeypatch.setitem(bench.SHAPES, "s", TINY)
     monkeypatch.setattr(bench, "TURNS", 2)
-    monkeypatch.setattr(bench.importlib.util, "find_spec", lambda name: None)  # nor the Trainer, which takes long
     return build(Run, compose(["recipe=tiny", "machine.threads=1", "machine.progress=none"]))
 
 
 def test_each_contestant_gets_a_rate_ratios_and_a_share_of_the_peak(config, capsys):
     bench.training_s(config)
-    missing, _, *lines, share = capsys.readouterr().out.splitlines()
-    assert missing.startswith("not run: the Transformers Trainer")
+    _, *lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["plain", "fast", "exact", "compiled"]
-    assert lines[0].split()[2:4] == ["1.00x", "1.00x"] and "float64" in lines[2]
-    assert "of a step" in share
+    assert lines[0].split()[2:4] == ["1.00x", "1.00x"]
 
 
 def test_contestants_are_of_one_size_and_learn():
@@ -49,15 +45,6 @@ def test_contestants_are_of_one_size_and_learn():
     batch = np.arange(27).reshape(3, 9) % 11
     losses = [step(batch) for _ in range(60)]
     assert losses[-1] < losses[0] - 0.2
-
-
-def test_two_ranks_are_set_beside_one(config, capfd, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "scripts")  # where each rank, a new process, finds the benchmark
-    monkeypatch.setitem(bench.SHAPES, "m", dataclasses.replace(TINY, batch=4))
-    bench.ranks(config)
-    lines = capfd.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["fast", "exact"]
-    assert all("tokens/s by one rank" in line and "x by the clock" in line for line in lines)
 
 
 def test_the_gpu_benchmark_says_that_it_was_not_run(config, capsys):

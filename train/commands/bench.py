@@ -1,6 +1,7 @@
 """`pellucid bench`: the benchmarks of `scripts/bench.py`."""
 
 import argparse
+import contextlib
 import importlib
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 def run(asked: argparse.Namespace) -> Any:
     sys.path.insert(0, str(SCRIPTS))  # where processes that a benchmark starts find it as well
-    return importlib.import_module("bench").main(asked.words)
+    with contextlib.redirect_stdout(sys.stderr) if asked.json else contextlib.nullcontext():
+        return importlib.import_module("bench").main(asked.words)
 
 
 def lines(report: Any, asked: argparse.Namespace) -> list[str]:
