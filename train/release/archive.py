@@ -30,7 +30,7 @@ def pack(release: Path, out: Path, by_role: bool) -> list[Path]:
     for path in release_files(release):
         folder = path.split("/")[0]
         parts.setdefault(("." + (folder if folder in ROLES else "weights")) if by_role else "", []).append(path)
-    made = []
+    archives = []
     for role, paths in sorted(parts.items()):
         target = out / f"{release.name}{role}{SUFFIX}"
         compressor = zstandard.ZstdCompressor(level=LEVEL, threads=0, write_checksum=True)
@@ -44,8 +44,8 @@ def pack(release: Path, out: Path, by_role: bool) -> list[Path]:
                 head.size = (release / path).stat().st_size
                 with (release / path).open("rb") as content:
                     tar.addfile(head, content)
-        made.append(target)
-    return made
+        archives.append(target)
+    return archives
 
 
 @contextmanager
@@ -72,9 +72,9 @@ def check_archive(path: Path) -> None:
     with path.open("rb") as file:
         held = file_type(file.read(HEAD))
     if held != "Zstandard":
-        told = f"it holds {held}" if held else "its first bytes are those of no archive"
-        raise UserError(f"{path}: not a release: {told}; give a {SUFFIX} as `make archive` writes it, or unpack it and "
-                        "give the folder")  # fmt: skip
+        content = f"it holds {held}" if held else "its first bytes are those of no archive"
+        remedy = f"give a {SUFFIX} as `make archive` writes it, or unpack it and give the folder"
+        raise UserError(f"{path}: not a release: {content}; {remedy}")
 
 
 def unpack(archive: Path, into: Path) -> None:

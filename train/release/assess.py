@@ -45,7 +45,7 @@ def look(root: Path) -> Folder:
     """The files below `root`; UserError when it is no folder or holds too many."""
     if not root.is_dir():
         raise UserError(f"{root}: not a folder")
-    found, entries = Folder(root), 0
+    listing, entries = Folder(root), 0
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in (".git", ".cache"))
         entries += len(folders) + len(names)
@@ -57,8 +57,8 @@ def look(root: Path) -> Folder:
             if len(relative) > MOST_NAME:
                 raise UserError(f"{root}: a path of more than {MOST_NAME} letters")
             if stat.S_ISREG(path.lstat().st_mode):
-                found.files[relative] = path.lstat().st_size
-    return found
+                listing.files[relative] = path.lstat().st_size
+    return listing
 
 
 def read_yaml(text: str, what: str) -> dict[str, Any]:
@@ -71,12 +71,12 @@ def read_yaml(text: str, what: str) -> dict[str, Any]:
     if len(text) > MOST_YAML or "<<" in text:
         raise UserError(f"{what}: more than {MOST_YAML} characters of YAML, or a key `<<`")
     try:
-        found = yaml.safe_load(text)
+        mapping = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{what}: cannot be read as YAML ({type(error).__name__})") from None
-    if found is not None and not isinstance(found, dict):
-        raise UserError(f"{what}: expected a mapping, found {type(found).__name__}")
-    return found or {}
+    if mapping is not None and not isinstance(mapping, dict):
+        raise UserError(f"{what}: expected a mapping, found {type(mapping).__name__}")
+    return mapping or {}
 
 
 def front_matter(card: str) -> tuple[dict[str, Any], list[str]]:
@@ -84,9 +84,9 @@ def front_matter(card: str) -> tuple[dict[str, Any], list[str]]:
 
     As the hub reads it: a byte order mark and blank lines may stand before it.
     """
-    found = re.match(r"\ufeff?\s*---[ \t\r]*\n(.*?)\n---[ \t\r]*(\n|$)", card, re.DOTALL)
+    match = re.match(r"\ufeff?\s*---[ \t\r]*\n(.*?)\n---[ \t\r]*(\n|$)", card, re.DOTALL)
     try:
-        return (read_yaml(found[1], "front matter") if found else {}), []
+        return (read_yaml(match[1], "front matter") if match else {}), []
     except UserError as error:
         return {}, [str(error)]
 
@@ -111,25 +111,25 @@ def by_name(name: object) -> str | None:
 def by_text(text: str) -> str | None:
     """The licence whose text this is; where later versions have the same text, the licence alone."""
     try:
-        found = recognised(plain_text(text.encode(errors="replace")))
+        names = recognised(plain_text(text.encode(errors="replace")))
     except ValueError:
         return None
-    return next((name if name in listed().values() else f"{name}-only" for name in found), None)
+    return next((name if name in listed().values() else f"{name}-only" for name in names), None)
 
 
 def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Every licence that is found: where, by SPDX or as it is called, its standing, and what uses it reserves."""
-    found = []
+    licences = []
     for path in [path for path in folder.files if LICENCE_FILE.search(path) and not CODE.search(path)][:200]:
         text = " ".join(folder.text(path).split())
-        found.append((path, True, by_text(text), terms.restriction(text, name=False)))
+        licences.append((path, True, by_text(text), terms.restriction(text, name=False)))
     named = {"README.md: license": head.get("license_name") if head.get("license") == "other" else head.get("license")}
     named |= {f"mof.yml: {name}": each.get("license") for name, each in mof.items()}
     spelt = [(where, name) for where, given in named.items() if (name := by_name(given))]
-    found += [(where, False, name, terms.restriction(name, name=True)) for where, name in spelt]
+    licences += [(where, False, name, terms.restriction(name, name=True)) for where, name in spelt]
     return [
         {"where": where, "text": text, "licence": name, "standing": terms.standing(name or ""), "restriction": held}
-        for where, text, name, held in found
+        for where, text, name, held in licences
     ]
 
 
@@ -160,8 +160,8 @@ def items(folder: Folder, licences: list[dict[str, Any]], mof: dict[str, Any]) -
             status, why = "cannot tell", "for people to judge"
         else:
             status, why = by_terms(row, folder, licences) if row.check in TERMS else by_files(row, folder, mof)
-        asked = {"id": row.id, "class": row.importance, "requirement": row.requirement}
-        rows.append({**asked, "status": status, "why": why})
+        entry = {"id": row.id, "class": row.importance, "requirement": row.requirement}
+        rows.append({**entry, "status": status, "why": why})
     return rows
 
 
@@ -193,8 +193,8 @@ def by_terms(row: osaid.Row, folder: Folder, licences: list[dict[str, Any]]) -> 
     open_enough = ("OSI-approved",) if row.like else ("OSI-approved", "open, not OSI-listed")
     enough = [each for each in licences if each["standing"] in open_enough]
     for each in sorted(enough or licences, key=lambda each: not each["text"]):
-        told = f"{each['where']}: {each['licence'] or 'a text that is not known'}"
-        return ("found", told) if enough and each["text"] else ("cannot tell", f"{told}, {each['standing']}")
+        where = f"{each['where']}: {each['licence'] or 'a text that is not known'}"
+        return ("found", where) if enough and each["text"] else ("cannot tell", f"{where}, {each['standing']}")
     return "not found", "no licence"
 
 

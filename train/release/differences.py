@@ -15,24 +15,24 @@ OF_ONE_RUN = ("began", "seconds", "earlier", "uncommitted_changes")
 Records = Mapping[int, Mapping[str, Any]]  # step -> its loss, and the digest of its batch
 
 
-def tensors_apart(told: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+def tensors_apart(recorded: Mapping[str, Tensor], reached: Mapping[str, Tensor]) -> str | None:
     """The first tensor and element of two sets that differ in a bit, and by how much they all do; None if none does."""
-    if told.keys() != found.keys():
-        return f"other tensors: {', '.join(sorted(told.keys() ^ found.keys())[:3])}"
-    for name in sorted(told):
-        kinds = [f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in (told[name], found[name])]
+    if recorded.keys() != reached.keys():
+        return f"other tensors: {', '.join(sorted(recorded.keys() ^ reached.keys())[:3])}"
+    for name in sorted(recorded):
+        kinds = [f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in (recorded[name], reached[name])]
         if kinds[0] != kinds[1]:
             return f"{name}: {kinds[0]} is recorded, {kinds[1]} was made"
-    apart = {name: mask for name in sorted(told) if (mask := bits_apart(told[name], found[name])).any()}
+    apart = {name: mask for name in sorted(recorded) if (mask := bits_apart(recorded[name], reached[name])).any()}
     if not apart:
         return None
     first = next(iter(apart))
     element = tuple(apart[first].nonzero()[0].tolist())
-    far = torch.cat([(told[name].double() - found[name].double())[mask].abs() for name, mask in apart.items()])
+    far = torch.cat([(recorded[name].double() - reached[name].double())[mask].abs() for name, mask in apart.items()])
+    values = [tensors[first][element].item() for tensors in (recorded, reached)]
     return (
-        f"{first}{list(element)}: {told[first][element].item()!r} is recorded, {found[first][element].item()!r} was "
-        f"made; {len(far)} elements of {len(apart)} tensors differ, by {far.max().item():.1e} at most, typically by "
-        f"{far.median().item():.1e}"
+        f"{first}{list(element)}: {values[0]!r} is recorded, {values[1]!r} was made; {len(far)} elements of "
+        f"{len(apart)} tensors differ, by {far.max().item():.1e} at most, typically by {far.median().item():.1e}"
     )
 
 
@@ -44,45 +44,45 @@ def bits_apart(a: Tensor, b: Tensor) -> Tensor:
 
 def read_records(path: Path, start: int, end: int) -> dict[int, dict[str, Any]]:
     """What a log of training tells of the steps after `start` up to `end`; lines that cannot be read are left out."""
-    found: dict[int, dict[str, Any]] = {}
+    records: dict[int, dict[str, Any]] = {}
     for line in path.read_text(errors="replace").splitlines():
         try:
             record = parse_json(line)
-            step, told = int(record["step"]), {"loss": float(record["loss"]), "batch": str(record["batch"])}
+            step, values = int(record["step"]), {"loss": float(record["loss"]), "batch": str(record["batch"])}
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
         if start < step <= end:
-            found[step] = told
-    return found
+            records[step] = values
+    return records
 
 
-def losses_apart(told: Records, found: Records, tolerance: float) -> str | None:
+def losses_apart(recorded: Records, reached: Records, tolerance: float) -> str | None:
     """The first step without a record, or with a loss further from the replayed one than the tolerance, relative."""
-    for step, record in found.items():
-        if step not in told:
+    for step, record in reached.items():
+        if step not in recorded:
             return f"no record of step {step}"
-        if not math.isclose(record["loss"], told[step]["loss"], rel_tol=tolerance):
-            return f"step {step}: loss {told[step]['loss']} is recorded, {record['loss']} was reached"
+        if not math.isclose(record["loss"], recorded[step]["loss"], rel_tol=tolerance):
+            return f"step {step}: loss {recorded[step]['loss']} is recorded, {record['loss']} was reached"
     return None
 
 
-def cause(told: Records, found: Records, tolerance: float, same_tokens: bool) -> str:
+def cause(recorded: Records, reached: Records, tolerance: float, same_tokens: bool) -> str:
     """Where the two trainings parted, as far as the records tell."""
     if not same_tokens:
         return "the data: the documents, encoded anew, do not give the tokens that are recorded"
-    for step, record in found.items():
-        if told.get(step, record)["batch"] != record["batch"]:
+    for step, record in reached.items():
+        if recorded.get(step, record)["batch"] != record["batch"]:
             return f"the batch: step {step} read other tokens than are recorded, so seed or order differ"
-        if step in told and not math.isclose(record["loss"], told[step]["loss"], rel_tol=tolerance):
-            first = step == min(found)
+        if step in recorded and not math.isclose(record["loss"], recorded[step]["loss"], rel_tol=tolerance):
+            first = step == min(reached)
             where = f"in the loss of step {step}" if first else f"in an update before step {step}"
             return f"the arithmetic: the same batches were read, and the first difference is {where}"
     return "not the batches and not the losses, which agree: the checkpoint is not the one that this training left"
 
 
-def environments_apart(told: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, list[Any]]:
+def environments_apart(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, list[Any]]:
     """What of two records of an environment differs: name -> [recorded, here]."""
-    a, b = dict(_flat(told)), dict(_flat(found))
+    a, b = dict(_flat(recorded)), dict(_flat(here))
     return {name: [a.get(name), b.get(name)] for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)}
 
 

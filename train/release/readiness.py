@@ -30,9 +30,9 @@ def unready(config: Mapping[str, Any], root: Path, *, release: bool) -> list[str
 
 def _unsaid(about: Mapping[str, Any]) -> list[str]:
     """What the release's config has to say and does not."""
-    said = {each["item"] for each in about["statements"] if each["text"].strip() and each["name"].strip()}
+    stated = {each["item"] for each in about["statements"] if each["text"].strip() and each["name"].strip()}
     wanted = [row for row in osaid.ROWS if row.kind == "statement"]
-    problems = [f"release.statements: none on '{row.id}' ({row.requirement})" for row in wanted if row.id not in said]
+    problems = [f"release.statements: none on '{row.id}' ({row.requirement})" for row in wanted if row.id not in stated]
     unused = about["not_used"].items()
     return problems + [f"release.not_used.{item}: no reason is given" for item, why in unused if not why.strip()]
 
@@ -42,7 +42,7 @@ def _card(config: Mapping[str, Any], root: Path) -> list[str]:
     name = f"data_cards/{config['data']['name']}.md"
     try:
         text = data_card.card_text(root / name, name)
-        problems = [f"{name}:{line}: {found!r}" for line, found in placeholders_in(text)]
+        problems = [f"{name}:{line}: {blank!r}" for line, blank in placeholders_in(text)]
         if not problems:
             head, _, _ = data_card.parsed(text, name, config["release"]["licence"])
             check_date(head["date"])
@@ -84,9 +84,9 @@ def check_evidence(claims: Iterable[tuple[str, str, Mapping[str, str]]], folder:
     notes, problems = list[str](), list[str]()
     for purl, licence, files in claims:
         texts = {name: (folder / f"{sha}.txt").read_bytes() for name, sha in files.items()}
-        said, against = evidence_problem(texts, licence)
-        if said:
-            (problems if against else notes).append(f"{purl}: {said}")
+        problem, against = evidence_problem(texts, licence)
+        if problem:
+            (problems if against else notes).append(f"{purl}: {problem}")
     if problems:
         remedy = "correct its `licence` in data.raw.sources, or give in `licence_files` the text under which it stands"
         raise UserError("\n".join(f"{problem}; {remedy}" for problem in problems))

@@ -104,22 +104,24 @@ def opened(path: Path) -> Envelope:
     if path.stat().st_size > MOST:
         raise UserError(f"{path.name}: more than {MOST} bytes")
     try:
-        told = parse_json(path.read_bytes())
-        (signed,) = told["signatures"]
-        body, signature = (base64.b64decode(text, validate=True) for text in (told["payload"], signed["sig"]))
-        said = parse_json(body)
-        kinds = (told["payloadType"], said["_type"], said["predicateType"] in (PROVENANCE, RESULT))
-        found = Envelope(body, said, signature, str(signed["keyid"]))
-        (subject,) = said["subject"]
-        subject["digest"]["sha256"], said["predicate"].keys()
+        record = parse_json(path.read_bytes())
+        (signed,) = record["signatures"]
+        body, signature = (base64.b64decode(text, validate=True) for text in (record["payload"], signed["sig"]))
+        statement = parse_json(body)
+        kinds = (record["payloadType"], statement["_type"], statement["predicateType"] in (PROVENANCE, RESULT))
+        envelope = Envelope(body, statement, signature, str(signed["keyid"]))
+        (subject,) = statement["subject"]
+        subject["digest"]["sha256"], statement["predicate"].keys()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path.name}: not a statement in a DSSE envelope ({type(error).__name__})") from None
     if kinds != (PAYLOAD, STATEMENT, True):
-        raise UserError(f"{path.name}: of another format: {', '.join(map(str, kinds[:2]))}, {said['predicateType']}")
-    return found
+        raise UserError(
+            f"{path.name}: of another format: {', '.join(map(str, kinds[:2]))}, {statement['predicateType']}"
+        )
+    return envelope
 
 
-def told(envelope: Envelope) -> str:
+def summary(envelope: Envelope) -> str:
     """What a statement says, for people."""
     if envelope.statement["predicateType"] == PROVENANCE:
         return "how it was made"
@@ -130,12 +132,12 @@ def told(envelope: Envelope) -> str:
 
 def shown(release: Path) -> list[dict[str, str]]:
     """What the statements in a release say, for its page, which takes nobody's word for who signed them."""
-    found = []
+    lines = []
     for path in sorted((release / PLACE).glob("*")):
         try:
             envelope = opened(path)
-            line = {"says": told(envelope), "key": envelope.key[:12]}
+            line = {"says": summary(envelope), "key": envelope.key[:12]}
         except UserError as error:
             line = {"says": str(error), "key": ""}
-        found.append({"path": f"{PLACE}{path.name}", **line})
-    return found
+        lines.append({"path": f"{PLACE}{path.name}", **line})
+    return lines

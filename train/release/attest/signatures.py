@@ -6,13 +6,14 @@ from pathlib import Path
 
 from train.artifact import read_json
 from train.errors import UserError
-from train.release.attest.dsse import PLACE, PROVENANCE, Envelope, key_name, opened, public_key, told
+from train.release.attest.dsse import PLACE, PROVENANCE, Envelope, key_name, opened, public_key, summary
 
 
 def about_another(release: Path, envelope: Envelope) -> str | None:
     """Why a statement is not about this release; None if it is."""
-    said, own = envelope.statement["subject"][0]["digest"]["sha256"], read_json(release / "MANIFEST.json")["identity"]
-    return None if said == own else f"about another release: {str(said)[:12]}, this one is {own[:12]}"
+    subject = envelope.statement["subject"][0]["digest"]["sha256"]
+    own = read_json(release / "MANIFEST.json")["identity"]
+    return None if subject == own else f"about another release: {str(subject)[:12]}, this one is {own[:12]}"
 
 
 def passed(envelope: Envelope) -> bool:
@@ -42,30 +43,30 @@ def signatures(release: Path, keys: Sequence[Path]) -> tuple[list[str], list[str
         place, wrongs = (PLACE, problems) if path in inside else ("beside it, ", lines)
         name = f"{place}{path.name}"
         try:
-            found = opened(path)
+            envelope = opened(path)
         except UserError as error:
             wrongs.append(f"{place}{error}")
             continue
-        if problem := about_another(release, found):
+        if problem := about_another(release, envelope):
             wrongs.append(f"{name}: {problem}")
             continue
-        owners = [key for key, public in publics.items() if found.holds(public)]
-        wrong = [key for key, public in publics.items() if key not in owners and key_name(public) == found.key]
+        owners = [key for key, public in publics.items() if envelope.holds(public)]
+        wrong = [key for key, public in publics.items() if key not in owners and key_name(public) == envelope.key]
         wrongs += [f"{name}: its signature is not that of {key.name}, which it names" for key in wrong]
         since = ""
-        if owners and found.statement["predicateType"] == PROVENANCE:
+        if owners and envelope.statement["predicateType"] == PROVENANCE:
             from train.release.attest.statements import provenance_apart
 
-            apart, added = provenance_apart(release, found.statement["predicate"])
+            apart, added = provenance_apart(release, envelope.statement["predicate"])
             wrongs += [f"{name}: {problem}" for problem in apart]
             published |= not apart
             later = [each for each in added if each != name]
             since = f", before these were added: {', '.join(later)}" if later else ""
-        elif owners and not passed(found):  # whoever asks for this key has to hear it, wherever it stands
-            problems.append(f"{name}: {told(found)}, {_signer(found, owners)}")
+        elif owners and not passed(envelope):  # whoever asks for this key has to hear it, wherever it stands
+            problems.append(f"{name}: {summary(envelope)}, {_signer(envelope, owners)}")
             continue
         spoke |= set(owners)
-        lines.append(f"{name}: {told(found)}, {_signer(found, owners)}{since}")
+        lines.append(f"{name}: {summary(envelope)}, {_signer(envelope, owners)}{since}")
     problems += [f"no statement is signed by {key.name}" for key in keys if key not in spoke]
     if keys and not published and not problems:
         problems.append("nothing that these keys signed is a statement of provenance")

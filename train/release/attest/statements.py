@@ -42,7 +42,7 @@ def provenance(release: Path) -> dict[str, Any]:
     files = [{"uri": source["purl"], "name": file["path"], "digest": {"sha256": file["sha256"]}}
              for source in sources for file in source["files"]]  # fmt: skip
     lock = release / "code" / "requirements.lock"
-    made = [{"name": f"provenance/{path.name}", "digest": {"sha256": file_digest(path)}}
+    manifests = [{"name": f"provenance/{path.name}", "digest": {"sha256": file_digest(path)}}
             for path in sorted((release / "provenance").glob("*.json"))]  # fmt: skip
     return {
         "buildDefinition": {
@@ -60,7 +60,10 @@ def provenance(release: Path) -> dict[str, Any]:
         },
         "runDetails": {
             "builder": {"id": "https://slsa.dev/spec/v1.0/levels#build-l1"},
-            "byproducts": [*made, *({"name": name, "digest": {"sha256": d}} for name, d in witnesses(release).items())],
+            "byproducts": [
+                *manifests,
+                *({"name": name, "digest": {"sha256": d}} for name, d in witnesses(release).items()),
+            ],
         },
     }
 
@@ -76,18 +79,18 @@ def parted(predicate: Mapping[str, Any]) -> tuple[Any, dict[str, str]]:
     details = predicate["runDetails"]
     logs = [each for each in details["byproducts"] if str(each["name"]).startswith("logs/")]
     rest = [each for each in details["byproducts"] if each not in logs]
-    told = {**predicate, "runDetails": {**details, "byproducts": rest}}
-    return told, {each["name"]: each["digest"]["sha256"] for each in logs}
+    products = {**predicate, "runDetails": {**details, "byproducts": rest}}
+    return products, {each["name"]: each["digest"]["sha256"] for each in logs}
 
 
 def provenance_apart(release: Path, predicate: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """What a publisher's statement tells otherwise than the release, and the witnesses that were added after it."""
     (ours, here) = parted(provenance(release))
     try:
-        said, signed = parted(predicate)
+        claimed, signed = parted(predicate)
     except (KeyError, TypeError, AttributeError):
-        said, signed = None, {}
-    problems = [] if said == ours and signed else ["tells of another config, source or code than is here"]
+        claimed, signed = None, {}
+    problems = [] if claimed == ours and signed else ["tells of another config, source or code than is here"]
     problems += [f"{name}: not as it was when this was signed" for name in signed if here.get(name) != signed[name]]
     return problems, [name for name in here if name not in signed]
 
@@ -103,9 +106,9 @@ def result(command: str, holds: bool | None, report: Mapping[str, Any]) -> dict[
     return {**outcome, f"{word.lower()}Tests": [command], "annotations": dict(report)}
 
 
-def sign(said: Mapping[str, Any], key: Any) -> bytes:
+def sign(statement: Mapping[str, Any], key: Any) -> bytes:
     """The envelope of a statement, signed with a private key; the same bytes whenever it is made."""
-    body = canonical_json(said)
+    body = canonical_json(statement)
     signature = key.sign(encoded(body), *signing(key, deterministic=True))
     signed = {"keyid": key_name(key.public_key()), "sig": base64.b64encode(signature).decode()}
     return as_json({"payloadType": PAYLOAD, "payload": base64.b64encode(body).decode(), "signatures": [signed]})
@@ -116,9 +119,9 @@ def sign(said: Mapping[str, Any], key: Any) -> bytes:
 
 def attest(release: Path, command: str, holds: bool | None, report: Mapping[str, Any], key: Any) -> Path:
     """Write the checker's signed statement to a file beside the release, and return where."""
-    made = sign(statement(release, RESULT, result(command, holds, report)), key)
-    path = release.parent / f"{release.name}.{command.split()[0]}.{sha256(made).hexdigest()[:8]}.json"
-    write_bytes(path, made)
+    envelope = sign(statement(release, RESULT, result(command, holds, report)), key)
+    path = release.parent / f"{release.name}.{command.split()[0]}.{sha256(envelope).hexdigest()[:8]}.json"
+    write_bytes(path, envelope)
     return path
 
 

@@ -100,7 +100,7 @@ def data_card(release: Path) -> bytes:
         facts=facts,
         head=head,
         text=Markdown(text),
-        digests={stage: digest({path: e["sha256"] for path, e in found.items()}) for stage, found in products.items()},
+        digests={stage: digest({path: e["sha256"] for path, e in files.items()}) for stage, files in products.items()},
         extracted=extracted,
         standings=reuse.by_standing(facts.terms),
         fetched=sum(len(source["files"]) for source in facts.sources),

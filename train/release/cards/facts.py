@@ -47,7 +47,8 @@ class Facts:
         return settings(self.release)
 
     @cached_property
-    def made(self) -> Any:
+    def computed(self) -> Any:
+        """Parameters, tokens seen, operations: what follows from config and data."""
         return self.record("provenance/facts.json")
 
     @cached_property

@@ -58,4 +58,4 @@ def yaml(value: Mapping[str, Any]) -> str:
 
 def _json(item: Any) -> str:
     spelt = json.dumps(item, ensure_ascii=False)
-    return re.sub(f"<|{OBEYED.pattern}", lambda found: f"\\u{ord(found[0]):04x}", spelt)
+    return re.sub(f"<|{OBEYED.pattern}", lambda match: f"\\u{ord(match[0]):04x}", spelt)

@@ -46,8 +46,8 @@ def bounded(text: str, most: int) -> str:
     text = str(text).replace("\r\n", "\n")
     if len(text) > most:
         raise UserError(f"{text[:40]!r} ... has {len(text)} characters; {most} are allowed, shorten it")
-    if found := OBEYED.search(text) or re.search("[\x85\u2028\u2029]", text):
-        where = f"{text[:40]!r} ... holds the character U+{ord(found[0]):04X}"
+    if match := OBEYED.search(text) or re.search("[\x85\u2028\u2029]", text):
+        where = f"{text[:40]!r} ... holds the character U+{ord(match[0]):04X}"
         raise UserError(f"{where}, which hides or turns text; take it out")
     return text
 

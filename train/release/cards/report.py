@@ -50,7 +50,7 @@ def report(release: Path, identity: str) -> bytes:
         "identity": identity,
         "name": facts.name,
         "command": facts.command,
-        "facts": facts.made,
+        "facts": facts.computed,
         "charts": charts(log),
         "log": log[::-1][:: math.ceil(len(log) / ROWS)][::-1],
         "scores": scores(release),
@@ -144,9 +144,9 @@ def scores(release: Path) -> list[dict[str, Any]]:
 def minimal_pairs(release: Path) -> list[dict[str, Any]]:
     """Each set of minimal pairs and its phenomena, if the release has such scores."""
     path = release / "evaluation" / "minimal_pairs.json"
-    found = read_json(path) if path.is_file() else {}
+    sets = read_json(path) if path.is_file() else {}
     groups = []
-    for name, whole in found.items():
+    for name, whole in sets.items():
         parts = {"all": whole, **whole.get("groups", {})}
         rows = [bar({**part, "name": each.replace("_", " ")}, 1.0) for each, part in parts.items()]
         groups.append({"name": name.replace("_", " "), "scores": rows, "chance": CHANCE})
@@ -165,14 +165,14 @@ def bar(score: Mapping[str, Any], most: float) -> dict[str, Any]:
 def shares(terms: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The licences by their share of the tokens, the largest first."""
     whole = sum(part["tokens"] for part in terms.values())
-    found = [{"name": name, **part, "share": percent(part["tokens"], whole)} for name, part in terms.items()]
-    return sorted(found, key=lambda part: -part["tokens"])
+    licences = [{"name": name, **part, "share": percent(part["tokens"], whole)} for name, part in terms.items()]
+    return sorted(licences, key=lambda part: -part["tokens"])
 
 
 def sources(facts: Facts) -> list[dict[str, Any]]:
     """The sources by their share of the tokens, the largest first; those of which nothing was kept come last."""
-    found = [{**source, **source["kept"], "share": percent(source["share"], 1)} for source in facts.sources]
-    return sorted(found, key=lambda source: -source["tokens"])
+    entries = [{**source, **source["kept"], "share": percent(source["share"], 1)} for source in facts.sources]
+    return sorted(entries, key=lambda source: -source["tokens"])
 
 
 def funnel(counts: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,26 +202,27 @@ def strip(unit: str, quantiles: Mapping[str, int]) -> dict[str, Any]:
 
 def checklist(release: Path) -> list[dict[str, Any]]:
     """The rows of `openness.json`, each with a mark, and the evidence that is there."""
-    found = []
+    rows = []
     for row in record(release, "openness.json", "/rows"):
         word = MARKS[row["status"].replace(":", " ").split(" ")[0]]
         there = [entry["path"] for entry in row["evidence"] if (release / entry["path"]).exists()]
-        found.append({**row, "mark": word, "there": there})
-    return found
+        rows.append({**row, "mark": word, "there": there})
+    return rows
 
 
 def chain(release: Path) -> dict[str, Any]:
     """The artifacts in an order in which each comes after what it needs, and an arc for each need."""
     records = {path.stem: read_json(path) for path in sorted((release / "provenance").glob("*.json"))}
-    made = {name: found for name, found in records.items() if "stage" in found and "inputs" in found}
-    order = [*TopologicalSorter({name: sorted(found["inputs"]) for name, found in made.items()}).static_order()]
+    artifacts = {name: manifest for name, manifest in records.items() if "stage" in manifest and "inputs" in manifest}
+    needs = {name: sorted(manifest["inputs"]) for name, manifest in artifacts.items()}
+    order = list(TopologicalSorter(needs).static_order())
     stages = []
     for name in order:
         run = read_json(release / "logs" / name / "run.json")
-        size = sum(product["bytes"] for product in made[name]["products"].values())
-        told = {"key": made[name]["key"], "files": len(made[name]["products"]), "bytes": size}
-        stages.append({"name": name, **told, "needs": list(made[name]["inputs"]), "seconds": run["seconds"]})
-    arcs = [(order.index(need), order.index(name)) for name in order for need in made[name]["inputs"]]
+        size = sum(product["bytes"] for product in artifacts[name]["products"].values())
+        entry = {"key": artifacts[name]["key"], "files": len(artifacts[name]["products"]), "bytes": size}
+        stages.append({"name": name, **entry, "needs": list(artifacts[name]["inputs"]), "seconds": run["seconds"]})
+    arcs = [(order.index(need), order.index(name)) for name in order for need in artifacts[name]["inputs"]]
     return {"stages": stages, "arcs": sorted(arcs), "seconds": sum(stage["seconds"] for stage in stages)}
 
 

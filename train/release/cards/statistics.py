@@ -27,7 +27,7 @@ def statistics(release: Path) -> dict[str, Any]:
         for row in schema.read_rows(parquet(release, "ranges"), ["id", "start", "end"])
     }
     total = dict.fromkeys(UNITS, 0)
-    found: dict[str, Any] = {kind: {} for kind in ("splits", "sources", "licences", "languages")}
+    parts: dict[str, Any] = {kind: {} for kind in ("splits", "sources", "licences", "languages")}
     lengths: dict[str, list[int]] = {"bytes": [], "tokens": []}
     ids: dict[str, list[str]] = {}
     ratios: list[tuple[float, str]] = []  # bytes a token, id
@@ -35,8 +35,8 @@ def statistics(release: Path) -> dict[str, Any]:
         if row["id"] not in ranges:
             raise UserError(f"data/documents: document {row['id'][:12]} has no range of tokens")
         here = {"documents": 1, "bytes": len(row["text"].encode()), "tokens": ranges[row["id"]]}
-        keys = zip(found, (row["split"], row["source"], row["licence"], row["language"]), strict=True)
-        for part in (total, *(found[kind].setdefault(name, dict.fromkeys(UNITS, 0)) for kind, name in keys)):
+        keys = zip(parts, (row["split"], row["source"], row["licence"], row["language"]), strict=True)
+        for part in (total, *(parts[kind].setdefault(name, dict.fromkeys(UNITS, 0)) for kind, name in keys)):
             for unit, number in here.items():
                 part[unit] += number
         for unit, numbers in lengths.items():
@@ -45,7 +45,7 @@ def statistics(release: Path) -> dict[str, Any]:
         ratios.append((here["bytes"] / here["tokens"], row["id"]))
     return {
         **total,
-        **found,
+        **parts,
         "length": {unit: _quantiles(sorted(numbers)) for unit, numbers in lengths.items()},
         "digests": {split: digest(sorted(members)) for split, members in ids.items()},
         "examples": examples_of(release, ratios),

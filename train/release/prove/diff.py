@@ -34,8 +34,8 @@ def changes(a: Path, b: Path) -> dict[str, Any]:
         "scores": lambda a, b: apart(held(a, "evaluation/scores.json"), held(b, "evaluation/scores.json")),
         "files": lambda a, b: apart(products(a), products(b)),
     }
-    found = {kind: find(a, b) for kind, find in kinds.items()}
-    return {"same": identities[0] == identities[1], "identities": identities, "changes": found}
+    by_kind = {kind: find(a, b) for kind, find in kinds.items()}
+    return {"same": identities[0] == identities[1], "identities": identities, "changes": by_kind}
 
 
 def apart(before: Any, after: Any) -> list[Change]:
@@ -69,35 +69,35 @@ def documents(a: Path, b: Path) -> list[Change]:
     gone, new = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
     moved = [id for id in before.keys() & after.keys() if before[id]["split"] != after[id]["split"]]
     counts = {"only before": (len(gone), None), "only after": (None, len(new)), "in another split": (None, len(moved))}
-    found = [{"what": what, "before": x, "after": y} for what, (x, y) in counts.items() if x or y]
-    found += [{"what": f"{id[:12]} {before[id]['path']}", "before": before[id]["source"], "after": None}
+    lines = [{"what": what, "before": x, "after": y} for what, (x, y) in counts.items() if x or y]
+    lines += [{"what": f"{id[:12]} {before[id]['path']}", "before": before[id]["source"], "after": None}
               for id in gone[:NAMED]]  # fmt: skip
-    found += [{"what": f"{id[:12]} {after[id]['path']}", "before": None, "after": after[id]["source"]}
+    lines += [{"what": f"{id[:12]} {after[id]['path']}", "before": None, "after": after[id]["source"]}
               for id in new[:NAMED]]  # fmt: skip
-    return found + apart(held(a, "data/counts.json"), held(b, "data/counts.json"))
+    return lines + apart(held(a, "data/counts.json"), held(b, "data/counts.json"))
 
 
 def tokenizers(a: Path, b: Path) -> list[Change]:
     """How many tokens each has, which only one has, how many merges come in another order; then every setting."""
-    told = [dict(held(release, "tokenizer.json")) for release in (a, b)]
-    models = [{**(each.get("model") or {})} for each in told]
+    records = [dict(held(release, "tokenizer.json")) for release in (a, b)]
+    models = [{**(each.get("model") or {})} for each in records]
     words, merges = ([model.pop(part, None) or [] for model in models] for part in ("vocab", "merges"))
     gone, new = (sorted(set(one) - set(other)) for one, other in (words, words[::-1]))
-    found = apart({"tokens": len(words[0])}, {"tokens": len(words[1])})
-    found += [{"what": "only before", "before": len(gone), "after": gone[:NAMED]}] if gone else []
-    found += [{"what": "only after", "before": new[:NAMED], "after": len(new)}] if new else []
+    lines = apart({"tokens": len(words[0])}, {"tokens": len(words[1])})
+    lines += [{"what": "only before", "before": len(gone), "after": gone[:NAMED]}] if gone else []
+    lines += [{"what": "only after", "before": new[:NAMED], "after": len(new)}] if new else []
     first = next((n for n, pair in enumerate(zip(*merges, strict=False)) if pair[0] != pair[1]), None)
     if first is not None:
-        found.append({"what": f"merge {first}, the first other one", "before": merges[0][first],
+        lines.append({"what": f"merge {first}, the first other one", "before": merges[0][first],
                       "after": merges[1][first]})  # fmt: skip
-    return found + apart(*({**each, "model": model} for each, model in zip(told, models, strict=True)))
+    return lines + apart(*({**each, "model": model} for each, model in zip(records, models, strict=True)))
 
 
 def weights(a: Path, b: Path) -> list[Change]:
     """Of each tensor that differs, the two values that lie farthest apart, or the two shapes; and how much differs."""
     before, after = (read_tensors(r / WEIGHTS) if (r / WEIGHTS).is_file() else {} for r in (a, b))
     kinds = [{name: f"{t.dtype} {tuple(t.shape)}" for name, t in each.items()} for each in (before, after)]
-    found = apart(*kinds)
+    lines = apart(*kinds)
     for name in sorted(before.keys() & after.keys()):
         if kinds[0][name] == kinds[1][name] and (mask := bits_apart(before[name], after[name])).any():
             deviation = (before[name].double() - after[name].double()).abs().nan_to_num(nan=float("inf"))
@@ -105,5 +105,5 @@ def weights(a: Path, b: Path) -> list[Change]:
             old, now = (float(tensors[name].flatten()[place]) for tensors in (before, after))
             share = f"{int(mask.sum())} of {mask.numel()} elements"
             what = f"{name}: {share}, by {float(deviation.flatten()[place]):.3g} at most"
-            found.append({"what": what, "before": old, "after": now})
-    return found
+            lines.append({"what": what, "before": old, "after": now})
+    return lines

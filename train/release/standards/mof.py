@@ -37,7 +37,7 @@ COMPONENTS = (
 
 def components(release: Path) -> list[dict[str, str]]:
     """Each component that is here, with its licence and where that licence's text stands."""
-    found = []
+    entries = []
     ours = record(release, "code/config.json", "/release/licence")
     for name, _, path, what in COMPONENTS:
         if not (release / path).exists() and path != "README.md":  # which shows this class, and so comes after it
@@ -48,8 +48,8 @@ def components(release: Path) -> list[dict[str, str]]:
         elif name == "Evaluation data" and (sets := {each["licence"] for each in reuse.sets_of_others(release)}):
             licence, text = " AND ".join(f"({each})" for each in (ours, *sorted(sets))), "LICENSES"
         about = {"name": name, "description": what, "license": licence}
-        found.append({**about, "license_path": text, "component_path": path})
-    return found
+        entries.append({**about, "license_path": text, "component_path": path})
+    return entries
 
 
 def mof_yml(release: Path) -> bytes:
@@ -81,7 +81,7 @@ def mof_class(release: Path) -> dict[str, Any]:
     held = {each["name"] for each in components(release) if is_open(release, each)}
     reached, missing = "none", list[str]()
     for name in CLASSES:
-        needed = [part for part, asked, _, _ in COMPONENTS if asked == name and part not in OPTIONAL]
+        needed = [part for part, least, _, _ in COMPONENTS if least == name and part not in OPTIONAL]
         missing = [part for part in needed if part not in held]
         if missing:
             break

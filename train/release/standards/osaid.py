@@ -179,7 +179,7 @@ def table(release: Path) -> list[dict[str, Any]]:
     """Each row with its status, given the files that are there; README.md shows these rows and so counts as there."""
     paths = [*release_files(release), "README.md"]
     config = read_json(release / "code" / "config.json")["release"]
-    said = {entry["item"]: entry for entry in config["statements"]}
+    statements = {entry["item"]: entry for entry in config["statements"]}
     rows = []
     for row in ROWS:
         missing = [n for n in row.evidence.split() if not files(n, paths)]
@@ -189,15 +189,16 @@ def table(release: Path) -> list[dict[str, Any]]:
             reason = config["not_used"].get(row.id)
             status = f"not used: {reason}" if reason else "evidenced"
         elif row.kind == "statement":
-            found = said.get(row.id)
-            status = f"stated by {found['name']} on {found['date']}: {found['text']}" if found else "absent: statement"
+            statement = statements.get(row.id)
+            by = "stated by {name} on {date}: {text}"
+            status = by.format(**statement) if statement else "absent: statement"
         else:
             proof = f"shown by {row.evidence.split()[0]}, when somebody runs it" if row.rung else "told by a publisher"
             status = proof if row.kind == "command" else "evidenced"
-        asked: dict[str, Any] = {"id": row.id, "item": row.item, "requirement": row.requirement}
-        asked |= {"class": row.importance, "rung": row.rung}
-        who = {"stated": said[row.id]} if row.kind == "statement" and row.id in said else {}
-        rows.append({**asked, "kind": row.kind, "check": row.check, "status": status, **who})
+        entry: dict[str, Any] = {"id": row.id, "item": row.item, "requirement": row.requirement}
+        entry |= {"class": row.importance, "rung": row.rung}
+        signer = {"stated": statements[row.id]} if row.kind == "statement" and row.id in statements else {}
+        rows.append({**entry, "kind": row.kind, "check": row.check, "status": status, **signer})
     return rows
 
 
@@ -212,11 +213,11 @@ def verdict(release: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
     counts: dict[str, Any] = {}
     for importance in ("must", "should", "beyond"):
-        mine = [row for row in rows if row["class"] == importance]
-        held = [row for row in mine if not row["status"].startswith(("absent", "shown", "told"))]
+        members = [row for row in rows if row["class"] == importance]
+        held = [row for row in members if not row["status"].startswith(("absent", "shown", "told"))]
         stated = sum(row["kind"] == "statement" for row in held)
         unused = sum(row["status"].startswith("not used") for row in held)
-        counts[importance] = {"items": len(mine), "held": len(held), "stated": stated, "not_used": unused}
+        counts[importance] = {"items": len(members), "held": len(held), "stated": stated, "not_used": unused}
     counts["to_run"] = sum(row["status"].startswith("shown") for row in rows)
     return {
         "osaid_1_0": counts["must"]["items"] == counts["must"]["held"],
@@ -233,8 +234,8 @@ def openness_json(release: Path) -> dict[str, Any]:
 
     rows = table(release)
     paths = [path for path in release_files(release) if path not in ("openness.json", "MANIFEST.json")]
-    for row, asked in zip(rows, ROWS, strict=True):
-        row["evidence"] = [_evidence(release, name, files(name, paths)) for name in asked.evidence.split()]
+    for row, required in zip(rows, ROWS, strict=True):
+        row["evidence"] = [_evidence(release, name, files(name, paths)) for name in required.evidence.split()]
     terms = reuse.terms(release)
     documents = {"documents": terms, "standing": reuse.by_standing(terms)}
     rungs = [{"name": r.name, "establishes": r.establishes, "command": r.command("RELEASE")} for r in RUNGS]
@@ -275,19 +276,19 @@ def reproducibility(release: Path) -> dict[str, Any]:
     return {"level": LEVELS[contract], "ran": ran, "not_run": ["scripts/replay.py", "scripts/reproduce.py"]}
 
 
-def _evidence(release: Path, name: str, found: list[str]) -> dict[str, Any]:
+def _evidence(release: Path, name: str, paths: list[str]) -> dict[str, Any]:
     """The digest of a file, or over the paths and digests of a folder's files; witnesses differ from run to run."""
     if name.startswith(WITNESSES):
         return {"path": name, "witness": True}
-    digests = {path: file_digest(release / path) for path in found}
-    return {"path": name, "files": len(found), "sha256": digest(digests) if name.endswith("/") else digests.get(name)}
+    digests = {path: file_digest(release / path) for path in paths}
+    return {"path": name, "files": len(paths), "sha256": digest(digests) if name.endswith("/") else digests.get(name)}
 
 
 def regular_files(root: Path) -> list[str]:
     """The regular files below `root`, as sorted relative paths; links are not followed and not listed."""
     start = len(str(root)) + 1
-    found = (f"{folder}/{name}" for folder, _, names in os.walk(root) for name in names)
-    return sorted(path[start:] for path in found if stat.S_ISREG(os.lstat(path).st_mode))
+    paths = (f"{folder}/{name}" for folder, _, names in os.walk(root) for name in names)
+    return sorted(path[start:] for path in paths if stat.S_ISREG(os.lstat(path).st_mode))
 
 
 def release_files(root: Path) -> list[str]:
@@ -302,26 +303,26 @@ def of_the_hub(path: str) -> bool:
 
 def summary(release: Path) -> list[str]:
     """The verdict in a few lines, for the terminal."""
-    found = read_json(release / "openness.json")
+    record = read_json(release / "openness.json")
     names = ("must", "should", "beyond", "to_run", "mof_class", "reproducibility")
-    must, should, beyond, to_run, reached, again = (found["verdict"][name] for name in names)
-    free = "yes" if found["verdict"]["all_training_data_included_and_free"] else "NO"
+    must, should, beyond, to_run, framework, promise = (record["verdict"][name] for name in names)
+    free = "yes" if record["verdict"]["all_training_data_included_and_free"] else "NO"
     lines = [
-        f"openness   OSAID 1.0: {'complete' if found['verdict']['osaid_1_0'] else 'INCOMPLETE'}",
+        f"openness   OSAID 1.0: {'complete' if record['verdict']['osaid_1_0'] else 'INCOMPLETE'}",
         f"           must    {must['held']} of {must['items']}, of these {must['stated']} stated by people and "
         f"{must['not_used']} declared not used",
         f"           should  {should['held']} of {should['items']}",
         f"           beyond  {beyond['held']} of {beyond['items']}, and {to_run} that somebody has to run",
         f"           all training data included and free: {free}",
-        f"           Model Openness Framework: class {reached['class']}, {reached['name']}",
-        f"           reproducibility: {again['level']}; ran: {', '.join(again['ran']) or 'nothing'}",
+        f"           Model Openness Framework: class {framework['class']}, {framework['name']}",
+        f"           reproducibility: {promise['level']}; ran: {', '.join(promise['ran']) or 'nothing'}",
     ]
     lines += [
         f"           absent  {row['id']}: {row['requirement']}"
-        for row in found["rows"]
+        for row in record["rows"]
         if row["status"][:6] == "absent"
     ]
-    for expression, terms in sorted(found["documents"].items()):
+    for expression, terms in sorted(record["documents"].items()):
         if terms["standing"] != "OSI-approved":
             lines.append(f"           {expression}: {terms['documents']} documents, {terms['standing']}")
         if terms["share_alike"] != "none":

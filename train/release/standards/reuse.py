@@ -25,8 +25,8 @@ def terms(release: Path) -> dict[str, dict[str, Any]]:
 
     Raises UserError when one is not known to be open: such a text must not be passed on.
     """
-    found = read_json(release / "data" / "statistics.json")["licences"]
-    for expression, counts in found.items():
+    licences = read_json(release / "data" / "statistics.json")["licences"]
+    for expression, counts in licences.items():
         if standing(expression) == "not known to be open":
             raise UserError(
                 f"{counts['documents']} documents are under {expression!r}, which is not known to be open: leave their "
@@ -34,24 +34,24 @@ def terms(release: Path) -> dict[str, dict[str, Any]]:
             )
         counts |= {"identifiers": list(identifiers(expression)), "standing": standing(expression), **duties(expression)}
         counts["osi_approved"] = counts["standing"] == "OSI-approved"
-    return dict(sorted(found.items()))
+    return dict(sorted(licences.items()))
 
 
-def by_standing(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:
+def by_standing(licences: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:
     """Documents, bytes and tokens by the standing of their licence."""
     totals: dict[str, Counter[str]] = {}
-    for entry in found.values():
+    for entry in licences.values():
         totals.setdefault(entry["standing"], Counter()).update({unit: entry[unit] for unit in UNITS})
     return totals
 
 
 def by_source(release: Path) -> dict[str, list[str]]:
     """The licences of each source's documents; of a source of which none was kept, its own."""
-    found: dict[str, set[str]] = {}
+    licences: dict[str, set[str]] = {}
     for row in schema.read_rows(parquet(release, "documents"), ["source", "licence"]):
-        found.setdefault(row["source"], set()).add(row["licence"])
+        licences.setdefault(row["source"], set()).add(row["licence"])
     sources = read_json(release / "data" / "sources.json")
-    return {source["purl"]: sorted(found.get(source["purl"], {source["licence"]})) for source in sources}
+    return {source["purl"]: sorted(licences.get(source["purl"], {source["licence"]})) for source in sources}
 
 
 def notice(release: Path) -> bytes:
@@ -67,10 +67,10 @@ def notice(release: Path) -> bytes:
         "Licences",
         "",
     ]
-    for expression, found in terms(release).items():
-        lines += [f"{expression}: {', '.join(f'{shown(found[unit])} {unit}' for unit in UNITS)}"]
-        lines += [f"    {found['standing']}; attribution: {found['attribution']}"]
-        lines += [f"    share-alike: {found['share_alike']}; beside {about['licence']}: {found['beside_ours']}"]
+    for expression, entry in terms(release).items():
+        lines += [f"{expression}: {', '.join(f'{shown(entry[unit])} {unit}' for unit in UNITS)}"]
+        lines += [f"    {entry['standing']}; attribution: {entry['attribution']}"]
+        lines += [f"    share-alike: {entry['share_alike']}; beside {about['licence']}: {entry['beside_ours']}"]
     lines += ["", "Sources"]
     for source, files in evidence(release):
         purl = source["purl"]
@@ -84,16 +84,16 @@ def notice(release: Path) -> bytes:
 
 def of_documents(release: Path) -> str:
     """The expression that holds for a file with texts from all sources: the licence of every document."""
-    found = sorted(read_json(release / "data" / "statistics.json")["licences"])
-    return found[0] if len(found) == 1 else " AND ".join(f"({e})" if " " in e else e for e in found)
+    licences = sorted(read_json(release / "data" / "statistics.json")["licences"])
+    return licences[0] if len(licences) == 1 else " AND ".join(f"({e})" if " " in e else e for e in licences)
 
 
 def evidence(release: Path) -> list[tuple[dict[str, Any], dict[str, str]]]:
     """Each source of documents or of an evaluation set by others, and its licence files: path in it -> path here."""
     extracted = read_json(release / "data" / "extracted.json")
-    found = [(s, "data", extracted[s["purl"]]["licences"]) for s in read_json(release / "data" / "sources.json")]
-    found += [(s, "evaluation/data", s["licences"]) for s in sets_of_others(release)]
-    return [(s, {path: f"{at}/licences/{sha}.txt" for path, sha in sorted(files.items())}) for s, at, files in found]
+    sources = [(s, "data", extracted[s["purl"]]["licences"]) for s in read_json(release / "data" / "sources.json")]
+    sources += [(s, "evaluation/data", s["licences"]) for s in sets_of_others(release)]
+    return [(s, {path: f"{at}/licences/{sha}.txt" for path, sha in sorted(files.items())}) for s, at, files in sources]
 
 
 def sets_of_others(release: Path) -> list[dict[str, Any]]:
@@ -107,7 +107,7 @@ def texts(release: Path) -> dict[str, bytes]:
     Preferred is the text of a source under this licence alone; each source's own text stands in `data/licences/`. Where
     none came, as when rows name their licences, the file says where the text is.
     """
-    found: dict[str, bytes] = {}
+    licences: dict[str, bytes] = {}
     under = by_source(release)
     for source, files in sorted(evidence(release), key=lambda pair: (" " in pair[0]["licence"], pair[0]["purl"])):
         own, names = identifiers(source["licence"]), source["licence_files"]
@@ -118,9 +118,9 @@ def texts(release: Path) -> dict[str, bytes]:
             path = next((path for path in names if word in path.lower()), names[0] if identifier in own else None)
             text = path and (release / files[path]).read_bytes()
             none = f"No text of {identifier} came with the sources. It stands at {url(identifier)}\n".encode()
-            if text or f"LICENSES/{identifier}.txt" not in found:
-                found[f"LICENSES/{identifier}.txt"] = text or none
-    return {**found, f"LICENSES/{OURS}.txt": (release / "LICENSE").read_bytes()}
+            if text or f"LICENSES/{identifier}.txt" not in licences:
+                licences[f"LICENSES/{identifier}.txt"] = text or none
+    return {**licences, f"LICENSES/{OURS}.txt": (release / "LICENSE").read_bytes()}
 
 
 def reuse_toml(release: Path) -> bytes:
@@ -129,10 +129,10 @@ def reuse_toml(release: Path) -> bytes:
     others = "the authors that NOTICE names"
     tables = [("**", config["licence"], ", ".join(config["authors"]))]
     tables += [(f"data/{name}/**", of_documents(release), others) for name in ("documents", "licences")]
-    for given in sets_of_others(release):
-        tables.append((f"evaluation/data/{given['name']}.parquet", given["licence"], others))
-        tables += [(f"evaluation/data/licences/{sha}.txt", given["licence"], others)
-                   for sha in sorted(set(given["licences"].values()))]  # fmt: skip
+    for entry in sets_of_others(release):
+        tables.append((f"evaluation/data/{entry['name']}.parquet", entry["licence"], others))
+        tables += [(f"evaluation/data/licences/{sha}.txt", entry["licence"], others)
+                   for sha in sorted(set(entry["licences"].values()))]  # fmt: skip
     lines = ["version = 1"]
     for path, licence, holder in tables:
         lines += ["", "[[annotations]]", f"path = {toml(path)}", f"SPDX-FileCopyrightText = {toml(holder)}"]

@@ -57,16 +57,16 @@ def bill(release: Path) -> dict[str, Any]:
 
 def installed() -> dict[str, Any]:
     """`logs/packages.json`: every package of this environment; a licence stands as its own metadata names it."""
-    found = {package["bom-ref"]: package for package in (_installed(*each) for each in distributions())}
-    return _bill({"type": "platform", "name": "environment"}, [found[name] for name in sorted(found)])
+    packages = {package["bom-ref"]: package for package in (_installed(*each) for each in distributions())}
+    return _bill({"type": "platform", "name": "environment"}, [packages[name] for name in sorted(packages)])
 
 
 def distributions() -> Iterator[tuple[str, metadata.Distribution]]:
     """Each package of this environment with its name; what half an uninstallation leaves has none and is left out."""
-    for found in metadata.distributions():
-        told: Any = found.metadata
-        if told is not None and told.get("Name") and told.get("Version"):
-            yield told["Name"], found
+    for distribution in metadata.distributions():
+        about: Any = distribution.metadata
+        if about is not None and about.get("Name") and about.get("Version"):
+            yield about["Name"], distribution
 
 
 def _bill(subject: dict[str, Any], components: list[dict[str, Any]]) -> dict[str, Any]:
@@ -83,10 +83,10 @@ def _package(name: str, version: str) -> dict[str, Any]:
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
 
-def _installed(name: str, found: metadata.Distribution) -> dict[str, Any]:
-    told: Any = found.metadata
-    expression, named = told.get("License-Expression"), told.get("License")
-    record, package = found.read_text("RECORD"), _package(name, found.version)
+def _installed(name: str, distribution: metadata.Distribution) -> dict[str, Any]:
+    about: Any = distribution.metadata
+    expression, named = about.get("License-Expression"), about.get("License")
+    record, package = distribution.read_text("RECORD"), _package(name, distribution.version)
     if expression or named:
         word = " ".join((expression or named).split())[:80]
         package["licenses"] = [{"expression": expression} if expression else {"license": {"name": word}}]
