@@ -68,6 +68,14 @@ def settled(resolved: Mapping[str, Any], way: Mapping[str, Any]) -> dict[str, An
         return {**composed, "settings": settings(composed)}
 
 
+def overrides_of(resolved: Mapping[str, Any]) -> list[str]:
+    """The overrides that lead to a configuration as a release keeps it; empty where none could say it."""
+    import hydra
+
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return settings({**resolved, "until": "release"})
+
+
 def sources_of(composed: Any) -> Iterator[list[dict[str, Any]]]:
     """The lists of sources in a configuration."""
     for group in (composed["data"], composed["benchmarks"]):

@@ -3,13 +3,10 @@
 import shutil
 from pathlib import Path
 
+import forger
 import pytest
 import torch
 import warm
-
-from train.artifact import digest, file_digest, read_json, write_json
-from train.layout import ARTIFACTS, placed
-from train.release.bundle import checkpoints_of, manifest_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
@@ -66,26 +63,4 @@ def copy(release, tmp_path) -> Path:
 @pytest.fixture
 def reseal():
     """A function that makes every digest of a changed release fit again, as somebody would who means to deceive."""
-
-    def seal(release: Path) -> None:
-        for checkpoint in checkpoints_of(release):
-            state = read_json(checkpoint / "state.json")
-            state["files"] = {name: file_digest(checkpoint / name) for name in state["files"]}
-            write_json(checkpoint / "state.json", state)
-        made = {}
-        for name in ARTIFACTS:
-            record = read_json(release / "provenance" / f"{name}.json")
-            for product in record["products"]:
-                path = release / (placed(name, product) or "nowhere")
-                if path.is_file():
-                    record["products"][product] = {"sha256": file_digest(path), "bytes": path.stat().st_size}
-            record["inputs"] = {each: made[each] for each in record["inputs"]}
-            keys = {each: entry["key"] for each, entry in record["inputs"].items()}
-            told = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
-            record["key"] = digest(told)
-            products = digest({path: entry["sha256"] for path, entry in record["products"].items()})
-            made[name] = {"key": record["key"], "products": products}
-            write_json(release / "provenance" / f"{name}.json", record)
-        write_json(release / "MANIFEST.json", manifest_of(release))
-
-    return seal
+    return forger.digests

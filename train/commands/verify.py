@@ -46,7 +46,7 @@ def checked(release: Path, asked: argparse.Namespace, how: dict[str, Any]) -> li
     work = {"release": str(release.absolute()), "level": level, "only": asked.only, "where": {**how, **folders}}
     if not asked.json and (cost := costs(release, asked.only)):
         asked.say(f"cost       {cost}")
-    worker = programs.module(sys.executable, "train.release.verify.worker", json.dumps(work))
+    worker = programs.module(sys.executable, "train.commands.verify_worker", json.dumps(work))
     return apart(worker, asked.minutes, lambda result: show(result, asked))
 
 

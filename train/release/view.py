@@ -1,7 +1,7 @@
 """A release that somebody else made, as the checks read it, and what can be made again from what it holds."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -33,11 +33,13 @@ class Release:
         nonce: str | None = None,
         device: Literal["cpu", "cuda"] = "cpu",
         threads: int | None = None,
+        overrides_of: Callable[[Mapping[str, Any]], list[str]] | None = None,
     ) -> None:
         self.path, self.scratch, self.device, self.threads = path, scratch, device, threads
         self.whole = whole  # compute everything again, whatever it costs
         self.nonce = nonce or os.urandom(8).hex()  # by which a sample is drawn in place of what costs too much
         self.cache, self.folder = cache or scratch, folder  # of downloads, and with files of sources: the verifier's
+        self.overrides_of = overrides_of  # what composes a configuration from this clone's files
         self.paths = [name for name in osaid.release_files(path) if name != "MANIFEST.json"]
         self.notes: list[str] = []  # what a check that holds has to say of how much it could look at
 

@@ -36,7 +36,7 @@ def test_what_was_made_must_be_what_was_committed_to(copy):
     write_json(path, told)
     write_json(copy / "MANIFEST.json", manifest_of(copy))
     (result,) = verify(copy, "full", {"chain"})
-    assert result.detail == "weights: is not what was committed to in logs/weights/commitment.json"
+    assert result.detail == "provenance/weights.json: is not what was committed to in logs/weights/commitment.json"
 
 
 # A release that means harm ------------------------------------------------------------------------------------------

@@ -35,6 +35,11 @@ def test_a_sample_holds_and_says_what_it_was(release, little, tmp_path):
         ("evaluation/documents.json", lambda found: found[0].update(bytes=1)),
         ("evaluation/scores.json", lambda found: found["bits_per_byte"].update(value=0.1)),
         ("evaluation/scores.json", lambda found: found["perplexity"].update(low=0.1)),
+        ("evaluation/scores.json", lambda found: found["byte_4gram"].update(value=0.1)),
+        ("evaluation/scores.json", lambda found: found.update(more=found["byte_4gram"])),
+        ("evaluation/pairs.json", lambda found: [row.update(bits=[0.1, 0.2]) for row in found]),
+        ("evaluation/pairs.json", lambda found: found[0].update(byte_4gram=[0.1, 0.2])),
+        ("evaluation/pairs.json", lambda found: found.pop()),
         ("evaluation/minimal_pairs.json", lambda found: found["pairs"].update(value=0.99)),
     ],
 )

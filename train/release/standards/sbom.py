@@ -20,7 +20,7 @@ def bill(release: Path) -> dict[str, Any]:
     config = read_json(release / "code" / "config.json")
     about, weights = config["release"], file_digest(release / "model.safetensors")
     lock = (release / "code/requirements.lock").read_text(encoding="utf-8")
-    packages = [_package(pin.name, pin.version) for pin in pins(lock)]
+    packages = [component(pin.name, pin.version) for pin in pins(lock)]
     sources = [
         {
             "type": "data",
@@ -52,13 +52,13 @@ def bill(release: Path) -> dict[str, Any]:
             "considerations": {"useCases": [about["intended_use"]], "technicalLimitations": [about["limits"]]},
         },
     }
-    return _bill(model, [*sources, *packages])
+    return bill_of(model, [*sources, *packages])
 
 
 def installed() -> dict[str, Any]:
     """`logs/packages.json`: every package of this environment; a licence stands as its own metadata names it."""
     packages = {package["bom-ref"]: package for package in (_installed(*each) for each in distributions())}
-    return _bill({"type": "platform", "name": "environment"}, [packages[name] for name in sorted(packages)])
+    return bill_of({"type": "platform", "name": "environment"}, [packages[name] for name in sorted(packages)])
 
 
 def distributions() -> Iterator[tuple[str, metadata.Distribution]]:
@@ -69,7 +69,8 @@ def distributions() -> Iterator[tuple[str, metadata.Distribution]]:
             yield about["Name"], distribution
 
 
-def _bill(subject: dict[str, Any], components: list[dict[str, Any]]) -> dict[str, Any]:
+def bill_of(subject: dict[str, Any], components: list[dict[str, Any]]) -> dict[str, Any]:
+    """The bill of materials of what `components` make up."""
     head = {
         "$schema": "http://cyclonedx.org/schema/bom-1.7.schema.json",
         "bomFormat": "CycloneDX",
@@ -78,7 +79,8 @@ def _bill(subject: dict[str, Any], components: list[dict[str, Any]]) -> dict[str
     return {**head, "version": 1, "metadata": {"component": subject}, "components": components}
 
 
-def _package(name: str, version: str) -> dict[str, Any]:
+def component(name: str, version: str) -> dict[str, Any]:
+    """A package of the index as a component, without licences and digests."""
     purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{version}"
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
@@ -86,7 +88,7 @@ def _package(name: str, version: str) -> dict[str, Any]:
 def _installed(name: str, distribution: metadata.Distribution) -> dict[str, Any]:
     about: Any = distribution.metadata
     expression, named = about.get("License-Expression"), about.get("License")
-    record, package = distribution.read_text("RECORD"), _package(name, distribution.version)
+    record, package = distribution.read_text("RECORD"), component(name, distribution.version)
     if expression or named:
         word = " ".join((expression or named).split())[:80]
         package["licenses"] = [{"expression": expression} if expression else {"license": {"name": word}}]

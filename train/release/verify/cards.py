@@ -90,13 +90,17 @@ def machine_paths(release: Release) -> list[str]:
         p for p in release.paths if p.endswith((".json", ".jsonl", ".toml", ".cff")) and not p.startswith(skipped)
     ]
     problems = []
-    for path in [*records, "code/config.json", "code/overrides.json"]:
+    card = f"code/data_cards/{release.config['data']['name']}.md"
+    for path in [*records, *bundle.RESOLVED, *([card] if card in release.paths else [])]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
         problems += [f"{path}: {text!r}" for text in texts if MACHINE_PATH.search(text) or CREDENTIALS.search(text)]
     for purl, kinds in (
         release.json(bundle.osaid.ASKED)["places"].items() if bundle.osaid.ASKED in release.paths else ()
     ):
         problems += [f"{bundle.osaid.ASKED}: {purl}: {kinds!r} tells a place"] * (not {*kinds} <= {"folder", "mirror"})
+    for table, names in (("documents", release.documents()), ("ledger", release.ledger())):
+        found = (each.path for each in names if MACHINE_PATH.search(each.path) or CREDENTIALS.search(each.path))
+        problems += [f"data/{table}: {path!r}" for path in found]
     for path in ("logs/raw/retrieved.json", "logs/benchmarks/retrieved.json"):
         told = release.json(path).items() if path in release.paths else ()
         wrong = [(slug, each["from"]) for slug, each in told if not set(each["from"].split(", ")) <= PLACES]

@@ -15,7 +15,7 @@ from train.release.verify.cards import (
     report,
     secrets,
 )
-from train.release.verify.code import chain, collected, components, environment, installs, snapshot
+from train.release.verify.code import chain, collected, components, environment, installs, recipe, snapshot
 from train.release.verify.data import counts, order, overlap, selection, source_kinds, split, statistics, tokens
 from train.release.verify.layout import layout
 from train.release.verify.licences import code_terms, data_terms, licences, parameter_terms, use_restrictions
@@ -31,13 +31,14 @@ from train.release.verify.model import (
 )
 from train.release.verify.prepared import prepared
 from train.release.verify.sources import generated, provenance, sources
+from train.release.verify.witnesses import witnesses
 from train.release.view import Check
 
 CHECKS: tuple[Check, ...] = (
     provenance, sources, generated, statistics, counts, labelling, split, selection, tokens, source_kinds, data_terms,
     components, settings, tokenizer, scores, overlap, code_terms, environment, weights, logits, checkpoints, losses,
     optimizer_state, parameter_terms, use_restrictions, chain, licences, cards, metadata, osaid, placeholders,
-    machine_paths, layout, canonical, order, mof, snapshot, collected, secrets, report,
+    machine_paths, layout, canonical, order, mof, snapshot, collected, secrets, report, witnesses, recipe,
 )  # fmt: skip
 SOURCED = (prepared,)
 DEEP: tuple[Check, ...] = (installs,)

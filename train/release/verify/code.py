@@ -10,10 +10,12 @@ from train.differences import first_difference
 from train.keys import closure, meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle, lock, repository
+from train.release.verify.forms import MANIFEST, unformed
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 
 PINNED = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow")  # what the products pass through
+STRANGE = 5  # files that are named
 COMPONENTS = (
     ("C1 processing", "train/data/documents.py"),
     ("C1 filtering", "train/data/selected.py"),
@@ -83,15 +85,19 @@ def chain(release: Release) -> list[str]:
 
     Each artifact is what its maker was bound to before it was begun.
     """
-    problems = []
-    for name, record in release.provenance.items():
-        if record.keys() != {"stage", "config", "code", "inputs", "key", "products"} or record["stage"] != name:
-            problems.append(f"provenance/{name}.json: not the manifest of that stage")
+    records = release.provenance.items()
+    if problems := [
+        f"provenance/{name}.json: {line}" for name, record in records for line in unformed(MANIFEST, record)
+    ]:
+        return problems
+    for name, record in records:
+        if record["stage"] != name:
+            problems.append(f"provenance/{name}.json: the manifest of the stage {record['stage']}")
         if record["inputs"].keys() != set(ARTIFACTS[name].needs):
             problems.append(f"{name}: was made from {', '.join(record['inputs'])}, not from what that stage needs")
         bound = release.json(f"logs/{name}/commitment.json")["bound"]
         if {key: value for key, value in record.items() if key != "products"} != bound:
-            problems.append(f"{name}: is not what was committed to in logs/{name}/commitment.json")
+            problems.append(f"provenance/{name}.json: is not what was committed to in logs/{name}/commitment.json")
         keys = {each: entry["key"] for each, entry in record["inputs"].items()}
         told = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
         if digest(told) != record["key"]:
@@ -102,8 +108,9 @@ def chain(release: Release) -> list[str]:
                 problems.append(f"{name}: was made from another {each}")
         for product, entry in record["products"].items():
             place = placed(name, product)
-            if place and release.products.get(place) != entry["sha256"]:
-                problems.append(f"{place}: not what {name} made")
+            size = (release.path / place).stat().st_size if place in release.products else None
+            if place and (release.products.get(place), size) != (entry["sha256"], entry["bytes"]):
+                problems.append(f"{place}: not what {name} made, by provenance/{name}.json")
     return problems + release.written("provenance/chain.json")
 
 
@@ -112,15 +119,40 @@ def snapshot(release: Release) -> list[str]:
     ran = release.json("logs/release/commit.json")
     commit = str(ran.get("commit"))
     if not repository.COMMIT.fullmatch(commit) or ran.get("uncommitted_changes") is not False:
-        raise NotChecked("it names no commit, or one with changes on top of it")
+        raise NotChecked(f"it names no commit, or one with changes on top of it{strange(release)}")
     tree = repository.tree(bundle.ROOT, commit)
     if tree is None:
-        raise NotChecked(f"this is no clone that knows {commit[:12]}, or git is not here")
+        raise NotChecked(f"this is no clone that knows {commit[:12]}, or git is not here{strange(release)}")
     code = [path for path in release.paths if path.startswith("code/") and path not in bundle.RESOLVED]
     here = {path: repository.blob(release.bytes(path), commit) for path in code}
     told = {f"code/{path}": blob for path, blob in tree.items() if bundle.belongs(path)}
     return [f"{path}: not as in {commit[:12]}" for path in sorted(here.keys() | told.keys())
             if here.get(path) != told.get(path)]  # fmt: skip
+
+
+def recipe(release: Release) -> list[str]:
+    """The overrides that the release names are those that lead to its config, by this clone's files of configs."""
+    if apart := [path for path in not_ours(release) if path.startswith("code/configs/")]:
+        raise NotChecked(f"its configs are not those of this clone: {', '.join(apart[:STRANGE])}")
+    if release.overrides_of is None:
+        raise NotChecked("only the command composes configurations")
+    path = "code/overrides.json"
+    line = first_difference(release.json(path), release.overrides_of(release.config))
+    return [f"{path}: {line}"] if line else []
+
+
+def not_ours(release: Release) -> list[str]:
+    """The files in `code/` that this clone has otherwise or not at all, or has alone."""
+    ours = {f"code/{path}": sha256 for path, sha256 in bundle.source_tree(bundle.ROOT).items()}
+    here = {p: sha256 for p, sha256 in release.products.items() if p.startswith("code/") and p not in bundle.RESOLVED}
+    return [path for path in sorted(ours.keys() | here.keys()) if ours.get(path) != here.get(path)]
+
+
+def strange(release: Release) -> str:
+    """The same files, as the end of a sentence."""
+    apart = not_ours(release)
+    some = f"{', '.join(apart[:STRANGE])}{' and others' if len(apart) > STRANGE else ''}"
+    return f"; what is not as in this clone, and what it does nobody looked at: {some}" if apart else ""
 
 
 def collected(release: Release) -> list[str]:

@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from train.artifact import digest, file_digest, read_json
+from train.artifact import as_json, digest, file_digest, read_json
 from train.errors import UserError
 from train.release.standards import osaid
 
 LONGEST = 240  # characters of a path: with a folder around it, some systems allow no more
+KINDS = ("products", "witnesses")
 LARGEST = 2**28  # bytes of a MANIFEST.json, a hundred times what a release of many thousand files has
 PLAIN = re.compile(r"\.*[A-Za-z0-9_-](?:\.*[A-Za-z0-9_-])*")  # no dot at the end
 DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")  # which Windows opens instead of a file
@@ -59,6 +60,8 @@ def integrity(root: Path) -> list[str]:
     problems += [f"{name}: changed" for name in changes]
     if identity != digest({name: entry["sha256"] for name, entry in products.items()}):
         problems.append("identity: not the digest over the products")
+    if (root / "MANIFEST.json").read_bytes() != as_json(read_json(root / "MANIFEST.json")):
+        problems.append("MANIFEST.json: not spelt as its writer spells what it holds")
     return problems
 
 
@@ -153,12 +156,14 @@ def manifest(root: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:
     if (root / "MANIFEST.json").stat().st_size > LARGEST:
         raise UserError(f"MANIFEST.json: more than {LARGEST} bytes; no manifest is")
     found = read_json(root / "MANIFEST.json")
-    kinds = [found.get(kind) if isinstance(found, dict) else None for kind in ("products", "witnesses")]
+    kinds = [found.get(kind) if isinstance(found, dict) else None for kind in KINDS]
     entries = [entry for kind in kinds if isinstance(kind, dict) for entry in kind.values()]
     form = {"sha256": str, "bytes": int}
     fits = (isinstance(e, dict) and {key: type(value) for key, value in e.items()} == form for e in entries)
-    if not all(isinstance(kind, dict) for kind in kinds) or not all(fits):
-        raise UserError("MANIFEST.json: expected products and witnesses, each path with its sha256 and bytes")
+    if not all(isinstance(kind, dict) for kind in kinds) or not all(fits) or len(found) != len(KINDS) + 1:
+        raise UserError(
+            "MANIFEST.json: expected identity, products and witnesses, each path with its sha256 and bytes, and no more"
+        )
     return kinds[0] or {}, kinds[1] or {}, found.get("identity")
 
 

@@ -1,14 +1,14 @@
 """Checks of the model: settings, tokenizer, weights, checkpoints, and what is measured of them, all made again."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from train.artifact import file_digest
+from train.artifact import WITNESS, file_digest, read_json
 from train.config import build, plain
 from train.data.batches import batch_at
 from train.data.benchmarks import BenchmarksConfig
@@ -27,15 +27,19 @@ from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
 from train.release.view import Release
 from train.steps import checkpoint_name, checkpoint_steps, tokens_seen
-from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load
-from train.training.loop import FitConfig, TrainingConfig, held_out_loss
-from train.training.optimizer import Optimizer
+from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load, restore
+from train.training.loop import FitConfig, TrainingConfig, gradients, held_out_loss
+from train.training.optimizer import RATIOS_EVERY, Optimizer, schedule
 
 # Relative. Sums of float32 on another machine are off by less; `fast` multiplies in 16 bits, of which eight are the
 # fraction.
 LOSS_TOLERANCE = {"exact": 0.0, "pinned": 1e-4, "fast": 1e-2}
 MOST_CHECKPOINTS = 16  # whose losses are computed again
 SEQUENCES = 16  # that go through the model together
+RATIO_TOLERANCE = 0.01  # a ratio is kept to three digits
+LOGGED = {"step", "batch", "loss", "gradient_norm", "learning_rate", "tokens", "seconds", "tokens_per_second"}
+COMPRESSED = "logs/evaluation/compressed.json"
+PACKED = 0.01  # share by which versions of a compressor may differ
 ROUND_TRIPS = 200  # documents
 WHOLE = {"name", "data", "benchmarks", "tokenizer", "model", "training", "evaluation", "release"}
 DATA = {"name", "raw", "documents", "selected"}
@@ -45,18 +49,9 @@ def settings(release: Release) -> list[str]:
     """The resolved config builds, and each stage's part of it is what the stage's manifest says was used."""
     config = release.config
     build(bundle.ReleaseConfig, config["release"])
-    parts: dict[str, tuple[Any, Any]] = {
-        "raw": (RawConfig, config["data"]["raw"]),
-        "documents": (DocumentsConfig, config["data"]["documents"]),
-        "benchmarks": (BenchmarksConfig, config["benchmarks"]),
-        "selected": (SelectedConfig, config["data"]["selected"]),
-        "tokenizer": (TokenizerConfig, config["tokenizer"]),
-        "weights": (FitConfig, {"model": config["model"], "training": config["training"]}),
-        "evaluation": (MeasureConfig, {"model": config["model"], "evaluation": config["evaluation"]}),
-    }
     problems = [f"code/config.json: {where}: expected {', '.join(sorted(names))}" for where, found, names in (
         ("the whole", config.keys(), WHOLE), ("data", config["data"].keys(), DATA)) if found != names]  # fmt: skip
-    for name, (kind, part) in parts.items():
+    for name, (kind, part) in stage_settings(config).items():
         used, settled = release.provenance[name]["config"], plain(build(kind, part))
         if name == "weights" and (stack := promised_stack(release)):
             settled["stack"] = stack
@@ -67,6 +62,19 @@ def settings(release: Release) -> list[str]:
     if not all(isinstance(override, str) for override in release.json("code/overrides.json")):
         problems.append("code/overrides.json: not a list of overrides")
     return problems
+
+
+def stage_settings(config: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Of each stage that has settings, their type and the part of a release's config that they are."""
+    return {
+        "raw": (RawConfig, config["data"]["raw"]),
+        "documents": (DocumentsConfig, config["data"]["documents"]),
+        "benchmarks": (BenchmarksConfig, config["benchmarks"]),
+        "selected": (SelectedConfig, config["data"]["selected"]),
+        "tokenizer": (TokenizerConfig, config["tokenizer"]),
+        "weights": (FitConfig, {"model": config["model"], "training": config["training"]}),
+        "evaluation": (MeasureConfig, {"model": config["model"], "evaluation": config["evaluation"]}),
+    }
 
 
 def promised_stack(release: Release) -> dict[str, Any]:
@@ -97,7 +105,10 @@ def scores(release: Release) -> list[str]:
         return sampling.sampled_scores(release, config, MOST_OPERATIONS)
     inputs = {**release.folders, "tokens": release.tokens}
     measure(config, inputs, made, release.world)
-    return release.made_again("evaluation", made)
+    sizes, witness = release.json(COMPRESSED), read_json(made / WITNESS / "compressed.json")
+    problems = [f"{COMPRESSED}: {name} {sizes.get(name)}, compressed again {size}" for name, size in witness.items()
+                if not math.isclose(sizes.get(name, 0), size, rel_tol=PACKED)]  # fmt: skip
+    return problems + release.made_again("evaluation", made)
 
 
 def weights(release: Release) -> list[str]:
@@ -106,7 +117,7 @@ def weights(release: Release) -> list[str]:
     bundle.model_of(release.path)
     last = bundle.checkpoints_of(release.path)[-1]
     if file_digest(last / WEIGHTS) != file_digest(release.path / WEIGHTS):
-        problems.append(f"{WEIGHTS}: differs from checkpoints/{last.name}")
+        problems.append(f"{WEIGHTS}: differs from checkpoints/{last.name}/{WEIGHTS}")
     return problems + release.written("provenance/facts.json")
 
 
@@ -128,13 +139,16 @@ def checkpoints(release: Release) -> list[str]:
     for folder in bundle.checkpoints_of(release.path):
         found = load(folder, owner)
         steps.append(found.step)
-        if release.json(f"checkpoints/{folder.name}/{STATE}").keys() != {"step", "belongs_to", "files"}:
-            problems.append(f"{folder.name}: {STATE} holds more than a state")
+        path = f"checkpoints/{folder.name}"
+        files = {name: file_digest(folder / name) for name in (WEIGHTS, OPTIMIZER)}
+        state = {"step": found.step, "belongs_to": owner, "files": files}
+        if apart := first_difference(release.json(f"{path}/{STATE}"), state):
+            problems.append(f"{path}/{STATE}: {apart}")
         for file, tensors in ((WEIGHTS, found.weights), (OPTIMIZER, found.optimizer)):
             if apart := first_difference(wanted[file], kinds(tensors)):
-                problems.append(f"{folder.name}/{file}: {apart}")
+                problems.append(f"{path}/{file}: {apart}")
             bad = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
-            problems += [f"{folder.name}: {name} is not finite" for name in bad]
+            problems += [f"{path}/{file}: {name} is not finite" for name in bad]
         if folder.name != checkpoint_name(found.step):
             problems.append(f"{folder.name}: holds step {found.step}")
     expected = checkpoint_steps(*(release.config["training"][name] for name in ("checkpoint_every", "steps")))
@@ -155,44 +169,77 @@ def kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def losses(release: Release) -> list[str]:
-    """At the initial weights and at each checkpoint, the losses that the log tells: held out, and of the next batch."""
+    """What the log tells that follows from the config, and at the initial weights and at each checkpoint from these.
+
+    That is the held-out loss, and of the next step loss, gradient norm and what the optimizer tells.
+    """
     config = build(FitConfig, {name: release.config[name] for name in ("model", "training")})
-    training, told = config.training, {record["step"]: record for record in release.log}
+    training, records = config.training, {record["step"]: record for record in release.log}
     train, held_out = (read_tokens(release.tokens, split) for split in SPLITS)
-    tolerance = LOSS_TOLERANCE[training.numerics.contract]
     model = Transformer(config.model, load_tokenizer(release.path).vocabulary, training.seed)
     model = training.numerics.place(model, "cpu", training.batch)
-    problems = []
+    slices = model.exact.groups if model.exact else -(-training.batch // SEQUENCES)
+    optimizer = Optimizer(model, training.optimizer, training.numerics)
+    problems = [line for record in release.log for line in rates_apart(record, optimizer, config)]
 
-    def near(step: int, name: str, found: float) -> None:
-        recorded = told.get(step, {}).get(name)
-        if not isinstance(recorded, float) or not abs(recorded - found) <= tolerance * abs(found):
-            problems.append(f"logs/weights/log.jsonl: step {step}: {name} {recorded} is recorded, {found} was computed")
+    def compare(step: int, **derived: Any) -> None:
+        told = {name: value for name, value in records.get(step, {}).items() if name in derived}
+        if apart := log_apart(told, derived, training.numerics.contract):
+            problems.append(f"logs/weights/log.jsonl: step {step}: {apart}")
 
     every = bundle.checkpoints_of(release.path)
-    for folder in (None, *every[:: -(-len(every) // MOST_CHECKPOINTS)][:-1], every[-1]):
+    step_operations = training.batch * config.model.context * model.flops_per_token()
+    most = MOST_CHECKPOINTS if release.whole else max(2, min(MOST_CHECKPOINTS, MOST_OPERATIONS // step_operations))
+    for folder in (None, *every[:: -(-len(every) // most)][:-1], every[-1]):
         step = 0
         if folder:
             found = load(folder)
             step = found.step
             load_weights(model, found.weights)
+            restore(optimizer.state, found.optimizer)
+        if step and (step % training.evaluate_every == 0 or step == training.steps):
+            compare(step, held_out_loss=held_out_loss(model, held_out, config))
         if step < training.steps:
             batch = batch_at(train, config.model.context, training.batch, training.seed, step)
-            near(step + 1, "loss", batch_loss(model, batch))
-        if step and (step % training.evaluate_every == 0 or step == training.steps):
-            near(step, "held_out_loss", held_out_loss(model, held_out, config))
-    if len(every) > MOST_CHECKPOINTS:
-        release.notes.append(f"at {MOST_CHECKPOINTS} of {len(every)} checkpoints, spread evenly")
+            loss = gradients(model.train(), batch, slices)
+            norm = optimizer.gradient_norm()
+            compare(step + 1, loss=loss, gradient_norm=norm, **optimizer.step(step, training.steps, norm))
+    if len(every) > most:
+        release.notes.append(f"at {most} of {len(every)} checkpoints, spread evenly")
     return problems
 
 
-@torch.no_grad()
-def batch_loss(model: Transformer, batch: np.ndarray) -> float:
-    """Mean nats a token over a batch [sequences, context + 1], a few sequences at a time."""
-    group = model.exact.sequences if model.exact else 1  # whose sequences share grids
-    parts = torch.from_numpy(batch).split(max(group, SEQUENCES // group * group))
-    total = sum(model.loss(part[:, :-1], part[:, 1:]).item() for part in parts)
-    return total / (batch.shape[0] * (batch.shape[1] - 1))
+def log_apart(told: Mapping[str, Any], derived: Mapping[str, Any], contract: str) -> str | None:
+    """Where a step's record differs from what was computed again, by more than that contract lets it."""
+    least = LOSS_TOLERANCE[contract]
+    for name, value in derived.items():
+        tolerance = {"gradient_norm": 10 * least, "update_to_weight": max(least, RATIO_TOLERANCE)}.get(name, least)
+        recorded = told.get(name)
+        size = max(map(abs, value.values() if isinstance(value, Mapping) else (value,)), default=0)
+        if apart := first_difference(recorded, value, name, tolerance * size):
+            return apart
+    return None
+
+
+def rates_apart(record: Mapping[str, Any], optimizer: Optimizer, config: FitConfig) -> Iterator[str]:
+    """What a record tells of rates and speed otherwise than config and seconds give; a key that no step writes."""
+    training, step, settings = config.training, record["step"], optimizer.config
+    share = schedule(settings, step - 1, training.steps)
+    derived: dict[str, Any] = {"learning_rate": settings.learning_rate * share}
+    if optimizer.groups["muon"]:
+        derived["matrix_learning_rate"] = optimizer.rates["muon"] * share
+    if apart := first_difference({name: record.get(name) for name in derived}, derived):
+        yield f"logs/weights/log.jsonl: step {step}: {apart}"
+    speed = training.batch * config.model.context / record["seconds"]
+    if record["tokens_per_second"] != speed:
+        yield f"logs/weights/log.jsonl: step {step}: tokens_per_second: in {record['seconds']} s they are {speed}"
+    looked = (step - 1) % RATIOS_EVERY == 0
+    keys = LOGGED | derived.keys() | ({"update_to_weight"} if looked else set())
+    keys |= {"held_out_loss"} if step % training.evaluate_every == 0 or step == training.steps else set()
+    if strange := sorted(keys ^ (record.keys() - {"mfu"})):
+        yield f"logs/weights/log.jsonl: step {step}: {', '.join(strange)}: missing, or nothing writes it"
+    if looked and record.get("update_to_weight", {}).keys() != optimizer.parameters.keys():
+        yield f"logs/weights/log.jsonl: step {step}: update_to_weight of other parameters"
 
 
 def optimizer_state(release: Release) -> list[str]:

@@ -24,8 +24,9 @@ class Result:
         return self.status == "holds"
 
 
-# Checks that need what no release holds, here a clone that knows its commit: without it they take no rung away.
-BESIDE = ("snapshot",)
+# Checks that need what no release holds, here a clone that knows its commit or has its configs: without it they take no
+# rung away.
+BESIDE = ("snapshot", "recipe")
 
 
 def against(results: Iterable[Result]) -> list[Result]:

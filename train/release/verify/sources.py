@@ -9,11 +9,11 @@ from packageurl import PackageURL
 
 from train.artifact import digest, file_digest, parse_json, read_json
 from train.config import build
-from train.data.benchmarks import OURS, BenchmarksConfig, gather
+from train.data.benchmarks import OURS, BenchmarksConfig, gather, set_name
 from train.data.documents import DocumentsConfig, extract
 from train.data.ledger import SPLITS
 from train.data.raw import RawConfig, fetch
-from train.data.schema import Document, SelectedDocument, TokenRange, read_records
+from train.data.schema import Document, Item, SelectedDocument, TokenRange, read_records
 from train.data.selected import SelectedConfig, select
 from train.data.text.readers import REASONS
 from train.differences import first_difference
@@ -59,10 +59,10 @@ def provenance(release: Release) -> list[str]:
         end = 0
         for tokens in read_records(TokenRange, [release.path / "data" / "ranges" / f"{name}.parquet"]):
             if tokens.start != end:
-                problems.append(f"data/ranges/{name}: a gap before document {tokens.id[:12]}")
+                problems.append(f"data/ranges/{name}.parquet: a gap before document {tokens.id[:12]}")
             end = tokens.end
         if end != release.json("data/tokens.json")[name]["tokens"]:
-            problems.append(f"data/ranges/{name}: the ranges end at {end}, which is not the count of tokens")
+            problems.append(f"data/ranges/{name}.parquet: the ranges end at {end}, which is not the count of tokens")
     return problems
 
 
@@ -95,7 +95,25 @@ def sources(release: Release) -> list[str]:
             [{key: value for key, value in each.items() if key not in own} for each in sets],
         ),
     }
-    return [f"{path}: {line}" for path, (raw, told) in found.items() for line in records_apart(raw, told)]
+    problems = [f"{path}: {line}" for path, (raw, told) in found.items() for line in records_apart(raw, told)]
+    return problems + [line for each in sets for line in set_apart(release, each)]
+
+
+def set_apart(release: Release, record: Mapping[str, Any]) -> Iterator[str]:
+    """What the record of an evaluation set of others tells otherwise than its table and its files do."""
+    name = record["name"]
+    items = list(read_records(Item, [release.path / "evaluation" / "data" / f"{name}.parquet"]))
+    files = {file["path"]: file["sha256"] for file in record["files"]}
+    derived = {
+        "name": set_name(record["purl"]),
+        "licences": {path: sha256 for path, sha256 in files.items() if path in record["licence_files"]},
+        "groups": dict(Counter(item.group for item in items)),
+        "items": len(items),
+    }
+    if apart := first_difference({key: record.get(key) for key in derived}, derived):
+        yield f"evaluation/data/sets.json: {name}: {apart}"
+    strangers = [item.id for item in items if item.set != name or item.id.rpartition(":")[0] not in files]
+    yield from (f"evaluation/data/{name}.parquet: {id}: of no file of that set" for id in strangers[:1])
 
 
 def records_apart(raw: Mapping[str, Any], told: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The checks of a release in a process of their own, which prints what they find, a line of JSON each.
 
-`python -m train.release.verify.worker JSON`, where JSON tells release, level, checks, and how to compute.
+`python -m train.commands.verify_worker JSON`, where JSON tells release, level, checks, and how to compute.
 """
 
 import json
@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from train.compose import overrides_of
 from train.errors import UserError
 from train.release.bounds import limit_memory
 from train.release.verify.run import results
@@ -23,7 +24,7 @@ def main(arguments: list[str]) -> None:
     if where.get("device") != "cuda":  # whose driver takes address space as if it were memory
         limit_memory(release)
     announce = lambda names: print(json.dumps(names), file=out, flush=True)  # noqa: E731
-    for result in results(release, asked["level"], asked["only"], announce, **where):
+    for result in results(release, asked["level"], asked["only"], announce, overrides_of=overrides_of, **where):
         print(json.dumps(vars(result)), file=out, flush=True)
 
 

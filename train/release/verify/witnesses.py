@@ -1,0 +1,110 @@
+"""The check of the logs: of what is somebody's word, its form; of what follows from config and log, the values."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from train.artifact import parse_json
+from train.differences import first_difference
+from train.model import Transformer
+from train.release import bundle
+from train.release.standards.sbom import bill_of, component
+from train.release.verify.forms import HEX, unformed
+from train.release.verify.layout import witnesses as paths
+from train.release.view import Release
+from train.training.meters import operations
+
+COUNTED = 0.05  # share by which torch's count of operations may differ between its versions
+DAY = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+MAYBE = type(None)
+COMMIT = {"commit": (re.compile("[0-9a-f]{40,64}"), MAYBE), "uncommitted_changes": (bool, MAYBE)}
+RUN = {**COMMIT, "python": str, "platform": str, "processor": str, "processors": (int, MAYBE), "packages": {str: str},
+       "began": float, "seconds": float}  # fmt: skip
+STACK = {
+    **dict.fromkeys(("torch", "device", "capability", "architecture", "processor"), str),
+    **dict.fromkeys(("threads", "micro_batches", "ranks"), int),
+    **dict.fromkeys(("compile", "sharded", "bfloat16"), bool),
+    **dict.fromkeys(("gpu?", "cuda?"), str),
+    **dict.fromkeys(("cudnn?", "driver?"), int),
+    "switches": {str: str},
+}
+RESOURCES = {"from_step": int, "to_step": int, "seconds": float, "peak_bytes": int, "gpu_peak_bytes?": int,
+             "energy_joules": (str, {str: float})}  # fmt: skip
+PACKAGE = {
+    **dict.fromkeys(("type", "bom-ref", "name", "version", "purl"), str),
+    "licenses?": [({"expression": str}, {"license": {"name": str}})],
+    "hashes?": [{"alg": re.compile("SHA-256"), "content": HEX}],
+}
+FORMS: dict[str, Any] = {
+    "run.json": RUN,
+    "commitment.json": {"bound": dict, "sources": {str: HEX}, "committed": float},
+    "commit.json": COMMIT,
+    "asked.json": {"overrides": list, "places": dict},
+    "retrieved.json": {str: {"retrieved": DAY, "from": str}},
+    "compressed.json": {"xz_whole_text": int},
+    "operations.json": {"by_formula": int, "counted": (float, int)},
+    "stack.json": {**STACK, "earlier": [STACK]},
+    "packages.json": {"$schema": str, "bomFormat": str, "specVersion": str, "version": int, "metadata": dict,
+                      "components": [PACKAGE]},
+    "resources.jsonl": [RESOURCES],
+}  # fmt: skip
+
+
+def witnesses(release: Release) -> list[str]:
+    """Each log holds what its writer writes and no more; what follows from config, weights and log is derived again."""
+    found = {path: _read(release, path) for path in paths(release) if path.rpartition("/")[2] in FORMS}
+    problems = [
+        f"{path}: {line}" for path, told in found.items() for line in unformed(FORMS[path.rpartition("/")[2]], told)
+    ]
+    checks = (_retrieved, _operations, _packages, _resources)
+    return problems or [line for check in checks for line in check(release, found)]
+
+
+def _read(release: Release, path: str) -> Any:
+    if path.endswith(".json"):
+        return release.json(path)
+    return [parse_json(line) for line in release.text(path).splitlines()]
+
+
+def _retrieved(release: Release, found: Mapping[str, Any]) -> Iterator[str]:
+    """Of each source that is fetched there is a record, and of no other."""
+    sources = {"raw": release.json("data/sources.json"), "benchmarks": release.json("evaluation/data/sets.json")}
+    for name, records in sources.items():
+        fetched = {each["slug"] for each in records if each.get("kind") in ("pypi", "hub")}
+        told = found.get(f"logs/{name}/retrieved.json", {}).keys()
+        yield from (f"logs/{name}/retrieved.json: {slug}: only here, or not here" for slug in sorted(told ^ fetched))
+
+
+def _operations(release: Release, found: Mapping[str, Any]) -> Iterator[str]:
+    path = "logs/weights/operations.json"
+    vocabulary = bundle.tokenizer.load(release.path).vocabulary
+    told, made = found[path], operations(Transformer(bundle.model_config(release.path), vocabulary))
+    if told["by_formula"] != made["by_formula"]:
+        yield f"{path}: by_formula {told['by_formula']}, the config gives {made['by_formula']}"
+    if not math.isclose(told["counted"], made["counted"], rel_tol=COUNTED):
+        yield f"{path}: counted {told['counted']}, counted again {made['counted']}"
+
+
+def _packages(release: Release, found: Mapping[str, Any]) -> Iterator[str]:
+    path = "logs/packages.json"
+    told = [component(each["name"], each["version"]) for each in found[path]["components"]]
+    names = [each["bom-ref"] for each in told]
+    if names != sorted(set(names)):
+        yield f"{path}: components in another order, or twice"
+    if any(len(each.get(key, "1")) != 1 for each in found[path]["components"] for key in ("licenses", "hashes")):
+        yield f"{path}: a component with several licences or digests"
+    again = [{**each, **one} for each, one in zip(found[path]["components"], told, strict=True)]
+    if apart := first_difference(found[path], bill_of({"type": "platform", "name": "environment"}, again)):
+        yield f"{path}: {apart}"
+
+
+def _resources(release: Release, found: Mapping[str, Any]) -> Iterator[str]:
+    """The steps of the processes lead to the last one, which none reaches again."""
+    path, steps = "logs/weights/resources.jsonl", release.config["training"]["steps"]
+    parts = found[path]
+    backwards = any(part["from_step"] > part["to_step"] for part in parts)
+    again = any(a["to_step"] == steps != b["from_step"] for a, b in pairwise(parts))
+    if backwards or again or not parts or parts[-1]["to_step"] != steps:
+        yield f"{path}: steps that do not lead to step {steps}, or twice"
