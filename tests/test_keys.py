@@ -126,7 +126,7 @@ CLOSURES = {
     "raw": RAW,
     "documents": """
         config letters data/sources/archive data/documents data/text/file_types data/text/readers
-        data/text/language_tag data/text/markup data/sources/spec data/schema spdx
+        data/text/language_tag data/text/rst data/sources/spec data/schema spdx
     """,
     "benchmarks": f"{RAW} data/benchmarks data/text/file_types data/generated/pairs data/schema "
     "data/generated/pairs.txt",

@@ -29,14 +29,20 @@ def raw(folder: Path, sources: int = 5) -> dict[str, Path]:
     """An artifact `raw` of some sources, each of another size."""
     records = []
     for number in range(sources):
-        slug = f"source-{number}"
+        slug = f"generic-source-{number}-1"
         files = {"LICENSE": "Do as you like.\n", **{f"{n}.txt": f"{slug} says {n}\n" * 9 for n in range(number + 1)}}
         for path, text in files.items():
             (folder / slug).mkdir(parents=True, exist_ok=True)
             (folder / slug / path).write_text(text)
         same = {"attribution": "Somebody", "language": "en", "include": ["*"], "exclude": [], "licence": "MIT"}
-        described = {"kind": "files", "purl": f"pkg:generic/{slug}@1", "slug": slug, "licence_files": ["LICENSE"]}
-        records.append({**same, **described, "files": [{"path": path} for path in files]})
+        described = {
+            "kind": "files",
+            "purl": f"pkg:generic/source-{number}@1",
+            "slug": slug,
+            "licence_files": ["LICENSE"],
+        }
+        same |= {"sha256": None, "columns": None}
+        records.append({**same, **described, "files": [{"path": p, "sha256": "0" * 64, "bytes": 9} for p in files]})
     write_json(folder / "sources.json", records)
     return {"raw": folder}
 

@@ -16,9 +16,11 @@ from train.config import build
 from train.data import documents, summaries
 from train.data.documents import DocumentsConfig, extract
 from train.data.schema import DOCUMENT, read_rows
+from train.data.sources import spec
 from train.errors import ConfigError, UserError
 from train.world import World
 
+PLAIN = {"text": "text", "path": "path", "licence": None, "licence_names": {}, "attribution": None}
 CONFIG = DocumentsConfig(formats={"rst": "restructuredtext", "md": "plain", "txt": "plain", "jsonl": "rows"})
 LICENCE = b"Do as you like.\n"
 
@@ -27,14 +29,27 @@ def world(rank: int = 0, size: int = 1) -> World:
     return World(rank, size, MACHINE)
 
 
-def source(raw: Path, slug: str = "files-one", kind: str = "files", **changes) -> dict:
+KINDS = {
+    "files": {"sha256": None, "columns": None},
+    "pypi": {"filename": "p-1.tar.gz", "sha256": "0" * 64, "bytes": 1},
+    "hub": {"config": None, "split": "train", "columns": None, "limit": None, "streaming": False},
+}
+PURLS = {"files": "pkg:generic/one@1", "pypi": "pkg:pypi/p@1", "hub": f"pkg:huggingface/datasets/a/b@{'0' * 40}"}
+
+
+def source(raw: Path, purl: str = "", kind: str = "files", **changes) -> dict:
+    purl = purl or PURLS[kind]
+    slug = spec.slug(purl)
     record = {
-        "kind": kind, "purl": f"pkg:generic/{slug}@1", "slug": slug, "licence": "MIT", "licence_files": ["LICENSE"],
-        "attribution": "Somebody", "language": "en", "include": ["**"], "exclude": [],
+        "kind": kind, "purl": purl, "slug": slug, "licence": "MIT",
+        "licence_files": ["LICENSE"], "attribution": "Somebody", "language": "en", "include": ["**"], "exclude": [],
     }  # fmt: skip
     files = sorted(path for path in (raw / slug).rglob("*") if path.is_file())
-    record["files"] = [{"path": path.relative_to(raw / slug).as_posix()} for path in files]
-    return record | changes
+    record["files"] = [
+        {"path": path.relative_to(raw / slug).as_posix(), "sha256": "0" * 64, "bytes": path.stat().st_size}
+        for path in files
+    ]
+    return record | KINDS[kind] | changes
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
@@ -45,12 +60,13 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
 
 def run(tmp_path: Path, files: dict[str, bytes], **changes) -> tuple[list[dict], dict]:
     raw, out = tmp_path / "raw", tmp_path / "out"
-    write(raw / "files-one", files)
+    slug = spec.slug(PURLS[changes.get("kind", "files")])
+    write(raw / slug, files)
     record = source(raw, **changes)
     write_json(raw / "sources.json", [record])
     extract(CONFIG, {"raw": raw}, out, world())
     counts = json.loads((out / "extracted.json").read_text())
-    return list(read_rows([out / "documents" / "files-one.parquet"])), counts[record["purl"]]
+    return list(read_rows([out / "documents" / f"{slug}.parquet"])), counts[record["purl"]]
 
 
 def test_a_document_carries_where_it_came_from(tmp_path):
@@ -58,7 +74,7 @@ def test_a_document_carries_where_it_came_from(tmp_path):
     evidence = hashlib.sha256(LICENCE).hexdigest()
     assert rows == [
         {
-            "id": hashlib.sha256(text.encode()).hexdigest(), "text": text, "source": "pkg:generic/files-one@1",
+            "id": hashlib.sha256(text.encode()).hexdigest(), "text": text, "source": "pkg:generic/one@1",
             "path": path, "licence": "MIT", "evidence": evidence, "attribution": "Somebody", "language": "en",
         }
         for path, text in [("a/a.md", "# One\n"), ("b.rst", "Two\n")]
@@ -95,7 +111,7 @@ def test_rows_are_a_document_each(tmp_path):
     ],
 )
 def test_a_broken_row_is_named(tmp_path, line, problem):
-    with pytest.raises(UserError, match=re.escape(f"pkg:generic/files-one@1: tales.jsonl, {problem}")):
+    with pytest.raises(UserError, match=re.escape(f"pkg:generic/one@1: tales.jsonl, {problem}")):
         run(tmp_path, {"tales.jsonl": b'{"path": "x", "text": "y"}\n' + line})
 
 
@@ -111,7 +127,7 @@ def test_an_archive_is_read_below_its_one_folder(tmp_path):
             member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
-    record = source(tmp_path / "raw", "pypi-p-1", "pypi", include=["docs/**"])
+    record = source(tmp_path / "raw", kind="pypi", include=["docs/**"])
     write_json(tmp_path / "raw" / "sources.json", [record])
     extract(CONFIG, {"raw": tmp_path / "raw"}, tmp_path / "out", world())
     rows = read_rows([tmp_path / "out" / "documents" / "pypi-p-1.parquet"])
@@ -135,9 +151,10 @@ def test_an_unknown_suffix_stops_the_build(tmp_path):
 
 def test_any_number_of_workers_writes_the_same(tmp_path):
     raw = tmp_path / "raw"
-    for slug in ("files-one", "files-two", "files-three"):
-        write(raw / slug, {"a.txt": slug.encode()})
-    write_json(raw / "sources.json", [source(raw, slug) for slug in ("files-one", "files-two", "files-three")])
+    purls = [f"pkg:generic/{name}@1" for name in ("one", "two", "three")]
+    for purl in purls:
+        write(raw / spec.slug(purl), {"a.txt": purl.encode()})
+    write_json(raw / "sources.json", [source(raw, purl) for purl in purls])
     extract(CONFIG, {"raw": raw}, tmp_path / "alone", world())
     extract(CONFIG, {"raw": raw}, tmp_path / "both", world(1, 2))
     assert not (tmp_path / "both" / "extracted.json").exists()
@@ -191,7 +208,7 @@ def test_a_column_with_too_many_licences_is_none_of_licences(tmp_path, monkeypat
 
 def test_what_gave_no_document_is_named_with_the_reason(tmp_path):
     run(tmp_path, {"a.txt": b"\xff", "b.txt": b"a\0b", "c.jsonl": b'{"text": "", "path": "x"}', "d.txt": b"d"})
-    left = (tmp_path / "out" / "left_out" / "files-one.jsonl").read_text().splitlines()
+    left = (tmp_path / "out" / "left_out" / "generic-one-1.jsonl").read_text().splitlines()
     assert [tuple(json.loads(line).values()) for line in left] == [
         ("a.txt", "undecodable"), ("b.txt", "binary"), ("x", "empty"),
     ]  # fmt: skip
@@ -229,12 +246,14 @@ def test_what_came_in_and_what_is_left_out_is_told_in_a_line(tmp_path):
 
 def test_a_limit_is_of_rows_over_all_files(tmp_path):
     lines = b'{"text": "a", "path": "1"}\n{"text": "b", "path": "2"}\n'
-    rows, counts = run(tmp_path, {"a.jsonl": lines, "b.jsonl": lines, "c.jsonl": b"never read"}, limit=3)
+    rows, counts = run(
+        tmp_path, {"a.jsonl": lines, "b.jsonl": lines, "c.jsonl": b"never read"}, kind="hub", limit=3, columns=PLAIN
+    )
     assert [row["text"] for row in rows] == ["a", "b", "a"] and counts["documents"] == 3
 
 
 def test_nothing_half_written_is_left_when_a_file_is_damaged(tmp_path):
-    with pytest.raises(UserError, match=r"pkg:generic/files-one@1: b\.txt\.gz: is damaged"):
+    with pytest.raises(UserError, match=r"pkg:generic/one@1: b\.txt\.gz: is damaged"):
         run(tmp_path, {"a.txt": b"a", "b.txt.gz": b"not packed"})
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.parent.name != "licences"]
 

@@ -43,8 +43,7 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     if len(sets) < len(files):
         raise UserError("two files have the same name, by which their pairs would be told apart; rename one")
     for name, path in sets.items():
-        source = {"purl": str(path), "files": [{"path": path.name}], "licence_files": []}
-        written(name, read_items(name, source, path.parent), aside)
+        written(name, read_items(name, str(path), path.parent, [path.name]), aside)
     write_json(aside / "sets.json", [{"name": name, "purl": None, "licence": None} for name in sets])
     settings = read_json(release / "code" / "config.json")["evaluation"]
     world = World(0, 1, build(Machine, how([])["machine"]))

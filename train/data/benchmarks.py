@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le
 from packageurl import PackageURL
 
-from train.artifact import read_json, write_bytes, write_json
+from train.artifact import write_bytes, write_json
 from train.config import plain
 from train.data.generated.pairs import pairs
 from train.data.raw import RawConfig, check_files, fetch
-from train.data.schema import ITEM, write_rows
-from train.data.sources.spec import check_licence_text
+from train.data.schema import ITEM, Item, write_rows
+from train.data.sources.spec import check_licence_text, read_sources
 from train.errors import UserError
 from train.world import World
 
@@ -54,7 +54,7 @@ class BenchmarksConfig:
 
 
 def gather(config: BenchmarksConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
-    """Write `<name>.parquet` (tables.ITEM) for each set, `licences/<sha256>.txt`, and `sets.json`, their record.
+    """Write `<name>.parquet` (schema.ITEM) for each set, `licences/<sha256>.txt`, and `sets.json`, their record.
 
     Raises UserError when a line of a file is no item, and when a set has none.
     """
@@ -64,15 +64,17 @@ def gather(config: BenchmarksConfig, inputs: Mapping[str, Path], out: Path, worl
         records.append({**OURS, **plain(config.pairs), **written(OURS["name"], rows, out)})
     if config.raw:
         fetch(config.raw, {}, out, world)
-        for source in read_json(out / "sources.json"):
-            name, folder = set_name(source["purl"]), out / source["slug"]
-            licences = {f["path"]: f["sha256"] for f in source["files"] if f["path"] in source["licence_files"]}
+        for record in read_sources(out / "sources.json"):
+            source = record.source
+            name, folder = set_name(source.purl), out / source.slug
+            licences = {file.path: file.sha256 for file in record.files if file.path in source.licence_files}
             for path, sha256 in licences.items():
                 text = (folder / path).read_bytes()
-                check_licence_text(source["purl"], path, text)
+                check_licence_text(source.purl, path, text)
                 write_bytes(out / "licences" / f"{sha256}.txt", text)
-            rows = read_items(name, source, folder)
-            records.append({**source, "name": name, "licences": licences, **written(name, rows, out)})
+            paths = [file.path for file in record.files if file.path not in licences]
+            items = read_items(name, source.purl, folder, paths)
+            records.append({**record.to_json(), "name": name, "licences": licences, **written(name, items, out)})
     write_json(out / "sets.json", records)
 
 
@@ -87,14 +89,14 @@ def set_name(purl: str) -> str:
     return PackageURL.from_string(purl).name
 
 
-def written(name: str, rows: Iterable[dict[str, str]], out: Path) -> dict[str, Any]:
+def written(name: str, items: Iterable[Item], out: Path) -> dict[str, Any]:
     """Write the items of one set; return how many there are, in all and in each group."""
     groups: Counter[str] = Counter()
 
-    def counted() -> Iterator[dict[str, str]]:
-        for row in rows:
-            groups[row["group"]] += 1
-            yield row
+    def counted() -> Iterator[Item]:
+        for item in items:
+            groups[item.group] += 1
+            yield item
 
     write_rows(out / f"{name}.parquet", counted(), ITEM)
     if not groups:
@@ -102,33 +104,32 @@ def written(name: str, rows: Iterable[dict[str, str]], out: Path) -> dict[str, A
     return {"items": groups.total(), "groups": dict(groups)}
 
 
-def own_items(config: PairsConfig) -> Iterator[dict[str, str]]:
+def own_items(config: PairsConfig) -> Iterator[Item]:
     """The items of the set that this repository writes."""
     for number, (group, good, bad) in enumerate(pairs(config.seed, config.count)):
-        id = f"{group}:{number % config.count + 1}"
-        yield {"set": OURS["name"], "group": group, "id": id, "text": good, "contrast": bad}
+        yield Item(OURS["name"], group, f"{group}:{number % config.count + 1}", good, bad)
 
 
-def read_items(name: str, source: Mapping[str, Any], folder: Path) -> Iterator[dict[str, str]]:
-    """The items of a source's files, each called by its file and line; blank lines are skipped."""
-    for path in (file["path"] for file in source["files"] if file["path"] not in source["licence_files"]):
+def read_items(name: str, purl: str, folder: Path, paths: Iterable[str]) -> Iterator[Item]:
+    """The items in some files of a source, each called by its file and line; blank lines are skipped."""
+    for path in paths:
         for number, line in enumerate((folder / path).read_bytes().splitlines(), start=1):
             if line.strip():
                 try:
-                    yield {"set": name, "id": f"{path}:{number}", **item(line, PurePosixPath(path).stem)}
+                    yield item(name, f"{path}:{number}", line, PurePosixPath(path).stem)
                 except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
                     raise UserError(
-                        f"{source['purl']}: {path}, line {number}: expected a JSON object with sentence_good and "
+                        f"{purl}: {path}, line {number}: expected a JSON object with sentence_good and "
                         "sentence_bad, or with text; correct the file, or leave it out by `exclude`"
                     ) from None
 
 
-def item(line: bytes, group: str) -> dict[str, str]:
+def item(name: str, id: str, line: bytes, group: str) -> Item:
     """The item that a line of JSON holds, in its own group or else in `group`; ValueError and the like if none."""
-    found = json.loads(line)
-    pair = "sentence_good" in found
-    text, contrast = (found["sentence_good"], found["sentence_bad"]) if pair else (found["text"], "")
-    group = found.get("UID", group)
+    fields = json.loads(line)
+    pair = "sentence_good" in fields
+    text, contrast = (fields["sentence_good"], fields["sentence_bad"]) if pair else (fields["text"], "")
+    group = fields.get("UID", group)
     for value in (text, contrast, group):
         value.encode()  # raises what is no Unicode text
-    return {"group": group, "text": text, "contrast": contrast}
+    return Item(name, group, id, text, contrast)

@@ -14,7 +14,7 @@ from annotated_types import MinLen
 from train.artifact import read_json, whole, write_bytes, write_json
 from train.data import schema
 from train.data.sources.archive import matches, members
-from train.data.sources.spec import check_licence_text
+from train.data.sources.spec import PypiSource, SourceRecord, check_licence_text, read_sources
 from train.data.text import readers
 from train.data.text.file_types import conversion
 from train.errors import UserError
@@ -33,10 +33,10 @@ class DocumentsConfig:
 
 
 def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
-    """Write `documents/<slug>.parquet` (tables.DOCUMENT) for each source, in the order of its files and their rows.
+    """Write `documents/<slug>.parquet` (schema.DOCUMENT) for each source, in the order of its files and their rows.
 
     Also `licences/<sha256>.txt`, each licence file byte for byte; `left_out/<slug>.jsonl`, {path, reason} for each
-    text that gave no document (the reasons: `formats`); and `extracted.json`: source -> {files, documents, bytes, each
+    text that gave no document (the reasons: `readers`); and `extracted.json`: source -> {files, documents, bytes, each
     reason, licences {path: sha256}, unlicensed {what the row says: documents}}. `bytes` is of the documents' texts in
     UTF-8. All is streamed: no source needs to fit in memory.
 
@@ -46,128 +46,129 @@ def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, worl
 
     Raises UserError when a source matches no file, lacks a licence file that it names, or holds a damaged file.
     """
-    sources = read_json(inputs["raw"] / "sources.json")
-    for source in world.track(world.share(sources), "extract"):
-        counts = _extract(config, source, inputs["raw"] / source["slug"], out)
-        write_json(out / "counts" / f"{source['slug']}.json", counts)
+    records = read_sources(inputs["raw"] / "sources.json")
+    for record in world.track(world.share(records), "extract"):
+        counts = Extraction(config, record, inputs["raw"] / record.source.slug, out).run()
+        write_json(out / "counts" / f"{record.source.slug}.json", counts)
     # Whichever worker ends last finds the counts of all.
-    parts = {source["purl"]: out / "counts" / f"{source['slug']}.json" for source in sources}
+    parts = {record.source.purl: out / "counts" / f"{record.source.slug}.json" for record in records}
     if all(path.exists() for path in parts.values()):
         write_json(out / "extracted.json", {purl: read_json(path) for purl, path in parts.items()})
 
 
-def _extract(config: DocumentsConfig, source: Mapping[str, Any], folder: Path, out: Path) -> dict[str, Any]:
-    licences = _licences(source, folder, out)
-    counts: Counter[str] = Counter(dict.fromkeys(("files", "documents", "bytes", *readers.REASONS), 0))
-    examples: dict[str, str] = {}  # of each reason, the first text and what is known of it
-    unlicensed: Counter[str] = Counter()
-    kept = set(licences.values())
-    evidence = licences[source["licence_files"][0]]
-    with whole(out / "left_out" / f"{source['slug']}.jsonl") as left_out:
+class Extraction:
+    """The extraction of one source: what it has counted, and the licence texts that it has written."""
 
-        def rows() -> Iterator[dict[str, Any]]:
-            for found in _found(config, source, folder, counts):
-                if found.reason:
-                    counts[found.reason] += 1
-                    examples.setdefault(found.reason, f"{found.path}{found.detail and f': {found.detail}'}")
-                    left = {"path": found.path, "reason": found.reason}
-                    left_out.write(json.dumps(left, ensure_ascii=False).encode() + b"\n")
-                    continue
-                row = _row(source, found, evidence)
-                counts.update(documents=1, bytes=len(row["text"].encode()))
-                told = found.licence or ""
-                if row["licence"] == NOASSERTION:
-                    unlicensed[told] += 1
-                elif row["evidence"] not in kept:
-                    kept.add(row["evidence"])
-                    write_bytes(out / "licences" / f"{row['evidence']}.txt", told.encode())
-                if len(kept) + len(unlicensed) > LICENCE_NAMES:
-                    column, most = source["columns"]["licence"], f"more than {LICENCE_NAMES} different texts"
-                    raise UserError(f"{source['purl']}: {column!r} holds {most}, so no licences")
-                yield row
+    def __init__(self, config: DocumentsConfig, record: SourceRecord, folder: Path, out: Path) -> None:
+        self.config, self.record, self.source, self.folder, self.out = config, record, record.source, folder, out
+        self.counts: Counter[str] = Counter(dict.fromkeys(("files", "documents", "bytes", *readers.REASONS), 0))
+        self.examples: dict[str, str] = {}  # of each reason, the first text and what is known of it
+        self.unlicensed: Counter[str] = Counter()  # what a row says of its licence -> documents
+        self.licences = self._licence_files()  # path -> SHA-256
+        self.evidence = set(self.licences.values())
 
-        schema.write_rows(out / "documents" / f"{source['slug']}.parquet", rows(), schema.DOCUMENT)
-    if not counts["files"]:
-        raise UserError(
-            f"{source['purl']}: no file matches {source['include']} but not {source['exclude']}; correct the globs"
-        )
-    reasons = {reason: counts[reason] for reason in readers.REASONS if counts[reason]}
-    if reasons and not counts["documents"]:
-        told = left_out_summary(reasons, examples)
-        raise UserError(f"{source['purl']}: none of {sum(reasons.values())} texts is a document: {told}")
-    return {**counts, "licences": licences, "unlicensed": dict(unlicensed)}
+    def run(self) -> dict[str, Any]:
+        """Write the documents, and what is none; return the counts."""
+        name, counts = self.source.slug, self.counts
+        with whole(self.out / "left_out" / f"{name}.jsonl") as left_out:
+            schema.write_rows(self.out / "documents" / f"{name}.parquet", self._documents(left_out), schema.DOCUMENT)
+        if not counts["files"]:
+            globs = f"{list(self.source.include)} but not {list(self.source.exclude)}"
+            raise UserError(f"{self.source.purl}: no file matches {globs}; correct the globs")
+        reasons = {reason: counts[reason] for reason in readers.REASONS if counts[reason]}
+        if reasons and not counts["documents"]:
+            why = left_out_summary(reasons, self.examples)
+            raise UserError(f"{self.source.purl}: none of {sum(reasons.values())} texts is a document: {why}")
+        return {**counts, "licences": self.licences, "unlicensed": dict(self.unlicensed)}
+
+    def _documents(self, left_out: BinaryIO) -> Iterator[schema.Document]:
+        for text in self._texts():
+            if text.reason:
+                self.counts[text.reason] += 1
+                self.examples.setdefault(text.reason, f"{text.path}{text.detail and f': {text.detail}'}")
+                line = {"path": text.path, "reason": text.reason}
+                left_out.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            else:
+                document = self._document(text)
+                self.counts.update(documents=1, bytes=len(document.text.encode()))
+                yield document
+
+    def _texts(self) -> Iterator[readers.ExtractedText]:
+        """What the source's files hold, up to its limit of rows."""
+        left = getattr(self.source, "limit", None)
+        for path, file in source_files(self.record, self.folder, licences=False):
+            with file:
+                if left == 0:
+                    return
+                self.counts["files"] += 1
+                try:
+                    for text in readers.texts(file, path, self.config.formats, self.record.columns, left):
+                        left = None if left is None else left - 1
+                        yield text
+                except UserError as error:
+                    raise UserError(f"{self.source.purl}: {error}") from None
+
+    def _document(self, text: readers.ExtractedText) -> schema.Document:
+        licence, evidence = self.source.licence, self.licences[self.source.licence_files[0]]
+        if text.licence is not None:
+            licence, evidence = self._licence_of_row(text.licence)
+        return schema.Document(
+            hashlib.sha256(text.text.encode()).hexdigest(), text.text, self.source.purl, text.path, licence, evidence,
+            text.attribution or self.source.attribution, self.source.language,
+        )  # fmt: skip
+
+    def _licence_of_row(self, name: str) -> tuple[str, str]:
+        """The licence that a row tells, and its evidence, which is written; none for a licence that nobody knows."""
+        columns = self.record.columns
+        assert columns
+        licence = of_row(name, columns.licence_names)
+        evidence = hashlib.sha256(name.encode()).hexdigest() if licence != NOASSERTION else ""
+        if not evidence:
+            self.unlicensed[name] += 1
+        elif evidence not in self.evidence:
+            self.evidence.add(evidence)
+            write_bytes(self.out / "licences" / f"{evidence}.txt", name.encode())
+        if len(self.evidence) + len(self.unlicensed) > LICENCE_NAMES:
+            most = f"more than {LICENCE_NAMES} different texts"
+            raise UserError(f"{self.source.purl}: {columns.licence!r} holds {most}, so no licences")
+        return licence, evidence
+
+    def _licence_files(self) -> dict[str, str]:
+        """Write the source's licence files; return their digests. UserError when one is missing."""
+        licences: dict[str, str] = {}
+        for path, file in source_files(self.record, self.folder, licences=True):
+            with file:
+                data = file.read()
+            check_licence_text(self.source.purl, path, data)
+            licences[path] = hashlib.sha256(data).hexdigest()
+            write_bytes(self.out / "licences" / f"{licences[path]}.txt", data)
+            if len(licences) == len(self.source.licence_files):  # the rest of an archive need not be unpacked
+                break
+        if missing := [path for path in self.source.licence_files if path not in licences]:
+            raise UserError(
+                f"{self.source.purl}: no licence file {missing[0]!r} in the source; correct `licence_files`"
+            )
+        return licences
 
 
 def left_out_summary(reasons: Mapping[str, int], examples: Mapping[str, str]) -> str:
     """How many texts each reason left out, with an example, and what helps."""
-    told = ", ".join(f"{reason} {count} ({examples.get(reason, '')})" for reason, count in reasons.items())
-    encoding = next((name for name in ("UTF-16", "UTF-32") if name in told), "")
-    return told + (conversion(encoding) or ("; convert them to UTF-8" if "undecodable" in reasons else ""))
+    summary = ", ".join(f"{reason} {count} ({examples.get(reason, '')})" for reason, count in reasons.items())
+    encoding = next((name for name in ("UTF-16", "UTF-32") if name in summary), "")
+    return summary + (conversion(encoding) or ("; convert them to UTF-8" if "undecodable" in reasons else ""))
 
 
-def _found(
-    config: DocumentsConfig, source: Mapping[str, Any], folder: Path, counts: Counter[str]
-) -> Iterator[readers.Found]:
-    """What the source's files hold, up to its limit of rows."""
-    limit = source.get("limit")
-    seen = 0
-    for path, file in _files(source, folder, licences=False):
-        with file:
-            if limit is not None and seen >= limit:
-                return
-            counts["files"] += 1
-            try:
-                most = None if limit is None else limit - seen
-                for found in readers.texts(file, path, config.formats, source.get("columns"), most):
-                    seen += 1
-                    yield found
-            except UserError as error:
-                raise UserError(f"{source['purl']}: {error}") from None
-
-
-def _row(source: Mapping[str, Any], found: readers.Found, evidence: str) -> dict[str, Any]:
-    licence = source["licence"]
-    if found.licence is not None:
-        licence = of_row(found.licence, source["columns"]["licence_names"])
-        evidence = hashlib.sha256(found.licence.encode()).hexdigest() if licence != NOASSERTION else ""
-    return {
-        "id": hashlib.sha256(found.text.encode()).hexdigest(),
-        "text": found.text,
-        "source": source["purl"],
-        "path": found.path,
-        "licence": licence,
-        "evidence": evidence,
-        "attribution": found.attribution or source["attribution"],
-        "language": source["language"],
-    }
-
-
-def _licences(source: Mapping[str, Any], folder: Path, out: Path) -> dict[str, str]:
-    """Write the source's licence files; return their digests. UserError when one is missing."""
-    licences: dict[str, str] = {}
-    for path, file in _files(source, folder, licences=True):
-        with file:
-            data = file.read()
-        check_licence_text(source["purl"], path, data)
-        licences[path] = hashlib.sha256(data).hexdigest()
-        write_bytes(out / "licences" / f"{licences[path]}.txt", data)
-        if len(licences) == len(source["licence_files"]):  # the rest of an archive need not be unpacked for them
-            break
-    if missing := [path for path in source["licence_files"] if path not in licences]:
-        raise UserError(f"{source['purl']}: no licence file {missing[0]!r} in the source; correct `licence_files`")
-    return licences
-
-
-def _files(source: Mapping[str, Any], folder: Path, *, licences: bool) -> Iterator[tuple[str, BinaryIO]]:
+def source_files(record: SourceRecord, folder: Path, *, licences: bool) -> Iterator[tuple[str, BinaryIO]]:
     """The licence files of a source, or the files that hold its documents: (path in the source, open file)."""
+    source = record.source
 
     def wanted(path: str) -> bool:
-        if licences or path in source["licence_files"]:
-            return licences and path in source["licence_files"]
-        return source.get("streaming", False) or matches(path, source["include"], source["exclude"])
+        if licences or path in source.licence_files:
+            return licences and path in source.licence_files
+        return getattr(source, "streaming", False) or matches(path, source.include, source.exclude)
 
-    names = [file["path"] for file in source["files"]]
-    if source["kind"] == "pypi":
+    names = [file.path for file in record.files]
+    if isinstance(source, PypiSource):
         yield from ((name, BytesIO(data)) for name, data in members(folder / names[0], names[0], wanted=wanted))
     else:
         yield from ((name, (folder / name).open("rb")) for name in names if wanted(name))

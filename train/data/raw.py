@@ -13,12 +13,11 @@ from typing import Annotated
 from annotated_types import MinLen
 
 from train.artifact import WITNESS, copy_file, digest, file_digest, whole, write_bytes, write_json
-from train.config import plain
 from train.data.sources import hub, pinned
 from train.data.sources.archive import matches
 from train.data.sources.local import Listing, listing
 from train.data.sources.pinned import VanishedError, Wanted
-from train.data.sources.spec import FilesSource, HubSource, PypiSource, StoriesSource
+from train.data.sources.spec import AnySource, File, FilesSource, HubSource, PypiSource, SourceRecord, StoriesSource
 from train.errors import UserError
 from train.world import World
 
@@ -27,7 +26,7 @@ from train.world import World
 class RawConfig:
     """Where the text comes from."""
 
-    sources: Annotated[tuple[PypiSource | FilesSource | HubSource | StoriesSource, ...], MinLen(1)]  # read in order
+    sources: Annotated[tuple[AnySource, ...], MinLen(1)]  # read in order
 
     def __post_init__(self) -> None:
         slugs = [source.slug for source in self.sources]
@@ -67,12 +66,8 @@ def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World
                 names = _place_files(source, folder, world)
             case StoriesSource():
                 names = _place_stories(source, folder)
-        files = [
-            {"path": name, "sha256": file_digest(folder / name), "bytes": (folder / name).stat().st_size}
-            for name in sorted(names)
-        ]
-        entry = {key: value for key, value in plain(source).items() if key not in source.places}
-        records.append({**entry, "slug": source.slug, "files": files})
+        files = (File(n, file_digest(folder / n), (folder / n).stat().st_size) for n in sorted(names))
+        records.append(SourceRecord(source, tuple(files)).to_json())
     write_json(out / "sources.json", records)
     write_json(out / WITNESS / "retrieved.json", retrieved)
 

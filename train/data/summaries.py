@@ -7,6 +7,7 @@ from pathlib import Path
 from train.artifact import read_json
 from train.data.documents import left_out_summary
 from train.data.raw import RawConfig, passed_over
+from train.data.sources.spec import read_sources
 from train.data.text.file_types import HEAD, file_type
 from train.data.text.readers import REASONS
 from train.world import World
@@ -16,8 +17,8 @@ SHOWN = 3  # reasons
 
 def raw(artifact: Path, inputs: Mapping[str, Path], config: RawConfig, world: World) -> str:
     """How many files, and what lies beside them in a folder of one's own."""
-    files = [file for source in read_json(artifact / "sources.json") for file in source["files"]]
-    kept = f"{counted(len(files), 'file')}, {sum(file['bytes'] for file in files):,} bytes"
+    files = [file for record in read_sources(artifact / "sources.json") for file in record.files]
+    kept = f"{counted(len(files), 'file')}, {sum(file.bytes for file in files):,} bytes"
     return "; passed over: ".join([kept, *passed_over(config, world)])
 
 

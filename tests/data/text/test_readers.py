@@ -5,19 +5,21 @@ import io
 import json
 import re
 import tracemalloc
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from train.data.sources.archive import Limits
+from train.data.sources.spec import Columns
 from train.data.text import readers
 from train.errors import UserError
 
 FORMATS = {
     "rst": "restructuredtext", "md": "plain", "txt": "plain", "jsonl": "rows", "parquet": "parquet",
 }  # fmt: skip
-COLUMNS = {"text": "body", "path": "id", "licence": "meta.terms", "licence_names": {}, "attribution": "meta.by"}
+COLUMNS = Columns("body", "id", "meta.terms", {}, "meta.by")
 ROWS = [
     {"id": 7, "body": "One.\r\n", "meta": {"terms": "MIT", "by": "Ann"}},
     {"id": 8, "body": None, "meta": {"terms": None, "by": None}},
@@ -37,11 +39,11 @@ def parquet(rows: list[dict]) -> bytes:
     return sink.getvalue()
 
 
-def read(name: str, data: bytes, columns: dict | None = None) -> list[readers.Found]:
+def read(name: str, data: bytes, columns: Columns | None = None) -> list[readers.ExtractedText]:
     return list(readers.texts(io.BytesIO(data), name, FORMATS, columns))
 
 
-def kept(name: str, data: bytes, columns: dict | None = None) -> list[str]:
+def kept(name: str, data: bytes, columns: Columns | None = None) -> list[str]:
     return [found.text for found in read(name, data, columns) if not found.reason]
 
 
@@ -67,7 +69,7 @@ def test_every_format_is_read_as_it_is_and_packed(name, data, text, packed):
 def test_fields_of_rows_are_found_by_their_columns(name):
     data = parquet(ROWS) if name == "a.parquet" else b"".join(json.dumps(row).encode() + b"\n" for row in ROWS)
     assert read(name, data, COLUMNS) == [("7", "One.\n", "", "MIT", "Ann", ""), ("8", "", "empty", "", None, "")]
-    unnamed = COLUMNS | {"path": None, "licence": None, "attribution": None}
+    unnamed = replace(COLUMNS, path=None, licence=None, attribution=None)
     assert [found.path for found in read(name, data, unnamed)] == [f"{name}#1", f"{name}#2"]
 
 
@@ -99,7 +101,7 @@ BOTH = [
     [("text.en", "exact"), ("a.b.c", "one"), ("a.d.e", "x")],
 )
 def test_a_field_of_exactly_that_name_goes_before_a_field_in_a_field(name, column, text):
-    columns = {"text": column, "path": None, "licence": None, "attribution": None}
+    columns = Columns(column, None, None, {}, None)
     assert kept(name, rows_of(name, BOTH), columns) == [text]
 
 
@@ -122,7 +124,7 @@ ONE = {"body": "x", "author": "Ann", "doc": {"by": "Ann"}}
 )
 @pytest.mark.parametrize("most", [None, 1])
 def test_a_column_that_no_row_has_is_one_line(name, columns, missing, most):
-    named = {"text": "body", "path": None, "licence": None, "attribution": None} | columns
+    named = replace(Columns("body", None, None, {}, None), **columns)
     with pytest.raises(
         UserError, match=rf"^{name}.* no (row has a )?(field|column) .*{missing}.*'body'.*see `columns`"
     ) as caught:
@@ -131,7 +133,7 @@ def test_a_column_that_no_row_has_is_one_line(name, columns, missing, most):
 
 
 def test_a_column_that_some_row_has_is_no_fault():
-    named = {"text": "body", "path": None, "licence": None, "attribution": "by.name"}
+    named = Columns("body", None, None, {}, "by.name")
     rows = rows_of("a.jsonl", [{"body": "x"}, {"body": "y", "by": {"name": None}}, {"body": "z", "by": None}])
     assert kept("a.jsonl", rows, named) == ["x", "y", "z"]
     assert kept("a.jsonl", b"\n", named) == []
@@ -315,13 +317,13 @@ def test_what_python_cannot_hold_stops_only_who_asks_for_it(kind):
     sink = io.BytesIO()
     meta = pa.StructArray.from_arrays([pa.array(["MIT"]), UNHELD[kind]], names=["terms", "when"])
     pq.write_table(pa.table({"body": pa.array(["One."]), "when": UNHELD[kind], "meta": meta}), sink)
-    asked = COLUMNS | {"path": None, "attribution": None}
+    asked = replace(COLUMNS, path=None, attribution=None)
     assert read("a.parquet", sink.getvalue(), asked) == [("a.parquet#1", "One.", "", "MIT", None, "")]
     for column, holder in (("when", "when"), ("meta.when", "meta")):
         with pytest.raises(
             UserError, match=rf"^a\.parquet: column '{holder}' holds .* that Python cannot hold"
         ) as caught:
-            read("a.parquet", sink.getvalue(), asked | {"path": column})
+            read("a.parquet", sink.getvalue(), replace(asked, path=column))
         assert "\n" not in str(caught.value)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import copy_file, file_digest
+from train.data.sources.archive import name_problem
 from train.errors import UserError
 from train.world import World
 
@@ -24,6 +25,10 @@ class Wanted:
     name: str
     digest: str  # SHA-256; or 40 digits, git's own id of the content
     bytes: int
+
+    def __post_init__(self) -> None:
+        if problem := name_problem(self.name, 400):
+            raise UserError(f"{self.purl}: file {self.name!r} {problem}")
 
     def identity(self, path: Path) -> str | None:
         """The digest of a file of the right size, of the kind that is wanted; None where there is no such file."""

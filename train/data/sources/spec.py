@@ -1,19 +1,20 @@
 """What a source is: where its files are, what they must be, and under which licence its texts stand."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from annotated_types import MinLen
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name, parse_sdist_filename
 from packaging.version import Version
 
-from train.config import Count, plain
+from train.artifact import read_json
+from train.config import Count, Natural, build, plain
 from train.data.sources.archive import name_problem
 from train.data.text import language_tag
-from train.errors import UserError
+from train.errors import ConfigError, UserError
 from train.spdx import NOASSERTION, check_spelling, check_text
 
 
@@ -88,7 +89,7 @@ class File:
 
     path: str  # in the source
     sha256: str  # of its bytes
-    bytes: Count  # its size
+    bytes: Natural  # its size
 
     def __post_init__(self) -> None:
         check_sha256(self.sha256)
@@ -188,6 +189,41 @@ class StoriesSource(Source):
     kind: Literal["stories"]
     seed: int  # of the stories
     count: Count  # of the stories
+
+
+AnySource = PypiSource | FilesSource | HubSource | StoriesSource
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """A source as it was fetched: an entry of `sources.json`, without where it was looked for."""
+
+    source: AnySource
+    files: tuple[File, ...]  # as they came
+
+    @property
+    def columns(self) -> Columns | None:
+        return getattr(self.source, "columns", None)
+
+    def to_json(self) -> dict[str, Any]:
+        entry = {name: value for name, value in plain(self.source).items() if name not in self.source.places}
+        return {**entry, "slug": self.source.slug, "files": plain(self.files)}
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "SourceRecord":
+        kinds = {get_args(kind.__annotations__["kind"])[0]: kind for kind in get_args(AnySource)}
+        names = {field.name for field in fields(kinds[entry["kind"]])}
+        nowhere = {"path": entry["slug"], "mirrors": [], "files": []}
+        source = {name: value for name, value in (entry | nowhere).items() if name in names}
+        return build(cls, {"source": source, "files": entry["files"]})
+
+
+def read_sources(path: Path) -> list[SourceRecord]:
+    """The records in a file `sources.json`; UserError where it holds something else."""
+    try:
+        return [SourceRecord.from_json(entry) for entry in read_json(path)]
+    except (ConfigError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: holds no records of sources ({type(error).__name__}: {error})") from None
 
 
 def slug(purl: str) -> str:

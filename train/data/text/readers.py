@@ -19,8 +19,9 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from train.data import schema
 from train.data.sources.archive import LIMITS, Bounded
+from train.data.sources.spec import Columns
 from train.data.text.file_types import HEAD, conversion, file_type
-from train.data.text.markup import restructuredtext
+from train.data.text.rst import restructuredtext
 from train.errors import UserError, did_you_mean
 
 Format = Literal["restructuredtext", "plain", "rows", "parquet"]
@@ -35,13 +36,13 @@ MARKUP: dict[str, Callable[[str], str]] = {
 TEXT_BYTES = LIMITS.member_bytes
 NEL, BYTE_ORDER_MARK = "\x85", "\ufeff"
 CONTROL = re.compile(r"[\x01-\x08\x0e-\x1f\x7f-\x9f]")
-NAMED = ("text", "path", "licence", "attribution")  # what `columns` names
+TEXT_AND_PATH = Columns("text", "path", None, {}, None)
 NAMES, DEPTH = 40, 3  # of fields that an error lists, and of fields in fields
 MISSING = object()
 REASONS = ("undecodable", "binary", "empty", "oversized")
 
 
-class Found(NamedTuple):
+class ExtractedText(NamedTuple):
     """A text in a file, or why there is none."""
 
     path: str
@@ -56,13 +57,13 @@ def texts(
     file: BinaryIO,
     name: str,
     formats: Mapping[str, Format],
-    columns: Mapping[str, Any] | None,
+    columns: Columns | None,
     most: int | None = None,
-) -> Iterator[Found]:
+) -> Iterator[ExtractedText]:
     """Yield what the file called `name` holds, of rows the first `most`. Its suffix, small or large, tells the format,
     after one of packing: `.md`, `.md.gz`.
 
-    `columns` says which field of a row holds what, as `sources.Columns` does; None: `text` and `path`. Raises
+    `columns` says which field of a row holds what, None: `text` and `path`. Raises
     UserError when the format is not known, the file is damaged or unpacks to too much, a row has no such text, or no
     row has one of the other fields.
     """
@@ -106,7 +107,7 @@ def _unpacked(file: BinaryIO, name: str, packing: str) -> BinaryIO:
     return BufferedReader(Bounded(PACKED[packing](file), name, allowed))
 
 
-def _whole(data: bytes, path: str, reader: Callable[[str], str]) -> Found:
+def _whole(data: bytes, path: str, reader: Callable[[str], str]) -> ExtractedText:
     if len(data) > TEXT_BYTES:
         return _none(path, "oversized")
     try:
@@ -118,12 +119,12 @@ def _whole(data: bytes, path: str, reader: Callable[[str], str]) -> Found:
     return _found(path, reader(text), reason, None, None)
 
 
-def _none(path: str, reason: str, detail: str = "") -> Found:
-    return Found(path, "", reason, None, None, detail)
+def _none(path: str, reason: str, detail: str = "") -> ExtractedText:
+    return ExtractedText(path, "", reason, None, None, detail)
 
 
-def _found(path: str, text: str, reason: str, licence: str | None, attribution: str | None) -> Found:
-    return Found(path, text, reason or ("" if text.strip() else "empty"), licence, attribution)
+def _found(path: str, text: str, reason: str, licence: str | None, attribution: str | None) -> ExtractedText:
+    return ExtractedText(path, text, reason or ("" if text.strip() else "empty"), licence, attribution)
 
 
 def _clean(text: str) -> tuple[str, str]:
@@ -136,7 +137,7 @@ def _clean(text: str) -> tuple[str, str]:
 
 
 def _json_lines(file: BinaryIO, name: str) -> Iterator[Any]:
-    """Each line's value; a `Found` with the reason in place of a line that is too long or not UTF-8."""
+    """Each line's value; an `ExtractedText` with the reason in place of a line that is too long or not UTF-8."""
     number = 0
     while line := file.readline(TEXT_BYTES + 1):
         number += 1
@@ -160,22 +161,22 @@ def _json_lines(file: BinaryIO, name: str) -> Iterator[Any]:
             raise UserError(f"{name}, line {number}: expected a JSON object, got {text[:40].strip()!r}") from None
 
 
-def _parquet(file: BinaryIO, name: str, columns: Mapping[str, Any] | None) -> Iterator[Any]:
-    named = [columns[key] for key in NAMED] if columns else ["text", "path"]
+def _parquet(file: BinaryIO, name: str, columns: Columns | None) -> Iterator[Any]:
+    named = columns_named(columns or TEXT_AND_PATH)
     with tempfile.TemporaryFile() as seekable:
         if not file.seekable():  # the index of the columns stands at the end
             while chunk := file.read(2**20):
                 seekable.write(chunk)
             file = seekable
-        yield from schema.rows_of(file, name, sorted({column for column in named if column}))
+        yield from schema.rows_of(file, name, sorted(named))
 
 
-def _rows(rows: Iterator[Any], name: str, columns: Mapping[str, Any] | None, most: int | None) -> Iterator[Found]:
+def _rows(rows: Iterator[Any], name: str, columns: Columns | None, most: int | None) -> Iterator[ExtractedText]:
     """What JSON lines hold; UserError when a field that `columns` names is in none of them."""
-    unseen = {columns[key] for key in NAMED if columns[key]} if columns else set()
+    unseen = columns_named(columns) if columns else set()
     fields: dict[str, None] = {}
     for number, row in enumerate(islice(rows, most), start=1):
-        if isinstance(row, Found):
+        if isinstance(row, ExtractedText):
             yield row
             continue
         yield _of_row(row, name, number, columns)
@@ -191,6 +192,10 @@ def _rows(rows: Iterator[Any], name: str, columns: Mapping[str, Any] | None, mos
         )
 
 
+def columns_named(columns: Columns) -> set[str]:
+    return {name for name in (columns.text, columns.path, columns.licence, columns.attribution) if name}
+
+
 def _fields(row: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """The names of a row's fields and, after a dot, of the fields in them."""
     for key, value in row.items():
@@ -199,23 +204,23 @@ def _fields(row: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _fields(value, f"{prefix}{key}.")
 
 
-def _of_row(row: Any, name: str, number: int, columns: Mapping[str, Any] | None) -> Found:
-    named = columns or {"text": "text", "path": "path", "licence": None, "attribution": None}
+def _of_row(row: Any, name: str, number: int, columns: Columns | None) -> ExtractedText:
+    columns = columns or TEXT_AND_PATH
     where = f"{name}, row {number}"
     if not isinstance(row, dict):
         raise UserError(f"{where}: expected an object with fields, got {type(row).__name__}")
-    text, path, licence, attribution = (_field(row, named[key]) if named[key] else None for key in NAMED)
-    if text is MISSING and named["text"].split(".")[0] not in row:
-        names, hint = ", ".join(map(repr, list(row)[:NAMES])), did_you_mean(named["text"], list(row))
-        raise UserError(f"{where}: no field {named['text']!r}; it has {names}{hint}; see `columns`")
+    if _field(row, columns.text) is MISSING and columns.text.split(".")[0] not in row:
+        names, hint = ", ".join(map(repr, list(row)[:NAMES])), did_you_mean(columns.text, list(row))
+        raise UserError(f"{where}: no field {columns.text!r}; it has {names}{hint}; see `columns`")
     text, path, licence, attribution = (
-        None if each is MISSING else each for each in (text, path, licence, attribution)
+        None if not name or (value := _field(row, name)) is MISSING else value
+        for name in (columns.text, columns.path, columns.licence, columns.attribution)
     )
     if not isinstance(text, str | None):
-        raise UserError(f"{where}: expected text in {named['text']!r}, got {type(text).__name__}")
+        raise UserError(f"{where}: expected text in {columns.text!r}, got {type(text).__name__}")
     shown = f"{name}#{number}" if path is None else str(path)
     told = [None if value is None else str(value) for value in (licence, attribution)]
-    if named["licence"]:
+    if columns.licence:
         told[0] = told[0] or ""
     try:
         size = len((text or "").encode())

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from train.data.text.markup import restructuredtext, role
+from train.data.text.rst import restructuredtext, role
 
 RST = {
     "heading": ("=====\nTitle\n=====\n\nGo\n--\n\nText.\n", "Title\n\nGo\n\nText.\n"),
