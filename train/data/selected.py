@@ -22,7 +22,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from train.artifact import WITNESS, read_json, whole, write_json
 from train.config import Share
-from train.data.dedup.contamination import Evaluated, evaluated, items_of
+from train.data.dedup.contamination import Evaluated, contaminated, evaluated, items_of
 from train.data.dedup.minhash import SIZE, Signatures, keep, signature, similarity
 from train.data.dedup.ngrams import Numbers, words
 from train.data.filters import rules
@@ -235,7 +235,7 @@ def drop_compared(
     if detail := near_duplicates.get(document.id):
         candidate.judgement.dropped = ("near_duplicates", detail)
     elif document.split == "train" and (
-        detail := rules.contaminated(words(document.text), config.contaminated, items, held_out)
+        detail := contaminated(words(document.text), config.contaminated, items, held_out)
     ):
         candidate.judgement.dropped = ("contaminated", detail)
 

@@ -46,7 +46,7 @@ def joined(world: World, name: str) -> Iterator[None]:
         yield
 
 
-def store_for(world: World, name: str) -> dist.Store:
+def store_for(world: World, name: str) -> dist.PrefixStore:
     """A store that all ranks share: whoever gets a key waits until somebody has set it, with the machine's patience."""
     store, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=world.machine.patience)))
     # It may still hold the addresses of the dead: each attempt, and each run of a sweep, has its own names.

@@ -22,7 +22,8 @@ from train.errors import UserError
 from train.layout import release_name
 from train.release.attest.dsse import PAYLOAD, PLACE, RESULT, STATEMENT, encoded, key_name, opened, signing
 from train.release.attest.signatures import about_another
-from train.release.bundle import ROOT, manifest_of, report, source_tree
+from train.release.bundle import ROOT, manifest_of, source_tree
+from train.release.cards.report import report
 from train.release.standards.osaid import regular_files
 
 

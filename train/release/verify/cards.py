@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from train.data.filters.pii import secrets as find_secrets
-from train.release import bundle
+from train.release.cards.report import report as report_page
 from train.release.standards import mof as framework
 from train.release.view import Release
 
@@ -60,7 +60,7 @@ def osaid(release: Release) -> list[str]:
 
 def report(release: Release) -> list[str]:
     """The page for people shows what the records say. It is no product, but it is what most people read."""
-    made = bundle.report(release.path, release.json("MANIFEST.json")["identity"])
+    made = report_page(release.path, release.json("MANIFEST.json")["identity"])
     return [] if made == release.bytes("report.html") else ["report.html: not what its records give"]
 
 

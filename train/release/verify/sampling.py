@@ -8,6 +8,7 @@ from typing import Any
 
 from train.data.schema import read_rows
 from train.data.selected import kept_documents
+from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.differences import first_difference
 from train.evaluation.baselines import ByteModel, compressed_size, count_grams
@@ -46,7 +47,7 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
         return ["evaluation/documents.json: other documents than were held out"]
     chosen = drawn(release, ranges, most * 3 // model.flops_per_token())
     tokens = read_tokens(release.tokens, "held_out")
-    mark, batch = bundle.tokenizer.load(release.path).end_of_text, config.evaluation.batch
+    mark, batch = load_tokenizer(release.path).end_of_text, config.evaluation.batch
     found = score_documents(model, tokens, chosen, end_of_text=mark, batch=batch, world=release.world)
     problems = [f"document {row['id'][:12]}: scored {row}, recorded is {recorded[row['id']]}"
                 for row in found if row != recorded[row["id"]]]  # fmt: skip
@@ -79,7 +80,7 @@ def sampled_pairs(release: Release, config: MeasureConfig, model: Transformer, g
         return [f"evaluation/pairs.json: {apart}"]
     chosen = sorted(range(len(rows)), key=lambda number: _draw(release, f"pair {number}"))[:PAIRS]
     texts = [rows[number][side] for number in chosen for side in SIDES]
-    words = bundle.tokenizer.load(release.path)
+    words = load_tokenizer(release.path)
     bits = sentence_bits(model, words, texts, batch=config.evaluation.batch, world=release.world)
     problems = [
         f"evaluation/pairs.json: pair {rows[number]['id']}: scored {bits[2 * place : 2 * place + 2]}, recorded is "
