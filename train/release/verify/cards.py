@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from train.data.filters.pii import secrets as find_secrets
+from train.release import bundle
 from train.release.cards.report import report as report_page
 from train.release.standards import mof as framework
+from train.release.standards.osaid import ASKED
 from train.release.view import Release
 
 PLACEHOLDER = re.compile(r"\b(TODO|TBD|FIXME|XXX|CHANGEME)\b|\[More Information Needed\]|[Ll]orem ipsum")
@@ -94,10 +96,8 @@ def machine_paths(release: Release) -> list[str]:
     for path in [*records, *bundle.RESOLVED, *([card] if card in release.paths else [])]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
         problems += [f"{path}: {text!r}" for text in texts if MACHINE_PATH.search(text) or CREDENTIALS.search(text)]
-    for purl, kinds in (
-        release.json(bundle.osaid.ASKED)["places"].items() if bundle.osaid.ASKED in release.paths else ()
-    ):
-        problems += [f"{bundle.osaid.ASKED}: {purl}: {kinds!r} tells a place"] * (not {*kinds} <= {"folder", "mirror"})
+    for purl, kinds in release.json(ASKED)["places"].items() if ASKED in release.paths else ():
+        problems += [f"{ASKED}: {purl}: {kinds!r} tells a place"] * (not {*kinds} <= {"folder", "mirror"})
     for table, names in (("documents", release.documents()), ("ledger", release.ledger())):
         found = (each.path for each in names if MACHINE_PATH.search(each.path) or CREDENTIALS.search(each.path))
         problems += [f"data/{table}: {path!r}" for path in found]
