@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from train.artifact import parse_json
+from train.data.tokenizer import load as load_tokenizer
 from train.differences import first_difference
 from train.model import Transformer
 from train.release import bundle
@@ -79,7 +80,7 @@ def _retrieved(release: Release, found: Mapping[str, Any]) -> Iterator[str]:
 
 def _operations(release: Release, found: Mapping[str, Any]) -> Iterator[str]:
     path = "logs/weights/operations.json"
-    vocabulary = bundle.tokenizer.load(release.path).vocabulary
+    vocabulary = load_tokenizer(release.path).vocabulary
     told, made = found[path], operations(Transformer(bundle.model_config(release.path), vocabulary))
     if told["by_formula"] != made["by_formula"]:
         yield f"{path}: by_formula {told['by_formula']}, the config gives {made['by_formula']}"
