@@ -17,7 +17,7 @@ from train.data.raw import RawConfig, fetch
 from train.data.selected import SelectedConfig, select
 from train.data.sources.pinned import Wanted
 from train.data.sources.places import obtain
-from train.data.sources.spec import FilesSource, is_url
+from train.data.sources.spec import FilesSource
 from train.errors import UserError
 from train.release.prove.reproduce import products_apart
 from train.release.verify.result import NotChecked
@@ -37,6 +37,14 @@ def prepared(release: Release) -> list[str]:
     The first stage that gives other files is told, with the first document in it. That the tokens follow from the
     documents is the check `tokens`. Raises NotChecked when a source cannot be had here.
     """
+    for name, made in remake(release):
+        if problems := products_apart(release.path, name, made):
+            return [f"{name}: {problem}" for problem in problems]
+    return []
+
+
+def remake(release: Release) -> Iterator[tuple[str, Path]]:
+    """The name of each stage up to the selected documents, and where its artifact was made again."""
     world = replace(release.world, obtain=obtainer(release.folder))
     made: dict[str, Path] = {}
     for name, make, kind, place, fetches in STAGES:
@@ -47,18 +55,19 @@ def prepared(release: Release) -> list[str]:
         config: Any = anywhere(build(kind, settings))
         with asked(config, release) if fetches else contextlib.nullcontext():
             make(config, made, made[name], world)
-        if problems := products_apart(release.path, name, made[name]):
-            return [f"{name}: {problem}" for problem in problems]
-    return []
+        yield name, made[name]
 
 
 def anywhere(config: Any) -> Any:
-    """Settings whose local sources may also lie in the folder that is given, not in one of their own name alone."""
+    """Settings whose sources lie where the verifier says, wherever a release's own say: of local ones, her folder.
+
+    There they stand in a folder of their own name, or alone.
+    """
     if isinstance(config, BenchmarksConfig):
         return replace(config, raw=config.raw and anywhere(config.raw))
     if not isinstance(config, RawConfig):
         return config
-    own = (replace(s, mirrors=(*s.mirrors, ".")) if isinstance(s, FilesSource) else s for s in config.sources)
+    own = (replace(s, mirrors=(".",)) if isinstance(s, FilesSource) else s for s in config.placeless().sources)
     return replace(config, sources=tuple(own))
 
 
@@ -67,11 +76,8 @@ def asked(config: Any, release: Release) -> Iterator[None]:
     """In the folder of the verifier's files, turn what cannot be had into NotChecked."""
     raw = config if isinstance(config, RawConfig) else config.raw
     for source in raw.sources if raw else ():
-        places = [source.path, *map(Path, source.mirrors)] if isinstance(source, FilesSource) else []
-        if places and not release.folder:
+        if isinstance(source, FilesSource) and not release.folder:
             raise NotChecked(f"{source.purl}: its files are on no index; give the folder that holds them by --from")
-        if any(".." in place.parts or place.is_absolute() for place in places if not is_url(str(place))):
-            raise NotChecked(f"{source.purl}: its files lie outside of the folder that is given")
     try:
         with contextlib.chdir(release.folder or release.scratch):
             yield
