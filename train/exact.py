@@ -12,7 +12,7 @@ Functions take float32 unless they say otherwise. NaN and infinity come out as N
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal, localcontext
 from functools import reduce
@@ -36,7 +36,23 @@ SQRT_HALF = 0x3FE6A09E667F3BCD  # the bits of sqrt(1/2) in float64
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """The products of matrices that `product` adds up, in float32 from float32; tests put other orders in its place."""
-    return a @ b if not DOUBLE else (a.double() @ b.double()).float()
+    if DOUBLE:
+        return (a.double() @ b.double()).float()
+    return by_tensor_cores(a, b) if a.is_cuda and a.dtype == torch.float32 else a @ b
+
+
+def by_tensor_cores(a: Tensor, b: Tensor, multiply: Callable[..., Tensor] = torch.bmm) -> Tensor:
+    """a [.., m, k] @ b [.., k, n]: integers, which float16 holds up to 2^11, added up in accumulators of float32."""
+    left, right = (x.flatten(0, -3) if b.dim() > 2 else x.reshape(1, -1, x.shape[-1]) for x in (a, b))
+    (left, unit), (right, other) = _integers(left), _integers(right)
+    sums = multiply(left.half(), right.half(), out_dtype=torch.float32)
+    return (sums * (unit * other)).view(*a.shape[:-1], b.shape[-1])
+
+
+def _integers(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Operands [n, rows, columns], on a grid of at least 2^-11 of a power of two, as multiples of that; and it."""
+    top = power_above(x.abs().amax((-1, -2), keepdim=True)).clamp_(2.0**-100, 2.0**100)
+    return x * (2.0 ** (LENGTH - 1) / top), top * 2.0 ** (1 - LENGTH)
 
 
 @contextmanager

@@ -100,6 +100,12 @@ def int64_matmul(a, b):
     return ((left @ right).double() * (unit * other)).float()
 
 
+def in_float32(a, b, out_dtype):
+    """What tensor cores do with float16 operands."""
+    assert a.dtype == torch.float16 and a.isfinite().all()
+    return a.to(out_dtype) @ b.to(out_dtype)
+
+
 def shuffled_sum(x, dim, dtype=None):
     return x.index_select(dim, torch.randperm(x.shape[dim])).sum(dim, keepdim=True, dtype=dtype)
 
@@ -107,6 +113,12 @@ def shuffled_sum(x, dim, dtype=None):
 WAYS = {
     "float64 products": ("matmul", lambda a, b: (a.double() @ b.double()).float()),
     "int64 products": ("matmul", int64_matmul),
+    "float16 operands": (
+        "matmul",
+        lambda a, b: exact.by_tensor_cores(
+            a, b, lambda left, right, out_dtype: left.to(out_dtype) @ right.to(out_dtype)
+        ),
+    ),
     "shuffled products": ("matmul", shuffled_matmul),
     "shuffled sums": ("summed", shuffled_sum),
 }
@@ -119,6 +131,18 @@ def test_every_product_and_sum_may_be_another_kind_or_order(monkeypatch, optimiz
     if hasattr(kernels, name):
         monkeypatch.setattr(kernels, name, function)
     assert trained(optimizer=optimizer) == plain
+
+
+def test_the_route_of_a_gpu_keeps_every_tensor_on_its_device(monkeypatch):
+    monkeypatch.setattr(exact, "matmul", exact.by_tensor_cores)
+    model = Transformer(MODEL, VOCABULARY, seed=1).double().to("meta")  # shapes and devices without values
+    model.compute_by(NUMERICS.cut(BATCH, MODEL.context))
+    tokens = torch.empty(BATCH, MODEL.context, dtype=torch.int64, device="meta")
+    model.loss(tokens, tokens).backward()
+    assert all(p.grad.is_meta and p.grad.dtype == torch.float64 for p in model.parameters())
+    optimizer = Optimizer(model, OPTIMIZER, NUMERICS)
+    with torch.no_grad():
+        optimizer._step_apart(1, 1.0, 1.0)
 
 
 def test_without_grids_the_order_of_sums_does_change_bytes(monkeypatch):

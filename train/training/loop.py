@@ -126,6 +126,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         training.numerics.place(model, machine.device, training.batch)
         if machine.compile:
             compile_in_place(model.model.layers)
+            training.numerics.require(machine.device, torch.compile)
         optimizer = Optimizer(model, training.optimizer, training.numerics)
         if model.exact:
             require_products(model, _tokens(inputs["tokens"], "train", config), config, world)

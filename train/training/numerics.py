@@ -55,10 +55,10 @@ class NumericsConfig:
         """How `exact` groups the sequences of a step."""
         return Exact.of(batch, context, self.group) if self.exact else None
 
-    def require(self, device: str) -> None:
-        """Refuse, with UserError, a machine that breaks a premise of `exact`."""
+    def require(self, device: str, compiled: Any = premises.eager) -> None:
+        """Refuse, with UserError, a machine, or a compiler, that breaks a premise of `exact`."""
         if self.exact:
-            premises.require(device)
+            premises.require(device, compiled)
 
     def place(self, model: Transformer, device: str, batch: int = 1) -> Transformer:
         """The model on its device in the contract's precision, with torch's switches set accordingly.
@@ -68,8 +68,13 @@ class NumericsConfig:
         fast, gpu = self.contract == "fast", device == "cuda"
         torch.set_float32_matmul_precision("high" if fast and gpu else "highest")  # high: TF32
         if gpu:
+            from torch._inductor import config as inductor  # which takes a second to import
+
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
             torch.use_deterministic_algorithms(self.contract == "pinned")
+            torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = not self.exact
+            inductor.emulate_precision_casts = self.exact  # Triton then fuses no product with a sum
+            inductor.eager_numerics.division_rounding = inductor.eager_numerics.disable_ftz = self.exact
         model.low_precision = self.products(device) == torch.bfloat16
         self.require(device)
         model.compute_by(self.cut(batch, model.config.context))
