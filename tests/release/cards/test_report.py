@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from train.artifact import file_digest, read_json, write_json
+from train.artifact import read_json, write_json
 from train.letters import harmless
 from train.release.cards.report import charts, percent, points, report, ticks
 from train.release.verify.run import verify
@@ -164,9 +164,3 @@ def test_axe_can_fail_and_the_page_asks_nobody(release, chromium, tmp_path):
     assert any("Content Security Policy" in line for line in said)
     assert {"color-contrast", "image-alt"} <= {each["id"] for each in axe.Axe().run(shown).response["violations"]}
     shown.close()
-
-
-def test_the_digest_of_the_page_is_in_the_manifest(release):
-    assert read_json(release / "MANIFEST.json")["witnesses"]["report.html"]["sha256"] == file_digest(
-        release / "report.html"
-    )

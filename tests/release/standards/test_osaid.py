@@ -5,7 +5,7 @@ from train.release.standards.osaid import files, summary, table, verdict
 
 
 def status(release, row):
-    return next(r["status"] for r in table(release) if r["id"] == row)
+    return next(each.status for each in table(release) if each.row.id == row)
 
 
 def test_a_whole_release_is_complete(release):

@@ -1,4 +1,6 @@
-"""What licences allow, by name and by text."""
+"""REUSE.toml, NOTICE and the texts of licences, whatever people and sources are called."""
+
+import tomllib
 
 import pytest
 
@@ -62,6 +64,25 @@ def test_an_evaluation_set_by_others_keeps_its_licence(tmp_path):
     ]  # fmt: skip
 
 
+NAMES = [
+    'Harald "Bluetooth" G.', "O'Neill", "back\\slash", "C:\\new", '"""', "'''", "# no comment", "[x]", "a = b",
+    "tab\there", "del\x7fete", "日本 Ünïcode 🎓", "\\u0041", "line\u2028separator", "ends with \\", "{brace}",
+    "\u202eright to left", "Ann, and Bob",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_tells_every_name_to_the_letter(name, tmp_path):
+    config = {"release": {"licence": "Apache-2.0", "authors": [name, "Ann"]}}
+    write_json(tmp_path / "code/config.json", config)
+    write_json(tmp_path / "data/statistics.json", {"licences": {"MIT": {}}})
+    write_json(tmp_path / "evaluation/data/sets.json", [])
+    write_bytes(tmp_path / "REUSE.toml", reuse_toml(tmp_path))
+    table, *_ = tomllib.loads((tmp_path / "REUSE.toml").read_text(encoding="utf-8"))["annotations"]
+    assert table["SPDX-FileCopyrightText"] == f"{name}, Ann"
+    assert by_file(tmp_path, ["README.md"]) == {"README.md": "Apache-2.0"}
+
+
 # Duties, told -------------------------------------------------------------------------------------------------------
 
 
@@ -75,7 +96,7 @@ def under(release, licences):
 def test_share_alike_is_reported_wherever_licences_are(copy):
     under(copy, {"MIT": 3, "CC-BY-SA-4.0": 2, "CC-BY-4.0": 1})
     found = terms(copy)
-    assert {name: entry["osi_approved"] for name, entry in found.items()} == {
+    assert {name: entry.osi_approved for name, entry in found.items()} == {
         "CC-BY-4.0": False, "CC-BY-SA-4.0": False, "MIT": True,
     }  # fmt: skip
     assert {name: total["tokens"] for name, total in by_standing(found).items()} == {

@@ -63,7 +63,7 @@ def test_every_claim_has_a_rung_or_is_somebodys_word():
 
 
 def test_what_somebody_has_to_run_counts_as_nothing(release):
-    found = verdict(table(release))
+    found = verdict(release, table(release))
     commands = [row for row in ROWS if row.kind == "command"]
     assert found["beyond"]["held"] == found["beyond"]["items"] - len(commands)
     assert found["to_run"] == len(commands) - 1  # and the publisher's word

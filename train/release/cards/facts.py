@@ -64,7 +64,7 @@ class Facts:
         return self.record("data/statistics.json")
 
     @cached_property
-    def terms(self) -> dict[str, dict[str, Any]]:
+    def terms(self) -> dict[str, reuse.Terms]:
         """The licences of the documents, each with how much is under it, its standing and its duties."""
         return reuse.terms(self.release)
 

@@ -18,6 +18,7 @@ from train.release.cards.facts import Facts
 from train.release.cards.markdown import record
 from train.release.cards.statistics import QUANTILES
 from train.release.cards.templates import html
+from train.release.standards.reuse import Terms
 
 DRAWN = 400  # points of a curve
 ROWS = 12  # of the table beside the curves
@@ -162,11 +163,11 @@ def bar(score: Mapping[str, Any], most: float) -> dict[str, Any]:
 # What it was made of -------------------------------------------------------------------------------------------------
 
 
-def shares(terms: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def shares(terms: Mapping[str, Terms]) -> list[dict[str, Any]]:
     """The licences by their share of the tokens, the largest first."""
-    whole = sum(part["tokens"] for part in terms.values())
-    licences = [{"name": name, **part, "share": percent(part["tokens"], whole)} for name, part in terms.items()]
-    return sorted(licences, key=lambda part: -part["tokens"])
+    whole = sum(part.tokens for part in terms.values())
+    parts = sorted(terms.items(), key=lambda part: -part[1].tokens)
+    return [{"name": name, **vars(part), "share": percent(part.tokens, whole)} for name, part in parts]
 
 
 def sources(facts: Facts) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ the lowest *rung* of a ladder of proof that establishes it. Cards, page and comm
 import os
 import shlex
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -72,26 +72,21 @@ WEIGHTS = "model.safetensors config.json evaluation/logits.json"
 ROWS = (
     Row("1", "D1a", "provenance of all training data", f"{CARD} data/croissant.json data/licences/ data/ranges/",
         "provenance",
-        like=r"(?i)(^|/)(sources|croissant|provenance)[^/]*\.(json|jsonl|csv|md)$",
-        component="Datasets|Data card"),
+        like=r"(?i)(^|/)(sources|croissant|provenance)[^/]*\.(json|jsonl|csv|md)$", component="Datasets|Data card"),
     Row("2", "D1b", "scope and characteristics of the data", "data/README.md data/statistics.json", "statistics",
-        like=r"(?i)(^|/)(statistics|data_?card|datasheet)[^/]*\.(json|md)$|^data/readme\.md$",
-        component="Data card"),
+        like=r"(?i)(^|/)(statistics|data_?card|datasheet)[^/]*\.(json|md)$|^data/readme\.md$", component="Data card"),
     Row("3", "D1c, D1d", "how data was obtained and selected",
         f"{CARD} data/extracted.json data/counts.json data/ledger/", "counts",
         like=r"(?i)(^|/)(ledger|selection|filter|dedup)[^/]*(/|\.(json|parquet|py|md)$)",
         component="Data card|Technical report|Research paper"),
     Row("4", "D1e", "labelling of the data", "data/README.md", "labelling", kind="declared",
-        like=r"(?i)(^|/)(label|annotation)[^/]*\.(json|md|csv)$",
-        component="Data card"),
+        like=r"(?i)(^|/)(label|annotation)[^/]*\.(json|md|csv)$", component="Data card"),
     Row("5", "D1f", "how data was processed and filtered",
         "data/ledger/ data/tokens.json code/train/data/ code/config.json", "tokens",
         like=r"(?i)(^|/)[^/]*(preprocess|prepare|filter|dedup|clean|selected)[^/]*\.(py|ipynb|rs)$",
         component="Data preprocessing code"),
     Row("6", "D2, D3", "list of public and of obtainable data, and where to get it",
-        f"{CARD} data/documents/", "source_kinds",
-        like=DATA_LIKE,
-        component="Datasets"),
+        f"{CARD} data/documents/", "source_kinds", like=DATA_LIKE, component="Datasets"),
     Row("7", "D", "data information under OSI-approved terms", "REUSE.toml LICENSES/ NOTICE", "data_terms",
         like=DATA_LIKE),
     Row("8", "C1 to C6", "complete source code, from data processing to inference", "code/", "components",
@@ -99,12 +94,10 @@ ROWS = (
         component="Training code|Inference code|Model architecture"),
     Row("9", "C2", "training with its arguments and settings",
         "code/config.json code/overrides.json provenance/weights.json", "settings",
-        like=r"(?i)(^|/)(train|fit|loop|pretrain|finetune)[^/]*\.(py|ipynb|sh|ya?ml)$",
-        component="Training code"),
+        like=r"(?i)(^|/)(train|fit|loop|pretrain|finetune)[^/]*\.(py|ipynb|sh|ya?ml)$", component="Training code"),
     Row("10", "C4", "tokenizer and its training",
         "tokenizer.json tokenizer_config.json provenance/tokenizer.json", "tokenizer",
-        like=r"(?i)(^|/)[^/]*tokenizer[^/]*\.py$",
-        component="Supporting libraries and tools"),
+        like=r"(?i)(^|/)[^/]*tokenizer[^/]*\.py$", component="Supporting libraries and tools"),
     Row("11", "C3", "validation and testing", "evaluation/ provenance/evaluation.json", "scores",
         like=r"(?i)(^|/)(eval|benchmark|lm_eval)[^/]*(/(?!logits\.)|\.(py|json)$)",
         component="Evaluation code|Evaluation results|Evaluation data"),
@@ -114,18 +107,15 @@ ROWS = (
         like=r"(?i)(^|/)(requirements[^/]*|uv\.lock|poetry\.lock|environment\.ya?ml|dockerfile|pyproject\.toml)",
         component="Supporting libraries and tools"),
     Row("14", "P1", "weights, which load and give the recorded logits", WEIGHTS, "weights",
-        like=WEIGHTS_LIKE,
-        component="Model parameters (Final)"),
+        like=WEIGHTS_LIKE, component="Model parameters (Final)"),
     Row("15", "P2", "checkpoints of intermediate stages", "checkpoints/", "checkpoints", importance="should",
         like=r"(?i)(^|/)(checkpoint|step|global_step)[^/]*/[^/]+\.(safetensors|bin|pt)$",
         component="Model parameters (Intermediate)"),
     Row("16", "P3", "state of the optimizer", "checkpoints/ checkpoints/next_step.json", "optimizer_state",
         importance="should",
-        like=r"(?i)(^|/)optim[^/]*\.(safetensors|bin|pt)$",
-        component="Model metadata"),
+        like=r"(?i)(^|/)optim[^/]*\.(safetensors|bin|pt)$", component="Model metadata"),
     Row("17", "P", "parameters under OSI-approved terms, with an explicit statement", "README.md LICENSE",
-        "parameter_terms",
-        like=WEIGHTS_LIKE),
+        "parameter_terms", like=WEIGHTS_LIKE),
     Row("18", "use", "no restriction of use", "REUSE.toml LICENSES/ data/licences/", "use_restrictions"),
     Row("hyper-parameter search", "C4", "hyper-parameter search", "code/configs/", "components", kind="declared",
         like=r"(?i)(^|/)(sweep|(grid|hyper|param)[^/]*search)[^/]*\.(py|ya?ml|json)$",
@@ -175,31 +165,46 @@ ROWS = (
 LEVELS = {"exact": "exact", "pinned": "pinned", "fast": "tolerance"}
 
 
-def table(release: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Answer:
+    """A row of the table, and what a release has to show for it."""
+
+    row: Row
+    status: str  # begins with evidenced, shown, told, stated, not used or absent
+    statement: Mapping[str, str] | None = None
+
+    def is_(self, *words: str) -> bool:
+        return self.status.startswith(words)
+
+    def record(self) -> dict[str, Any]:
+        """As it stands in `openness.json`."""
+        names = ("id", "item", "requirement", "rung", "kind", "check")
+        entry = {name: getattr(self.row, name) for name in names} | {"class": self.row.importance}
+        return {**entry, "status": self.status, **({"stated": self.statement} if self.statement else {})}
+
+
+def table(release: Path) -> list[Answer]:
     """Each row with its status, given the files that are there; README.md shows these rows and so counts as there."""
     paths = [*release_files(release), "README.md"]
     config = read_json(release / "code" / "config.json")["release"]
     statements = {entry["item"]: entry for entry in config["statements"]}
-    rows = []
-    for row in ROWS:
-        missing = [n for n in row.evidence.split() if not files(n, paths)]
-        if missing:
-            status = f"absent: {', '.join(missing)}"
-        elif row.kind == "declared":
-            reason = config["not_used"].get(row.id)
-            status = f"not used: {reason}" if reason else "evidenced"
-        elif row.kind == "statement":
-            statement = statements.get(row.id)
-            by = "stated by {name} on {date}: {text}"
-            status = by.format(**statement) if statement else "absent: statement"
-        else:
-            proof = f"shown by {row.evidence.split()[0]}, when somebody runs it" if row.rung else "told by a publisher"
-            status = proof if row.kind == "command" else "evidenced"
-        entry: dict[str, Any] = {"id": row.id, "item": row.item, "requirement": row.requirement}
-        entry |= {"class": row.importance, "rung": row.rung}
-        signer = {"stated": statements[row.id]} if row.kind == "statement" and row.id in statements else {}
-        rows.append({**entry, "kind": row.kind, "check": row.check, "status": status, **signer})
-    return rows
+    return [answer(row, paths, config["not_used"].get(row.id), statements.get(row.id)) for row in ROWS]
+
+
+def answer(row: Row, paths: list[str], reason: str | None, statement: Mapping[str, str] | None) -> Answer:
+    """What files, a reason why it was not used, or somebody's statement show for a row."""
+    if missing := [name for name in row.evidence.split() if not files(name, paths)]:
+        status = f"absent: {', '.join(missing)}"
+    elif row.kind == "declared":
+        status = f"not used: {reason}" if reason else "evidenced"
+    elif row.kind == "statement":
+        by = "stated by {name} on {date}: {text}"
+        status = by.format(**statement) if statement else "absent: statement"
+    elif row.kind == "command":
+        status = f"shown by {row.evidence.split()[0]}, when somebody runs it" if row.rung else "told by a publisher"
+    else:
+        status = "evidenced"
+    return Answer(row, status, statement if row.kind == "statement" else None)
 
 
 def files(name: str, paths: Iterable[str]) -> list[str]:
@@ -207,18 +212,18 @@ def files(name: str, paths: Iterable[str]) -> list[str]:
     return sorted(path for path in paths if path == name or (name.endswith("/") and path.startswith(name)))
 
 
-def verdict(release: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def verdict(release: Path, answers: Sequence[Answer]) -> dict[str, Any]:
     """Whether every must item has what it needs, how many of which class and kind do, and what else is claimed."""
     from train.release.standards import mof, reuse
 
     counts: dict[str, Any] = {}
     for importance in ("must", "should", "beyond"):
-        members = [row for row in rows if row["class"] == importance]
-        held = [row for row in members if not row["status"].startswith(("absent", "shown", "told"))]
-        stated = sum(row["kind"] == "statement" for row in held)
-        unused = sum(row["status"].startswith("not used") for row in held)
+        members = [each for each in answers if each.row.importance == importance]
+        held = [each for each in members if not each.is_("absent", "shown", "told")]
+        stated = sum(each.row.kind == "statement" for each in held)
+        unused = sum(each.is_("not used") for each in held)
         counts[importance] = {"items": len(members), "held": len(held), "stated": stated, "not_used": unused}
-    counts["to_run"] = sum(row["status"].startswith("shown") for row in rows)
+    counts["to_run"] = sum(each.is_("shown") for each in answers)
     return {
         "osaid_1_0": counts["must"]["items"] == counts["must"]["held"],
         **counts,
@@ -232,17 +237,19 @@ def openness_json(release: Path) -> dict[str, Any]:
     """`openness.json`: the verdict, and each row with its evidence. A verdict is a claim, which its rung tests."""
     from train.release.standards import reuse
 
-    rows = table(release)
+    answers = table(release)
     paths = [path for path in release_files(release) if path not in ("openness.json", "MANIFEST.json")]
-    for row, required in zip(rows, ROWS, strict=True):
-        row["evidence"] = [_evidence(release, name, files(name, paths)) for name in required.evidence.split()]
+    rows = []
+    for each in answers:
+        evidence = [_evidence(release, name, files(name, paths)) for name in each.row.evidence.split()]
+        rows.append({**each.record(), "evidence": evidence})
     terms = reuse.terms(release)
-    documents = {"documents": terms, "standing": reuse.by_standing(terms)}
+    documents = {"documents": {n: vars(each) for n, each in terms.items()}, "standing": reuse.by_standing(terms)}
     rungs = [{"name": r.name, "establishes": r.establishes, "command": r.command("RELEASE")} for r in RUNGS]
     ladder = {"rungs": rungs, "word": WORD}
     return {
         "framework": "Open Source AI Definition 1.0",
-        "verdict": verdict(release, rows),
+        "verdict": verdict(release, answers),
         "rows": rows,
         **ladder,
         **documents,
@@ -261,10 +268,10 @@ def ladder(release: str, outcomes: Mapping[str, str]) -> list[str]:
     return [*lines, f"{'word':<11}  {'':<10}  {WORD}"]
 
 
-def data_is_free(release: Path, terms: Mapping[str, Mapping[str, Any]]) -> bool:
+def data_is_free(release: Path, terms: Mapping[str, Any]) -> bool:
     """Whether every text that was kept is here, and each under a licence that is OSI-approved or known to be open."""
     kept, here = (read_json(release / "data" / f"{name}.json") for name in ("counts", "statistics"))
-    known = all(entry["standing"] != "not known to be open" for entry in terms.values())
+    known = all(entry.standing != "not known to be open" for entry in terms.values())
     return known and kept["kept"]["documents"] == here["documents"]
 
 

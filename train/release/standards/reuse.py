@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +18,46 @@ from train.release.cards.markdown import record
 from train.release.cards.prose import plain
 from train.release.cards.statistics import UNITS, parquet
 from train.spdx import identifiers
-from train.terms import OURS, duties, standing, url
+from train.terms import CLOSED, OURS, duties, standing, url
 
 
-def terms(release: Path) -> dict[str, dict[str, Any]]:
-    """Each licence among the documents: how much is under it, its standing, its duties.
+@dataclass(frozen=True)
+class Terms:
+    """A licence among the documents: how much is under it, its standing and its duties."""
+
+    documents: int
+    bytes: int
+    tokens: int
+    identifiers: list[str]
+    standing: str
+    attribution: str
+    share_alike: str
+    beside_ours: str
+    osi_approved: bool
+
+
+def terms(release: Path) -> dict[str, Terms]:
+    """The licences among the documents.
 
     Raises UserError when one is not known to be open: such a text must not be passed on.
     """
-    licences = read_json(release / "data" / "statistics.json")["licences"]
-    for expression, counts in licences.items():
-        if standing(expression) == "not known to be open":
+    licences = {}
+    for expression, counts in sorted(read_json(release / "data" / "statistics.json")["licences"].items()):
+        if (known := standing(expression)) == CLOSED:
             raise UserError(
                 f"{counts['documents']} documents are under {expression!r}, which is not known to be open: leave their "
                 f"source out of data.raw, or read the licence and list it in train/terms.py"
             )
-        counts |= {"identifiers": list(identifiers(expression)), "standing": standing(expression), **duties(expression)}
-        counts["osi_approved"] = counts["standing"] == "OSI-approved"
-    return dict(sorted(licences.items()))
+        about: dict[str, Any] = {**counts, **duties(expression), "osi_approved": known == "OSI-approved"}
+        licences[expression] = Terms(**about, identifiers=list(identifiers(expression)), standing=known)
+    return licences
 
 
-def by_standing(licences: Mapping[str, Mapping[str, Any]]) -> dict[str, Counter[str]]:
+def by_standing(licences: Mapping[str, Terms]) -> dict[str, Counter[str]]:
     """Documents, bytes and tokens by the standing of their licence."""
     totals: dict[str, Counter[str]] = {}
     for entry in licences.values():
-        totals.setdefault(entry["standing"], Counter()).update({unit: entry[unit] for unit in UNITS})
+        totals.setdefault(entry.standing, Counter()).update({unit: getattr(entry, unit) for unit in UNITS})
     return totals
 
 
@@ -68,9 +84,9 @@ def notice(release: Path) -> bytes:
         "",
     ]
     for expression, entry in terms(release).items():
-        lines += [f"{expression}: {', '.join(f'{shown(entry[unit])} {unit}' for unit in UNITS)}"]
-        lines += [f"    {entry['standing']}; attribution: {entry['attribution']}"]
-        lines += [f"    share-alike: {entry['share_alike']}; beside {about['licence']}: {entry['beside_ours']}"]
+        lines += [f"{expression}: {', '.join(f'{shown(getattr(entry, unit))} {unit}' for unit in UNITS)}"]
+        lines += [f"    {entry.standing}; attribution: {entry.attribution}"]
+        lines += [f"    share-alike: {entry.share_alike}; beside {about['licence']}: {entry.beside_ours}"]
     lines += ["", "Sources"]
     for source, files in evidence(release):
         purl = source["purl"]
