@@ -51,6 +51,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
     other = reproduce.other_files(release) if asked.release_code else []
     if asked.release_code:
         note(reproduce.notice(other))
+    note(f"cost: {replay.cost(release, choice.numbers)}")
     parts = [one(asked, release, number, build(Machine, machine), how_chosen) for number in choice.numbers]
     report = {
         "release": str(asked.release),

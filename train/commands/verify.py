@@ -44,7 +44,7 @@ def checked(release: Path, asked: argparse.Namespace, how: dict[str, Any]) -> li
         return found
     folders = {name: str(path.expanduser().absolute()) for name in ("cache", "folder") if (path := vars(asked)[name])}
     work = {"release": str(release.absolute()), "level": level, "only": asked.only, "where": {**how, **folders}}
-    if not asked.json and (cost := costs(release, asked.only)):
+    for cost in [] if asked.json else costs(release, asked.only, level):
         asked.say(f"cost       {cost}")
     worker = programs.module(sys.executable, "train.commands.verify_worker", json.dumps(work))
     return apart(worker, asked.minutes, lambda result: show(result, asked))

@@ -148,6 +148,11 @@ def test_what_segments_establish(parts, other, missed, holds, trained):
     assert replay.outcomes({"holds": holds, "missed": missed}).get("trained") == trained
 
 
+def test_what_replaying_costs_is_a_share_of_the_training(release):
+    assert replay.cost(release, [1]) == "2 of 4 steps are trained again, 50% of the training"
+    assert replay.cost(release, [0, 1, 2]) == "4 of 4 steps are trained again, 100% of the training, and the evaluation"
+
+
 def test_the_first_segment_starts_from_the_seed_whatever_lies_in_the_release(copy):
     config = replay.config_of(copy)
     model, optimizer = replay.beginning(copy, replay.segments(copy)[0], MACHINE)

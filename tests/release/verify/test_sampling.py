@@ -69,12 +69,18 @@ def test_a_step_that_costs_too_much_is_not_checked_and_deep_does_it(release, mon
 
 
 def test_costs_are_told_beforehand_and_of_nonsense_nothing(release, copy):
-    assert "scores " in costs(release) and "optimizer_state " in costs(release) and "1e+13" in costs(release)
-    assert costs(release, ["scores"]).startswith("scores ") and "optimizer_state" not in costs(release, ["scores"])
-    assert costs(release, ["tokenizer"]) == ""
+    (line,) = costs(release)
+    assert (
+        line.startswith("scores ") and "optimizer_state " in line and "% of the training)" in line and "1e+13" in line
+    )
+    (line,) = costs(release, ["scores"])
+    assert line.startswith("scores ") and "optimizer_state" not in line
+    assert costs(release, ["tokenizer"]) == []
+    (line,) = costs(release, ["prepared"], "sources")
+    assert line.startswith("prepared ") and "% of the seconds of the training, and what is fetched" in line
     for wrong in ({"flops": 1, "tokens_seen": 0}, {"flops": "x", "tokens_seen": 1}, [], {}):
         write_json(copy / "provenance/facts.json", wrong)
-        assert costs(copy) == ""
+        assert costs(copy) == costs(copy, (), "sources") == []
 
 
 @pytest.mark.parametrize("word", ["machine.threads=0", "machine.threads=x", "machine.device=gpu", "machine.runs=x"])

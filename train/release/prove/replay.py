@@ -103,6 +103,14 @@ def choose(release: Path, number: int | None, several: int | None, nonce: str | 
     return Choice(drawn(read_json(release / "MANIFEST.json")["identity"], nonce, count, several), count, nonce)
 
 
+def cost(release: Path, numbers: Collection[int]) -> str:
+    """What it takes to make segments again, as a share of the training."""
+    every = segments(release)
+    taken = sum(segment.end - segment.start for segment in every if segment.number in numbers)
+    told = f"{taken} of {every[-1].end} steps are trained again, {taken / every[-1].end:.0%} of the training"
+    return told + ", and the evaluation" * (len(every) in numbers)
+
+
 def drawn(identity: str, nonce: str, count: int, several: int) -> list[int]:
     """So many different numbers below `count`, in order, that follow from the identity and a word of the checker's."""
     order = sorted(range(count), key=lambda n: digest({"identity": identity, "nonce": nonce, "segment": n}))

@@ -27,6 +27,7 @@ from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Sta
 Level = Literal["quick", "full", "deep", "sources"]
 ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
 SHOWN = 3  # problems of one check
+PREPARED = ("raw", "documents", "benchmarks", "selected")  # what `sources` makes again
 
 
 def verify(path: Path, level: Level, only: Collection[str] = (), **where: Any) -> list[Result]:
@@ -98,21 +99,29 @@ def _run(check: Callable[[Any], list[str]], subject: Any, path: Path) -> Result:
 # Apart ---------------------------------------------------------------------------------------------------------------
 
 
-def costs(release: Path, only: Collection[str] = ()) -> str:
-    """What the checks that compute most would take, by the records of the release; empty where it has none.
+def costs(release: Path, only: Collection[str] = (), level: Level = "full") -> list[str]:
+    """What the checks that compute most would take, as shares of the training, by the records of the release.
 
-    Of the checks `only`, if any are named.
+    Of the checks `only`, if any are named. Of what the release has no records, nothing is told.
     """
+    lines = []
     try:
         facts, config = read_json(release / "provenance/facts.json"), read_json(release / "code/config.json")
         each = facts["flops"] / facts["tokens_seen"]
         held_out = read_json(release / "data/tokens.json")["held_out"]["tokens"]
         operations = {"scores": each / 3 * held_out, "optimizer_state": facts["flops"] / config["training"]["steps"]}
-        told = ", ".join(f"{name} {count:.1e}" for name, count in operations.items() if name in (only or operations))
+        counts = {name: count for name, count in operations.items() if name in (only or operations)}
+        told = ", ".join(f"{name} {n:.1e} ({n / facts['flops']:.2%} of the training)" for name, n in counts.items())
+        bound = f"above {MOST_OPERATIONS:.0e}, a sample or not checked (--deep: all)"
+        lines += [f"{told} floating-point operations; {bound}"] if told else []
+        if level == "sources":
+            took = {name: read_json(release / f"logs/{name}/run.json")["seconds"] for name in (*PREPARED, "weights")}
+            seconds = sum(took[name] for name in PREPARED)
+            share = f"{seconds / took['weights']:.0%} of the seconds of the training"
+            lines.append(f"prepared {seconds:.0f} s on the machine that made it, {share}, and what is fetched")
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError, UserError):
-        return ""
-    bound = f"above {MOST_OPERATIONS:.0e}, a sample or not checked (--deep: all)"
-    return told and f"{told} floating-point operations; {bound}"
+        return []
+    return lines
 
 
 def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> list[Result]:
