@@ -1,9 +1,9 @@
 import itertools
 import shlex
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_type_hints
 
 import pytest
 from annotated_types import Ge, Le, Lt, MaxLen, MinLen
@@ -11,7 +11,7 @@ from annotated_types import Ge, Le, Lt, MaxLen, MinLen
 from train.config import Count, build, check_date, plain
 from train.errors import ConfigError
 from train.keys import ROOT
-from train.settings import described
+from train.settings import described, meanings
 
 
 @dataclass(frozen=True)
@@ -125,29 +125,35 @@ def test_the_limits_in_a_type_are_enforced(part, change, line):
 
 
 def test_each_setting_is_described_where_it_is_defined():
-    assert [tuple(row) for row in described(Tree)] == [
-        ("leaf", "A leaf.", "", "mapping"),
-        ("leaf.size", "in pixels", "at least 1", "int"),
-        ("leaf.rate", "", "at least 0 and below 1", "float"),
-        ("leaf.mode", "", "one of 'linear', 'cosine'", "str"),
-        ("leaf.limit", "How far it grows; null: on and on.", "null or at least 1", "int or null"),
-        ("pets", "in it", "", "list of mapping"),
-        ("pets[].name", "to call it by", "", "str"),
-        ("pets[cat].kind", "An animal that purrs.", "one of 'cat'", "str"),
-        ("pets[cat].lives", "left", "0 to 9", "int"),
-        ("pets[dog].kind", "An animal that barks.", "one of 'dog'", "str"),
-        ("pets[dog].tricks", "learnt", "a length of at least 1 and a length of at most 2", "list of str"),
-        ("where", "it stands", "", "path"),
-        ("marks", "by their names", "", "mapping to bool"),
+    assert [tuple(row) for row in described(build(Tree, GOOD))] == [
+        ("leaf.size", "in pixels", "integer, at least 1", 3),
+        ("leaf.rate", "", "number, at least 0 and below 1", 0.0),
+        ("leaf.mode", "", "linear | cosine", "linear"),
+        ("leaf.limit", "How far it grows; null: on and on.", "integer, at least 1 or null", None),
+        ("pets.0.name", "to call it by", "text", "Rex"),
+        ("pets.0.kind", "An animal that barks.", "dog", "dog"),
+        ("pets.0.tricks", "learnt", "list of text, a length of at least 1 and a length of at most 2", ["sit"]),
+        ("pets.1.name", "to call it by", "text", "Tom"),
+        ("pets.1.kind", "An animal that purrs.", "cat", "cat"),
+        ("pets.1.lives", "left", "integer, 0 to 9", 9),
+        ("where", "it stands", "path", "a/b"),
+        ("marks", "by their names", "mapping of true or false", {"x": True}),
     ]
+
+
+def dataclasses_in(kind):
+    """The dataclasses that a value of a type may hold."""
+    if is_dataclass(kind):
+        return {kind}.union(*map(dataclasses_in, get_type_hints(kind).values()))
+    return set().union(*map(dataclasses_in, get_args(kind)))
 
 
 def test_every_setting_of_the_configuration_has_its_meaning():
     from train.pipeline import Run
 
-    rows = list(described(Run))
-    assert [row.key for row in rows if not row.meaning] == []
-    assert len(rows) == len({row.key for row in rows}) > 150
+    classes = dataclasses_in(Run)
+    leaves = [(cls, name) for cls in classes for name, kind in get_type_hints(cls).items() if not dataclasses_in(kind)]
+    assert len(leaves) > 100 and [(cls, name) for cls, name in leaves if not meanings(cls)[name]] == []
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "1e-3", None])

@@ -88,18 +88,18 @@ def write_json(path: Path, value: Any) -> None:
 
 def parse_json(data: bytes | str) -> Any:
     """Plain data from strict JSON. ValueError for a key twice, half a letter, NaN, Infinity or a number as large."""
-    found = json.loads(data, object_pairs_hook=_mapping, parse_constant=_number, parse_float=_number)
+    value = json.loads(data, object_pairs_hook=_mapping, parse_constant=_number, parse_float=_number)
     if (b"\\u" if isinstance(data, bytes) else "\\u") in data:  # type: ignore[operator]
-        json.dumps(found, ensure_ascii=False).encode()  # raises for a surrogate that stands alone
-    return found
+        json.dumps(value, ensure_ascii=False).encode()  # raises for a surrogate that stands alone
+    return value
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):  # which of the two counts, readers do not agree upon
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):  # which of the two counts, readers do not agree upon
         twice = next(key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place]))
         raise ValueError(f"the key {twice[:80]!r} stands twice")
-    return found
+    return mapping
 
 
 def _number(text: str) -> float:
@@ -133,16 +133,16 @@ def sync_directory(path: Path) -> None:
 
 def inventory(directory: Path) -> dict[str, dict[str, Any]]:
     """Every product below `directory`: relative POSIX path -> {sha256, bytes}. Links are refused."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
         if name == MANIFEST or name.split("/")[0] == WITNESS or (path.is_dir() and not path.is_symlink()):
             continue
         if path.is_symlink() or not path.is_file():
             raise UserError(f"{path}: only regular files may stand in an artifact")
-        found[name] = path
-    digests = file_digests(found.values())
-    return {n: {"sha256": d, "bytes": found[n].stat().st_size} for n, d in zip(found, digests, strict=True)}
+        files[name] = path
+    digests = file_digests(files.values())
+    return {n: {"sha256": d, "bytes": files[n].stat().st_size} for n, d in zip(files, digests, strict=True)}
 
 
 def seal(part: Path, final: Path, record: Mapping[str, Any]) -> None:
@@ -182,14 +182,14 @@ def check(artifact: Path) -> list[str]:
     """Hash every product again; return what differs from the manifest, a line each."""
     try:
         expected = manifest(artifact)["products"]
-        found = inventory(artifact)
+        files = inventory(artifact)
     except (UserError, KeyError, TypeError) as error:
         return [str(error)]
-    problems = [f"{name}: missing" for name in expected.keys() - found.keys()]
-    problems += [f"{name}: not in the manifest" for name in found.keys() - expected.keys()]
-    for name in expected.keys() & found.keys():
-        if expected[name] != found[name]:
-            was, now = expected[name], found[name]
+    problems = [f"{name}: missing" for name in expected.keys() - files.keys()]
+    problems += [f"{name}: not in the manifest" for name in files.keys() - expected.keys()]
+    for name in expected.keys() & files.keys():
+        if expected[name] != files[name]:
+            was, now = expected[name], files[name]
             problems.append(f"{name}: expected {was['sha256'][:12]} ({was['bytes']} bytes), "
                             f"found {now['sha256'][:12]} ({now['bytes']} bytes)")  # fmt: skip
     return sorted(problems)

@@ -78,91 +78,91 @@ def check_date(text: str) -> None:
 def limits(constraints: tuple[Any, ...]) -> str:
     """The constraints of an Annotated type in words."""
     bounds = [dataclasses.astuple(constraint)[0] for constraint in constraints]
-    if told := TOGETHER.get(tuple(type(constraint) for constraint in constraints)):
-        return told.format(*bounds)
+    if together := TOGETHER.get(tuple(type(constraint) for constraint in constraints)):
+        return together.format(*bounds)
     words = (LIMITS[type(constraint)][1] for constraint in constraints)
     return " and ".join(word.format(bound) for word, bound in zip(words, bounds, strict=True))
 
 
-def _value(kind: Any, found: Any, path: str, problems: list[str], null: str = "") -> Any:
+def _value(kind: Any, plain: Any, path: str, problems: list[str], null: str = "") -> Any:
     def wrong(expected: str) -> None:
-        problems.append(f"{path or 'config'}: expected {null}{expected}, got {found!r}")
+        problems.append(f"{path or 'config'}: expected {null}{expected}, got {plain!r}")
 
     origin, arguments = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _dataclass(kind, found, path, problems)
+        return _dataclass(kind, plain, path, problems)
     if origin is Annotated:
-        before, value = len(problems), _value(arguments[0], found, path, problems, null)
+        before, value = len(problems), _value(arguments[0], plain, path, problems, null)
         if len(problems) == before and not all(
             LIMITS[type(limit)][0](value, dataclasses.astuple(limit)[0]) for limit in kind.__metadata__
         ):
             problems.append(f"{path}: expected {null}{limits(kind.__metadata__)}, got {value!r}")
         return value
     if origin is Literal:
-        if found in arguments and type(found) in {type(a) for a in arguments}:
-            return found
+        if plain in arguments and type(plain) in {type(a) for a in arguments}:
+            return plain
         wrong("one of " + ", ".join(repr(a) for a in arguments))
-        if isinstance(found, str):
-            problems[-1] += did_you_mean(found, [a for a in arguments if isinstance(a, str)])
+        if isinstance(plain, str):
+            problems[-1] += did_you_mean(plain, [a for a in arguments if isinstance(a, str)])
     elif origin in (Union, types.UnionType):
-        return _union(arguments, found, path, problems)
+        return _union(arguments, plain, path, problems)
     elif origin is tuple:
-        if isinstance(found, list | tuple):
-            return tuple(_value(arguments[0], item, f"{path}[{i}]", problems) for i, item in enumerate(found))
+        if isinstance(plain, list | tuple):
+            return tuple(_value(arguments[0], item, f"{path}[{i}]", problems) for i, item in enumerate(plain))
         wrong("list")
     elif origin is dict:
-        if isinstance(found, Mapping) and all(isinstance(key, str) for key in found):
-            return {key: _value(arguments[1], item, _join(path, key), problems) for key, item in found.items()}
+        if isinstance(plain, Mapping) and all(isinstance(key, str) for key in plain):
+            return {key: _value(arguments[1], item, _join(path, key), problems) for key, item in plain.items()}
         wrong("mapping")
     elif kind is Path:
-        if isinstance(found, str) and found:
-            return Path(found)
+        if isinstance(plain, str) and plain:
+            return Path(plain)
         wrong("path")
     elif kind is float:
-        if isinstance(found, int | float) and not isinstance(found, bool):
-            if found == found and abs(found) != float("inf"):
-                return float(found)
+        if isinstance(plain, int | float) and not isinstance(plain, bool):
+            if plain == plain and abs(plain) != float("inf"):
+                return float(plain)
             wrong("finite float")
         else:
             wrong("float")
-    elif isinstance(found, kind) and not (kind is int and isinstance(found, bool)):
-        return found
+    elif isinstance(plain, kind) and not (kind is int and isinstance(plain, bool)):
+        return plain
     else:
         wrong(kind.__name__)
-        if kind is str and isinstance(found, bool | int | float):
+        if kind is str and isinstance(plain, bool | int | float):
             problems[-1] += "; put it in quotes"
     return None
 
 
-def _union(arguments: tuple[Any, ...], found: Any, path: str, problems: list[str]) -> Any:
-    if found is None and type(None) in arguments:
+def _union(arguments: tuple[Any, ...], value: Any, path: str, problems: list[str]) -> Any:
+    if value is None and type(None) in arguments:
         return None
     kinds = [a for a in arguments if a is not type(None)]
     if len(kinds) == 1:
-        return _value(kinds[0], found, path, problems, "null or " if len(arguments) > 1 else "")
+        return _value(kinds[0], value, path, problems, "null or " if len(arguments) > 1 else "")
     by_name = {get_args(get_type_hints(kind)["kind"])[0]: kind for kind in kinds}
-    name = found.get("kind") if isinstance(found, Mapping) else None
+    name = value.get("kind") if isinstance(value, Mapping) else None
     if name in by_name:
-        return _value(by_name[name], found, path, problems)
+        return _value(by_name[name], value, path, problems)
     allowed = ", ".join(repr(n) for n in by_name)
     problems.append(f"{_join(path, 'kind')}: expected one of {allowed}, got {name!r}")
     return None
 
 
-def _dataclass(cls: type, found: Any, path: str, problems: list[str]) -> Any:
-    if not isinstance(found, Mapping):
-        problems.append(f"{path or 'config'}: expected mapping, got {found!r}")
+def _dataclass(cls: type, mapping: Any, path: str, problems: list[str]) -> Any:
+    if not isinstance(mapping, Mapping):
+        problems.append(f"{path or 'config'}: expected mapping, got {mapping!r}")
         return None
     fields = get_type_hints(cls, include_extras=True)
     before = len(problems)
-    for key in found:
+    for key in mapping:
         if key not in fields:
-            hint = did_you_mean(str(key), [name for name in fields if name not in found])
+            hint = did_you_mean(str(key), [name for name in fields if name not in mapping])
             problems.append(f"{path or 'config'}: unknown key '{key}'{hint}")
     values = {}
     for name, kind in fields.items():
-        if name in found:
-            values[name] = _value(kind, found[name], _join(path, name), problems)
+        if name in mapping:
+            values[name] = _value(kind, mapping[name], _join(path, name), problems)
         else:
             problems.append(f"{_join(path, name)}: missing")
     if len(problems) > before:

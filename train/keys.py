@@ -44,8 +44,8 @@ def spelled(value: Any) -> str:
         value = ast.JoinedStr(list(joined(value.values)))
     if isinstance(value, ast.AST):
         fields = ((name, getattr(value, name, None)) for name in sorted(value._fields) if name not in WITHOUT_MEANING)
-        told = (f"{name}={spelled(field)}" for name, field in fields if field is not None and field != [])
-        return f"{type(value).__name__}({','.join(told)})"
+        parts = (f"{name}={spelled(field)}" for name, field in fields if field is not None and field != [])
+        return f"{type(value).__name__}({','.join(parts)})"
     if isinstance(value, list):
         return f"[{','.join(map(spelled, value))}]"
     return ascii(value)
@@ -72,15 +72,15 @@ def closure(module: Path, root: Path = ROOT) -> list[Path]:
     Each with the file of templates beside it that has its name and ends in `.txt`, if there is one. Packages'
     `__init__.py` hold nothing but docstrings and are left out.
     """
-    found, queue = set(), [module.resolve()]
+    reached, queue = set(), [module.resolve()]
     while queue:
         path = queue.pop()
-        if path in found:
+        if path in reached:
             continue
-        found.add(path)
+        reached.add(path)
         files = (root.joinpath(*name.split(".")).with_suffix(".py") for name in imported(path.read_bytes()))
         queue.extend(file for file in files if file.is_file())
-    return sorted([*found, *filter(Path.is_file, (path.with_suffix(".txt") for path in found))])
+    return sorted([*reached, *filter(Path.is_file, (path.with_suffix(".txt") for path in reached))])
 
 
 @functools.cache

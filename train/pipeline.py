@@ -251,8 +251,8 @@ def reaches(config: Run, name: Artifact) -> bool:
 def card_on_availability(name: str) -> str:
     """What the data card says about where its sources are to be had."""
     card = ROOT / "data_cards" / f"{name}.md"
-    said = availability(card.read_text(encoding="utf-8")) if card.is_file() else ""
-    return f"data_cards/{name}.md says of availability: {said or 'nothing'}"
+    availability_text = availability(card.read_text(encoding="utf-8")) if card.is_file() else ""
+    return f"data_cards/{name}.md says of availability: {availability_text or 'nothing'}"
 
 
 def plan(config: Run) -> dict[str, dict[str, Any]]:
@@ -466,5 +466,5 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "processors": os.cpu_count(),
-        "packages": {name: found.version for name, found in sbom.distributions()},
+        "packages": {name: distribution.version for name, distribution in sbom.distributions()},
     }

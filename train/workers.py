@@ -44,11 +44,11 @@ def in_processes(make: Make, config: Any, inputs: Mapping[str, Path], out: Path,
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which new processes inherit
         try:
             for rank in range(size):
-                told, tell = context.Pipe(duplex=False)
+                receiver, tell = context.Pipe(duplex=False)
                 worker = context.Process(target=one, args=(make, config, inputs, out, World(rank, size, machine), tell))
                 worker.start()
                 tell.close()
-                workers[told] = worker
+                workers[receiver] = worker
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         running = list(workers)
@@ -63,10 +63,10 @@ def in_processes(make: Make, config: Any, inputs: Mapping[str, Path], out: Path,
             process.join()
 
 
-def last_word(told: Any, out: Path) -> Exception | None:
+def last_word(receiver: Any, out: Path) -> Exception | None:
     """What hindered the worker at the other end; None when nothing did."""
     try:
-        return told.recv()
+        return receiver.recv()
     except EOFError:
         return UserError(
             f"{out.name}: a worker was killed (by hand, or for want of memory: see machine.workers); "

@@ -159,9 +159,9 @@ def byte_model_score(
 ) -> dict[str, Any]:
     """The record of the byte 4-gram model, from the bits of each document."""
     thousandths = np.array([round(1000 * each) for each in bits])
-    found = interval(thousandths, column(documents, "bytes"), config, lambda ratio: round(ratio / 1000, 6))
+    value = interval(thousandths, column(documents, "bytes"), config, lambda ratio: round(ratio / 1000, 6))
     how = "byte 4-grams counted on the training text, Witten-Bell smoothing; each document alone, its end predicted too"
-    return score(found, "bits per byte of UTF-8 text", how, documents)
+    return score(value, "bits per byte of UTF-8 text", how, documents)
 
 
 def compressor_score(size: int, documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -170,9 +170,9 @@ def compressor_score(size: int, documents: Sequence[Mapping[str, Any]]) -> dict[
     liblzma 5.4.1 and 5.8.2 were seen to give the same bytes, but nobody promises it. The value is therefore rounded
     so coarsely that another version of the library, should it differ by some bytes, still gives the same products.
     """
-    found = {"value": round(8 * size / int(column(documents, "bytes").sum()), 2)}
+    value = {"value": round(8 * size / int(column(documents, "bytes").sum()), 2)}
     how = "xz -9, all documents as one stream; rounded to hundredths, as the library's version may matter to some bytes"
-    return score(found, "bits per byte of UTF-8 text", how, documents)
+    return score(value, "bits per byte of UTF-8 text", how, documents)
 
 
 def power_of_two(thousandths: float) -> float:
@@ -180,10 +180,10 @@ def power_of_two(thousandths: float) -> float:
     return round(float(Decimal(2) ** Decimal(min(thousandths / 1000, 1000))), 4)
 
 
-def score(found: Mapping[str, float], unit: str, method: str, documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def score(value: Mapping[str, float], unit: str, method: str, documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The record of a score: its value (and interval), unit, method, and the text that it was taken on."""
     counts = {name: int(column(documents, name).sum()) for name in ("tokens", "bytes")}
-    return {**found, "unit": unit, "method": method, "documents": len(documents), **counts}
+    return {**value, "unit": unit, "method": method, "documents": len(documents), **counts}
 
 
 def interval(

@@ -76,21 +76,21 @@ def summary(pairs: Sequence[Pair], benchmarks: Path, confidence: float) -> dict[
     """
     sets = {record["name"]: record for record in read_json(benchmarks / "sets.json")} if pairs else {}
     rows = pairs_of(benchmarks)
-    found = {}
+    records = {}
     for name, some in groupby(pairs, lambda pair: pair["set"]):
-        mine = list(some)
+        pairs_of_set = list(some)
         groups: dict[str, list[Pair]] = {}
-        for pair in mine:
+        for pair in pairs_of_set:
             groups.setdefault(pair["group"], []).append(pair)
-        found[name] = {
+        records[name] = {
             "purl": sets[name]["purl"],
             "licence": sets[name]["licence"],
             "sha256": digest([[row["id"], row["text"], row["contrast"]] for row in rows if row["set"] == name]),
             "method": "the good sentence has the larger sum of log-probabilities, its end not predicted; exact",
-            **score(mine, confidence),
+            **score(pairs_of_set, confidence),
             "groups": {group: score(members, confidence) for group, members in groups.items()},
         }
-    return found
+    return records
 
 
 def score(pairs: Sequence[Pair], confidence: float) -> dict[str, Any]:

@@ -72,11 +72,11 @@ def summary(rows: Sequence[tuple[tuple[str, str], dict[str, dict[str, int]]]]) -
 
 def seen(index: Index, texts: Iterable[Numbers]) -> Sequence[int]:
     """How many different n-grams of each owner of `index` stand in any of `texts`."""
-    found = {length: np.zeros(len(table.grams), bool) for length, table in index.tables.items()}
+    shared = {length: np.zeros(len(table.grams), bool) for length, table in index.tables.items()}
     for text in texts:
         for length, _, rows in index.find(text):
-            found[length][rows] = True
-    return index.shared({length: np.flatnonzero(rows) for length, rows in found.items()}).tolist()
+            shared[length][rows] = True
+    return index.shared({length: np.flatnonzero(rows) for length, rows in shared.items()}).tolist()
 
 
 def token_pieces(tokens: np.ndarray) -> Iterator[Numbers]:

@@ -56,8 +56,8 @@ def predict(
         measure = partial(measured, model, before, tokens)
         running = [pool.submit(measure, windows[members], shared) for shared, members in together]
         for done in world.track(running, "batches measured"):
-            place, found, first, second = done.result()
-            for kept, new in zip((nats, correct), found, strict=True):
+            place, costs_of_batch, first, second = done.result()
+            for kept, new in zip((nats, correct), costs_of_batch, strict=True):
                 kept[place] = new
                 kept[second] = kept[first]
     finally:
@@ -73,15 +73,15 @@ def batches(before: Integers, windows: Integers, size: int) -> list[tuple[int, l
 
     With them stands how many tokens each two of them, one after the other, have in common at first.
     """
-    found: list[tuple[int, list[int]]] = []
+    together: list[tuple[int, list[int]]] = []
     room = 0
     for shared, longest, members in sorted(twins(before, windows), reverse=True):
-        if not found or found[-1][0] != shared or room < len(members):
-            found.append((shared, []))
+        if not together or together[-1][0] != shared or room < len(members):
+            together.append((shared, []))
             room = max(len(members), size // longest)
-        found[-1][1].extend(members)
+        together[-1][1].extend(members)
         room -= len(members)
-    return found
+    return together
 
 
 def twins(before: Integers, windows: Integers) -> Iterator[tuple[int, int, list[int]]]:

@@ -97,18 +97,18 @@ class Lineage:
         return read.reshape(order.steps, order.batch)
 
 
-def readings(found: Lineage, rows: Iterable[Mapping[str, Any]]) -> dict[str, NDArray[np.int64]]:
+def readings(lineage: Lineage, rows: Iterable[Mapping[str, Any]]) -> dict[str, NDArray[np.int64]]:
     """Every sequence of the training that held a token of some of the kept documents `rows`, as input or target.
 
     `step`, `sequence` (its place in the batch) and `epoch`, all from 1, each (readings,), in the order of training.
     """
-    order, wanted = found.trained, np.zeros(found.window_count, dtype=bool)
+    order, wanted = lineage.trained, np.zeros(lineage.window_count, dtype=bool)
     for row in rows:
         if row["split"] == "train":  # a window holds `context` inputs and, as the last target, one token more
             wanted[max(0, -(-row["start"] // order.context) - 1) : -(-row["end"] // order.context)] = True
-    places = np.flatnonzero(wanted[found.windows])
+    places = np.flatnonzero(wanted[lineage.windows])
     step, sequence = places // order.batch, places % order.batch
-    return {"step": step + 1, "sequence": sequence + 1, "epoch": places // found.window_count + 1}
+    return {"step": step + 1, "sequence": sequence + 1, "epoch": places // lineage.window_count + 1}
 
 
 def checkpoints(order: Order) -> list[int]:
@@ -119,35 +119,35 @@ def checkpoints(order: Order) -> list[int]:
 def lineage(folder: Path) -> Lineage:
     """The lineage of the newest training below a folder of runs, of one artifact in it, or of a release."""
     if (folder / "MANIFEST.json").is_file():
-        made = {name: folder_of(folder, name) for name in ARTIFACTS}
+        artifacts = {name: folder_of(folder, name) for name in ARTIFACTS}
         trained = read_json(folder / "provenance" / "weights.json")
     else:
         folder = folder if (folder / "manifest.json").is_file() else _newest(folder)
-        made = _chain(folder)
-        trained = manifest(made["weights"]) if "weights" in made else None
-    if missing := {"raw", "documents", "selected", "tokenizer", "tokens"} - made.keys():
+        artifacts = _chain(folder)
+        trained = manifest(artifacts["weights"]) if "weights" in artifacts else None
+    if missing := {"raw", "documents", "selected", "tokenizer", "tokens"} - artifacts.keys():
         raise UserError(f"{folder}: was not made from {', '.join(sorted(missing))}; name a weights or tokens artifact")
-    ranges = {split: ranges_path(made["tokens"], split) for split in SPLITS}
-    sources, licences = made["raw"] / "sources.json", made["documents"] / "licences"
+    ranges = {split: ranges_path(artifacts["tokens"], split) for split in SPLITS}
+    sources, licences = artifacts["raw"] / "sources.json", artifacts["documents"] / "licences"
     order = _order(trained, folder) if trained is not None else None
-    return Lineage(folder, sources, licences, made["selected"], made["tokenizer"], ranges, order)
+    return Lineage(folder, sources, licences, artifacts["selected"], artifacts["tokenizer"], ranges, order)
 
 
 def _chain(folder: Path) -> dict[str, Path]:
     """The artifact `folder` and all that it was made from, by stage."""
     path = folder
     try:
-        made = {manifest(folder)["stage"]: folder}
+        artifacts = {manifest(folder)["stage"]: folder}
         for path in (queue := [folder]):
             for stage, came_in in manifest(path)["inputs"].items():
-                if stage not in made:
-                    made[stage] = folder.parent / f"{stage}-{came_in['key'][:8]}"
-                    queue.append(made[stage])
+                if stage not in artifacts:
+                    artifacts[stage] = folder.parent / f"{stage}-{came_in['key'][:8]}"
+                    queue.append(artifacts[stage])
     except (KeyError, TypeError, AttributeError):
         raise UserError(
             f"{path}: its manifest does not say what it was made from; expected a sealed artifact"
         ) from None
-    return made
+    return artifacts
 
 
 def _newest(folder: Path) -> Path:
@@ -159,9 +159,9 @@ def _newest(folder: Path) -> Path:
     raise UserError(f"{folder}: neither a release (no MANIFEST.json) nor a folder of runs with tokens in it")
 
 
-def _order(made: Mapping[str, Any], folder: Path) -> Order:
+def _order(record: Mapping[str, Any], folder: Path) -> Order:
     try:
-        training, context = made["config"]["training"], made["config"]["model"]["context"]
+        training, context = record["config"]["training"], record["config"]["model"]["context"]
         names = ("steps", "batch", "seed", "checkpoint_every")
         return Order(context=int(context), **{name: int(training[name]) for name in names})
     except (KeyError, TypeError, ValueError) as error:

@@ -1,9 +1,9 @@
-"""From a step to its texts and back: the answers of `scripts/explore.py`, as plain data."""
+"""From a step to its texts and back: the answers of `pellucid explore`, as plain data."""
 
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,22 +19,22 @@ SHOWN = 5  # names in an error message
 DIGITS = 8  # of an id, where a shorter word of letters a to f may be meant as the name of a source
 
 
-def step(found: Lineage, number: int) -> dict[str, Any]:
+def step(lineage: Lineage, number: int) -> dict[str, Any]:
     """The batch of a step: each sequence, tokens `start` to `end` of the training split, with what it is cut from.
 
     The last token of a sequence is a target only. Texts are decoded; a character that a cut tears becomes U+FFFD.
     """
-    order = found.trained
+    order = lineage.trained
     if not 1 <= number <= order.steps:
-        raise UserError(f"step {number}: expected 1 to {order.steps}, the steps of {found.folder}")
-    ends = [row["end"] for row in found.training]
+        raise UserError(f"step {number}: expected 1 to {order.steps}, the steps of {lineage.folder}")
+    ends = [row["end"] for row in lineage.training]
     sequences, cuts = [], []
-    for window in found.windows[number - 1].tolist():
+    for window in lineage.windows[number - 1].tolist():
         start, end = window * order.context, (window + 1) * order.context + 1
-        rows = found.training[np.searchsorted(ends, start, "right") : np.searchsorted(ends, end, "left") + 1]
+        rows = lineage.training[np.searchsorted(ends, start, "right") : np.searchsorted(ends, end, "left") + 1]
         cuts += [dict(row) for row in rows]
         sequences.append({"start": start, "end": end, "documents": cuts[-len(rows) :]})
-    tokenizer, tokens = load_tokenizer(found.tokenizer), _tokens(found, {cut["id"]: cut for cut in cuts})
+    tokenizer, tokens = load_tokenizer(lineage.tokenizer), _tokens(lineage, {cut["id"]: cut for cut in cuts})
     for sequence in sequences:
         for cut in sequence["documents"]:
             first = cut["start"]
@@ -44,83 +44,87 @@ def step(found: Lineage, number: int) -> dict[str, Any]:
     return {"step": number, "steps": order.steps, "sequences": sequences}
 
 
-def document(found: Lineage, id: str) -> dict[str, Any]:
+def document(lineage: Lineage, id: str) -> dict[str, Any]:
     """The fate of the one document that `id` names (see `matching_ids`), and every reading of it."""
-    ids = matching_ids(found, id)
+    ids = matching_ids(lineage, id)
     if not ids:
         raise UserError(
-            f"document {id!r}: none in {found.folder} is called so; give the beginning of an id, or purl#path"
+            f"document {id!r}: none in {lineage.folder} is called so; give the beginning of an id, or purl#path"
         )
     whole = the_one(ids, id)
-    kept = found.kept.get(whole)
-    told: dict[str, Any] = {"id": whole, "kept": kept}
-    told["ledger"] = [entry for entry in found.ledger if identity(entry) == whole]
-    if kept and found.order:
-        read = readings(found, [kept])
-        told["readings"] = [dict(zip(read, map(int, row), strict=True)) for row in zip(*read.values(), strict=True)]
-        told["read"] = summary(found, [kept])
-    return told
+    kept, ledger = _rows(lineage, lambda row: identity(row) == whole)
+    answer: dict[str, Any] = {"id": whole, "kept": kept[0] if kept else None, "ledger": ledger}
+    if kept and lineage.order:
+        read = readings(lineage, kept)
+        answer["readings"] = [dict(zip(read, map(int, row), strict=True)) for row in zip(*read.values(), strict=True)]
+        answer["read"] = summary(lineage, kept)
+    return answer
 
 
-def source(found: Lineage, name: str) -> dict[str, Any]:
+def source(lineage: Lineage, name: str) -> dict[str, Any]:
     """What became of a source's documents: kept by split, licence and evidence, lost by reason; when it was read."""
-    purl = matching_source(found, name)
-    kept = [row for row in found.kept.values() if row["source"] == purl]
-    record = found.records.get(purl, {})
-    told: dict[str, Any] = {"source": purl, "record": record, "splits": {}, "licences": {}, "evidence": {}}
+    purl = matching_source(lineage, name)
+    kept, ledger = _rows(lineage, lambda row: row["source"] == purl)
+    tables: dict[str, dict[str, dict[str, int]]] = {
+        name: {} for name in ("splits", "licences", "evidence", "dropped", "redacted")
+    }
     for row in kept:
         size = {"documents": 1, "bytes": row["bytes"], "tokens": row["end"] - row["start"]}
-        evidence = str(found.licences / f"{row['evidence']}.txt")
+        evidence = str(lineage.licences / f"{row['evidence']}.txt")
         for table, key in (("splits", row["split"]), ("licences", row["licence"]), ("evidence", evidence)):
-            _add(told[table], key, size)
-    for action in ("dropped", "redacted"):
-        told[action] = {}
-        for entry in found.ledger:
-            if (entry["source"], entry["action"]) == (purl, action):
-                _add(told[action], entry["reason"], {"documents": 1, "bytes": entry["bytes"]})
-    tokens = told["splits"].get("train", {}).get("tokens", 0)
-    told["share"] = round(tokens / found.training[-1]["end"], 6)  # of the tokens of the training split
-    if found.order:
-        told["read"] = summary(found, kept)
-    return told
+            _add(tables[table], key, size)
+    for entry in ledger:
+        _add(tables[entry["action"]], entry["reason"], {"documents": 1, "bytes": entry["bytes"]})
+    tokens = tables["splits"].get("train", {}).get("tokens", 0)
+    share = round(tokens / lineage.training[-1]["end"], 6)  # of the tokens of the training split
+    read = {"read": summary(lineage, kept)} if lineage.order else {}
+    return {"source": purl, "record": lineage.records.get(purl, {}), **tables, "share": share, **read}
 
 
-def affected(found: Lineage, item: str) -> dict[str, Any] | None:
+def affected(lineage: Lineage, item: str) -> dict[str, Any] | None:
     """Which steps and checkpoints were influenced by what `item` names; None if that is unknown.
 
     It names a document by 8 or more digits of its id or as purl#path, or a source. Beside the steps there is more that
     a document may have left its mark on: the tokenizer was learnt from all of the split `train`, read by a step or not,
     and scores were measured on `held_out`. A document that was `dropped` has left none.
     """
-    ids = matching_ids(found, item) if "#" in item or len(item) >= DIGITS else []
+    ids = matching_ids(lineage, item) if "#" in item or len(item) >= DIGITS else []
     if ids:
-        told: dict[str, Any] = {"documents": ids if "#" in item else [the_one(ids, item)]}
-        mine = {key: [row for row in rows if identity(row) in told["documents"]] for key, rows in _all(found).items()}
-    elif _sources_like(found, item):
-        told = {"source": matching_source(found, item)}
-        mine = {key: [row for row in rows if row["source"] == told["source"]] for key, rows in _all(found).items()}
+        documents = ids if "#" in item else [the_one(ids, item)]
+        about: dict[str, Any] = {"documents": documents}
+        kept, ledger = _rows(lineage, lambda row: identity(row) in documents)
+    elif _sources_like(lineage, item):
+        purl = matching_source(lineage, item)
+        about = {"source": purl}
+        kept, ledger = _rows(lineage, lambda row: row["source"] == purl)
     else:
         return None
-    splits = {split: sum(row["split"] == split for row in mine["kept"]) for split in SPLITS}
-    lost = [entry for entry in mine["ledger"] if entry["action"] == "dropped"]
+    splits = {split: sum(row["split"] == split for row in kept) for split in SPLITS}
+    lost = [entry for entry in ledger if entry["action"] == "dropped"]
     dropped = Counter(f"{e['reason']}: {e['detail']}" if ids else e["reason"] for e in lost)
-    return {**told, **splits, "dropped": dropped, "read": summary(found, mine["kept"])}
+    return {**about, **splits, "dropped": dropped, "read": summary(lineage, kept)}
 
 
 def search(corpus: verbatim.Corpus, text: str, most: int, around: int) -> dict[str, Any]:
     """Every occurrence of `text` in the training text, counted; the first `most` with `around` bytes on either side."""
     wanted = utf8(text)
-    found = verbatim.find(corpus, wanted)
-    documents = np.unique(verbatim.numbers(corpus, found)).tolist()
+    occurrences = verbatim.find(corpus, wanted)
+    documents = np.unique(verbatim.numbers(corpus, occurrences)).tolist()
     licences = Counter(corpus.documents[number]["licence"] for number in documents)
     shown = []
-    for place in verbatim.places(corpus, found[:most]):
+    for place in verbatim.places(corpus, occurrences[:most]):
         start, end = place.at, place.at + len(wanted)
         before = corpus.text[start - min(around, place.byte) : start]
         after = corpus.text[end : end + around].split(verbatim.END)[0]
         cut = {"before": before.decode(errors="ignore"), "after": after.decode(errors="ignore")}
         shown.append({**place.document, "byte": place.byte, **cut})
-    return {"text": text, "occurrences": len(found), "documents": len(documents), "licences": licences, "places": shown}
+    return {
+        "text": text,
+        "occurrences": len(occurrences),
+        "documents": len(documents),
+        "licences": licences,
+        "places": shown,
+    }
 
 
 def trace(corpus: verbatim.Corpus, text: str, least: int) -> dict[str, Any]:
@@ -142,17 +146,17 @@ def utf8(text: str) -> bytes:
     raise UserError("the text: expected at least one character, got none")
 
 
-def summary(found: Lineage, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def summary(lineage: Lineage, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """When the training read any of the kept documents `rows`, and which checkpoints came after that."""
-    order, steps = found.trained, np.unique(readings(found, rows)["step"])
+    order, steps = lineage.trained, np.unique(readings(lineage, rows)["step"])
     first, last = (int(steps[0]), int(steps[-1])) if len(steps) else (None, None)
     after = [step for step in checkpoints(order) if first is not None and step >= first]
     return {"steps": len(steps), "of": order.steps, "first": first, "last": last, "checkpoints": after}
 
 
-def matching_ids(found: Lineage, name: str) -> list[str]:
+def matching_ids(lineage: Lineage, name: str) -> list[str]:
     """The identities of the documents whose id, as kept or as extracted, begins with `name`, or that are purl#path."""
-    rows = (row for rows in _all(found).values() for row in rows)
+    rows = (row for rows in _rows(lineage) for row in rows)
     if "#" in name:
         return sorted({identity(row) for row in rows if f"{row['source']}#{row['path']}" == name})
     if not re.fullmatch("[0-9a-f]{1,64}", name):
@@ -171,40 +175,43 @@ def the_one(ids: list[str], name: str) -> str:
     return ids[0]
 
 
-def matching_source(found: Lineage, name: str) -> str:
+def matching_source(lineage: Lineage, name: str) -> str:
     """The purl of the one source that is called `name`, or whose purl holds it."""
-    purls = _sources_like(found, name)
+    purls = _sources_like(lineage, name)
     if not purls:
-        known = sorted(_purls(found))
+        known = sorted(_purls(lineage))
         hint = did_you_mean(name, known) or f"; there are {', '.join(known[:SHOWN])}{' ...' if known[SHOWN:] else ''}"
-        raise UserError(f"source {name!r}: there is none of that name in {found.folder}{hint}")
+        raise UserError(f"source {name!r}: there is none of that name in {lineage.folder}{hint}")
     if len(purls) > 1:
         raise UserError(f"source {name!r}: {len(purls)} are called so: {', '.join(purls[:SHOWN])}; give more of it")
     return purls[0]
 
 
-def _sources_like(found: Lineage, name: str) -> list[str]:
-    purls = _purls(found)
+def _sources_like(lineage: Lineage, name: str) -> list[str]:
+    purls = _purls(lineage)
     return [name] if name in purls else sorted(purl for purl in purls if name and name.lower() in purl.lower())
 
 
-def _purls(found: Lineage) -> set[str]:
-    return {*found.records, *(row["source"] for row in (*found.kept.values(), *found.ledger))}
+def _purls(lineage: Lineage) -> set[str]:
+    return {*lineage.records, *(row["source"] for row in (*lineage.kept.values(), *lineage.ledger))}
 
 
-def _all(found: Lineage) -> dict[str, list[dict[str, Any]]]:
-    return {"kept": list(found.kept.values()), "ledger": found.ledger}
+def _rows(
+    lineage: Lineage, chosen: Callable[[Mapping[str, Any]], bool] = lambda row: True
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The kept documents and the ledger's entries that a question is about."""
+    return list(filter(chosen, lineage.kept.values())), list(filter(chosen, lineage.ledger))
 
 
-def _tokens(found: Lineage, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int]]:
+def _tokens(lineage: Lineage, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int]]:
     """The tokens of documents by id, each with its end-of-text mark, encoded anew from their texts."""
-    tokenizer = load_tokenizer(found.tokenizer)
-    texts = {each.id: each.text for each in kept_documents(found.selected, "train") if each.id in rows}
+    tokenizer = load_tokenizer(lineage.tokenizer)
+    texts = {each.id: each.text for each in kept_documents(lineage.selected, "train") if each.id in rows}
     encoded = tokenizer.encode(list(texts.values()))
     tokens = {id: [*some, tokenizer.end_of_text] for id, some in zip(texts, encoded, strict=True)}
     for id, row in rows.items():
         if len(tokens.get(id, ())) != row["end"] - row["start"]:
-            raise UserError(f"{found.folder}: document {id[:12]} does not give the tokens that its range says")
+            raise UserError(f"{lineage.folder}: document {id[:12]} does not give the tokens that its range says")
     return tokens
 
 

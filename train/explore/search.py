@@ -74,21 +74,21 @@ def _texts(selected: Path, ranges: Sequence[dict[str, Any]]) -> Iterator[bytes]:
 
 def find(corpus: Corpus, wanted: bytes) -> list[int]:
     """Where in the corpus's text `wanted` occurs, every place of it, overlapping ones too, in ascending order."""
-    found, at = [], corpus.text.find(wanted)
+    occurrences, at = [], corpus.text.find(wanted)
     while at >= 0:
-        found.append(at)
+        occurrences.append(at)
         at = corpus.text.find(wanted, at + 1)
-    return found
+    return occurrences
 
 
-def numbers(corpus: Corpus, found: Sequence[int]) -> NDArray[np.int64]:
+def numbers(corpus: Corpus, occurrences: Sequence[int]) -> NDArray[np.int64]:
     """Of each place that `find` gave, which of `corpus.documents` it is in."""
-    return np.searchsorted(corpus.starts, found, side="right") - 1
+    return np.searchsorted(corpus.starts, occurrences, side="right") - 1
 
 
-def places(corpus: Corpus, found: Sequence[int]) -> list[Place]:
+def places(corpus: Corpus, occurrences: Sequence[int]) -> list[Place]:
     """The document of each place that `find` gave, and where in it that is."""
-    within = zip(numbers(corpus, found).tolist(), found, strict=True)
+    within = zip(numbers(corpus, occurrences).tolist(), occurrences, strict=True)
     return [Place(corpus.documents[number], at - int(corpus.starts[number]), at) for number, at in within]
 
 
@@ -103,15 +103,15 @@ def trace(corpus: Corpus, text: str, least: int = 40, most: int = 5) -> list[Spa
     for start, byte in enumerate(edges[:-1]):
         reached, end = end, max(end, start)
         so_far = data[byte : edges[end]]
-        found = [at for at in begun.get(data[byte : byte + least], ()) if corpus.text.startswith(so_far, at)]
-        while end < len(text) and found:
+        matches = [at for at in begun.get(data[byte : byte + least], ()) if corpus.text.startswith(so_far, at)]
+        while end < len(text) and matches:
             character = data[edges[end] : edges[end + 1]]
-            longer = [at for at in found if corpus.text.startswith(character, at + edges[end] - byte)]
+            longer = [at for at in matches if corpus.text.startswith(character, at + edges[end] - byte)]
             if not longer:
                 break
-            found, end = longer, end + 1
-        if found and end > reached and end - start >= least:
-            spans.append(Span(start, end, text[start:end], len(found), places(corpus, found[:most])))
+            matches, end = longer, end + 1
+        if matches and end > reached and end - start >= least:
+            spans.append(Span(start, end, text[start:end], len(matches), places(corpus, matches[:most])))
     return spans
 
 
@@ -120,14 +120,14 @@ def windows_found(text: bytes, data: bytes, size: int) -> dict[bytes, list[int]]
     wanted = np.unique(window_hashes(np.frombuffer(data, np.uint8), size))
     likely = np.zeros(1 << BUCKETS, dtype=bool)
     likely[wanted >> np.uint64(64 - BUCKETS)] = True
-    runs, found = {data[at : at + size] for at in range(len(data) - size + 1)}, dict[bytes, list[int]]()
+    runs, positions = {data[at : at + size] for at in range(len(data) - size + 1)}, dict[bytes, list[int]]()
     for start in range(0, len(text), CHUNK):
         hashes = window_hashes(np.frombuffer(text[start : start + CHUNK + size - 1], np.uint8), size)
         at = np.flatnonzero(likely[hashes >> np.uint64(64 - BUCKETS)])
         for place in (at[np.isin(hashes[at], wanted)] + start).tolist():
             if (run := text[place : place + size]) in runs:
-                found.setdefault(run, []).append(place)
-    return found
+                positions.setdefault(run, []).append(place)
+    return positions
 
 
 def window_hashes(text: NDArray[np.uint8], size: int) -> NDArray[np.uint64]:

@@ -113,54 +113,55 @@ class Arriving(io.RawIOBase):
 
 def server(served: Served, port: int) -> Server:
     """A server on loopback, bound and not yet running; port 0 takes a free one."""
-    found = Server(("127.0.0.1", port), type("Bound", (Handler,), {"served": served}))
-    found.daemon_threads = True
-    return found
+    bound = Server(("127.0.0.1", port), type("Bound", (Handler,), {"served": served}))
+    bound.daemon_threads = True
+    return bound
 
 
 def understood(served: Served, body: bytes) -> Completion:
     """What the JSON `body` asks for. Raises Refusal, with all that is wrong, as the protocol says."""
     try:
-        asked = json.loads(body)
+        fields = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Refusal(400, f"the body is not JSON: {error}") from None
-    if not isinstance(asked, dict):
+    if not isinstance(fields, dict):
         raise Refusal(400, "the body: expected a JSON object")
-    asked = {name: value for name, value in asked.items() if value is not None and name != "user"}
+    fields = {name: value for name, value in fields.items() if value is not None and name != "user"}
     for name, neutral in NEUTRAL.items():
-        if asked.pop(name, neutral) != neutral:
+        if fields.pop(name, neutral) != neutral:
             raise Refusal(400, f"{name}: only {neutral} is supported", name)
-    if isinstance(asked.get("stop"), str):
-        asked["stop"] = [asked["stop"]]
+    if isinstance(fields.get("stop"), str):
+        fields["stop"] = [fields["stop"]]
     try:
-        found = build(Completion, {**DEFAULTS, **asked})
+        completion = build(Completion, {**DEFAULTS, **fields})
     except ConfigError as error:
         param = re.split(r"[:\[]", error.problems[0].removeprefix("config: "))[0]
-        raise Refusal(400, "; ".join(error.problems), param if param in asked else None) from None
-    if found.model != served.name:
+        raise Refusal(400, "; ".join(error.problems), param if param in fields else None) from None
+    if completion.model != served.name:
         raise Refusal(
-            404, f"the model {found.model!r} does not exist; there is {served.name!r}", "model", "model_not_found"
+            404, f"the model {completion.model!r} does not exist; there is {served.name!r}", "model", "model_not_found"
         )
-    if found.trace and served.corpus is None:
+    if completion.trace and served.corpus is None:
         raise Refusal(400, "trace: this server does not hold the training text; start it with --trace", "trace")
-    return found
+    return completion
 
 
-def answers(served: Served, asked: Completion) -> Iterator[dict[str, Any]]:
+def answers(served: Served, request: Completion) -> Iterator[dict[str, Any]]:
     """The answer as it comes, as objects of the protocol; the last one has `finish_reason`, and `usage` beside it."""
-    began, prompt = time.time(), served.tokenizer.encode([asked.prompt])[0]
-    frame = {"id": f"cmpl-{time.time_ns():x}", "object": "text_completion", "created": int(began), "model": asked.model}
+    began, prompt = time.time(), served.tokenizer.encode([request.prompt])[0]
+    frame = {"id": f"cmpl-{time.time_ns():x}", "object": "text_completion", "created": int(began)}
+    frame |= {"model": request.model}
     drawn: list[int] = []
-    text, sent, held = "", 0, max((len(stop) for stop in asked.stop), default=1) - 1
+    text, sent, held = "", 0, max((len(stop) for stop in request.stop), default=1) - 1
 
     def tokens() -> Iterator[int]:
         for token in generate(
             served.model,
             prompt,
-            count=asked.max_tokens,
-            temperature=asked.temperature,
-            top_k=asked.top_k,
-            seed=asked.seed,
+            count=request.max_tokens,
+            temperature=request.temperature,
+            top_k=request.top_k,
+            seed=request.seed,
             end_of_text=served.tokenizer.end_of_text,
         ):
             drawn.append(token)
@@ -171,12 +172,12 @@ def answers(served: Served, asked: Completion) -> Iterator[dict[str, Any]]:
     def choice(piece: str, reason: str | None) -> dict[str, Any]:
         return {"index": 0, "text": piece, "logprobs": None, "finish_reason": reason}
 
-    if asked.echo:
-        yield {**frame, "choices": [choice(asked.prompt, None)]}
+    if request.echo:
+        yield {**frame, "choices": [choice(request.prompt, None)]}
     stopped = False
     for piece in pieces(served.tokenizer, tokens()):
         text += piece
-        places = [place for stop in asked.stop if (place := text.find(stop, max(0, sent - held))) >= 0]
+        places = [place for stop in request.stop if (place := text.find(stop, max(0, sent - held))) >= 0]
         stopped, text = bool(places), text[: min(places)] if places else text
         ready = len(text) if stopped else max(sent, len(text) - held)
         if ready > sent:
@@ -184,9 +185,9 @@ def answers(served: Served, asked: Completion) -> Iterator[dict[str, Any]]:
             sent = ready
         if stopped:
             break
-    ended = stopped or (len(drawn) < asked.max_tokens and time.time() - began <= SECONDS)
+    ended = stopped or (len(drawn) < request.max_tokens and time.time() - began <= SECONDS)
     last = choice(text[sent:], "stop" if ended else "length")
-    if asked.trace and served.corpus is not None:
+    if request.trace and served.corpus is not None:
         last["spans"] = [shown(span) for span in trace(served.corpus, text, LEAST)]
     usage = {"prompt_tokens": len(prompt), "completion_tokens": len(drawn), "total_tokens": len(prompt) + len(drawn)}
     yield {**frame, "choices": [last], "usage": usage}
@@ -252,10 +253,10 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(403, "this server answers to no other page than its own")
 
     def _route(self, path: str) -> None:
-        told = {"id": self.served.name, "object": "model", "created": 0, "owned_by": "you"}
+        model = {"id": self.served.name, "object": "model", "created": 0, "owned_by": "you"}
         pages: Mapping[str, Any] = {
-            "/v1/models": {"object": "list", "data": [{**told, "trace": self.served.corpus is not None}]},
-            f"/v1/models/{self.served.name}": told,
+            "/v1/models": {"object": "list", "data": [{**model, "trace": self.served.corpus is not None}]},
+            f"/v1/models/{self.served.name}": model,
         }
         allowed = "POST" if path == "/v1/completions" else "GET"
         if path not in ("/", "/v1/completions", *pages):
@@ -270,12 +271,12 @@ class Handler(BaseHTTPRequestHandler):
             self._json(pages[path], 200)
 
     def _complete(self) -> None:
-        asked = understood(self.served, self._body())
+        request = understood(self.served, self._body())
         if not self.served.turn.acquire(timeout=WAIT):
             raise Refusal(503, "another text is being written; ask again later")
         try:
-            parts = self._written(answers(self.served, asked))
-            if asked.stream:
+            parts = self._written(answers(self.served, request))
+            if request.stream:
                 return self._stream(parts)
             answer = joined(list(parts))
         finally:

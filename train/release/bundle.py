@@ -106,9 +106,9 @@ class ReleaseConfig:
             raise ValueError(f"version: expected letters, digits, '.', '_', '+' and '-', got {self.version!r}")
         require_words({name: getattr(self, name) for name in WORDS} | {"authors": ", ".join(self.authors)})
         check_date(self.date)
-        for kind, given in (("declared", self.not_used), ("statement", [s.item for s in self.statements])):
+        for kind, items in (("declared", self.not_used), ("statement", [s.item for s in self.statements])):
             known = [row.id for row in osaid.ROWS if row.kind == kind]
-            for item in sorted(set(given) - set(known)):
+            for item in sorted(set(items) - set(known)):
                 raise ValueError(f"'{item}' is not among the {kind} items: {', '.join(known)}")
 
 
@@ -151,7 +151,7 @@ def require_lock(installed: Mapping[str, Mapping[str, str]]) -> None:
     """UserError when a stage ran with other packages than this checkout's lock pins: stage -> name -> version."""
     lock, project = ((ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "pyproject.toml"))
     remedy = "install what is locked (make setup) and remove the stage's folder to make it anew, or lock what ran"
-    lines = [f"{name}: {line}; {remedy}" for name, found in installed.items() for line in unlike(lock, project, found)]
+    lines = [f"{name}: {line}; {remedy}" for name, here in installed.items() for line in unlike(lock, project, here)]
     if lines:
         raise UserError("\n".join(lines))
 
@@ -182,11 +182,11 @@ def source_tree(root: Path) -> dict[str, str]:
 def checkout() -> dict[str, Any]:
     """Of which commit this checkout is, and whether its source code is another than that commit's: a witness."""
     commit = repository.commit(ROOT)
-    told = repository.tree(ROOT, commit) if commit else None
-    if commit is None or told is None:
+    tree = repository.tree(ROOT, commit) if commit else None
+    if commit is None or tree is None:
         return {"commit": None, "uncommitted_changes": None}
     here = {path: repository.blob((ROOT / path).read_bytes(), commit) for path in source_tree(ROOT)}
-    return {"commit": commit, "uncommitted_changes": here != {p: b for p, b in told.items() if belongs(p)}}
+    return {"commit": commit, "uncommitted_changes": here != {p: b for p, b in tree.items() if belongs(p)}}
 
 
 def belongs(path: str) -> bool:
@@ -237,13 +237,13 @@ def model_of(release: Path) -> Transformer:
 def logits(release: Path) -> list[dict[str, Any]]:
     """`evaluation/logits.json`: for fixed prompts the likeliest next tokens and their logits, rounded."""
     words, model = tokenizer.load(release), model_of(release)
-    found = []
+    records = []
     for prompt in PROMPTS:
         tokens = [words.end_of_text, *words.encode([prompt])[0]][-model.config.context :]
         top = model(torch.tensor([tokens]))[0, -1].topk(LOGITS_KEPT)
         best = [{"token": int(t), "logit": round(float(v), 4)} for t, v in zip(top.indices, top.values, strict=True)]
-        found.append({"prompt": prompt, "tokens": tokens, "next": best})
-    return found
+        records.append({"prompt": prompt, "tokens": tokens, "next": best})
+    return records
 
 
 def facts(release: Path) -> dict[str, Any]:
@@ -271,21 +271,21 @@ def next_step(release: Path, tokens: Path) -> dict[str, Any] | None:
     """
     config = read_json(release / "code" / "config.json")
     training = build(TrainingConfig, config["training"])
-    found = load(checkpoints_of(release)[0])
-    if found.step >= training.steps:
+    checkpoint = load(checkpoints_of(release)[0])
+    if checkpoint.step >= training.steps:
         return None
     model = training.numerics.place(model_of(release), "cpu", training.batch)
-    load_weights(model, found.weights)
+    load_weights(model, checkpoint.weights)
     optimizer = Optimizer(model, training.optimizer, training.numerics)
-    restore(optimizer.state, found.optimizer)
-    batch = batch_at(read_tokens(tokens, "train"), model.config.context, training.batch, training.seed, found.step)
+    restore(optimizer.state, checkpoint.optimizer)
+    batch = batch_at(read_tokens(tokens, "train"), model.config.context, training.batch, training.seed, checkpoint.step)
     gradients(model.train(), batch, model.exact.groups if model.exact else training.batch)
-    optimizer.step(found.step, training.steps, optimizer.gradient_norm())
+    optimizer.step(checkpoint.step, training.steps, optimizer.gradient_norm())
     with tempfile.TemporaryDirectory() as folder:
         write_tensors(Path(folder) / WEIGHTS, weights_of(model))
         write_tensors(Path(folder) / OPTIMIZER, optimizer.state)
         digests = {name: file_digest(Path(folder) / name) for name in (WEIGHTS, OPTIMIZER)}
-    return {"from_step": found.step, "to_step": found.step + 1, "files": digests}
+    return {"from_step": checkpoint.step, "to_step": checkpoint.step + 1, "files": digests}
 
 
 def _json(make: Callable[[Path], Any]) -> Callable[[Path], bytes]:

@@ -39,11 +39,11 @@ def normal(name: str) -> str:
 def pins(text: str) -> list[Pin]:
     """What a lock pins; UserError names a line that is no pinned package with digests."""
     lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
-    found = [(PIN.fullmatch(line), line) for line in lines]
-    for match, line in found:
+    matched = [(PIN.fullmatch(line), line) for line in lines]
+    for match, line in matched:
         if not match:
             raise UserError(f"requirements.lock: {line[:80]!r} is no pinned package with the digests of its files")
-    return [Pin(normal(match[1]), match[2], line) for match, line in found if match]
+    return [Pin(normal(match[1]), match[2], line) for match, line in matched if match]
 
 
 def unlike(lock: str, project: str, packages: Mapping[str, str]) -> list[str]:
@@ -63,8 +63,8 @@ def unlike(lock: str, project: str, packages: Mapping[str, str]) -> list[str]:
 def asked_for(project: str) -> set[str]:
     """The packages that the code of a pyproject.toml imports: its dependencies, and those of its extra `language`."""
     try:
-        told = tomllib.loads(project)["project"]
-        lines = [*told["dependencies"], *told.get("optional-dependencies", {}).get("language", [])]
+        project_table = tomllib.loads(project)["project"]
+        lines = [*project_table["dependencies"], *project_table.get("optional-dependencies", {}).get("language", [])]
         return {normal(re.split(r"[^\w.-]", line.strip(), maxsplit=1)[0]) for line in lines}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"pyproject.toml: tells no dependencies ({type(error).__name__}: {error})") from None

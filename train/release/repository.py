@@ -37,8 +37,8 @@ def is_top(root: Path) -> bool:
 
 def commit(root: Path) -> str | None:
     """The commit that is checked out in the repository whose top is `root`; None where there is none."""
-    found = (git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") or "").strip() if is_top(root) else ""
-    return found if COMMIT.fullmatch(found) else None
+    name = (git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") or "").strip() if is_top(root) else ""
+    return name if COMMIT.fullmatch(name) else None
 
 
 def tree(root: Path, commit: str) -> dict[str, str] | None:

@@ -71,12 +71,12 @@ class Release:
         """The records of the training, one a step; UserError when a line is none."""
         path = "logs/weights/log.jsonl"
         try:
-            found = [parse_json(line) for line in self.text(path).splitlines()]
+            records = [parse_json(line) for line in self.text(path).splitlines()]
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: cannot be read as lines of JSON ({error})") from None
-        if not all(isinstance(record, dict) and type(record.get("step")) is int for record in found):
+        if not all(isinstance(record, dict) and type(record.get("step")) is int for record in records):
             raise UserError(f"{path}: a record without its step")
-        return found
+        return records
 
     def records(self, record: type[T], table: str) -> Iterator[T]:
         """The rows of the Parquet files in `data/<table>`."""
@@ -100,9 +100,9 @@ class Release:
     @cached_property
     def tokens(self) -> Path:
         """The artifact `tokens`, made again from the documents and the tokenizer that the release holds."""
-        made = self.scratch / "tokens"
-        encode(TokensConfig(), self.folders, made, self.world)
-        return made
+        folder = self.scratch / "tokens"
+        encode(TokensConfig(), self.folders, folder, self.world)
+        return folder
 
     @cached_property
     def world(self) -> World:
@@ -127,16 +127,16 @@ class Release:
 
     def written(self, path: str) -> list[str]:
         """The file at `path` has the same bytes when it is written again."""
-        made = bundle.WRITTEN[path](self.path)
-        return [] if made == self.bytes(path) else [f"{path}: not what its records give"]
+        data = bundle.WRITTEN[path](self.path)
+        return [] if data == self.bytes(path) else [f"{path}: not what its records give"]
 
-    def made_again(self, name: str, made: Path) -> list[str]:
+    def made_again(self, name: str, folder: Path) -> list[str]:
         """The products in the folder `made` are those that the artifact's manifest lists and those that stand here."""
-        (made / "manifest.json").write_bytes(self.bytes(f"provenance/{name}.json"))
-        problems = [f"{name} made again: {problem}" for problem in check(made)]
-        for product in osaid.regular_files(made):
+        (folder / "manifest.json").write_bytes(self.bytes(f"provenance/{name}.json"))
+        problems = [f"{name} made again: {problem}" for problem in check(folder)]
+        for product in osaid.regular_files(folder):
             place = placed(name, product)
-            if place in self.products and self.products[place] != file_digest(made / product):
+            if place in self.products and self.products[place] != file_digest(folder / product):
                 problems.append(f"{place}: differs from what was made again")
         return problems
 
