@@ -34,7 +34,7 @@ LAYERS = {
     "release": GROUND | LICENCES | ROOMS | {"programs", "release"},
     "compose": GROUND | {"data", "release"}, "verbs": set(), "__main__": {"cli"},
     "cli": {"errors", "letters", "terminal", "verbs"},
-    "commands": GROUND | ROOMS | {"programs", "release", "compose", "pipeline", "terminal", "commands"},
+    "commands": GROUND | ROOMS | {"programs", "settings", "release", "compose", "pipeline", "terminal", "commands"},
     "pipeline": GROUND | LICENCES | ROOMS | {"workers", "release"},
 }  # fmt: skip
 DOORS = {
