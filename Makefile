@@ -11,7 +11,7 @@ RECIPE ?= reference
 PROMPT ?= The
 ARGS ?=
 RUN := .venv/bin/python
-PELLUCID = $(RUN) -B -m train
+PELLUCID = $(RUN) scripts/pellucid.py
 
 # The release of the recipe, of the version that its config tells, unless another folder is named.
 told = $(shell sed -n 's/^ *\(- override .\)\{0,1\}$(1): *["'\'']\{0,1\}\([^"'\'' \#]\{1,\}\).*/\2/p' $(2) | head -n 1)

@@ -122,6 +122,30 @@ def killing(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """A function that runs the command as pip installs it, in an empty folder."""
+    home = tmp_path_factory.mktemp("wheel")
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("train", "configs"):
+        shutil.copytree(ROOT / name, home / "source" / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, home / "source")
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(home / "site"), str(home / "source")], check=True, capture_output=True)
+    (home / "empty").mkdir()
+
+    def run(*words: object, status: int = 0) -> str:
+        line = [sys.executable, "-B", str(home / "site/bin/pellucid"), *map(str, words)]
+        env = {**os.environ, "PYTHONPATH": str(home / "site"), "PYTHONSAFEPATH": "1"}
+        done = subprocess.run(line, cwd=home / "empty", env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        assert list((home / "empty").iterdir()) == []
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def chromium():
     """A real browser, without its sandbox, as tests may run as root; its pages come from this repository alone."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser`")

@@ -9,6 +9,7 @@ import importlib
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -55,9 +56,8 @@ def perform(name: str, asked: argparse.Namespace) -> int:
     report = command.run(asked)
     if asked.json:
         print(json.dumps(report, indent=2))
-    else:
-        for line in command.lines(report, asked):
-            print(harmless(line))
+    elif hasattr(command, "lines"):  # else all was said meanwhile
+        print("\n".join(map(harmless, command.lines(report, asked))))
     return int(command.status(report)) if VERBS[name].judges else 0
 
 
@@ -107,9 +107,10 @@ def parse(name: str, words: list[str]) -> argparse.Namespace:
         else ["0 done", "1 it could not be done"]
     )
     parser = Parser(
-        prog=f"pellucid {name}", description=f"{verb.does[0].upper()}{verb.does[1:]}. {verb.more}".strip(),
-        epilog=f"Example: pellucid {name} {verb.example}. Exit status: {', '.join([*statuses, INTERRUPTED])}.",
-        allow_abbrev=False,
+        prog=f"pellucid {name}",
+        description=textwrap.fill(f"{verb.does[0].upper()}{verb.does[1:]}. {verb.more}".strip(), 100),
+        epilog=f"example:\n  pellucid {name} {verb.example}\n\nexit status:\n  {', '.join([*statuses, INTERRUPTED])}",
+        allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.failure = failure(verb)
     apart = parser.add_mutually_exclusive_group() if any(each.apart for each in verb.arguments) else parser

@@ -326,4 +326,4 @@ def test_whoever_reads_us_may_stop(release):
 
 def test_make_explore_runs_the_command():
     done = subprocess.run(["make", "-n", "explore", "ARGS=step 1"], cwd=ROOT, capture_output=True, text=True)
-    assert "-m train explore" in done.stdout and "step 1" in done.stdout
+    assert "scripts/pellucid.py explore" in done.stdout and "step 1" in done.stdout

@@ -14,8 +14,3 @@ def run(asked: argparse.Namespace) -> Any:
     sys.path.insert(0, str(SCRIPTS))  # where processes that a benchmark starts find it as well
     with contextlib.redirect_stdout(sys.stderr) if asked.json else contextlib.nullcontext():
         return importlib.import_module("bench").main(asked.words)
-
-
-def lines(report: Any, asked: argparse.Namespace) -> list[str]:
-    """Nothing more: all was said as it was measured."""
-    return []

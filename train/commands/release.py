@@ -44,11 +44,6 @@ def run(asked: argparse.Namespace) -> list[dict[str, str]]:
     return [{name: str(path) for name, path in made.items()} for made in runs]
 
 
-def lines(report: Any, asked: argparse.Namespace) -> list[str]:
-    """Nothing more: all was said as it was made."""
-    return []
-
-
 def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
     """UserError when several runs would place their releases in one folder, where the last would replace the others."""
     places = [release_name(mapping) for mapping in mappings if mapping["until"] == "release"]

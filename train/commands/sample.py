@@ -81,11 +81,6 @@ def serve(asked: argparse.Namespace, model: Any, tokenizer: Any) -> dict[str, An
     return {}
 
 
-def lines(report: dict[str, Any], asked: argparse.Namespace) -> list[str]:
-    """Nothing more: all was said as it was written."""
-    return []
-
-
 def show(asked: argparse.Namespace, text: str) -> None:
     if not asked.json:
         sys.stdout.write(harmless(text))
