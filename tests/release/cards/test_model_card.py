@@ -2,6 +2,17 @@
 
 from train.artifact import read_json, write_json
 from train.release.cards.model_card import model_card
+from train.release.standards.osaid import RUNGS, WORD
+
+
+def test_both_cards_show_the_ladder_of_proof_by_the_same_table(release):
+    name = release.name
+    rows = "".join(f"| {rung.name} | {rung.establishes} | `{rung.command(name)}` |\n" for rung in RUNGS)
+    for path in ("README.md", "data/README.md"):
+        assert (
+            f"{rows}\nNo rung establishes the rest: {WORD}.\n\n## How to make it again\n"
+            in (release / path).read_text()
+        )
 
 
 def test_a_changed_record_changes_the_card(copy):

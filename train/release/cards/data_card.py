@@ -37,6 +37,7 @@ SECTIONS = (
     "Maintenance and take-down",
 )  # which people must write; they may write more
 RECORDS = (
+    "how to check it",
     "records",
     "sources",
     "licences",
