@@ -31,6 +31,13 @@ def test_a_program_gets_what_is_named_and_nothing_secret(monkeypatch):
     assert "OMP_NUM_THREADS" not in programs.environment()
 
 
+def test_no_folder_that_a_program_runs_in_is_searched_and_no_proxy_tells_a_password(monkeypatch):
+    monkeypatch.setenv("PATH", ".:/usr/bin::bin:/bin")
+    monkeypatch.setenv("https_proxy", "http://user:pass@word@proxy.example:8080/a@b")
+    found = programs.without_credentials(programs.environment(*programs.NETWORK))
+    assert (found["PATH"], found["https_proxy"]) == ("/usr/bin:/bin", "http://proxy.example:8080/a@b")
+
+
 def test_no_module_of_the_folder_stands_in_for_another(tmp_path):
     (tmp_path / "json.py").write_text("print('mine')")
     line = programs.python(sys.executable, "-c", "import json; print(json.__name__)")

@@ -5,6 +5,7 @@ A program of Python runs isolated (-I: no setting of the caller's, no module of 
 """
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,7 +38,14 @@ def environment(*beginnings: str, **more: str) -> dict[str, str]:
     wanted = {
         name: text for name, text in os.environ.items() if name in BASIC or name.startswith(beginnings or ("\0",))
     }
+    if "PATH" in wanted:  # of no folder that a program happens to run in
+        wanted["PATH"] = os.pathsep.join(part for part in wanted["PATH"].split(os.pathsep) if os.path.isabs(part))
     return {name: text for name, text in wanted.items() if not any(word in name for word in SECRET)} | more
+
+
+def without_credentials(env: Mapping[str, str]) -> dict[str, str]:
+    """The same variables without the names and passwords of users in addresses, as a proxy's may hold."""
+    return {name: re.sub(r"(?<=://)[^/\s]*@", "", text) for name, text in env.items()}
 
 
 def python(interpreter: str, *arguments: str) -> list[str]:

@@ -22,6 +22,7 @@ COMMANDS = {
     "replay": ["RELEASE", "--segment", "0"],
     "sample": ["RELEASE"],
     "pairs": ["RELEASE", "FILE"],
+    "export": ["RELEASE", "FILE"],
 }
 
 
@@ -71,6 +72,17 @@ def test_what_is_no_file_is_found_and_what_leads_nowhere_passed_over(tmp_path, k
     else:
         strange.symlink_to({"a link to nothing": "nothing", "a link to itself": strange, "a device": "/dev/zero"}[kind])
     assert bounds.irregular(folder) == (strange if kind in ("a link to a pipe", "a device") else None)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder's link", "pipe"])
+def test_what_other_code_leaves_is_no_way_out_of_its_folder(tmp_path, kind):
+    (tmp_path / "reached").mkdir()
+    (tmp_path / "reached/model.safetensors").write_bytes(b"")
+    bounds.require_plain(tmp_path)
+    strange = tmp_path / "reached/optimizer.safetensors"
+    os.mkfifo(strange) if kind == "pipe" else strange.symlink_to("/" if "folder" in kind else "/etc/hostname")
+    with pytest.raises(UserError, match=r"optimizer\.safetensors: neither a file nor a folder, and so not read"):
+        bounds.require_plain(tmp_path)
 
 
 def test_folders_without_end_are_refused(tmp_path, monkeypatch):

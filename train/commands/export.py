@@ -3,10 +3,12 @@
 import argparse
 from typing import Any
 
+from train.release.bounds import confine
 from train.release.gguf import write
 
 
 def run(asked: argparse.Namespace) -> dict[str, Any]:
+    confine(asked.release)
     return {"file": str(asked.file), "tensors": write(asked.release, asked.file), "bytes": asked.file.stat().st_size}
 
 

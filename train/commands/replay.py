@@ -20,7 +20,7 @@ from train.config import build
 from train.errors import UserError
 from train.machine import Machine
 from train.release.attest import dsse, statements
-from train.release.bounds import confine, limit_time
+from train.release.bounds import confine, limit_time, require_plain
 from train.release.bundle import model_of
 from train.release.prove import replay, reproduce
 from train.release.standards.osaid import ladder
@@ -113,6 +113,7 @@ def elsewhere(asked: argparse.Namespace, release: Path, segment: Any, out: Path)
         python, known / "code/scripts/replay.py", str(known), *options, home=out.parent, readable=readable
     ):
         raise UserError("the code that the release holds could not train the segment: see above")
+    require_plain(out)
 
 
 def lines(report: dict[str, Any], asked: argparse.Namespace) -> list[str]:

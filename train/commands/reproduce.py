@@ -11,6 +11,7 @@ from typing import Any
 
 from train.compose import how
 from train.release.attest import dsse, statements
+from train.release.bounds import limit_memory, require_plain
 from train.release.prove import reproduce, sandbox
 from train.release.standards.osaid import ladder
 from train.terminal import note
@@ -38,6 +39,8 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
         options += ["--given", str(reproduce.give(release, home))]
     script, known = code / "scripts" / "run.py", [cache] * (asked.use_cache and cache.is_dir())
     status = reproduce.command(python, script, *options, *asked.machine, home=home, readable=[release], also=known)
+    require_plain(home / "runs")
+    limit_memory(release, home / "runs")
     given = reproduce.GIVEN if asked.from_release_data else ()
     report = reproduce.compare(release, home / "runs", given, other)
     holds = {"bit-identical": True, "bit-identical, by other code": None, "differs": False}

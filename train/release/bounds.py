@@ -45,6 +45,13 @@ def irregular(folder: Path) -> Path | None:
     return None
 
 
+def require_plain(*folders: Path) -> None:
+    """Refuse, with UserError, what a stranger's program left there if it holds a link, a pipe, a device or a socket."""
+    for path in (path for folder in folders for path in entries(folder)):
+        if stat.S_IFMT(path.lstat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise UserError(f"{path}: neither a file nor a folder, and so not read; the code that ran left it there")
+
+
 def entries(folder: Path) -> list[Path]:
     """Everything below `folder`; links are not followed. UserError when it is more than any release holds."""
     found = (Path(top) / name for top, folders, names in os.walk(folder) for name in (*folders, *names))

@@ -229,6 +229,7 @@ import json, os, pathlib, sys
 import more
 home = pathlib.Path.home()
 seen = {"environment": dict(os.environ), "flags": [sys.flags.isolated, sys.dont_write_bytecode], "home": str(home)}
+seen["sockets"] = [name for name in ("/run/docker.sock", "/run/dbus", "/var/lib") if os.path.exists(name)]
 seen["folder"], seen["private"] = os.getcwd(), os.path.exists(sys.argv[1])
 pathlib.Path("seen.json").write_text(json.dumps(seen))
 try:
@@ -242,6 +243,7 @@ except OSError:
 def test_code_of_a_release_gets_no_secret_and_no_folder_but_its_own(tmp_path, monkeypatch, boxed):
     monkeypatch.setenv("HF_TOKEN", "secret")
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:password@localhost/simple")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:password@localhost/")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     pypi.pip_options.cache_clear()
     if not boxed:
@@ -259,6 +261,7 @@ def test_code_of_a_release_gets_no_secret_and_no_folder_but_its_own(tmp_path, mo
     assert not {"HF_TOKEN", "PYTHONPATH"} & seen["environment"].keys() and "password" not in str(seen)
     assert seen["environment"]["PIP_INDEX_URL"] == "http://localhost/simple"
     assert (seen["flags"], seen["folder"], seen["home"]) == ([1, True], str(home), str(home / "user"))
+    assert not (boxed and seen["sockets"])
     assert (seen["private"], private.read_text()) == ((False, "mine") if boxed else (True, "changed"))
     assert not (home / "code/__pycache__").exists()
 

@@ -139,7 +139,7 @@ def command(
     own = {"HOME": str(home / "user"), "TMPDIR": str(home / "tmp"), "GIT_CEILING_DIRECTORIES": str(home)}
     own |= {"PIP_CONFIG_FILE": "/dev/null", **settings()}
     line = confined(programs.script(python, script, *arguments), readable, [home, *also])
-    env = programs.environment(*programs.COMPUTING, *programs.NETWORK, **own)
+    env = programs.without_credentials(programs.environment(*programs.COMPUTING, *programs.NETWORK, **own))
     return programs.run(line, home, env, out=sys.stderr).returncode
 
 

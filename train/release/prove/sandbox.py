@@ -1,7 +1,7 @@
 """A sandbox for programs that a release brings, by bubblewrap where the system has it and lets it.
 
-Such a program sees the system's files, none of which it can change, and of people's files only those that are named. It
-sees no other process. The network stays, for sources are fetched.
+Such a program sees the folders of the system, in which it can change nothing, and of all others only those that are
+named. It sees no other process and no socket of the system's services. The network stays, for sources are fetched.
 """
 
 import sys
@@ -15,7 +15,24 @@ from train import programs
 APART = (
     "--die-with-parent --new-session --unshare-pid --unshare-ipc --unshare-uts --ro-bind / / --dev /dev --proc /proc"
 )
-PRIVATE = ("/home", "/root", "/tmp", "/var/tmp", "/run/user", "/mnt", "/media")  # people's, not the system's
+SYSTEM = [
+    "bin",
+    "boot",
+    "dev",
+    "etc",
+    "gnu",
+    "lib",
+    "lib32",
+    "lib64",
+    "libx32",
+    "nix",
+    "opt",
+    "proc",
+    "sbin",
+    "sys",
+    "usr",
+]  # below /: no people's files
+NAMES = Path("/etc/resolv.conf")  # by which the network finds others; often a link
 GPUS = "nvidia*"  # below /dev
 
 
@@ -35,12 +52,14 @@ def confined(line: list[str], readable: Iterable[Path], writable: Iterable[Path]
     """The command line that runs `line` in the sandbox, in the same folder; `line` itself where there is none."""
     if missing():
         return line
-    hidden = {path for path in (*map(Path, PRIVATE), Path.home(), Path(tempfile.gettempdir())) if path.is_dir()}
+    top = (path for path in Path("/").iterdir() if path.name not in SYSTEM and not path.is_symlink())
+    hidden = {path for path in (*top, Path.home(), Path(tempfile.gettempdir())) if path.is_dir()}
     options = [word for path in sorted(hidden) for word in ("--tmpfs", str(path))]
     for gpu in Path("/dev").glob(GPUS):
         options += ["--dev-bind", str(gpu), str(gpu)]
     interpreter = {each for path in map(Path, (sys.prefix, sys.base_prefix)) for each in (path, path.resolve())}
-    lost = [path for path in sorted({*interpreter, *readable}) if any(path.is_relative_to(each) for each in hidden)]
+    needed = {*interpreter, *readable, *([NAMES.resolve()] if NAMES.exists() else [])}
+    lost = [path for path in sorted(needed) if any(path.is_relative_to(each) for each in hidden)]
     for option, paths in (("--ro-bind", lost), ("--bind", [*writable])):
         options += [word for path in paths for word in (option, str(path), str(path))]
     return ["bwrap", *APART.split(), *options, *line]
