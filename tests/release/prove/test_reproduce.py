@@ -16,7 +16,7 @@ from train.data.sources import pypi
 from train.errors import UserError
 from train.keys import ROOT
 from train.layout import ARTIFACTS
-from train.release.attest import statements
+from train.release.attest import signatures, statements
 from train.release.attest.dsse import opened
 from train.release.bundle import manifest_of
 from train.release.prove import reproduce, sandbox
@@ -93,7 +93,7 @@ def test_what_came_out_is_attested_in_a_file_beside_the_release(copy, again, tmp
     told = said.statement["predicate"]
     assert (told["result"], told["passedTests"]) == ("PASSED", ["reproduce"])
     assert told["annotations"]["verdict"] == "bit-identical" and told["annotations"]["given"] == []
-    assert [path.name for path in statements.beside(copy)] == [written.name]
+    assert [path.name for path in signatures.beside(copy)] == [written.name]
 
 
 @pytest.mark.slow
@@ -187,7 +187,7 @@ def test_outside_exact_another_stack_is_not_comparable(copy, reseal, made):
     write_json(copy / "provenance/weights.json", record)
     reseal(copy)
     report = reproduce.compare(copy, made / "runs", ())
-    assert report["verdict"] == "not comparable" and report["first"].startswith("weights: config.stack: ")
+    assert report["verdict"] == "not comparable" and report["first"].startswith("weights: config.stack.threads: ")
 
 
 def test_what_cannot_be_begun_is_one_line_and_status_2(copy, made, tmp_path):
