@@ -70,7 +70,7 @@ def told(found, ids):
 @pytest.mark.parametrize("number", range(len(LENGTHS)))
 def test_the_readings_of_a_document_are_all_there_were(found, number):
     row = found.kept[f"{number:02d}"]
-    assert told(found, [row["id"]]) == brute(row["start"], row["end"])
+    assert told(found, [row.id]) == brute(row.start, row.end)
 
 
 def test_every_epoch_reads_a_long_document_and_none_a_held_out_one(found):

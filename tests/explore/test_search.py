@@ -1,9 +1,10 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from train.data.schema import SELECTED, write_rows
+from train.data.schema import SELECTED, TokenRange, write_rows
 from train.errors import UserError
 from train.explore import search
 from train.explore.search import corpus, find, places, trace, window_hashes
@@ -29,9 +30,8 @@ def write(folder, texts, held_out=("This is held out, not trained on.",)):
     rows.sort(key=lambda row: row["id"])
     for part in range(3):
         write_rows(folder / "documents" / f"part-{part:04d}.parquet", rows[part::3], SELECTED)
-    same = ("id", "source", "path", "licence")
     return [
-        {**{name: row[name] for name in same}, "bytes": len(row["text"].encode())}
+        TokenRange(row["id"], 0, 0, len(row["text"].encode()), row["source"], row["path"], row["licence"])
         for row in rows
         if row["split"] == "train"
     ]
@@ -72,13 +72,13 @@ WANTED = ["quick brown", "uick", "A", "aaaa", "a" * 40, "a" * 41, "abcabc", "犬
 def test_every_occurrence_is_found_wherever_tokens_end(made, wanted):
     found = find(made, wanted.encode())
     assert found == sorted(set(found))
-    there = {(place.document["id"], place.byte) for place in places(made, found)}
+    there = {(place.document.id, place.byte) for place in places(made, found)}
     assert there == brute(made, wanted.encode()) and len(there) == len(found)
 
 
 def test_a_place_leads_to_its_document(made):
     (place,) = places(made, find(made, "Köln".encode()))
-    assert (place.document["path"], place.byte) == ("3.txt", len("Grüße aus ".encode()))
+    assert (place.document.path, place.byte) == ("3.txt", len("Grüße aus ".encode()))
 
 
 def spans_by_hand(text, least):
@@ -114,11 +114,11 @@ def test_traced_spans_are_all_that_cannot_be_made_longer(made, text, least):
         assert span.text == text[span.start : span.end]
         there = brute(made, span.text.encode())
         assert span.occurrences == len(there)
-        assert {(p.document["id"], p.byte) for p in span.places} <= there and len(span.places) == min(5, len(there))
+        assert {(p.document.id, p.byte) for p in span.places} <= there and len(span.places) == min(5, len(there))
 
 
 @pytest.mark.parametrize("change", [lambda ranges: ranges.pop(), lambda ranges: ranges.append(ranges[0]),
-                                    lambda ranges: ranges[0].update(id="0" * 64)])  # fmt: skip
+                                    lambda ranges: ranges.__setitem__(0, replace(ranges[0], id="0" * 64))])  # fmt: skip
 def test_ranges_of_other_documents_are_refused(tmp_path, change):
     ranges = write(tmp_path, TEXTS)
     change(ranges)

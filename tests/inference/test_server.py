@@ -17,7 +17,7 @@ import pytest
 
 from train.artifact import write_json
 from train.data import tokenizer as tokenizers
-from train.data.schema import RANGES, SELECTED, write_rows
+from train.data.schema import SELECTED, TokenRange, write_rows
 from train.data.selected import kept_documents
 from train.data.tokenizer import TokenizerConfig, learn
 from train.errors import UserError
@@ -57,11 +57,7 @@ def release(tmp_path_factory):
 def served(release):
     tokenizer = tokenizers.load(release)
     (row,) = kept_documents(release / "selected", "train")
-    document = {name: vars(row).get(name) for name in RANGES.names} | {
-        "bytes": len(TEXT.encode()),
-        "start": 0,
-        "end": 9,
-    }
+    document = TokenRange(row.id, 0, 9, len(TEXT.encode()), row.source, row.path, row.licence)
     text = corpus(release / "selected", [document])
     return Served("cats", Transformer(TINY, 270, seed=1).double(), tokenizer, text, threading.Lock())
 

@@ -3,11 +3,11 @@
 The order of the data is a pure function, so it is simply computed again. Steps count from 1, as the log shows them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from train.artifact import manifest, read_json
 from train.data.batches import window_count, windows_at
 from train.data.ledger import SPLITS
-from train.data.schema import LEDGER, RANGES, read_rows
+from train.data.schema import LedgerRow, Origin, TokenRange, read_records
 from train.data.tokens import ranges_path
 from train.errors import UserError
 from train.layout import ARTIFACTS, folder_of
 from train.steps import checkpoint_steps
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,24 @@ class Order:
     context: int
     seed: int
     checkpoint_every: int
+
+
+@dataclass(frozen=True)
+class Labelled(Origin):
+    """What a kept document says of itself, without its text."""
+
+    evidence: str
+    attribution: str
+    split: str
+
+
+@dataclass(frozen=True)
+class KeptDocument(Labelled):
+    """The same, with the range of its tokens in its split, and the bytes of its text."""
+
+    start: int
+    end: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -46,30 +66,34 @@ class Lineage:
     order: Order | None  # None when nothing was trained yet
 
     @cached_property
-    def kept(self) -> dict[str, dict[str, Any]]:
-        """The kept documents by id, without their texts, with their ranges of tokens."""
-        columns = ["id", "source", "path", "licence", "evidence", "attribution", "split"]
-        rows = {row["id"]: row for row in read_rows(sorted((self.selected / "documents").glob("*.parquet")), columns)}
+    def kept(self) -> dict[str, KeptDocument]:
+        """The kept documents by id."""
+        documents = {each.id: each for each in self._rows(Labelled, "documents")}
+        kept = {}
         for path in self.ranges.values():
-            for span in read_rows([path], RANGES.names):
-                if span["id"] not in rows:
-                    raise UserError(f"{path}: document {span['id'][:12]} has tokens, but was not kept")
-                rows[span["id"]] |= {name: span[name] for name in ("start", "end", "bytes")}
-        if without := [id for id, row in rows.items() if "start" not in row]:
+            for span in read_records(TokenRange, [path]):
+                if span.id not in documents:
+                    raise UserError(f"{path}: document {span.id[:12]} has tokens, but was not kept")
+                label = documents[span.id]
+                kept[span.id] = KeptDocument(**vars(label), start=span.start, end=span.end, bytes=span.bytes)
+        if without := [id for id in documents if id not in kept]:
             raise UserError(f"{self.folder}: document {without[0][:12]} was kept, but has no range of tokens")
-        return rows
+        return {id: kept[id] for id in documents}
 
     @cached_property
-    def ledger(self) -> list[dict[str, Any]]:
-        return list(read_rows(sorted((self.selected / "ledger").glob("*.parquet")), LEDGER.names))
+    def ledger(self) -> list[LedgerRow]:
+        return list(self._rows(LedgerRow, "ledger"))
+
+    def _rows(self, record: type[T], table: str) -> Iterator[T]:
+        return read_records(record, sorted((self.selected / table).glob("*.parquet")))
 
     @cached_property
-    def training(self) -> list[dict[str, Any]]:
-        """The rows of tables.RANGES of the training split, in the order of their tokens."""
-        rows = list(read_rows([self.ranges["train"]], RANGES.names))
-        if not rows:
+    def training(self) -> list[TokenRange]:
+        """The documents of the training split, in the order of their tokens."""
+        ranges = list(read_records(TokenRange, [self.ranges["train"]]))
+        if not ranges:
             raise UserError(f"{self.ranges['train']}: holds no document, so there is no training text")
-        return rows
+        return ranges
 
     @cached_property
     def records(self) -> dict[str, dict[str, Any]]:
@@ -87,7 +111,7 @@ class Lineage:
 
     @cached_property
     def window_count(self) -> int:
-        return window_count(self.training[-1]["end"], self.trained.context)
+        return window_count(self.training[-1].end, self.trained.context)
 
     @cached_property
     def windows(self) -> NDArray[np.int64]:
@@ -97,15 +121,15 @@ class Lineage:
         return read.reshape(order.steps, order.batch)
 
 
-def readings(lineage: Lineage, rows: Iterable[Mapping[str, Any]]) -> dict[str, NDArray[np.int64]]:
-    """Every sequence of the training that held a token of some of the kept documents `rows`, as input or target.
+def readings(lineage: Lineage, documents: Iterable[KeptDocument]) -> dict[str, NDArray[np.int64]]:
+    """Every sequence of the training that held a token of some of the kept `documents`, as input or target.
 
     `step`, `sequence` (its place in the batch) and `epoch`, all from 1, each (readings,), in the order of training.
     """
     order, wanted = lineage.trained, np.zeros(lineage.window_count, dtype=bool)
-    for row in rows:
-        if row["split"] == "train":  # a window holds `context` inputs and, as the last target, one token more
-            wanted[max(0, -(-row["start"] // order.context) - 1) : -(-row["end"] // order.context)] = True
+    for each in documents:
+        if each.split == "train":  # a window holds `context` inputs and, as the last target, one token more
+            wanted[max(0, -(-each.start // order.context) - 1) : -(-each.end // order.context)] = True
     places = np.flatnonzero(wanted[lineage.windows])
     step, sequence = places // order.batch, places % order.batch
     return {"step": step + 1, "sequence": sequence + 1, "epoch": places // lineage.window_count + 1}

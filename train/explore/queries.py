@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from train.data.ledger import SPLITS
+from train.data.schema import LedgerRow
 from train.data.selected import kept_documents
 from train.data.tokenizer import load as load_tokenizer
 from train.errors import UserError, did_you_mean
 from train.explore import search as verbatim
-from train.explore.lineage import Lineage, checkpoints, readings
+from train.explore.lineage import KeptDocument, Lineage, checkpoints, readings
 
 SHOWN = 5  # names in an error message
 DIGITS = 8  # of an id, where a shorter word of letters a to f may be meant as the name of a source
@@ -27,12 +28,12 @@ def step(lineage: Lineage, number: int) -> dict[str, Any]:
     order = lineage.trained
     if not 1 <= number <= order.steps:
         raise UserError(f"step {number}: expected 1 to {order.steps}, the steps of {lineage.folder}")
-    ends = [row["end"] for row in lineage.training]
+    ends = [each.end for each in lineage.training]
     sequences, cuts = [], []
     for window in lineage.windows[number - 1].tolist():
         start, end = window * order.context, (window + 1) * order.context + 1
         rows = lineage.training[np.searchsorted(ends, start, "right") : np.searchsorted(ends, end, "left") + 1]
-        cuts += [dict(row) for row in rows]
+        cuts += [dict(vars(row)) for row in rows]
         sequences.append({"start": start, "end": end, "documents": cuts[-len(rows) :]})
     tokenizer, tokens = load_tokenizer(lineage.tokenizer), _tokens(lineage, {cut["id"]: cut for cut in cuts})
     for sequence in sequences:
@@ -53,7 +54,8 @@ def document(lineage: Lineage, id: str) -> dict[str, Any]:
         )
     whole = the_one(ids, id)
     kept, ledger = _rows(lineage, lambda row: identity(row) == whole)
-    answer: dict[str, Any] = {"id": whole, "kept": kept[0] if kept else None, "ledger": ledger}
+    answer: dict[str, Any] = {"id": whole, "kept": vars(kept[0]) if kept else None}
+    answer["ledger"] = [vars(entry) for entry in ledger]
     if kept and lineage.order:
         read = readings(lineage, kept)
         answer["readings"] = [dict(zip(read, map(int, row), strict=True)) for row in zip(*read.values(), strict=True)]
@@ -64,19 +66,19 @@ def document(lineage: Lineage, id: str) -> dict[str, Any]:
 def source(lineage: Lineage, name: str) -> dict[str, Any]:
     """What became of a source's documents: kept by split, licence and evidence, lost by reason; when it was read."""
     purl = matching_source(lineage, name)
-    kept, ledger = _rows(lineage, lambda row: row["source"] == purl)
+    kept, ledger = _rows(lineage, lambda row: row.source == purl)
     tables: dict[str, dict[str, dict[str, int]]] = {
         name: {} for name in ("splits", "licences", "evidence", "dropped", "redacted")
     }
-    for row in kept:
-        size = {"documents": 1, "bytes": row["bytes"], "tokens": row["end"] - row["start"]}
-        evidence = str(lineage.licences / f"{row['evidence']}.txt")
-        for table, key in (("splits", row["split"]), ("licences", row["licence"]), ("evidence", evidence)):
+    for each in kept:
+        size = {"documents": 1, "bytes": each.bytes, "tokens": each.end - each.start}
+        evidence = str(lineage.licences / f"{each.evidence}.txt")
+        for table, key in (("splits", each.split), ("licences", each.licence), ("evidence", evidence)):
             _add(tables[table], key, size)
     for entry in ledger:
-        _add(tables[entry["action"]], entry["reason"], {"documents": 1, "bytes": entry["bytes"]})
+        _add(tables[entry.action], entry.reason, {"documents": 1, "bytes": entry.bytes})
     tokens = tables["splits"].get("train", {}).get("tokens", 0)
-    share = round(tokens / lineage.training[-1]["end"], 6)  # of the tokens of the training split
+    share = round(tokens / lineage.training[-1].end, 6)  # of the tokens of the training split
     read = {"read": summary(lineage, kept)} if lineage.order else {}
     return {"source": purl, "record": lineage.records.get(purl, {}), **tables, "share": share, **read}
 
@@ -96,12 +98,12 @@ def affected(lineage: Lineage, item: str) -> dict[str, Any] | None:
     elif _sources_like(lineage, item):
         purl = matching_source(lineage, item)
         about = {"source": purl}
-        kept, ledger = _rows(lineage, lambda row: row["source"] == purl)
+        kept, ledger = _rows(lineage, lambda row: row.source == purl)
     else:
         return None
-    splits = {split: sum(row["split"] == split for row in kept) for split in SPLITS}
-    lost = [entry for entry in ledger if entry["action"] == "dropped"]
-    dropped = Counter(f"{e['reason']}: {e['detail']}" if ids else e["reason"] for e in lost)
+    splits = {split: sum(each.split == split for each in kept) for split in SPLITS}
+    lost = [entry for entry in ledger if entry.action == "dropped"]
+    dropped = Counter(f"{entry.reason}: {entry.detail}" if ids else entry.reason for entry in lost)
     return {**about, **splits, "dropped": dropped, "read": summary(lineage, kept)}
 
 
@@ -110,14 +112,14 @@ def search(corpus: verbatim.Corpus, text: str, most: int, around: int) -> dict[s
     wanted = utf8(text)
     occurrences = verbatim.find(corpus, wanted)
     documents = np.unique(verbatim.numbers(corpus, occurrences)).tolist()
-    licences = Counter(corpus.documents[number]["licence"] for number in documents)
+    licences = Counter(corpus.documents[number].licence for number in documents)
     shown = []
     for place in verbatim.places(corpus, occurrences[:most]):
         start, end = place.at, place.at + len(wanted)
         before = corpus.text[start - min(around, place.byte) : start]
         after = corpus.text[end : end + around].split(verbatim.END)[0]
         cut = {"before": before.decode(errors="ignore"), "after": after.decode(errors="ignore")}
-        shown.append({**place.document, "byte": place.byte, **cut})
+        shown.append({**vars(place.document), "byte": place.byte, **cut})
     return {
         "text": text,
         "occurrences": len(occurrences),
@@ -146,9 +148,9 @@ def utf8(text: str) -> bytes:
     raise UserError("the text: expected at least one character, got none")
 
 
-def summary(lineage: Lineage, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """When the training read any of the kept documents `rows`, and which checkpoints came after that."""
-    order, steps = lineage.trained, np.unique(readings(lineage, rows)["step"])
+def summary(lineage: Lineage, documents: Iterable[KeptDocument]) -> dict[str, Any]:
+    """When the training read any of the kept `documents`, and which checkpoints came after that."""
+    order, steps = lineage.trained, np.unique(readings(lineage, documents)["step"])
     first, last = (int(steps[0]), int(steps[-1])) if len(steps) else (None, None)
     after = [step for step in checkpoints(order) if first is not None and step >= first]
     return {"steps": len(steps), "of": order.steps, "first": first, "last": last, "checkpoints": after}
@@ -158,15 +160,15 @@ def matching_ids(lineage: Lineage, name: str) -> list[str]:
     """The identities of the documents whose id, as kept or as extracted, begins with `name`, or that are purl#path."""
     rows = (row for rows in _rows(lineage) for row in rows)
     if "#" in name:
-        return sorted({identity(row) for row in rows if f"{row['source']}#{row['path']}" == name})
+        return sorted({identity(row) for row in rows if f"{row.source}#{row.path}" == name})
     if not re.fullmatch("[0-9a-f]{1,64}", name):
         return []
-    return sorted({identity(row) for row in rows if row["id"].startswith(name) or identity(row).startswith(name)})
+    return sorted({identity(row) for row in rows if row.id.startswith(name) or identity(row).startswith(name)})
 
 
-def identity(row: Mapping[str, Any]) -> str:
+def identity(row: KeptDocument | LedgerRow) -> str:
     """The id of a document, or of a ledger's entry, under which one document is told: as kept, where it is kept."""
-    return row.get("became") or row["id"]
+    return row.became or row.id if isinstance(row, LedgerRow) else row.id
 
 
 def the_one(ids: list[str], name: str) -> str:
@@ -193,12 +195,12 @@ def _sources_like(lineage: Lineage, name: str) -> list[str]:
 
 
 def _purls(lineage: Lineage) -> set[str]:
-    return {*lineage.records, *(row["source"] for row in (*lineage.kept.values(), *lineage.ledger))}
+    return {*lineage.records, *(row.source for rows in _rows(lineage) for row in rows)}
 
 
 def _rows(
-    lineage: Lineage, chosen: Callable[[Mapping[str, Any]], bool] = lambda row: True
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    lineage: Lineage, chosen: Callable[[KeptDocument | LedgerRow], bool] = lambda row: True
+) -> tuple[list[KeptDocument], list[LedgerRow]]:
     """The kept documents and the ledger's entries that a question is about."""
     return list(filter(chosen, lineage.kept.values())), list(filter(chosen, lineage.ledger))
 

@@ -8,11 +8,11 @@ looking through some 30 MB takes milliseconds, and a rolling hash (Karp and Rabi
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from train.data.schema import TokenRange
 from train.data.selected import kept_documents
 from train.errors import UserError
 
@@ -25,7 +25,7 @@ BUCKETS = 16  # bits of a hash by which most windows are ruled out
 @dataclass(frozen=True)
 class Corpus:
     text: bytes  # of all documents, each followed by END
-    documents: Sequence[dict[str, Any]]  # rows of tables.RANGES of the training split
+    documents: Sequence[TokenRange]  # of the training split
     starts: NDArray[np.int64]  # (documents + 1,): where each document begins in the text, and where the last one ends
 
 
@@ -33,7 +33,7 @@ class Corpus:
 class Place:
     """One occurrence."""
 
-    document: dict[str, Any]  # its row of tables.RANGES
+    document: TokenRange
     byte: int  # in the document's text
     at: int  # in the corpus's text
 
@@ -49,27 +49,27 @@ class Span:
     places: Sequence[Place]  # the first of them
 
 
-def corpus(selected: Path, ranges: Sequence[dict[str, Any]]) -> Corpus:
-    """The training split of the documents in `selected`, whose rows of tables.RANGES are `ranges`.
+def corpus(selected: Path, ranges: Sequence[TokenRange]) -> Corpus:
+    """The training split of the documents in `selected`, whose token ranges are `ranges`.
 
     Raises UserError when these are of other documents.
     """
-    starts = np.cumsum([0, *(row["bytes"] + len(END) for row in ranges)], dtype=np.int64)
+    starts = np.cumsum([0, *(each.bytes + len(END) for each in ranges)], dtype=np.int64)
     return Corpus(b"".join(_texts(selected, ranges)), ranges, starts)
 
 
-def _texts(selected: Path, ranges: Sequence[dict[str, Any]]) -> Iterator[bytes]:
+def _texts(selected: Path, ranges: Sequence[TokenRange]) -> Iterator[bytes]:
     """Every document's text and END."""
     count = 0
     for count, document in enumerate(kept_documents(selected, "train"), start=1):
         encoded = document.text.encode()
-        if count > len(ranges) or (ranges[count - 1]["id"], ranges[count - 1]["bytes"]) != (document.id, len(encoded)):
+        if count > len(ranges) or (ranges[count - 1].id, ranges[count - 1].bytes) != (document.id, len(encoded)):
             raise UserError(
                 f"document {document.id[:12]}: its range of tokens is not that of its text; make them again"
             )
         yield encoded + END
     if count != len(ranges):
-        raise UserError(f"document {ranges[count]['id'][:12]}: has tokens but no text; make them again")
+        raise UserError(f"document {ranges[count].id[:12]}: has tokens but no text; make them again")
 
 
 def find(corpus: Corpus, wanted: bytes) -> list[int]:

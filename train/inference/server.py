@@ -196,7 +196,7 @@ def answers(served: Served, request: Completion) -> Iterator[dict[str, Any]]:
 def shown(span: Span) -> dict[str, Any]:
     """A span of the generated text, and the first places where it stands in the training text."""
     names = ("source", "path", "licence", "id")
-    places = [{**{name: place.document[name] for name in names}, "byte": place.byte} for place in span.places]
+    places = [{**{name: getattr(place.document, name) for name in names}, "byte": place.byte} for place in span.places]
     return {"start": span.start, "end": span.end, "occurrences": span.occurrences, "places": places}
 
 
