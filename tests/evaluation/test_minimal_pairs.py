@@ -16,7 +16,7 @@ from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.schema import ITEM, SELECTED, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.evaluation.baselines import count_grams
-from train.evaluation.minimal_pairs import judged, score, sentence_bits, summary, wilson
+from train.evaluation.minimal_pairs import score, score_pairs, sentence_bits, summary, wilson
 from train.keys import ROOT
 from train.model import ModelConfig, Transformer
 from train.world import World
@@ -103,7 +103,7 @@ def test_where_all_tokens_cost_the_same_the_shorter_wins_and_equals_tie(tokenize
     benchmarks = items(
         tmp_path, [("b", "x y", "x y z"), ("b", "x y z", "x y"), ("a", "xyz", "zyx"), ("a", "a text", "")]
     )
-    pairs = judged(flat, tokenizer, count_grams([b"x y", b"xyz"]), benchmarks, batch=3, world=WORLD)
+    pairs = score_pairs(flat, tokenizer, count_grams([b"x y", b"xyz"]), benchmarks, batch=3, world=WORLD)
     assert len(pairs) == 3  # an item without a contrast is no pair
     assert pairs[2]["bits"] == [round(3 * np.log2(262), 3)] * 2
     found = summary(pairs, benchmarks, 0.95)["mine"]
@@ -147,7 +147,7 @@ def test_files_as_blimp_has_them_and_our_own_set(model, tokenizer, tmp_path, mon
     }  # fmt: skip
     config = build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 4}, "raw": {"sources": [source]}})
     gather(config, {}, tmp_path / "out", WORLD)
-    pairs = judged(model, tokenizer, count_grams([b"The cats sit."]), tmp_path / "out", batch=4, world=WORLD)
+    pairs = score_pairs(model, tokenizer, count_grams([b"The cats sit."]), tmp_path / "out", batch=4, world=WORLD)
     found = summary(pairs, tmp_path / "out", 0.9)
     assert {name: (s["pairs"], len(s["groups"])) for name, s in found.items()} == {"blimp": (2, 2), "pairs": (48, 12)}
     assert found["blimp"]["purl"] == "pkg:generic/blimp@1"
@@ -156,7 +156,7 @@ def test_files_as_blimp_has_them_and_our_own_set(model, tokenizer, tmp_path, mon
 
 
 def test_without_pairs_there_is_nothing_to_tell(tmp_path):
-    assert judged(None, load_nothing(), count_grams([b"x"]), tmp_path, batch=1, world=WORLD) == []
+    assert score_pairs(None, load_nothing(), count_grams([b"x"]), tmp_path, batch=1, world=WORLD) == []
     assert summary([], tmp_path, 0.95) == {}
 
 

@@ -1,4 +1,4 @@
-"""`pellucid score`: minimal pairs of one's own, judged as the evaluation judges those of `configs/benchmarks/`."""
+"""`pellucid score`: minimal pairs of one's own, scored as the evaluation judges those of `configs/benchmarks/`."""
 
 import argparse
 import tempfile
@@ -15,7 +15,7 @@ from train.data.selected import kept_documents
 from train.data.tokenizer import load
 from train.errors import UserError
 from train.evaluation.baselines import count_grams
-from train.evaluation.minimal_pairs import judged, summary
+from train.evaluation.minimal_pairs import score_pairs, summary
 from train.machine import Machine
 from train.release.bounds import confine
 from train.release.bundle import model_of
@@ -48,7 +48,7 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     settings = read_json(release / "code" / "config.json")["evaluation"]
     world = World(0, 1, build(Machine, how([])["machine"]))
     grams = count_grams(document.text.encode() for document in kept_documents(release / "data", "train"))
-    pairs = judged(model_of(release), load(release), grams, aside, batch=settings["batch"], world=world)
+    pairs = score_pairs(model_of(release), load(release), grams, aside, batch=settings["batch"], world=world)
     found = summary(pairs, aside, settings["confidence"])
     if missing := sets.keys() - found.keys():
         raise UserError(f"{sets[min(missing)]}: holds no pairs; expected lines with sentence_good and sentence_bad")

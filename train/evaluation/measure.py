@@ -29,7 +29,7 @@ from train.data.tokenizer import Tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
 from train.evaluation.baselines import compressed_size, count_grams
-from train.evaluation.minimal_pairs import judged, summary
+from train.evaluation.minimal_pairs import score_pairs, summary
 from train.evaluation.overlap import overlap
 from train.evaluation.prediction import predict
 from train.exact import LN2
@@ -84,7 +84,7 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
         "byte_4gram": byte_model_score([grams.bits(text) for text in held_out], documents, settings),
         "xz_whole_text": compressor_score(size, documents),
     }
-    pairs = judged(model, tokenizer, grams, inputs["benchmarks"], batch=settings.batch, world=world)
+    pairs = score_pairs(model, tokenizer, grams, inputs["benchmarks"], batch=settings.batch, world=world)
     write_json(out / "documents.json", documents)
     write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **baselines})
     write_json(out / "pairs.json", pairs)

@@ -34,7 +34,7 @@ def pairs_of(benchmarks: Path) -> list[dict[str, str]]:
     return [row for row in read_rows(sorted(benchmarks.glob("*.parquet"))) if row["contrast"]]
 
 
-def judged(
+def score_pairs(
     model: Transformer, tokenizer: Tokenizer, grams: ByteModel, benchmarks: Path, *, batch: int, world: World
 ) -> list[dict[str, Any]]:
     """For each pair its set, group and id, and the bits that both sentences cost: the model, and the baseline.
