@@ -225,7 +225,7 @@ def typed(key: str, value: str) -> str:
 
 def quoted(text: str) -> str:
     """Text as it stands between double quotes in an override."""
-    return re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), text)
+    return re.sub(r'(?<!\\)(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), text)
 
 
 def problem(error: Exception, overrides: list[str]) -> str:
