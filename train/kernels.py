@@ -237,13 +237,13 @@ class SwiGLU(Function):
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
-        ctx.save_for_backward(gate, up)
-        return gate * sigmoid(gate) * up
+        s = sigmoid(gate)
+        ctx.save_for_backward(gate, up, s)
+        return gate * s * up
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        gate, up = ctx.saved_tensors
-        s = sigmoid(gate)
+        gate, up, s = ctx.saved_tensors
         slope = (1.0 - s).mul_(gate).add_(1.0).mul_(s)
         return (gradient * up).mul_(slope), gradient * (gate * s)
 
