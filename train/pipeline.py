@@ -166,24 +166,24 @@ def run(
     if ranks.rank == 0:
         refuse_what_cannot_fit(config, planned, ranks, given)
         config.machine.runs.mkdir(parents=True, exist_ok=True)
-    made: dict[str, Path] = {}
+    artifacts: dict[str, Path] = {}
     make, say = (_followed, _silent) if ranks.rank else (_artifact, say)
     for stage in STAGES:
         world = ranks if stage.name == "weights" else alone
         if stage.name in given:
-            made[stage.name] = given[stage.name]
-            say(f"{stage.name:<10} given {made[stage.name]}")
+            artifacts[stage.name] = given[stage.name]
+            say(f"{stage.name:<10} given {artifacts[stage.name]}")
         else:
             try:
-                made[stage.name] = make(stage, stage.config(config), planned[stage.name], made, world, say)
+                artifacts[stage.name] = make(stage, stage.config(config), planned[stage.name], artifacts, world, say)
             except VanishedError as gone:
                 raise UserError(f"{gone}\n{card_on_availability(config.data.name)}") from None
             if reaches(config, "weights"):
-                for note in check_evidence(claims(stage.name, made), made[stage.name] / "licences"):
+                for note in check_evidence(claims(stage.name, artifacts), artifacts[stage.name] / "licences"):
                     say(f"licence    {note}")
         if stage.name == config.until or (ranks.rank and stage.name == "weights"):
             break
-    return made
+    return artifacts
 
 
 def refuse_what_cannot_fit(
@@ -207,14 +207,14 @@ def refuse_what_cannot_fit(
     refuse_disk(fit, vocabulary, rooms(machine, weights, release, there))
 
 
-def claims(name: Artifact, made: Mapping[str, Path]) -> Iterator[tuple[str, str, dict[str, str]]]:
+def claims(name: Artifact, artifacts: Mapping[str, Path]) -> Iterator[tuple[str, str, dict[str, str]]]:
     """The licence that each source in an artifact is claimed to be under, and the files that tell it."""
     if name == "documents":
-        files = read_json(made[name] / "extracted.json")
-        sources = read_json(made["raw"] / "sources.json")
+        files = read_json(artifacts[name] / "extracted.json")
+        sources = read_json(artifacts["raw"] / "sources.json")
         yield from ((source["purl"], source["licence"], files[source["purl"]]["licences"]) for source in sources)
     if name == "benchmarks":
-        others = (each for each in read_json(made[name] / "sets.json") if "licences" in each)
+        others = (each for each in read_json(artifacts[name] / "sets.json") if "licences" in each)
         yield from ((each["purl"], each["licence"], each["licences"]) for each in others)
 
 
@@ -336,12 +336,12 @@ def _artifact(
     stage: Stage,
     config: Any,
     planned: Mapping[str, Any],
-    made: Mapping[str, Path],
+    artifacts: Mapping[str, Path],
     world: World,
     say: Callable[[str], None],
 ) -> Path:
     """Where the artifact is that `planned` tells of: kept if it is there and sound, else made."""
-    final, bound = folder(world.machine, planned), bound_to(planned, made)
+    final, bound = folder(world.machine, planned), bound_to(planned, artifacts)
     with _turn(final, say):
         if final.exists():
             stage.recheck(config, world)
@@ -349,7 +349,7 @@ def _artifact(
                 return final
         say(f"{stage.name:<10} ...   {final}")
         part, began = _begun(final.with_name(f"{final.name}.part"), bound, say), time.time()
-        inputs = {name: made[name] for name in planned["inputs"]}
+        inputs = {name: artifacts[name] for name in planned["inputs"]}
         if stage.name in SHARED:
             work(stage.make, config, inputs, part, world.machine)
         else:
@@ -363,9 +363,11 @@ def _artifact(
         return final
 
 
-def bound_to(planned: Mapping[str, Any], made: Mapping[str, Path]) -> dict[str, Any]:
+def bound_to(planned: Mapping[str, Any], artifacts: Mapping[str, Path]) -> dict[str, Any]:
     """All that an artifact's manifest says but its products, once its inputs are there: what its maker is bound to."""
-    inputs = {name: {"key": key, "products": product_digest(made[name])} for name, key in planned["inputs"].items()}
+    inputs = {
+        name: {"key": key, "products": product_digest(artifacts[name])} for name, key in planned["inputs"].items()
+    }
     return {**planned, "inputs": inputs}
 
 
@@ -415,7 +417,7 @@ def _followed(
     stage: Stage,
     config: Any,
     planned: Mapping[str, Any],
-    made: Mapping[str, Path],
+    artifacts: Mapping[str, Path],
     world: World,
     say: Callable[[str], None],
 ) -> Path:
@@ -423,14 +425,14 @@ def _followed(
 
     UserError when the first rank has ended without.
     """
-    final, bound = folder(world.machine, planned), bound_to(planned, made)
+    final, bound = folder(world.machine, planned), bound_to(planned, artifacts)
 
     def there() -> bool:
         return final.exists() and not stale(manifest(final), bound)
 
     if world.rank and not there():
         stage.make(
-            config, {name: made[name] for name in planned["inputs"]}, final.with_name(f"{final.name}.part"), world
+            config, {name: artifacts[name] for name in planned["inputs"]}, final.with_name(f"{final.name}.part"), world
         )
     since = time.monotonic()
     while not world.rank and not there():

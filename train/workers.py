@@ -64,7 +64,7 @@ def in_processes(make: Make, config: Any, inputs: Mapping[str, Path], out: Path,
 
 
 def last_word(receiver: Any, out: Path) -> Exception | None:
-    """What hindered the worker at the other end; None when nothing did."""
+    """The exception of the worker at the other end, UserError if it was killed; None when it did its work."""
     try:
         return receiver.recv()
     except EOFError:
