@@ -83,6 +83,9 @@ class Release:
         return read_records(record, sorted((self.path / "data" / table).glob("*.parquet")))
 
     def documents(self) -> Iterator[SelectedDocument]:
+        """The kept documents; UserError when no table of them is here, for then nothing is known of them."""
+        if not any((self.path / "data" / "documents").glob("*.parquet")):
+            raise UserError("data/documents: holds no table")
         return self.records(SelectedDocument, "documents")
 
     def ledger(self) -> Iterator[LedgerRow]:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,14 @@ def test_a_product_name_that_leads_outside_is_not_followed(copy, tmp_path):
     write_json(copy / "provenance/selected.json", {**record, "products": {**record["products"], **outside}})
     assert [result.ok for result in verify(copy, "full", {"tokens", "chain"})] == [True, False]
     assert not (tmp_path / "outside").exists()
+
+
+def test_no_check_of_documents_holds_where_there_are_none(copy):
+    shutil.rmtree(copy / "data/documents")
+    results = verify(copy, "full", {"split", "use_restrictions", "secrets"})
+    assert {(result.name, result.detail) for result in results} == {
+        (name, "data/documents: holds no table") for name in ("split", "use_restrictions", "secrets")
+    }
 
 
 def test_what_is_no_release_is_an_error(tmp_path, copy):
