@@ -62,12 +62,13 @@ def test_roles(name, target, expected):
     "hostile",
     [
         *("`" * 20_000, "`" + " " * 20_000, "*a " * 10_000, "[" * 10_000, ":a" * 10_000, "<" * 20_000, "| " * 10_000),
+        *("|=" * 10_000, ":a" + " " * 20_000, ":param" + " " * 20_000, ">>> a\n\n" * 100_000),
         "".join(" " * i + ".. note::\n" for i in range(300)),
         "".join("`" * i + "{note}\n" for i in range(3, 200)),
     ],
-    ids=range(9),
+    ids=range(13),
 )
 def test_odd_text_ends_soon(hostile):
-    started = time.monotonic()
+    started = time.process_time()
     restructuredtext(hostile)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5

@@ -124,9 +124,8 @@ def _rst(lines: list[str], depth: int, inline: Callable[[str], str]) -> Iterator
             yield from (" " * indent + line if line else "" for line in _explicit(text, body, depth, inline))
         elif text.startswith(">>> "):
             yield from _flush(paragraph, inline)
-            sample = [line, *takewhile(bool, lines[at:])]
-            at += len(sample) - 1
-            yield from _verbatim(sample)
+            begin, at = at - 1, next((i for i in range(at, len(lines)) if not lines[i]), len(lines))
+            yield from _verbatim(lines[begin:at])
         elif text.endswith("::") and not FILE_FIELD.match(text):
             # A literal block is deeper than the text before it, which in a list item starts after the bullet.
             item = None if paragraph else LIST_ITEM.match(text)
