@@ -47,7 +47,7 @@ def test_a_script_of_a_verb_is_a_door_and_nothing_else(name):
 
 def test_there_is_a_command_for_each_verb():
     commands = {path.stem for path in (ROOT / "train/commands").glob("[!_]*.py")}
-    assert commands == VERBS.keys()
+    assert commands - {"verify_worker"} == VERBS.keys()  # which `verify` starts in a process of its own
 
 
 def test_the_overview_tells_each_verb_in_a_sentence(pellucid):
