@@ -60,7 +60,7 @@ PLAN = {"weights": {"config": {"stack": {"processor": "A"}}, "code": {"train/mod
         ({"weights": {**PLAN["weights"], "config": {"stack": {"processor": "B"}}}},
          "rank 1 is unlike rank 0: weights.config.stack.processor is 'A' there and 'B' here. Each would wait"),
         ({"weights": {**PLAN["weights"], "code": {}}},
-         "rank 1 is unlike rank 0: weights.code.train/model.py is '0' there and None here. Each"),
+         "rank 1 is unlike rank 0: weights.code.train/model.py is '0' there and nothing here. Each"),
     ],
 )  # fmt: skip
 def test_ranks_that_would_make_other_things_are_refused_at_once_on_every_rank(monkeypatch, own, reason):

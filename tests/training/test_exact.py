@@ -18,7 +18,7 @@ from train import exact, kernels, premises
 from train.errors import UserError
 from train.kernels import Exact, Fine
 from train.model import ModelConfig, Transformer, weights_of
-from train.training.loop import gradients, require_groups, require_products
+from train.training.loop import gradient_noise, gradients, require_groups, require_products
 from train.training.numerics import NumericsConfig, compile_in_place
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.world import World
@@ -146,7 +146,7 @@ def test_the_route_of_a_gpu_keeps_every_tensor_on_its_device(monkeypatch):
 
 
 def test_without_grids_the_order_of_sums_does_change_bytes(monkeypatch):
-    monkeypatch.setattr(premises, "require", lambda device: None)
+    monkeypatch.setattr(premises, "require", lambda device, compiled: None)
     monkeypatch.setattr(exact, "to_grid", lambda x, grid: x + 0.0)
     expected = trained()
     monkeypatch.setattr(exact, "matmul", shuffled_matmul)
@@ -236,6 +236,17 @@ def test_kernels_that_round_the_first_micro_batch_are_refused(monkeypatch):
     )
     with pytest.raises(UserError, match="float32 products of the first micro-batch"):
         require_products(model, tokens, config, World(0, 1, machine))
+
+
+def test_the_noise_of_gradients_is_told_by_tensor(monkeypatch):
+    model = NUMERICS.place(Transformer(replace(MODEL, zero_residual=False), VOCABULARY, seed=1), "cpu", BATCH)
+    contract, tokens = model.exact, np.random.default_rng(0).integers(0, VOCABULARY, 1000)
+    noise = gradient_noise(model, tokens)
+    assert noise.keys() == dict(model.named_parameters()).keys()
+    assert 1e-4 < min(noise.values()) <= max(noise.values()) < 0.1, noise
+    assert model.exact is contract and all(parameter.grad is None for parameter in model.parameters())
+    monkeypatch.setattr(exact, "LENGTH", 16)  # four bits more for each operand
+    assert all(finer < noise[name] / 2 for name, finer in gradient_noise(model, tokens).items()), noise
 
 
 def test_slices_that_would_cut_groups_are_refused():

@@ -44,7 +44,7 @@ from train.training.checkpoint import (
     thin,
     write_shares,
 )
-from train.training.distributed import any_rank, averaged, follow, joined, shard
+from train.training.distributed import any_rank, averaged, follow, gathered, joined, shard
 from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.world import World
@@ -100,6 +100,8 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         if (log or machine.sharded) and (step % training.evaluate_every == 0 or step == training.steps):
             with _eager(machine):
                 record["held_out_loss"] = held_out_loss(model, held_out, config)
+                if model.exact and step == training.steps:
+                    record["gradient_noise"] = gradient_noise(model, held_out)
         if log:
             log.record(record)
         if (
@@ -271,6 +273,21 @@ def require_products(model: Transformer, tokens: np.ndarray, config: FitConfig, 
             "training.numerics.contract: exact does not hold here, where float32 products of the first micro-batch "
             "differ from those in float64; use another machine, or training.numerics.contract=pinned"
         )
+
+
+def gradient_noise(model: Transformer, tokens: np.ndarray) -> dict[str, float]:
+    """The relative error of `exact` gradients by tensor: their distance from float64's, over one group of sequences."""
+    exactly, found = model.exact, []
+    size = min(exactly.sequences if exactly else 1, window_count(len(tokens), model.config.context))
+    for contract in (exactly, None):
+        model.compute_by(contract)
+        gradients(model, batch_at(tokens, model.config.context, size, 0, 0), 1)
+        found.append({name: gathered(p.grad).double() for name, p in model.named_parameters() if p.grad is not None})
+        model.zero_grad()
+    model.compute_by(exactly)
+    rounded, precise = found
+    shares = {name: (rounded[name] - grad).norm() / grad.norm() for name, grad in precise.items() if grad.any()}
+    return {name: float(f"{float(share):.3g}") for name, share in shares.items()}
 
 
 def _eager(machine: "Machine | None") -> Any:

@@ -28,7 +28,7 @@ from train.release.verify.result import MOST_OPERATIONS, NotChecked
 from train.release.view import Release
 from train.steps import checkpoint_name, checkpoint_steps, tokens_seen
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load, restore
-from train.training.loop import FitConfig, TrainingConfig, gradients, held_out_loss
+from train.training.loop import FitConfig, TrainingConfig, gradient_noise, gradients, held_out_loss
 from train.training.optimizer import RATIOS_EVERY, Optimizer, schedule
 
 # Relative. Sums of float32 on another machine are off by less; `fast` multiplies in 16 bits, of which eight are the
@@ -199,6 +199,8 @@ def losses(release: Release) -> list[str]:
             restore(optimizer.state, found.optimizer)
         if step and (step % training.evaluate_every == 0 or step == training.steps):
             compare(step, held_out_loss=held_out_loss(model, held_out, config))
+        if step == training.steps and model.exact:
+            compare(step, gradient_noise=gradient_noise(model, held_out))
         if step < training.steps:
             batch = batch_at(train, config.model.context, training.batch, training.seed, step)
             loss = gradients(model.train(), batch, slices)
@@ -213,7 +215,8 @@ def log_apart(told: Mapping[str, Any], derived: Mapping[str, Any], contract: str
     """Where a step's record differs from what was computed again, by more than that contract lets it."""
     least = LOSS_TOLERANCE[contract]
     for name, value in derived.items():
-        tolerance = {"gradient_norm": 10 * least, "update_to_weight": max(least, RATIO_TOLERANCE)}.get(name, least)
+        rounded = {"update_to_weight": max(least, RATIO_TOLERANCE), "gradient_noise": RATIO_TOLERANCE}
+        tolerance = {"gradient_norm": 10 * least, **rounded}.get(name, least)
         recorded = told.get(name)
         size = max(map(abs, value.values() if isinstance(value, Mapping) else (value,)), default=0)
         if apart := first_difference(recorded, value, name, tolerance * size):
@@ -236,6 +239,7 @@ def rates_apart(record: Mapping[str, Any], optimizer: Optimizer, config: FitConf
     looked = (step - 1) % RATIOS_EVERY == 0
     keys = LOGGED | derived.keys() | ({"update_to_weight"} if looked else set())
     keys |= {"held_out_loss"} if step % training.evaluate_every == 0 or step == training.steps else set()
+    keys |= {"gradient_noise"} if step == training.steps and training.numerics.exact else set()
     if strange := sorted(keys ^ (record.keys() - {"mfu"})):
         yield f"logs/weights/log.jsonl: step {step}: {', '.join(strange)}: missing, or nothing writes it"
     if looked and record.get("update_to_weight", {}).keys() != optimizer.parameters.keys():
