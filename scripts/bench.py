@@ -82,7 +82,7 @@ def near_duplicates(config: pipeline.Run) -> Rates:
 def dropped_by_us(texts: Sequence[str], threshold: float) -> set[int]:
     """The places of the texts that are dropped."""
     signatures = np.array([minhash.signature(words(text).numbers) for text in texts])
-    kept = minhash.keep(signatures, np.array([len(text) for text in texts]), threshold)
+    kept = minhash.representatives(signatures, np.array([len(text) for text in texts]), threshold)
     return set(np.flatnonzero(kept != np.arange(len(texts))).tolist())
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from train.data.batches import ahead, batch_at, permuted, window_count, windows_at
+from train.data.batches import batch_at, permuted, prefetch, window_count, windows_at
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 64, 65, 1000])
@@ -58,9 +58,9 @@ def test_window_count(tokens, context, windows):
 
 def test_what_is_made_ahead_comes_in_order_each_once_and_its_errors_too():
     made = []
-    found = ahead(lambda number: made.append(number) or number * 10, range(3, 7))
+    found = prefetch(lambda number: made.append(number) or number * 10, range(3, 7))
     assert next(found) == (3, 30)
     assert list(found) == [(4, 40), (5, 50), (6, 60)] and made == [3, 4, 5, 6]
-    assert list(ahead(str, range(0))) == []
+    assert list(prefetch(str, range(0))) == []
     with pytest.raises(ZeroDivisionError):
-        list(ahead(lambda number: 1 // number, range(2)))
+        list(prefetch(lambda number: 1 // number, range(2)))

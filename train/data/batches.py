@@ -44,12 +44,12 @@ def permuted(index: NDArray[np.uint64], count: int, seed: int, epoch: int) -> ND
 
 def windows_at(count: int, batch: int, seed: int, step: int) -> NDArray[np.int64]:
     """The windows that `step` (from 0) reads, [batch]; each of `count` windows once an epoch."""
-    place = np.arange(step * batch, (step + 1) * batch)
-    found = np.empty(batch, dtype=np.int64)
-    for epoch in np.unique(place // count):
-        here = place // count == epoch
-        found[here] = permuted((place[here] % count).astype(np.uint64), count, seed, int(epoch))
-    return found
+    positions = np.arange(step * batch, (step + 1) * batch)
+    windows = np.empty(batch, dtype=np.int64)
+    for epoch in np.unique(positions // count):
+        in_epoch = positions // count == epoch
+        windows[in_epoch] = permuted((positions[in_epoch] % count).astype(np.uint64), count, seed, int(epoch))
+    return windows
 
 
 def batch_at(tokens: NDArray[np.unsignedinteger], context: int, batch: int, seed: int, step: int) -> NDArray[np.int64]:
@@ -58,8 +58,8 @@ def batch_at(tokens: NDArray[np.unsignedinteger], context: int, batch: int, seed
     return tokens[windows[:, None] * context + np.arange(context + 1)].astype(np.int64)
 
 
-def ahead(make: Callable[[int], T], numbers: Iterable[int]) -> Iterator[tuple[int, T]]:
-    """Each of `numbers` with what is made for it, the next one made by a thread while the last one is used."""
+def prefetch(make: Callable[[int], T], numbers: Iterable[int]) -> Iterator[tuple[int, T]]:
+    """Prefetch: each of `numbers` with what `make` gives for it, the next one by a thread while the last is used."""
     with ThreadPoolExecutor(1) as pool:
         waiting: tuple[int, Future[T]] | None = None
         for number in numbers:

@@ -39,8 +39,8 @@ def ledger_rows(judged: Judged) -> Iterator[LedgerRow]:
 def count(judged: Iterable[Judged]) -> dict[str, Any]:
     """Documents and bytes: as extracted (`raw`, `dropped`), as kept, and what redaction took from those."""
     counts: Counter[tuple[str, ...]] = Counter()
-    every = (rules.excluded, rules.no_licence, *rules.PREDICATES, *rules.COMPARISONS)
-    names = [("dropped", rule.__name__) for rule in every] + [("redacted", rule.__name__) for rule in rules.REDACTORS]
+    named = (rules.excluded, rules.no_licence, *rules.PREDICATES, *rules.COMPARISONS)
+    names = [("dropped", rule.__name__) for rule in named] + [("redacted", rule.__name__) for rule in rules.REDACTORS]
     add_to(counts, names, 0, 0)  # a rule that finds nothing counts 0
     counts.update({("redacted", rule.__name__, "occurrences"): 0 for rule in rules.REDACTORS})
     for each in judged:

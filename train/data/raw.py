@@ -16,7 +16,7 @@ from train.artifact import WITNESS, copy_file, digest, file_digest, whole, write
 from train.data.sources import hub, pinned
 from train.data.sources.archive import matches
 from train.data.sources.local import Listing, listing
-from train.data.sources.pinned import VanishedError, Wanted
+from train.data.sources.pinned import FileSpec, VanishedError
 from train.data.sources.spec import AnySource, File, FilesSource, HubSource, PypiSource, SourceRecord, StoriesSource
 from train.errors import UserError
 from train.world import World
@@ -55,7 +55,7 @@ def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World
         folder = out / source.slug
         match source:
             case PypiSource():
-                wanted = Wanted(source.purl, source.filename, source.sha256, source.bytes)
+                wanted = FileSpec(source.purl, source.filename, source.sha256, source.bytes)
                 kept, origin = pinned.place(source, wanted, folder, world)
                 names = [source.filename]
                 retrieved[source.slug] = {"retrieved": _day(kept), "from": origin}
@@ -88,28 +88,28 @@ def locate(source: FilesSource, world: World) -> tuple[Path, list[str]]:
     problems: list[UserError] = []
     for place in (source.path, *map(Path, source.mirrors)):
         try:
-            return _found(source, place, world)
+            return _check_pinned(source, place, world)
         except UserError as problem:
             problems.append(problem)
     gone = all(isinstance(problem, VanishedError) for problem in problems)
-    told = "; ".join(map(str, problems))
-    raise (VanishedError if gone else UserError)(f"{source.purl}: {told}")
+    reasons = "; ".join(map(str, problems))
+    raise (VanishedError if gone else UserError)(f"{source.purl}: {reasons}")
 
 
-def _found(source: FilesSource, place: Path, world: World) -> tuple[Path, list[str]]:
+def _check_pinned(source: FilesSource, place: Path, world: World) -> tuple[Path, list[str]]:
     """The root of the source's files at `place` and their names; UserError unless they have the digest."""
     if not place.exists():
         home = "; ~ means no home here: give the path from the folder you work in" if str(place).startswith("~") else ""
         raise VanishedError(f"{place} is not there{home}")
     root = place if place.is_dir() else place.parent
     try:
-        here = listing(source, root, own(world)) if place.is_dir() else Listing([place.name])
-        names = sorted({*here.taken, *source.licence_files})
+        files = listing(source, root, own(world)) if place.is_dir() else Listing([place.name])
+        names = sorted({*files.taken, *source.licence_files})
         digests = {name: file_digest(root / name) for name in names}
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read ({error.strerror})") from None
-    beside = f"; passed over: {told}" if (told := here.passed_over()) else ""
-    if not any(matches(name, source.include, source.exclude) for name in here.taken):
+    beside = f"; passed over: {others}" if (others := files.passed_over()) else ""
+    if not any(matches(name, source.include, source.exclude) for name in files.taken):
         raise UserError(f"{place}: no file matches {list(source.include)}{beside}; correct `include`")
     if (digest_found := digest(digests)) != source.sha256:
         pinned_before = "" if source.sha256 is None else " and raise the version in purl"
@@ -123,8 +123,8 @@ def _found(source: FilesSource, place: Path, world: World) -> tuple[Path, list[s
 def passed_over(config: RawConfig, world: World) -> list[str]:
     """What lies beside the files of each local source and is not taken, in a line each."""
     sources = [source for source in config.sources if isinstance(source, FilesSource) and source.path.is_dir()]
-    told = (listing(source, source.path, own(world)).passed_over() for source in sources)
-    return [line for line in told if line]
+    lines = (listing(source, source.path, own(world)).passed_over() for source in sources)
+    return [line for line in lines if line]
 
 
 def own(world: World) -> tuple[Path, Path]:

@@ -153,8 +153,8 @@ def rows_of(
             for field in types or ():
                 if field.type != (kind := parquet.schema_arrow.field(field.name).type):
                     raise UserError(f"{name}: expected {field.type} in the column {field.name!r}, found {kind}")
-            some = bound.rows_at_a_time(parquet.metadata)
-            for batch in parquet.iter_batches(some, columns=columns and list(columns)):
+            size = bound.rows_at_a_time(parquet.metadata)
+            for batch in parquet.iter_batches(size, columns=columns and list(columns)):
                 yield from map(bound.counted, values(batch, name))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         held = None if isinstance(error, OSError) and error.errno else file_type(first_bytes(file))
@@ -180,10 +180,10 @@ class Bound:
         self.size = file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END)
         self.name, self.left = name, UNPACKED + RATIO * self.size
 
-    def rows_at_a_time(self, told: pq.FileMetaData) -> int:
+    def rows_at_a_time(self, metadata: pq.FileMetaData) -> int:
         """Rows that can be unpacked together, if each were as long as its group: one value may stand in all of them."""
-        groups = [told.row_group(number) for number in range(told.num_row_groups)]
-        if max(told.num_rows * ROW, sum(group.total_byte_size for group in groups)) > self.left:
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        if max(metadata.num_rows * ROW, sum(group.total_byte_size for group in groups)) > self.left:
             self._refuse()
         return max(1, min(ROWS_AT_A_TIME, TOGETHER // max((group.total_byte_size for group in groups), default=1)))
 
@@ -219,8 +219,8 @@ def values(batch: pa.RecordBatch, name: str) -> list[dict[str, Any]]:
             try:
                 column.to_pylist()
             except UNHELD as reason:
-                told = f"column {field.name!r} holds a {field.type} that Python cannot hold ({reason})"
-                raise UserError(f"{name}: {told}; write it as text, or name another column") from None
+                problem = f"column {field.name!r} holds a {field.type} that Python cannot hold ({reason})"
+                raise UserError(f"{name}: {problem}; write it as text, or name another column") from None
         raise UserError(f"{name}: holds what Python cannot hold ({error}); write it as text") from None
     return rows
 

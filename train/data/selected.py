@@ -23,7 +23,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from train.artifact import WITNESS, read_json, whole, write_json
 from train.config import Share
 from train.data.dedup.contamination import Evaluated, contaminated, evaluated, items_of
-from train.data.dedup.minhash import SIZE, Signatures, keep, signature, similarity
+from train.data.dedup.minhash import SIZE, Signatures, representatives, signature, similarity
 from train.data.dedup.ngrams import Numbers, words
 from train.data.filters import rules
 from train.data.filters.apply import FilterConfig, Judgement, apply_filters, reasons_beside_text
@@ -213,7 +213,7 @@ def compare(config: SelectedConfig, parts: Sequence[Sequence[Path]]) -> tuple[di
     """Near duplicates among all that is left (id -> of what, how near), and the held-out texts that are to be kept."""
     texts = sorted((text for files in parts for text in remaining(files)), key=lambda text: text.id)
     signatures = np.array([text.signature for text in texts], np.uint32).reshape(len(texts), SIZE)
-    kept = keep(signatures, np.array([text.length for text in texts]), config.near_duplicates)
+    kept = representatives(signatures, np.array([text.length for text in texts]), config.near_duplicates)
     near_duplicates: dict[str, str] = {}
     for number, text in enumerate(texts):
         alike = similarity(signatures[number], signatures[kept[number]])

@@ -58,9 +58,9 @@ def selected(artifact: Path, inputs: Mapping[str, Path], config: object, world: 
     counts = read_json(artifact / "counts.json")
     before, kept = counts["raw"], counts["kept"]
     few = any(2 * kept[unit] < before[unit] for unit in ("documents", "bytes"))
-    told = f"{'less than half: ' if few else ''}{kept['documents']:,} of {counted(before['documents'], 'document')}, "
-    told += f"{kept['bytes']:,} of {before['bytes']:,} bytes"
-    return told + commonest(
+    line = f"{'less than half: ' if few else ''}{kept['documents']:,} of {counted(before['documents'], 'document')}, "
+    line += f"{kept['bytes']:,} of {before['bytes']:,} bytes"
+    return line + commonest(
         "; dropped most by ", {name: entry["documents"] for name, entry in counts["dropped"].items()}
     )
 
@@ -75,8 +75,8 @@ def tokens(artifact: Path, inputs: Mapping[str, Path], config: object, world: Wo
 def commonest(before: str, reasons: Mapping[str, int]) -> str:
     """The reasons that stand for most, after `before`; empty where there are none."""
     most = [(reason, count) for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])) if count]
-    told = ", ".join(f"{reason} {count:,}" for reason, count in most[:SHOWN])
-    return before + told + (", ..." if most[SHOWN:] else "") if told else ""
+    listed = ", ".join(f"{reason} {count:,}" for reason, count in most[:SHOWN])
+    return before + listed + (", ..." if most[SHOWN:] else "") if listed else ""
 
 
 def counted(number: int, what: str) -> str:

@@ -141,12 +141,12 @@ def load(artifact: Path) -> Tokenizer:
     return Tokenizer(library.get_vocab_size(), 0, library, encoder)
 
 
-def encodes_alike(found: dict[str, Any], ranks: Mapping[str, int]) -> bool:
-    """Whether `found` in tokenizer.json is what both libraries read alike: our pieces; all bytes, then each merge."""
+def encodes_alike(settings: dict[str, Any], ranks: Mapping[str, int]) -> bool:
+    """Whether both libraries read tokenizer.json alike: our pieces; all bytes, then each merge."""
     tokens = sorted(ranks, key=lambda token: ranks[token])
-    made = [*sorted(alphabet()), *("".join(pair) for pair in found["model"]["merges"])]
-    pieces = [step.get("pattern") for step in (found["pre_tokenizer"] or {}).get("pretokenizers", [])]
-    return tokens == made and pieces == [{"Regex": PIECES}, None]
+    merged = [*sorted(alphabet()), *("".join(pair) for pair in settings["model"]["merges"])]
+    pieces = [step.get("pattern") for step in (settings["pre_tokenizer"] or {}).get("pretokenizers", [])]
+    return tokens == merged and pieces == [{"Regex": PIECES}, None]
 
 
 def alphabet() -> dict[str, int]:

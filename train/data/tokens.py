@@ -63,8 +63,8 @@ def encode_split(
 
     def ranges_written(file: BinaryIO) -> Iterator[TokenRange]:
         start = 0
-        while some := list(islice(documents, DOCUMENTS_AT_A_TIME)):
-            for document, tokens in zip(some, tokenizer.encode([each.text for each in some]), strict=True):
+        while batch := list(islice(documents, DOCUMENTS_AT_A_TIME)):
+            for document, tokens in zip(batch, tokenizer.encode([each.text for each in batch]), strict=True):
                 file.write(np.array([*tokens, tokenizer.end_of_text], dtype).tobytes())
                 end, size = start + len(tokens) + 1, len(document.text.encode())
                 for group in ((), ("sources", document.source), ("licences", document.licence)):

@@ -14,7 +14,7 @@ import numpy as np
 
 from train.data import tokenizer
 from train.data.dedup.contamination import WORDS
-from train.data.dedup.ngrams import Index, Numbers, mixed, words
+from train.data.dedup.ngrams import Index, Numbers, mix64, words
 from train.data.schema import Item, read_records
 from train.data.selected import kept_documents
 from train.data.tokens import read_tokens
@@ -90,4 +90,4 @@ def token_pieces(tokens: np.ndarray) -> Iterator[Numbers]:
 
 def numbers_of(tokens: np.ndarray) -> Numbers:
     """A number for each token, its bits mixed."""
-    return mixed(np.asarray(tokens).astype(np.uint64) + np.uint64(1))
+    return mix64(np.asarray(tokens).astype(np.uint64) + np.uint64(1))

@@ -21,7 +21,7 @@ from train import exact
 from train.artifact import file_digest, manifest, product_digest, whole
 from train.config import Count, Natural, plain
 from train.data import schema
-from train.data.batches import ahead, batch_at, window_count, windows_at
+from train.data.batches import batch_at, prefetch, window_count, windows_at
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
@@ -209,7 +209,7 @@ def steps(
     training, train = config.training, _tokens(tokens, "train", config)
     read = functools.partial(batch_at, train, config.model.context, training.batch, training.seed)
     began = time.monotonic()
-    for step, batch in ahead(read, numbers):
+    for step, batch in prefetch(read, numbers):
         loss = gradients(model, batch, world.machine.micro_batches, world)
         norm = optimizer.gradient_norm()
         if not (math.isfinite(loss) and math.isfinite(norm)):

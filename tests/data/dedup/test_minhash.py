@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from train.data.dedup.minhash import NONE, SIZE, WORDS, clusters, keep, signature, similarity
+from train.data.dedup.minhash import NONE, SIZE, WORDS, clusters, representatives, signature, similarity
 from train.data.dedup.ngrams import ngrams, words
 
 VOCABULARY = [f"{a}{b}{c}" for a in "bdfgklmnpr" for b in "aeiou" for c in "lmnrst"]
@@ -93,8 +93,8 @@ def test_texts_of_too_few_words_are_like_nothing():
 
 def test_the_longest_is_kept_and_among_equals_the_first():
     found = signatures(text(1), text(2), text(1), text(2), text(1), text(3))
-    assert keep(found, np.array([5, 7, 9, 7, 9, 1]), 0.9).tolist() == [2, 1, 2, 1, 2, 5]
-    assert keep(found[:0], np.array([]), 0.9).tolist() == []
+    assert representatives(found, np.array([5, 7, 9, 7, 9, 1]), 0.9).tolist() == [2, 1, 2, 1, 2, 5]
+    assert representatives(found[:0], np.array([]), 0.9).tolist() == []
 
 
 def test_the_clusters_do_not_depend_on_the_order_of_the_texts():

@@ -6,7 +6,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from train.data.dedup.ngrams import Index, growing, ngrams, words
+from train.data.dedup.ngrams import Index, ngrams, rolling_ngrams, words
 
 
 def test_words_are_letters_and_digits_in_lower_case():
@@ -67,7 +67,7 @@ def test_numbers_are_pinned_for_they_decide_what_is_kept():
 def test_a_text_without_words_has_none():
     for text in ("", " .\n!"):
         assert len(words(text).numbers) == 0
-        assert [len(each) for each in growing(words(text).numbers, 3)] == [0, 0, 0]
+        assert [len(each) for each in rolling_ngrams(words(text).numbers, 3)] == [0, 0, 0]
 
 
 def test_ngrams_are_equal_where_their_words_are():
@@ -75,7 +75,7 @@ def test_ngrams_are_equal_where_their_words_are():
     two = ngrams(numbers, 2)
     assert two[0] == two[3] and two[1] == two[4]
     assert len(set(two.tolist())) == 5
-    assert [len(each) for each in growing(numbers, 10)] == [8, 7, 6, 5, 4, 3, 2, 1, 0, 0]
+    assert [len(each) for each in rolling_ngrams(numbers, 10)] == [8, 7, 6, 5, 4, 3, 2, 1, 0, 0]
 
 
 def naive(owners, text, longest):

@@ -11,7 +11,7 @@ from train.artifact import copy_file, digest, file_digest, inventory, read_json,
 from train.compose import compose
 from train.data import schema
 from train.data.generated.stories import stories
-from train.data.sources.pinned import Wanted
+from train.data.sources.pinned import FileSpec
 from train.errors import UserError
 from train.layout import placed
 from train.release.verify import prepared
@@ -187,5 +187,5 @@ def test_a_file_is_found_by_its_digest_whatever_it_is_called(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep/any name").write_bytes(b"bytes")
     (tmp_path / "other").write_bytes(b"other")
-    wanted = Wanted("pkg:generic/a", "a.tar.gz", file_digest(tmp_path / "deep/any name"), 5)
+    wanted = FileSpec("pkg:generic/a", "a.tar.gz", file_digest(tmp_path / "deep/any name"), 5)
     assert obtainer(tmp_path)(None, wanted, tmp_path / "cache") == (tmp_path / "deep/any name", "folder")

@@ -22,8 +22,8 @@ class Evaluated:
 
 def evaluated(texts: Iterable[tuple[str, Numbers]]) -> Evaluated:
     """The texts, each given by its name and the numbers of its words."""
-    found = list(texts)
-    return Evaluated([name for name, _ in found], Index((numbers for _, numbers in found), WORDS))
+    named = list(texts)
+    return Evaluated([name for name, _ in named], Index((numbers for _, numbers in named), WORDS))
 
 
 def items_of(benchmarks: Path) -> Evaluated:
@@ -43,21 +43,21 @@ def contaminated(text: Words, threshold: float, items: Evaluated, held_out: Eval
         if len(rows):
             owner = items.index.tables[length].owners_of(rows[:1])[0]
             return f"{items.names[owner]}: {text.span(places[0], length)}"
-    found = {length: (places, rows) for length, places, rows in held_out.index.find(text.numbers)}
-    counts = held_out.index.shared({length: np.unique(rows) for length, (_, rows) in found.items()})
+    matches = {length: (places, rows) for length, places, rows in held_out.index.find(text.numbers)}
+    counts = held_out.index.shared({length: np.unique(rows) for length, (_, rows) in matches.items()})
     sizes = np.minimum(held_out.index.sizes, len(np.unique(ngrams(text.numbers, WORDS))))
     shares = counts / np.maximum(1, sizes)
     if not (shares > threshold).any():
         return None
     owner = int(shares.argmax())
-    return f"{shares[owner]:.2f} of held_out {held_out.names[owner]}: {_first(text, owner, held_out, found)}"
+    return f"{shares[owner]:.2f} of held_out {held_out.names[owner]}: {_first(text, owner, held_out, matches)}"
 
 
-def _first(text: Words, owner: int, texts: Evaluated, found: dict[int, tuple[Places, Places]]) -> str:
+def _first(text: Words, owner: int, texts: Evaluated, matches: dict[int, tuple[Places, Places]]) -> str:
     """The first n-gram of `text` that the owner has too."""
     return next(
-        text.span(place, length)
-        for length, (places, rows) in found.items()
-        for place, row in zip(places, rows, strict=True)
+        text.span(position, length)
+        for length, (places, rows) in matches.items()
+        for position, row in zip(places, rows, strict=True)
         if owner in texts.index.tables[length].owners_of(np.array([row]))
     )

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dedup.ngrams import HALF, MULTIPLIER, Numbers, Places, mixed, ngrams
+from train.data.dedup.ngrams import HALF, MULTIPLIER, Numbers, Places, mix64, ngrams
 
 WORDS = 5  # an n-gram
 BANDS = 14
@@ -26,7 +26,7 @@ AT_A_TIME = 2048  # n-grams whose values stand in memory together
 Signatures = NDArray[np.uint32]  # (texts, SIZE)
 
 # A multiplier and a summand for each hash function, x -> a x + b modulo 2^32 with odd a: a permutation.
-_CONSTANTS = (mixed(np.arange(1, 2 * SIZE + 1, dtype=np.uint64)) >> HALF).astype(np.uint32)
+_CONSTANTS = (mix64(np.arange(1, 2 * SIZE + 1, dtype=np.uint64)) >> HALF).astype(np.uint32)
 MULTIPLIERS, SUMMANDS = _CONSTANTS.reshape(2, SIZE, 1)
 MULTIPLIERS |= np.uint32(1)
 NONE = np.uint32(2**32 - 1)  # in every place of the signature of a text with fewer than WORDS words
@@ -34,7 +34,7 @@ NONE = np.uint32(2**32 - 1)  # in every place of the signature of a text with fe
 
 def signature(words: Numbers) -> Signatures:
     """The signature (SIZE,) of a text, given the numbers of its words."""
-    grams = (mixed(ngrams(words, WORDS)) >> HALF).astype(np.uint32)
+    grams = (mix64(ngrams(words, WORDS)) >> HALF).astype(np.uint32)
     least = np.full(SIZE, NONE)
     for start in range(0, len(grams), AT_A_TIME):
         values = MULTIPLIERS * grams[start : start + AT_A_TIME]
@@ -48,8 +48,8 @@ def similarity(one: Signatures, other: Signatures) -> NDArray[np.float64]:
     return (one == other).mean(-1)
 
 
-def keep(signatures: Signatures, lengths: NDArray[np.int64], threshold: float) -> NDArray[np.int64]:
-    """For each text the one of its cluster that is kept: the longest, the first in order among equally long ones."""
+def representatives(signatures: Signatures, lengths: NDArray[np.int64], threshold: float) -> NDArray[np.int64]:
+    """The text that is kept of each text's cluster, (texts,): the longest, of equally long ones the first."""
     best: dict[int, int] = {}
     first = clusters(signatures, threshold)
     for text, cluster in enumerate(first):
@@ -59,20 +59,20 @@ def keep(signatures: Signatures, lengths: NDArray[np.int64], threshold: float) -
 
 
 def clusters(signatures: Signatures, threshold: float) -> NDArray[np.int64]:
-    """For each text the first one of its cluster, itself where nothing is like it.
+    """Connected components of similar texts, (texts, SIZE) -> (texts,): for each text the first one of its cluster.
 
     A cluster is what pairs of at least `threshold` similarity join, in one or more steps, so two of its texts may be
     less alike than that. In each band the texts that agree are compared with the first of them, those that are unlike
     it with the first among themselves, and so on. The order of texts must not depend on that of the input.
     """
     first = np.arange(len(signatures))
-    some = np.flatnonzero((signatures != NONE).any(1))  # texts with any n-gram
+    nonempty = np.flatnonzero((signatures != NONE).any(1))  # texts with any n-gram
     for band in range(BANDS):
-        keys = np.zeros(len(some), np.uint64)
-        for place in range(ROWS * band, ROWS * (band + 1)):
-            keys = keys * MULTIPLIER + signatures[some, place]
+        keys = np.zeros(len(nonempty), np.uint64)
+        for row in range(ROWS * band, ROWS * (band + 1)):
+            keys = keys * MULTIPLIER + signatures[nonempty, row]
         for group in _equal(keys):
-            texts = some[group]
+            texts = nonempty[group]
             while len(texts) > 1:
                 alike = similarity(signatures[texts[0]], signatures[texts[1:]]) >= threshold
                 for text in texts[1:][alike]:

@@ -56,11 +56,11 @@ def words(text: str) -> Words:
     powers, inverses = _powers(1 << len(characters).bit_length())
     sums = np.zeros(len(characters) + 1, np.uint64)
     np.cumsum(characters * powers[: len(characters)], out=sums[1:])
-    return Words(lower, mixed((sums[ends] - sums[starts]) * inverses[starts]), starts, ends)
+    return Words(lower, mix64((sums[ends] - sums[starts]) * inverses[starts]), starts, ends)
 
 
-def mixed(numbers: Numbers) -> Numbers:
-    """The numbers, one to one, with every bit depending on all: two rounds of shift and multiply."""
+def mix64(numbers: Numbers) -> Numbers:
+    """Mix the bits of 64-bit numbers by a bijection: two rounds of shift and multiply."""
     numbers = numbers ^ (numbers >> HALF)
     for _ in range(2):
         numbers *= MIXER
@@ -70,17 +70,17 @@ def mixed(numbers: Numbers) -> Numbers:
 
 def ngrams(numbers: Numbers, length: int) -> Numbers:
     """The number of each n-gram of `length` words or tokens, in order; none where the text is shorter."""
-    *_, last = growing(numbers, length)
+    *_, last = rolling_ngrams(numbers, length)
     return last
 
 
-def growing(numbers: Numbers, longest: int) -> Iterator[Numbers]:
-    """The n-grams of 1, 2, ... `longest` words, each the one before, times a number, plus the next word."""
-    found = numbers
-    yield found
+def rolling_ngrams(numbers: Numbers, longest: int) -> Iterator[Numbers]:
+    """Rolling polynomial hashes of n-grams, h_n = h_(n-1) * ODD + w, (words - n + 1,) for n = 1 ... `longest`."""
+    grams = numbers
+    yield grams
     for length in range(2, longest + 1):
-        found = found[:-1] * MULTIPLIER + numbers[length - 1 :]
-        yield found
+        grams = grams[:-1] * MULTIPLIER + numbers[length - 1 :]
+        yield grams
 
 
 class Index:
@@ -95,28 +95,28 @@ class Index:
         sizes: list[int] = []  # different n-grams of each owner
         for owner, numbers in enumerate(owners):
             length = min(longest, len(numbers))
-            found = np.unique(ngrams(numbers, length)) if length else numbers
-            sizes.append(len(found))
-            grams.setdefault(length, []).append(found)
-            holders.setdefault(length, []).append(np.full(len(found), owner))
+            different = np.unique(ngrams(numbers, length)) if length else numbers
+            sizes.append(len(different))
+            grams.setdefault(length, []).append(different)
+            holders.setdefault(length, []).append(np.full(len(different), owner))
         self.sizes = np.array(sizes, np.int64)
         self.tables = {
-            length: Table(np.concatenate(found), np.concatenate(holders[length]))
-            for length, found in sorted(grams.items())
+            length: Table(np.concatenate(different), np.concatenate(holders[length]))
+            for length, different in sorted(grams.items())
             if length
         }
 
     def find(self, numbers: Numbers) -> Iterator[tuple[int, Places, Places]]:
         """Where a text of `numbers` holds n-grams of the owners: (length, places in the text, rows of its table)."""
-        for length, grams in enumerate(growing(numbers, max(self.tables, default=1)), start=1):
+        for length, grams in enumerate(rolling_ngrams(numbers, max(self.tables, default=1)), start=1):
             if length in self.tables:
                 yield length, *self.tables[length].find(grams)
 
     def shared(self, rows: dict[int, Places]) -> NDArray[np.int64]:
         """How many different n-grams of each owner stand in `rows`: length -> rows of its table, none twice."""
         counts = np.zeros(len(self.sizes), np.int64)
-        for length, found in rows.items():
-            counts += np.bincount(self.tables[length].owners_of(found), minlength=len(counts))
+        for length, matches in rows.items():
+            counts += np.bincount(self.tables[length].owners_of(matches), minlength=len(counts))
         return counts
 
 
@@ -150,8 +150,8 @@ def _kinds() -> NDArray[np.uint8]:
     """The kind of each character: PARTS words, LETTER (or digit) in one, MARK on one, or ALONE as a word."""
     kinds = np.array([LETTER * c.isalnum() or MARK * mark(c) for c in map(chr, range(CHARACTERS))], np.uint8)
     for first, last in UNPARTED:
-        some = kinds[first : last + 1]
-        some[some == LETTER] = ALONE
+        block = kinds[first : last + 1]
+        block[block == LETTER] = ALONE
     return kinds
 
 

@@ -30,8 +30,8 @@ def shares(text: str) -> dict[str, int]:
             "data.selected.language: the package pycld2 is missing; install it with pip install -e '.[language]', "
             "or set data.selected.language to null"
         ) from None
-    _, _, found = pycld2.detect(REFUSED.sub(" ", text), isPlainText=True)
-    return {code: per_cent for _, code, per_cent, _ in found if code != "un"}
+    _, _, languages = pycld2.detect(REFUSED.sub(" ", text), isPlainText=True)
+    return {code: per_cent for _, code, per_cent, _ in languages if code != "un"}
 
 
 # Control characters and what Unicode says is no character: CLD2 takes no text that holds one.

@@ -28,9 +28,9 @@ EMAIL = re.compile(
 
 def ip_addresses(text: str, mark: str) -> tuple[str, int]:
     """Public IP addresses (v4, v6), replaced by a mark. Loopback, private, reserved and documentation ranges stay."""
-    text, found = _each(IPV4, _public_v4, text, mark)
+    text, count = _each(IPV4, _public_v4, text, mark)
     text, more = _each(IPV6, _public_v6, text, mark)
-    return text, found + more
+    return text, count + more
 
 
 # Each pattern begins with the first character and looks back from there, which is several times faster to search for.
@@ -51,17 +51,17 @@ NETWORKS_V4 = [IPv4Network(network) for network in SPECIAL_V4.split()]
 NETWORKS_V6 = [IPv6Network(network) for network in SPECIAL_V6.split()]
 
 
-def _public_v4(found: str) -> bool:
+def _public_v4(address: str) -> bool:
     """Section numbers and object identifiers look like 4.2.1.12 and 2.5.4.3: some part must be large, the first too."""
-    parts = [int(part) for part in found.split(".")]
+    parts = [int(part) for part in address.split(".")]
     if max(parts) > 255 or max(parts) < 100 or parts[0] < 3:
         return False
-    return not any(IPv4Address(found) in network for network in NETWORKS_V4)
+    return not any(IPv4Address(address) in network for network in NETWORKS_V4)
 
 
-def _public_v6(found: str) -> bool:
+def _public_v6(address: str) -> bool:
     try:
-        return not any(IPv6Address(found) in network for network in NETWORKS_V6)
+        return not any(IPv6Address(address) in network for network in NETWORKS_V6)
     except AddressValueError:
         return False
 
@@ -77,8 +77,8 @@ PHONE = re.compile(
 )
 
 
-def _diallable(found: str) -> bool:
-    digits = re.sub(r"\D", "", found)
+def _diallable(number: str) -> bool:
+    digits = re.sub(r"\D", "", number)
     return 9 <= len(digits) <= 15 and "555" not in (digits[-10:-7], digits[-7:-4])
 
 
@@ -123,13 +123,13 @@ SECRET_HINT = re.compile(
 
 def _each(pattern: re.Pattern[str], wanted: Callable[[str], bool], text: str, mark: str) -> tuple[str, int]:
     """`text` with `mark` for each match that is `wanted`, and how many these are."""
-    found = 0
+    count = 0
 
     def replace(match: re.Match[str]) -> str:
-        nonlocal found
+        nonlocal count
         if not wanted(match[0]):
             return match[0]
-        found += 1
+        count += 1
         return mark
 
-    return pattern.sub(replace, text), found
+    return pattern.sub(replace, text), count

@@ -97,8 +97,8 @@ LETTER = re.compile(r"[^\W\d_]")
 
 def few_stop_words(text: str, threshold: int) -> str | None:
     """Fewer of the words the, be, to, of, and, that, have, with than the threshold stand in the text. Gopher: 2."""
-    found = STOP_WORDS & set(map(str.lower, vocabulary(text)))
-    return f"{len(found)} stop words" if len(found) < threshold else None
+    present = STOP_WORDS & set(map(str.lower, vocabulary(text)))
+    return f"{len(present)} stop words" if len(present) < threshold else None
 
 
 STOP_WORDS = frozenset(["the", "be", "to", "of", "and", "that", "have", "with"])

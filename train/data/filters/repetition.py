@@ -38,12 +38,12 @@ def top_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
     Characters are those of words; an n-gram that stands only once takes none.
     """
     ends = _ends(text)
-    for n, (threshold, found) in enumerate(zip(thresholds, _recurring(text), strict=False), start=2):
-        times, somewhere = Counter(found.values()), {which: at for at, which in found.items()}
+    for n, (threshold, recurring) in enumerate(zip(thresholds, _recurring(text), strict=False), start=2):
+        times, somewhere = Counter(recurring.values()), {which: at for at, which in recurring.items()}
         tops = ((count, ends[somewhere[which] + n] - ends[somewhere[which]]) for which, count in times.items())
         count, length = max(tops, default=(0, 0))
-        if saw := more(count * length / max(1, ends[-1]), threshold, f"the text is one {n}-gram"):
-            return saw
+        if detail := more(count * length / max(1, ends[-1]), threshold, f"the text is one {n}-gram"):
+            return detail
     return None
 
 
@@ -53,15 +53,15 @@ def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
     Characters are those of words, each counted once however many n-grams cover it.
     """
     ends = _ends(text)
-    for n, (threshold, found) in enumerate(zip(thresholds, _recurring(text)[3:], strict=False), start=5):
+    for n, (threshold, recurring) in enumerate(zip(thresholds, _recurring(text)[3:], strict=False), start=5):
         covered, end, seen = 0, 0, set()
-        for at, which in found.items():
+        for at, which in recurring.items():
             if which in seen:
                 covered += ends[at + n] - ends[max(at, end)]
                 end = at + n
             seen.add(which)
-        if saw := more(covered / max(1, ends[-1]), threshold, f"the text in {n}-grams"):
-            return saw
+        if detail := more(covered / max(1, ends[-1]), threshold, f"the text in {n}-grams"):
+            return detail
     return None
 
 
@@ -73,15 +73,15 @@ def _recurring(text: str) -> list[dict[int, int]]:
     """
     known: dict[str, int] = {}
     ids = [known.setdefault(word, len(known)) for word in words(text)]
-    here, found = dict(enumerate(ids)), []
+    positions, recurring = dict(enumerate(ids)), []
     for n in range(2, 11):
-        pairs = [which * len(ids) + ids[at + n - 1] for at, which in here.items() if at + n <= len(ids)]
+        pairs = [which * len(ids) + ids[at + n - 1] for at, which in positions.items() if at + n <= len(ids)]
         times = Counter(pairs)
         numbers = {pair: number for number, pair in enumerate(times) if times[pair] > 1}
-        fitting = zip(here, pairs, strict=False)  # the last may lack room for n words
-        here = {at: numbers[pair] for at, pair in fitting if pair in numbers}
-        found.append(here)
-    return found
+        fitting = zip(positions, pairs, strict=False)  # the last may lack room for n words
+        positions = {at: numbers[pair] for at, pair in fitting if pair in numbers}
+        recurring.append(positions)
+    return recurring
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from train.artifact import sync_directory
-from train.data.sources.pinned import VanishedError, Wanted
+from train.data.sources.pinned import FileSpec, VanishedError
 from train.errors import UserError
 
 ATTEMPTS = 5  # at one file, each going on where the last one stopped
@@ -25,18 +25,18 @@ GO_ON = "run again to go on from what there is"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a file may be had. `bring` fills the given path, going on from what is there.
+class Mirror:
+    """A place to have a file from. `fetch` fills the given path, going on from what is there.
 
     It raises UserError, or VanishedError, with the reason alone.
     """
 
     name: str  # for people at the terminal: addresses and paths are not recorded
-    bring: Callable[[Path], None]
+    fetch: Callable[[Path], None]
     kind: str  # "index", "hub" or "mirror": what is recorded
 
 
-def obtain(wanted: Wanted, places: Sequence[Place], cache: Path) -> tuple[Path, str]:
+def obtain(wanted: FileSpec, places: Sequence[Mirror], cache: Path) -> tuple[Path, str]:
     """The file in `cache`, whole and checked, and the kind of place it came from; "cache" when it was there.
 
     The digest decides: a place that gives other bytes is passed over like one that gives none. Raises UserError, or
@@ -49,32 +49,32 @@ def obtain(wanted: Wanted, places: Sequence[Place], cache: Path) -> tuple[Path, 
             return kept, "cache"
         for place in places:
             try:
-                _bring(wanted, place, part)
+                _fetch(wanted, place, part)
             except UserError as failure:
                 failures.append((place.name, failure))
                 continue
             part.replace(kept)
             sync_directory(cache)
             return kept, place.kind
-    told = "; ".join(f"{name}: {failure}" for name, failure in failures) or "there is no place to ask"
+    reasons = "; ".join(f"{name}: {failure}" for name, failure in failures) or "there is no place to ask"
     gone = bool(failures) and all(isinstance(failure, VanishedError) for _, failure in failures)
     what, advice = ("has vanished", "pin another version") if gone else ("cannot be fetched", GO_ON)
     raise (VanishedError if gone else UserError)(
-        f"{wanted.purl}: {wanted.name} {what} ({told}); {advice}, or put the file into the cache folder as "
+        f"{wanted.purl}: {wanted.name} {what} ({reasons}); {advice}, or put the file into the cache folder as "
         f"{wanted.digest}"
     )
 
 
-def _bring(wanted: Wanted, place: Place, part: Path) -> None:
+def _fetch(wanted: FileSpec, place: Mirror, part: Path) -> None:
     """Fill `part` from `place`. What another place left there may be to blame for a wrong digest: then from scratch."""
     resumed = part.exists()
-    place.bring(part)
-    if (found := wanted.identity(part)) != wanted.digest:
+    place.fetch(part)
+    if (digest := wanted.identity(part)) != wanted.digest:
         part.unlink()
         if resumed:
-            return _bring(wanted, place, part)
+            return _fetch(wanted, place, part)
         kind = "sha256" if len(wanted.digest) == 64 else "git object id"
-        raise UserError(f"has changed: expected {kind} {wanted.digest}, found {found}; the download was deleted")
+        raise UserError(f"has changed: expected {kind} {wanted.digest}, found {digest}; the download was deleted")
     return None
 
 
@@ -93,10 +93,10 @@ def _alone_in(cache: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def from_path(path: Path, wanted: Wanted) -> Place:
+def from_path(path: Path, wanted: FileSpec) -> Mirror:
     """A copy on this machine."""
 
-    def bring(part: Path) -> None:
+    def fetch(part: Path) -> None:
         try:
             size = path.stat().st_size
             if size != wanted.bytes:
@@ -109,12 +109,12 @@ def from_path(path: Path, wanted: Wanted) -> Place:
         except OSError as error:
             raise UserError(f"cannot be read ({error.strerror})") from None
 
-    return Place(str(path), bring, "mirror")
+    return Mirror(str(path), fetch, "mirror")
 
 
-def fill(
+def fetch_url(
     part: Path,
-    wanted: Wanted,
+    wanted: FileSpec,
     url: str,
     session: requests.Session,
     timeout: tuple[float, float] = (CONNECT, TIMEOUT),
@@ -131,9 +131,9 @@ def fill(
         if size == wanted.bytes:
             return
         # What is asked for is the file as it lies there, not compressed once more for the way.
-        asked = {**(headers or {}), "Accept-Encoding": "identity", **({"Range": f"bytes={size}-"} if size else {})}
+        own = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-"} if size else {})
         try:
-            with session.get(url, headers=asked, stream=True, timeout=timeout) as response:
+            with session.get(url, headers={**(headers or {}), **own}, stream=True, timeout=timeout) as response:
                 if response.status_code == 416:  # nothing stands there: what we have belongs to another file
                     part.write_bytes(b"")
                     continue

@@ -14,7 +14,7 @@ from typing import Any
 from train.artifact import whole
 from train.data.sources import pinned
 from train.data.sources.archive import matches
-from train.data.sources.pinned import VanishedError, Wanted
+from train.data.sources.pinned import FileSpec, VanishedError
 from train.data.sources.spec import HubSource, how_to_find_commit
 from train.errors import UserError
 from train.world import World
@@ -27,25 +27,25 @@ def place(source: HubSource, folder: Path, world: World) -> tuple[list[str], set
     if not source.commit:
         raise UserError(f"{source.purl}: names no commit, so nothing is pinned. {how_to_find_commit(source.dataset)}")
     if source.files:
-        wanted = [Wanted(source.purl, file.path, file.sha256, file.bytes) for file in source.files]
+        files = [FileSpec(source.purl, file.path, file.sha256, file.bytes) for file in source.files]
     else:
-        wanted = _listed(source)
-    if missing := set(source.licence_files) - {file.name for file in wanted}:
+        files = _listed(source)
+    if missing := set(source.licence_files) - {file.name for file in files}:
         raise UserError(f"{source.purl}: `files` lacks the licence file {min(missing)!r}")
-    data = [file.name for file in wanted if file.name not in source.licence_files]
+    data = [file.name for file in files if file.name not in source.licence_files]
     came_from = set()
-    for file in wanted:
+    for file in files:
         if not source.streaming or file.name in source.licence_files:
             came_from.add(pinned.place(source, file, folder, world)[1])
     if not source.streaming:
-        return [file.name for file in wanted], came_from
+        return [file.name for file in files], came_from
     with whole(folder / ROWS) as rows:
         for row in _streamed(source, data):
             rows.write(json.dumps(row, ensure_ascii=True, sort_keys=True, default=str).encode() + b"\n")
     return [*source.licence_files, ROWS], came_from
 
 
-def _listed(source: HubSource) -> list[Wanted]:
+def _listed(source: HubSource) -> list[FileSpec]:
     """The licence files and the files of the split, in the order of their names, with what the hub says they are.
 
     A large file is known by its SHA-256, a small one by git's id of its content: the commit pins both.
@@ -56,12 +56,12 @@ def _listed(source: HubSource) -> list[Wanted]:
 
         datasets.disable_progress_bars()
         builder = datasets.load_dataset_builder(source.dataset, source.config, revision=source.commit)
-        found = builder.config.data_files or {}
-    if source.split not in found:
-        raise UserError(f"{source.purl}: no split {source.split!r}; it has {', '.join(sorted(found)) or 'none'}")
+        splits = builder.config.data_files or {}
+    if source.split not in splits:
+        raise UserError(f"{source.purl}: no split {source.split!r}; it has {', '.join(sorted(splits)) or 'none'}")
     start = f"hf://datasets/{source.dataset}@{source.commit}/"
-    names = [str(url).removeprefix(start) for url in found[source.split]]
-    if any(not str(url).startswith(start) for url in found[source.split]):  # of another commit, from a cache
+    names = [str(url).removeprefix(start) for url in splits[source.split]]
+    if any(not str(url).startswith(start) for url in splits[source.split]):  # of another commit, from a cache
         raise UserError(f"{source.purl}: cannot be listed at its commit; check the network and run again")
     names = sorted(name for name in names if matches(name, source.include, source.exclude))
     if not names:
@@ -73,7 +73,7 @@ def _listed(source: HubSource) -> list[Wanted]:
     if missing := [name for name in names if name not in known]:
         raise VanishedError(f"{source.purl}: {missing[0]} is not in the dataset at its commit")
     files = ((name, known[name]) for name in names)
-    return [Wanted(source.purl, n, info.lfs.sha256 if info.lfs else info.blob_id, info.size) for n, info in files]
+    return [FileSpec(source.purl, n, info.lfs.sha256 if info.lfs else info.blob_id, info.size) for n, info in files]
 
 
 def _streamed(source: HubSource, names: list[str]) -> Iterator[dict[str, Any]]:

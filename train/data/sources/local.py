@@ -38,35 +38,35 @@ class Listing:
 
 def examples(kind: str, names: Sequence[str]) -> str:
     """Some of `names`; of files that no glob takes, how many there are of each suffix."""
-    told = sorted(names)
+    shown = sorted(names)
     if kind == "unmatched":
-        suffixes = Counter(PurePosixPath(name).suffix.lower() or PurePosixPath(name).name for name in told)
-        told = [f"{count} {suffix}" if suffix.startswith(".") else suffix for suffix, count in suffixes.most_common()]
-    return ", ".join(told[:SHOWN]) + (", ..." if len(told) > SHOWN else "")
+        suffixes = Counter(PurePosixPath(name).suffix.lower() or PurePosixPath(name).name for name in shown)
+        shown = [f"{count} {suffix}" if suffix.startswith(".") else suffix for suffix, count in suffixes.most_common()]
+    return ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")
 
 
 def listing(source: FilesSource, root: Path, own: Collection[Path] = ()) -> Listing:
     """What lies below `root`. UserError when a name cannot be one of a source's, or a glob means what no glob can."""
     dotted = [glob for glob in source.include if any(part.startswith(".") for part in glob.split("/"))]
-    here, every = Listing(), []
+    result, names = Listing(), []
     for name, kind in entries(root, bool(dotted), {path.resolve() for path in own}):
         if kind != "file":
-            getattr(here, kind).append(name)
+            getattr(result, kind).append(name)
             continue
-        every.append(name)
+        names.append(name)
         hidden = any(part.startswith(".") for part in name.split("/"))
         if name in source.licence_files or matches(name, dotted if hidden else source.include, source.exclude):
-            here.taken.append(name)
+            result.taken.append(name)
         elif not matches(name, source.exclude, ()):
-            (here.hidden if hidden else here.unmatched).append(name)
-    for name in here.taken:
+            (result.hidden if hidden else result.unmatched).append(name)
+    for name in result.taken:
         if problem := name_problem(name, 400):
             raise UserError(f"file {name!r} {problem}; rename or exclude it")
     for name in source.licence_files:
         if (root / name).is_symlink():
             raise UserError(f"the licence file {name!r} is a link, and links are not followed; put a copy in its place")
-    check_globs((*source.include, *source.exclude), every)
-    return here
+    check_globs((*source.include, *source.exclude), names)
+    return result
 
 
 def entries(root: Path, dots: bool, own: Collection[Path]) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ class VanishedError(UserError):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FileSpec:
     """A file, by what it must be."""
 
     purl: str
@@ -36,14 +36,14 @@ class Wanted:
             return None
         if len(self.digest) == 64:
             return file_digest(path)
-        found = hashlib.sha1(b"blob %d\0" % self.bytes, usedforsecurity=False)
+        git_id = hashlib.sha1(b"blob %d\0" % self.bytes, usedforsecurity=False)
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
-                found.update(chunk)
-        return found.hexdigest()
+                git_id.update(chunk)
+        return git_id.hexdigest()
 
 
-def place(source: Any, wanted: Wanted, folder: Path, world: World) -> tuple[Path, str]:
+def place(source: Any, wanted: FileSpec, folder: Path, world: World) -> tuple[Path, str]:
     """Write a file of `source` to `folder`; return what was copied, and where that came from.
 
     Raises UserError when what the world obtained is not what is wanted.

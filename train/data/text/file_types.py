@@ -35,10 +35,10 @@ SIGNATURES = (
 
 def file_type(head: bytes) -> str | None:
     """What a file that begins with `head` holds; None where nothing tells."""
-    return next(_told(head[:HEAD]), None)
+    return next(_types(head[:HEAD]), None)
 
 
-def _told(head: bytes) -> Iterator[str]:
+def _types(head: bytes) -> Iterator[str]:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for signature, name in SIGNATURES:
         if head.startswith(signature) or (name == "HTML" and start.startswith(signature)):

@@ -21,8 +21,8 @@ def check_tag(tag: str) -> None:
 
     Languages of two letters must be in ISO 639-1; those of three letters, which are thousands, are taken as they are.
     """
-    found = TAG.fullmatch(tag)
-    if found is None or (len(found["language"]) == 2 and found["language"] not in ISO_639_1.split()):
+    subtags = TAG.fullmatch(tag)
+    if subtags is None or (len(subtags["language"]) == 2 and subtags["language"] not in ISO_639_1.split()):
         usual = _usual(tag)
         hint = f"; did you mean '{usual}'?" if usual != tag and TAG.fullmatch(usual) else ""
         raise ValueError(f"language: expected a tag of BCP 47, such as 'en' or 'pt-BR', got {tag!r}{hint}")

@@ -109,21 +109,21 @@ def _unpacked(file: BinaryIO, name: str, packing: str) -> BinaryIO:
 
 def _whole(data: bytes, path: str, reader: Callable[[str], str]) -> ExtractedText:
     if len(data) > TEXT_BYTES:
-        return _none(path, "oversized")
+        return _skipped(path, "oversized")
     try:
         text, reason = _clean(data.decode())
     except UnicodeDecodeError as error:
-        return _none(path, "undecodable", file_type(data[:HEAD]) or f"not UTF-8 from byte {error.start + 1} on")
+        return _skipped(path, "undecodable", file_type(data[:HEAD]) or f"not UTF-8 from byte {error.start + 1} on")
     if reason:
-        return _none(path, reason, file_type(data[:HEAD]) or "")
-    return _found(path, reader(text), reason, None, None)
+        return _skipped(path, reason, file_type(data[:HEAD]) or "")
+    return _text(path, reader(text), reason, None, None)
 
 
-def _none(path: str, reason: str, detail: str = "") -> ExtractedText:
+def _skipped(path: str, reason: str, detail: str = "") -> ExtractedText:
     return ExtractedText(path, "", reason, None, None, detail)
 
 
-def _found(path: str, text: str, reason: str, licence: str | None, attribution: str | None) -> ExtractedText:
+def _text(path: str, text: str, reason: str, licence: str | None, attribution: str | None) -> ExtractedText:
     return ExtractedText(path, text, reason or ("" if text.strip() else "empty"), licence, attribution)
 
 
@@ -146,12 +146,12 @@ def _json_lines(file: BinaryIO, name: str) -> Iterator[Any]:
         if len(line) > TEXT_BYTES:
             while line and not line.endswith(b"\n"):
                 line = file.readline(2**20)
-            yield _none(f"{name}#{number}", "oversized")
+            yield _skipped(f"{name}#{number}", "oversized")
             continue
         try:
             text = line.decode().lstrip(BYTE_ORDER_MARK)
         except UnicodeDecodeError as error:
-            yield _none(f"{name}#{number}", "undecodable", f"not UTF-8 from byte {error.start + 1} on")
+            yield _skipped(f"{name}#{number}", "undecodable", f"not UTF-8 from byte {error.start + 1} on")
             continue
         if not text.strip():
             continue
@@ -219,17 +219,17 @@ def _of_row(row: Any, name: str, number: int, columns: Columns | None) -> Extrac
     if not isinstance(text, str | None):
         raise UserError(f"{where}: expected text in {columns.text!r}, got {type(text).__name__}")
     shown = f"{name}#{number}" if path is None else str(path)
-    told = [None if value is None else str(value) for value in (licence, attribution)]
+    row_tells = [None if value is None else str(value) for value in (licence, attribution)]
     if columns.licence:
-        told[0] = told[0] or ""
+        row_tells[0] = row_tells[0] or ""
     try:
         size = len((text or "").encode())
-        "".join((shown, *filter(None, told))).encode()
+        "".join((shown, *filter(None, row_tells))).encode()
     except UnicodeEncodeError:  # a lone surrogate, which JSON can spell and UTF-8 cannot
-        return _none(f"{name}#{number}", "undecodable", "holds half a character, a lone surrogate")
+        return _skipped(f"{name}#{number}", "undecodable", "holds half a character, a lone surrogate")
     if size > TEXT_BYTES:
-        return _none(shown, "oversized")
-    return _found(shown, *_clean(text or ""), *told)
+        return _skipped(shown, "oversized")
+    return _text(shown, *_clean(text or ""), *row_tells)
 
 
 def _field(row: Any, column: str) -> Any:

@@ -15,7 +15,7 @@ from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.documents import DocumentsConfig, extract
 from train.data.raw import RawConfig, fetch
 from train.data.selected import SelectedConfig, select
-from train.data.sources.pinned import Wanted
+from train.data.sources.pinned import FileSpec
 from train.data.sources.places import obtain
 from train.data.sources.spec import FilesSource
 from train.errors import UserError
@@ -93,7 +93,7 @@ def obtainer(folder: Path | None) -> Callable[..., tuple[Path, str]]:
             if path.is_file():
                 by_size.setdefault(path.stat().st_size, []).append(path.resolve())
 
-    def find(source: Any, wanted: Wanted, cache: Path) -> tuple[Path, str]:
+    def find(source: Any, wanted: FileSpec, cache: Path) -> tuple[Path, str]:
         same = (path for path in by_size.get(wanted.bytes, []) if wanted.identity(path) == wanted.digest)
         found = next(same, None)
         return (found, "folder") if found else obtain(source, wanted, cache)
