@@ -1,12 +1,26 @@
 """Tables that unpack to more than a file of their size holds of text are refused, and little is unpacked before."""
 
+import re
 from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from train.data.schema import DOCUMENT, ROWS_AT_A_TIME, Bound, read_rows, rows_of, write_rows
+from train.artifact import write_json
+from train.data.schema import (
+    DOCUMENT,
+    RANGES,
+    ROWS_AT_A_TIME,
+    Bound,
+    TokenRange,
+    read_records,
+    read_rows,
+    rows_of,
+    write_rows,
+)
+from train.data.sources.pinned import FileSpec
+from train.data.sources.spec import read_sources
 from train.errors import UserError
 
 ROW = dict.fromkeys(DOCUMENT.names, "a")
@@ -48,3 +62,34 @@ def test_as_many_rows_are_unpacked_together_as_have_room(tmp_path):
 def test_what_is_written_is_read_however_alike_its_rows_are(tmp_path):
     write_rows(tmp_path / "a.parquet", (ROW for _ in range(20_000)), DOCUMENT)
     assert sum(row == ROW for row in read_rows([tmp_path / "a.parquet"])) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"start": pa.array(["1"])}, "expected int64 in the column 'start', found string"),
+        ({"start": None}, "no column ['start']"),
+    ],
+)
+def test_records_are_read_with_their_fields_and_types_or_not_at_all(tmp_path, columns, says):
+    whole = {field.name: pa.array([1 if field.type == pa.int64() else "a"]) for field in RANGES}
+    for name, table in (("good", whole), ("bad", {n: a for n, a in (whole | columns).items() if a is not None})):
+        pq.write_table(pa.table(table), tmp_path / name)
+    assert list(read_records(TokenRange, [tmp_path / "good"])) == [TokenRange("a", 1, 1, 1, "a", "a", "a")]
+    with pytest.raises(UserError, match=re.escape(says)):
+        list(read_records(TokenRange, [tmp_path / "bad"]))
+
+
+@pytest.mark.parametrize(
+    "records", [{}, [1], [{"kind": "files"}], [{"kind": "ftp", "slug": "a", "files": []}], [{"kind": [], "slug": ""}]]
+)
+def test_what_is_no_record_of_sources_is_one_line(tmp_path, records):
+    write_json(tmp_path / "sources.json", records or {"a": 1})
+    with pytest.raises(UserError, match=r"sources\.json: holds no records of sources"):
+        read_sources(tmp_path / "sources.json")
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "a\\b", "a\x1b"])
+def test_a_file_that_is_fetched_has_a_plain_name(name):
+    with pytest.raises(UserError, match="pkg:generic/a@1: file "):
+        FileSpec("pkg:generic/a@1", name, "0" * 64, 1)
