@@ -35,6 +35,7 @@ from train.release.view import Release
 from train.training.checkpoint import read_tensors
 
 SAMPLE = 2  # of each kind, in the normal run
+ALIKE = 24  # keys of one form, from which on they are names of things, such as packages
 # What the publisher says and nothing in a release can show: path and, after `#`, the key. Each has the rung that
 # establishes it, or is nobody's but the publisher's word.
 WORD = {
@@ -161,7 +162,7 @@ def of_value(value: Any) -> Iterator[tuple[str, str, Callable[[], Any]]]:
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The paths in plain data; of neighbours that have the same form and are more than three, one."""
+    """The paths in plain data; of the items of a list, and of many keys whose values have the same form, one."""
     yield path
     items = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
     alike: dict[Any, list[Any]] = {}
@@ -169,7 +170,8 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         form = sorted(item) if isinstance(item, dict) else type(item).__name__
         alike.setdefault(str(form), []).append((key, item))
     for those in alike.values():
-        for key, item in those if len(those) < 4 and isinstance(value, dict) else those[len(those) // 2 :][:1]:
+        few = isinstance(value, dict) and len(those) < ALIKE
+        for key, item in those if few else those[len(those) // 2 :][:1]:
             yield from places(item, (*path, key))
 
 

@@ -137,7 +137,7 @@ def checkpoints(release: Release) -> list[str]:
     }
     problems, wanted = [], tensors_of(release)
     for folder in bundle.checkpoints_of(release.path):
-        found = load(folder, owner)
+        found = load(folder)
         steps.append(found.step)
         path = f"checkpoints/{folder.name}"
         files = {name: file_digest(folder / name) for name in (WEIGHTS, OPTIMIZER)}
@@ -231,17 +231,18 @@ def rates_apart(record: Mapping[str, Any], optimizer: Optimizer, config: FitConf
     derived: dict[str, Any] = {"learning_rate": settings.learning_rate * share}
     if optimizer.groups["muon"]:
         derived["matrix_learning_rate"] = optimizer.rates["muon"] * share
-    if apart := first_difference({name: record.get(name) for name in derived}, derived):
-        yield f"logs/weights/log.jsonl: step {step}: {apart}"
-    speed = training.batch * config.model.context / record["seconds"]
-    if record["tokens_per_second"] != speed:
-        yield f"logs/weights/log.jsonl: step {step}: tokens_per_second: in {record['seconds']} s they are {speed}"
     looked = (step - 1) % RATIOS_EVERY == 0
     keys = LOGGED | derived.keys() | ({"update_to_weight"} if looked else set())
     keys |= {"held_out_loss"} if step % training.evaluate_every == 0 or step == training.steps else set()
     keys |= {"gradient_noise"} if step == training.steps and training.numerics.exact else set()
     if strange := sorted(keys ^ (record.keys() - {"mfu"})):
         yield f"logs/weights/log.jsonl: step {step}: {', '.join(strange)}: missing, or nothing writes it"
+        return
+    if apart := first_difference({name: record.get(name) for name in derived}, derived):
+        yield f"logs/weights/log.jsonl: step {step}: {apart}"
+    speed = training.batch * config.model.context / record["seconds"]
+    if record["tokens_per_second"] != speed:
+        yield f"logs/weights/log.jsonl: step {step}: tokens_per_second: in {record['seconds']} s they are {speed}"
     if looked and record.get("update_to_weight", {}).keys() != optimizer.parameters.keys():
         yield f"logs/weights/log.jsonl: step {step}: update_to_weight of other parameters"
 

@@ -15,7 +15,7 @@ from train.release.standards.sbom import bill_of, component
 from train.release.verify.forms import HEX, unformed
 from train.release.verify.layout import witnesses as paths
 from train.release.view import Release
-from train.training.meters import operations
+from train.training.meters import UNREADABLE, operations
 
 COUNTED = 0.05  # share by which torch's count of operations may differ between its versions
 DAY = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -32,7 +32,12 @@ STACK = {
     "switches": {str: str},
 }
 RESOURCES = {"from_step": int, "to_step": int, "seconds": float, "peak_bytes": int, "gpu_peak_bytes?": int,
-             "energy_joules": (str, {str: float})}  # fmt: skip
+             "energy_joules": (re.compile(re.escape(UNREADABLE)), {str: float})}  # fmt: skip
+STEP = {
+    "step": int, "batch": HEX, "tokens": int, "update_to_weight?": {str: float}, "gradient_noise?": {str: float},
+    **dict.fromkeys(("loss", "gradient_norm", "learning_rate", "seconds", "tokens_per_second"), float),
+    **dict.fromkeys(("matrix_learning_rate?", "held_out_loss?", "mfu?"), float),
+}  # fmt: skip
 PACKAGE = {
     **dict.fromkeys(("type", "bom-ref", "name", "version", "purl"), str),
     "licenses?": [({"expression": str}, {"license": {"name": str}})],
@@ -42,7 +47,7 @@ FORMS: dict[str, Any] = {
     "run.json": RUN,
     "commitment.json": {"bound": dict, "sources": {str: HEX}, "committed": float},
     "commit.json": COMMIT,
-    "asked.json": {"overrides": list, "places": dict},
+    "asked.json": {"overrides": list, "places": {str: [re.compile("folder|mirror")]}},
     "retrieved.json": {str: {"retrieved": DAY, "from": str}},
     "compressed.json": {"xz_whole_text": int},
     "operations.json": {"by_formula": int, "counted": (float, int)},
@@ -50,6 +55,7 @@ FORMS: dict[str, Any] = {
     "packages.json": {"$schema": str, "bomFormat": str, "specVersion": str, "version": int, "metadata": dict,
                       "components": [PACKAGE]},
     "resources.jsonl": [RESOURCES],
+    "log.jsonl": [STEP],
 }  # fmt: skip
 
 
