@@ -44,6 +44,7 @@ WORD = {
     r"logs/release/asked.json#.*": CLAIM,
     r"logs/packages.json#components/.*": CLAIM,
     r"logs/weights/stack.json#.*": CLAIM,
+    r"logs/evaluation/compressed.json#.*": CLAIM,  # within a hundredth, by which versions of a library may differ
     r"logs/weights/(resources|log).jsonl#(seconds|peak_bytes|energy_joules|mfu)": CLAIM,
     r"logs/weights/log.jsonl#(loss|gradient_norm)": "trained",  # of steps that no checkpoint precedes
     r"checkpoints/.*/optimizer.safetensors#.+": "trained",
@@ -196,7 +197,7 @@ def other(value: Any) -> Any:
     if isinstance(value, bool | None):
         return not value
     if isinstance(value, int | float):
-        return value + 1 if isinstance(value, int) else value * 1.001 + 1e-6
+        return value + 1 if isinstance(value, int) else value * 1.1 + 1e-6
     return f"{value[:-1]}{'1' if value.endswith('0') else '0'}"
 
 

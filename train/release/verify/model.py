@@ -217,10 +217,12 @@ def log_apart(told: Mapping[str, Any], derived: Mapping[str, Any], contract: str
     for name, value in derived.items():
         rounded = {"update_to_weight": max(least, RATIO_TOLERANCE), "gradient_noise": RATIO_TOLERANCE}
         tolerance = {"gradient_norm": 10 * least, **rounded}.get(name, least)
-        recorded = told.get(name)
-        size = max(map(abs, value.values() if isinstance(value, Mapping) else (value,)), default=0)
-        if apart := first_difference(recorded, value, name, tolerance * size):
-            return apart
+        recorded, pairs = told.get(name), [(told.get(name), value)]
+        if isinstance(value, Mapping) and isinstance(recorded, Mapping) and recorded.keys() == value.keys():
+            pairs = [(recorded[key], value[key]) for key in value]
+        for one, other in pairs:
+            if apart := first_difference(one, other, name, 0 if isinstance(other, Mapping) else tolerance * abs(other)):
+                return apart
     return None
 
 
