@@ -1,8 +1,8 @@
 """Where things lie: the artifacts, what makes each, from what, and which of its files stand where in a release.
 
-A file keeps its name from the stage that writes it to the release that holds it: only the folder is said here. What is
-not named stays behind: it can be made again from what is in the release, except the sources' own archives, which stay
-where `data/sources.json` says.
+A file keeps its name from the stage that writes it to the release that holds it: only the folder is said here, and the
+one name that two stages give to a file of one folder. What is not named stays behind: it can be made again from what is
+in the release, except the sources' own archives, which stay where `data/sources.json` says.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Artifact:
 DATA, SETS = "data/", "evaluation/data/"
 ARTIFACTS = {
     "raw": Artifact("train/data/raw.py", (), {DATA: ("sources.json",)}),
-    "documents": Artifact("train/data/documents.py", ("raw",), {DATA: ("extracted.json", "licences/", "left_out/")}),
+    "documents": Artifact("train/data/documents.py", ("raw",), {DATA: ("licences/", "left_out/")}),
     "benchmarks": Artifact("train/data/benchmarks.py", (), {SETS: ("sets.json", "*.parquet", "licences/")}),
     "selected": Artifact(
         "train/data/selected.py", ("documents", "benchmarks"), {DATA: ("counts.json", "documents/", "ledger/")}
@@ -39,11 +39,15 @@ ARTIFACTS = {
     ),
 }
 
+RENAMED = {("documents", "counts.json"): DATA + "extracted.json"}  # beside the counts of what was selected
+
 
 def placed(artifact: str, product: str) -> str | None:
     """Where in a release a product of an artifact stands; None if it is left out."""
     if ".." in product.split("/") or product.startswith("/"):
         return None
+    if (artifact, product) in RENAMED:
+        return RENAMED[artifact, product]
     top, _, inside = product.partition("/")
     name = f"{top}/" if inside else "*.parquet" if top.endswith(".parquet") else top
     return next((at + product for at, names in ARTIFACTS[artifact].folders.items() if name in names), None)

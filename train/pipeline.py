@@ -210,7 +210,7 @@ def refuse_what_cannot_fit(
 def claims(name: Artifact, artifacts: Mapping[str, Path]) -> Iterator[tuple[str, str, dict[str, str]]]:
     """The licence that each source in an artifact is claimed to be under, and the files that tell it."""
     if name == "documents":
-        files = read_json(artifacts[name] / "extracted.json")
+        files = read_json(artifacts[name] / "counts.json")
         sources = read_json(artifacts["raw"] / "sources.json")
         yield from ((source["purl"], source["licence"], files[source["purl"]]["licences"]) for source in sources)
     if name == "benchmarks":

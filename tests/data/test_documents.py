@@ -65,7 +65,7 @@ def run(tmp_path: Path, files: dict[str, bytes], **changes) -> tuple[list[dict],
     record = source(raw, **changes)
     write_json(raw / "sources.json", [record])
     extract(CONFIG, {"raw": raw}, out, world())
-    counts = json.loads((out / "extracted.json").read_text())
+    counts = json.loads((out / "counts.json").read_text())
     return list(read_rows([out / "documents" / f"{slug}.parquet"])), counts[record["purl"]]
 
 
@@ -157,7 +157,7 @@ def test_any_number_of_workers_writes_the_same(tmp_path):
     write_json(raw / "sources.json", [source(raw, purl) for purl in purls])
     extract(CONFIG, {"raw": raw}, tmp_path / "alone", world())
     extract(CONFIG, {"raw": raw}, tmp_path / "both", world(1, 2))
-    assert not (tmp_path / "both" / "extracted.json").exists()
+    assert not (tmp_path / "both" / "counts.json").exists()
     extract(CONFIG, {"raw": raw}, tmp_path / "both", world(0, 2))
     assert inventory(tmp_path / "alone") == inventory(tmp_path / "both")
 
@@ -284,5 +284,5 @@ def test_the_command_takes_files_of_many_kinds_and_answers_for_each(tmp_path):
         "a.txt": "Apache-2.0", "b/c.md.gz": "Apache-2.0", "d.rst": "Apache-2.0", "f.jsonl#1": "MIT",
         "f.jsonl#2": "NOASSERTION",
     }  # fmt: skip
-    counts = json.loads((made / "extracted.json").read_text())["pkg:generic/mine@1"]
+    counts = json.loads((made / "counts.json").read_text())["pkg:generic/mine@1"]
     assert (counts["binary"], counts["undecodable"]) == (1, 1)

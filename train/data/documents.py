@@ -36,7 +36,7 @@ def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, worl
     """Write `documents/<slug>.parquet` (schema.DOCUMENT) for each source, in the order of its files and their rows.
 
     Also `licences/<sha256>.txt`, each licence file byte for byte; `left_out/<slug>.jsonl`, {path, reason} for each
-    text that gave no document (the reasons: `readers`); and `extracted.json`: source -> {files, documents, bytes, each
+    text that gave no document (the reasons: `readers`); and `counts.json`: source -> {files, documents, bytes, each
     reason, licences {path: sha256}, unlicensed {what the row says: documents}}. `bytes` is of the documents' texts in
     UTF-8. All is streamed: no source needs to fit in memory.
 
@@ -53,7 +53,7 @@ def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, worl
     # Whichever worker ends last finds the counts of all.
     parts = {record.source.purl: out / "counts" / f"{record.source.slug}.json" for record in records}
     if all(path.exists() for path in parts.values()):
-        write_json(out / "extracted.json", {purl: read_json(path) for purl, path in parts.items()})
+        write_json(out / "counts.json", {purl: read_json(path) for purl, path in parts.items()})
 
 
 class Extraction:

@@ -24,7 +24,7 @@ def raw(artifact: Path, inputs: Mapping[str, Path], config: RawConfig, world: Wo
 
 def documents(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
     """How many texts became documents, and what the others are."""
-    sources = read_json(artifact / "extracted.json").values()
+    sources = read_json(artifact / "counts.json").values()
     count = {name: sum(source[name] for source in sources) for name in ("files", "documents", *REASONS)}
     reasons = {reason: count[reason] for reason in REASONS if count[reason]}
     texts = count["documents"] + sum(reasons.values())

@@ -296,7 +296,7 @@ def test_a_split_arrives_byte_for_byte_and_each_row_has_its_own_licence(home, hu
     assert rows[7]["attribution"] == "A7"
     evidence = home.artifact("documents") / "licences" / f"{rows[1]['evidence']}.txt"
     assert evidence.read_text() == "Apache 2"
-    [counts] = json.loads((home.artifact("documents") / "extracted.json").read_text()).values()
+    [counts] = json.loads((home.artifact("documents") / "counts.json").read_text()).values()
     assert counts["unlicensed"] == {"": 76, "Undisclosed": 76}
 
 

@@ -64,7 +64,7 @@ def products(release: Release) -> dict[str, set[str]]:
                    for name in (WEIGHTS, OPTIMIZER, STATE)}  # fmt: skip
     return {
         "raw": {"sources.json", *_files(sources)},
-        "documents": {"extracted.json", *licence_texts(release), *(f"documents/{slug}.parquet" for slug in slugs),
+        "documents": {"counts.json", *licence_texts(release), *(f"documents/{slug}.parquet" for slug in slugs),
                       *(f"left_out/{slug}.jsonl" for slug in slugs), *(f"counts/{slug}.json" for slug in slugs)},
         "benchmarks": {"sets.json", *(f"{name}.parquet" for name in names), *_files(others),
                        *(["sources.json"] if sets.raw else []),

@@ -209,7 +209,7 @@ def _pairs(release: Release) -> list[str]:
 def _among_others(release: Release, records: list[dict[str, Any]], made: Any) -> Iterator[str]:
     """What differs of stories that are one source of several: their records, and which documents there were."""
     told = {record["purl"]: record for record in release.json("data/sources.json")}
-    extracted, again = release.json("data/extracted.json"), read_json(made / "extracted.json")
+    extracted, again = release.json("data/extracted.json"), read_json(made / "counts.json")
     here = [(document.source, document.path, document.id) for document in release.documents()]
     changed = {(row.source, row.path): row.id for row in release.ledger()}
     for record in records:
