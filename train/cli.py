@@ -7,6 +7,7 @@ data, which `lines` tells to people and --json prints; `status`, of a command th
 import argparse
 import importlib
 import json
+import os
 import re
 import sys
 import textwrap
@@ -22,6 +23,9 @@ from train.verbs import VERBS, Verb
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = "130 interrupted"
+# How long a thread of OpenMP (libgomp) spins before it sleeps. Its own default, milliseconds, is right for cores of one's
+# own alone: of two threads on two busy cores each waits for the other, and a step takes forty times as long.
+SPIN = "1000"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +56,8 @@ def perform(name: str, asked: argparse.Namespace) -> int:
             f"{name}: works in a clone of the repository alone, as a release holds the source tree that made it; this "
             f"is an installed package. Clone it and work there. What works without: {without}"
         )
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN)  # read when torch is loaded, by children too
     command: Any = importlib.import_module(f"train.commands.{name}")
     report = command.run(asked)
     if asked.json:

@@ -16,7 +16,17 @@ NETWORK = (
     "http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
 )  # fmt: skip
-COMPUTING = ("OMP_", "MKL_", "OPENBLAS_", "CUDA_", "CUBLAS_", "NVIDIA_", "TORCH_", "ATEN_")  # beginnings of names
+COMPUTING = (
+    "OMP_",
+    "GOMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "CUDA_",
+    "CUBLAS_",
+    "NVIDIA_",
+    "TORCH_",
+    "ATEN_",
+)  # beginnings of names
 OWN = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PIP_", "UV_")  # of who asks: for programs that are ours alone
 SECRET = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "_KEY")  # in the name of a variable
 LIBRARY = Path(__file__).resolve().parents[1]  # what holds the package

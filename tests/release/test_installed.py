@@ -10,7 +10,7 @@ def test_a_release_is_verified_by_an_installed_package(installed, release):
         each["name"]: each for each in json.loads(installed("verify", release, "--json", "machine.threads=1", status=2))
     }
     absent = {name for name, each in results.items() if each["status"] != "holds"}
-    assert absent == {"generated", "snapshot"} and "installed package" in results["generated"]["detail"]
+    assert absent == {"generated", "recipe", "snapshot"} and "installed package" in results["generated"]["detail"]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,23 @@
 
 import pytest
 
+from train.data.schema import SelectedDocument
 from train.release.verify.sources import origin_problem
 
 NAMES = {"Apache 2": "Apache-2.0"}
 COLUMNS = {"text": "text", "path": None, "licence": "terms", "licence_names": NAMES, "attribution": "by"}
 SOURCE = {"licence": "MIT", "attribution": "Somebody", "language": "en", "columns": None}
-ROW = {"licence": "MIT", "attribution": "Somebody", "language": "en", "evidence": "text"}
+ROW = {
+    "id": "0",
+    "text": "A text.",
+    "source": "pkg:generic/a@1",
+    "path": "a.txt",
+    "split": "train",
+    "licence": "MIT",
+    "attribution": "Somebody",
+    "language": "en",
+    "evidence": "text",
+}
 
 
 @pytest.mark.parametrize(
@@ -29,5 +40,5 @@ ROW = {"licence": "MIT", "attribution": "Somebody", "language": "en", "evidence"
     ],
 )
 def test_a_document_follows_from_its_source_or_its_row(row, columns, told, problem):
-    found = origin_problem(ROW | row, SOURCE | {"columns": columns}, {"text"}, told)
+    found = origin_problem(SelectedDocument(**ROW | row), SOURCE | {"columns": columns}, {"text"}, told)
     assert found is None if problem is None else problem in found
