@@ -8,7 +8,8 @@ from train.release.verify.sources import origin_problem
 NAMES = {"Apache 2": "Apache-2.0"}
 COLUMNS = {"text": "text", "path": None, "licence": "terms", "licence_names": NAMES, "attribution": "by"}
 SOURCE = {"licence": "MIT", "attribution": "Somebody", "language": "en", "columns": None}
-ROW = {
+ROW = {"id": "0", "text": "A text.", "source": "pkg:generic/a@1", "path": "a.txt", "split": "train"}
+ROW |= {"licence": "MIT", "attribution": "Somebody", "language": "en", "evidence": "text"}
     "id": "0",
     "text": "A text.",
     "source": "pkg:generic/a@1",
