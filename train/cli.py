@@ -23,8 +23,8 @@ from train.verbs import VERBS, Verb
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = "130 interrupted"
-# How long a thread of OpenMP (libgomp) spins before it sleeps. Its own default, milliseconds, is right for cores of one's
-# own alone: of two threads on two busy cores each waits for the other, and a step takes forty times as long.
+# How long a thread of OpenMP (libgomp) spins before it sleeps. Its own default, milliseconds, is right for idle cores
+# alone: of two threads on two busy cores each waits for the other, and a step takes forty times as long.
 SPIN = "1000"
 
 

@@ -10,16 +10,6 @@ COLUMNS = {"text": "text", "path": None, "licence": "terms", "licence_names": NA
 SOURCE = {"licence": "MIT", "attribution": "Somebody", "language": "en", "columns": None}
 ROW = {"id": "0", "text": "A text.", "source": "pkg:generic/a@1", "path": "a.txt", "split": "train"}
 ROW |= {"licence": "MIT", "attribution": "Somebody", "language": "en", "evidence": "text"}
-    "id": "0",
-    "text": "A text.",
-    "source": "pkg:generic/a@1",
-    "path": "a.txt",
-    "split": "train",
-    "licence": "MIT",
-    "attribution": "Somebody",
-    "language": "en",
-    "evidence": "text",
-}
 
 
 @pytest.mark.parametrize(
