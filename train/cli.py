@@ -42,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kind = "option" if name.startswith("-") else "verb"
         known = [*VERBS, "--help", "--version"]
         fail(f"{name}: no such {kind}{did_you_mean(name, known) or '; `pellucid --help` lists all verbs'}", 2)
-    asked = parse(name, words[1:])
-    asked.say = note if asked.json else say
-    name = "plan" if getattr(asked, "dry_run", False) else name
-    return guarded(lambda given: perform(name, given), asked, failure(VERBS[name]))
+    args = parse(name, words[1:])
+    args.say = note if args.json else say
+    name = "plan" if getattr(args, "dry_run", False) else name
+    return guarded(lambda given: perform(name, given), args, failure(VERBS[name]))
 
 
-def perform(name: str, asked: argparse.Namespace) -> int:
+def perform(name: str, args: argparse.Namespace) -> int:
     """Do what is asked and present what comes out."""
     if VERBS[name].needs_tree and not source_tree():
         without = ", ".join(each for each, verb in VERBS.items() if not verb.needs_tree)
@@ -59,11 +59,11 @@ def perform(name: str, asked: argparse.Namespace) -> int:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN)  # read when torch is loaded, by children too
     command: Any = importlib.import_module(f"train.commands.{name}")
-    report = command.run(asked)
-    if asked.json:
+    report = command.run(args)
+    if args.json:
         print(json.dumps(report, indent=2))
     elif hasattr(command, "lines"):  # else all was said meanwhile
-        print("\n".join(map(harmless, command.lines(report, asked))))
+        print("\n".join(map(harmless, command.lines(report, args))))
     return int(command.status(report)) if VERBS[name].judges else 0
 
 

@@ -10,14 +10,14 @@ from train.release.prove.reproduce import require_whole
 from train.release.standards.osaid import ladder
 
 
-def run(asked: argparse.Namespace) -> list[dict[str, str]]:
-    require_whole(asked.release)
-    release = asked.release.resolve()
-    paths = pack(release, asked.into or release.parent, asked.by_role)
+def run(args: argparse.Namespace) -> list[dict[str, str]]:
+    require_whole(args.release)
+    release = args.release.resolve()
+    paths = pack(release, args.into or release.parent, args.by_role)
     return [{"archive": str(path), "sha256": file_digest(path)} for path in paths]
 
 
-def lines(report: list[dict[str, Any]], asked: argparse.Namespace) -> Iterator[str]:
+def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[str]:
     for each in report:
         yield from (f"archive    {each['archive']}", f"sha256     {each['sha256']}")
-    yield from ladder(str(asked.release), {"intact": "holds"})
+    yield from ladder(str(args.release), {"intact": "holds"})

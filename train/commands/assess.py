@@ -9,13 +9,13 @@ from train.release.assess import assess
 from train.release.bounds import MINUTES, limit_memory, limit_time
 
 
-def run(asked: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     limit_memory()  # it opens nothing but files, and reads little of each
     limit_time(MINUTES)
-    return assess(asked.folder, asked.mof)
+    return assess(args.folder, args.mof)
 
 
-def lines(report: dict[str, Any], asked: argparse.Namespace) -> Iterator[str]:
+def lines(report: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:
     """A line an item, must before should, a line a licence, and how many items have which status."""
     for row in report["items"]:
         yield f"{row['status']:<11}  {row['class']:<6} {row['requirement']}{': ' if row['why'] else ''}{row['why']}"

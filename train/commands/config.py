@@ -9,10 +9,10 @@ from train.errors import UserError, did_you_mean
 from train.settings import described
 
 
-def run(asked: argparse.Namespace) -> list[dict[str, Any]]:
+def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     """A row a key: its dotted path, as overrides have it, what it means, may be, and is."""
-    groups = [word for word in asked.words if "=" not in word and not word.startswith("~")]
-    composed = compose([word for word in asked.words if word not in groups])
+    groups = [word for word in args.words if "=" not in word and not word.startswith("~")]
+    composed = compose([word for word in args.words if word not in groups])
     from train.pipeline import Run  # only now: a wrong word is answered at once
 
     rows = [
@@ -27,7 +27,7 @@ def run(asked: argparse.Namespace) -> list[dict[str, Any]]:
     return [row for row in rows if not groups or any(within(row["key"], group) for group in groups)]
 
 
-def lines(report: list[dict[str, Any]], asked: argparse.Namespace) -> Iterator[str]:
+def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[str]:
     for row in report:
         yield f"{row['key']} = {row['value']!r}"
         yield "    " + "; ".join(filter(None, [row["allowed"], row["meaning"]]))

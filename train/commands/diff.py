@@ -13,19 +13,19 @@ from train.release.verify.run import verify
 SHOWN, WIDTH = 12, 60  # changes of a kind, letters of a value
 
 
-def run(asked: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """The changes; UserError when a release is not what its manifest says, and so not what it would be taken for."""
-    confine(asked.before, asked.after)
-    for release in (asked.before, asked.after):
+    confine(args.before, args.after)
+    for release in (args.before, args.after):
         for result in verify(release, "quick", ["integrity"]):
             if not result.ok:
                 raise UserError(f"{release}: cannot be compared: {result.name}: {result.detail}")
-    return changes(asked.before, asked.after)
+    return changes(args.before, args.after)
 
 
-def lines(report: dict[str, Any], asked: argparse.Namespace) -> Iterator[str]:
+def lines(report: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:
     """A heading a kind with its number of changes, and a line a change."""
-    shown = sys.maxsize if asked.all else SHOWN
+    shown = sys.maxsize if args.all else SHOWN
     if report["same"]:
         yield f"the same: identity {report['identities'][0]}"
         return

@@ -22,26 +22,26 @@ ANSWERED: dict[str, Callable[[Lineage, Any], dict[str, Any]]] = {
 }
 
 
-def run(asked: argparse.Namespace) -> Any:
+def run(args: argparse.Namespace) -> Any:
     """The answer; for `affected`, one of each folder and item."""
-    folders, question, what = asked.folders or [RUNS], asked.question, asked.what
-    require(asked, folders)
+    folders, question, what = args.folders or [RUNS], args.question, args.what
+    require(args, folders)
     confine(*(folder for folder in folders if (folder / "MANIFEST.json").exists()))
     if question == "affected":
         return list(affected(folders, what))
     subject = lineage(folders[0])
     if question not in ("search", "trace"):
         return ANSWERED[question](subject, int(what[0]) if question == "step" else what[0])
-    text = what[0] if question == "search" else text_of(asked)
+    text = what[0] if question == "search" else text_of(args)
     texts = corpus(subject.selected, subject.training)
     if question == "search":
-        return queries.search(texts, text, asked.most, AROUND)
-    return queries.trace(texts, text, asked.least)
+        return queries.search(texts, text, args.most, AROUND)
+    return queries.trace(texts, text, args.least)
 
 
-def require(asked: argparse.Namespace, folders: list[Path]) -> None:
+def require(args: argparse.Namespace, folders: list[Path]) -> None:
     """UserError when what is asked for is not what that question takes."""
-    question, what = asked.question, asked.what
+    question, what = args.question, args.what
     if question == "affected":
         fits, expected = bool(what), "at least one ID or PURL"
     elif question == "trace":
@@ -58,8 +58,8 @@ def require(asked: argparse.Namespace, folders: list[Path]) -> None:
     if question != "affected" and len(folders) > 1:
         raise UserError(f"--from: {question} works on one folder, got {len(folders)}")
     for name in ("most", "least"):
-        if getattr(asked, name) < 1:
-            raise UserError(f"--{name}: expected at least 1, got {getattr(asked, name)}")
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name}: expected at least 1, got {getattr(args, name)}")
 
 
 def affected(folders: list[Path], items: list[str]) -> Iterator[dict[str, Any]]:
@@ -72,12 +72,12 @@ def affected(folders: list[Path], items: list[str]) -> Iterator[dict[str, Any]]:
             yield {"item": item, "from": str(subject.folder), **(answer or {"unknown": True})}
 
 
-def text_of(asked: argparse.Namespace) -> str:
+def text_of(args: argparse.Namespace) -> str:
     """The text to trace: from the command line, a file or the standard input."""
-    if asked.what:
-        data = asked.what[0].encode(errors="surrogateescape")
+    if args.what:
+        data = args.what[0].encode(errors="surrogateescape")
     else:
-        data = asked.file.read_bytes() if asked.file else sys.stdin.buffer.read()
+        data = args.file.read_bytes() if args.file else sys.stdin.buffer.read()
     try:
         return str(data.decode())
     except UnicodeDecodeError:
@@ -87,9 +87,9 @@ def text_of(asked: argparse.Namespace) -> str:
 # For people ----------------------------------------------------------------------------------------------------------
 
 
-def lines(report: Any, asked: argparse.Namespace) -> Iterator[str]:
-    for answer in report if asked.question == "affected" else [report]:
-        yield from WRITTEN[asked.question](answer, asked.most)
+def lines(report: Any, args: argparse.Namespace) -> Iterator[str]:
+    for answer in report if args.question == "affected" else [report]:
+        yield from WRITTEN[args.question](answer, args.most)
 
 
 def write_step(found: Mapping[str, Any], most: int) -> Iterator[str]:

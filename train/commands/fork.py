@@ -24,14 +24,14 @@ LATER = "train scripts tests configs data_cards docs README.md Makefile pyprojec
 RELEASES, FORGE = "configs/release/{}.yaml", ".github/workflows/check.yml"
 
 
-def run(asked: argparse.Namespace) -> dict[str, str]:
-    authors = asked.authors if asked.authors is not None else f"The {asked.title} maintainers"
-    refuse(asked.name, asked.title, authors, asked.destination)
-    bake(asked.name, asked.title, authors, asked.destination.absolute())
-    return {"title": asked.title, "folder": str(asked.destination)}
+def run(args: argparse.Namespace) -> dict[str, str]:
+    authors = args.authors if args.authors is not None else f"The {args.title} maintainers"
+    refuse(args.name, args.title, authors, args.destination)
+    bake(args.name, args.title, authors, args.destination.absolute())
+    return {"title": args.title, "folder": str(args.destination)}
 
 
-def lines(report: dict[str, str], asked: argparse.Namespace) -> list[str]:
+def lines(report: dict[str, str], args: argparse.Namespace) -> list[str]:
     return [f"{report['title']} is in {report['folder']}. Its README.md begins with what to do for a first release."]
 
 

@@ -9,13 +9,13 @@ from train.compose import built, requested
 from train.steps import tokens_seen
 
 
-def run(asked: argparse.Namespace) -> list[dict[str, Any]]:
+def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Of every run that is asked for: the stages, whether and where each artifact stands, and what it takes."""
-    choices = requested(asked.overrides, asked.config, asked.multirun)
+    choices = requested(args.overrides, args.config, args.multirun)
     from train import pipeline
 
     configs = [built(pipeline.Run, mapping) for _, mapping in choices]
-    return [planned(config, asked.seconds) for config in configs]
+    return [planned(config, args.seconds) for config in configs]
 
 
 def planned(config: Any, seconds: float) -> dict[str, Any]:
@@ -39,9 +39,9 @@ def planned(config: Any, seconds: float) -> dict[str, Any]:
     return found
 
 
-def lines(report: list[dict[str, Any]], asked: argparse.Namespace) -> Iterator[str]:
+def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[str]:
     for found in report:
-        if asked.multirun:
+        if args.multirun:
             yield f"\n# {' '.join(found['overrides'])}"
         for name, artifact in found["artifacts"].items():
             yield f"{name:<10} {'there' if artifact['there'] else 'to make':<7}  {artifact['folder']}"

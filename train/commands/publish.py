@@ -11,16 +11,16 @@ from train.release.verify.result import against
 from train.release.verify.run import verify
 
 
-def run(asked: argparse.Namespace) -> dict[str, Any]:
-    if failures := against(verify(asked.release, "full")):
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    if failures := against(verify(args.release, "full")):
         raise UserError("\n".join(f"not published: {result.name}: {result.detail}" for result in failures))
-    identity = read_json(asked.release / "MANIFEST.json")["identity"]
-    files = release_files(asked.release)
-    where = upload(asked.release, files, asked.repository, f"Release {identity}", asked.delete)
-    return {"published": where, "identity": identity, "repository": asked.repository}
+    identity = read_json(args.release / "MANIFEST.json")["identity"]
+    files = release_files(args.release)
+    where = upload(args.release, files, args.repository, f"Release {identity}", args.delete)
+    return {"published": where, "identity": identity, "repository": args.repository}
 
 
-def lines(report: dict[str, Any], asked: argparse.Namespace) -> list[str]:
+def lines(report: dict[str, Any], args: argparse.Namespace) -> list[str]:
     download = f"for others hf download {report['repository']} --local-dir FOLDER"
-    reached = ladder(str(asked.release), {"intact": "holds", "consistent": "holds"})
+    reached = ladder(str(args.release), {"intact": "holds", "consistent": "holds"})
     return [f"published  {report['published']}", f"identity   {report['identity']}", download, *reached]

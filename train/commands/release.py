@@ -16,11 +16,11 @@ from train.release.standards.osaid import ladder, summary
 Say = Callable[[str], None]
 
 
-def run(asked: argparse.Namespace) -> list[dict[str, str]]:
+def run(args: argparse.Namespace) -> list[dict[str, str]]:
     """Where each artifact is, of every run that is asked for."""
-    given = {path.name: path.resolve() for path in asked.given.iterdir()} if asked.given else {}
+    given = {path.name: path.resolve() for path in args.given.iterdir()} if args.given else {}
     # Composed and built before anything heavy is imported or made: a wrong word is answered at once.
-    choices = requested(asked.overrides, asked.config, asked.multirun)
+    choices = requested(args.overrides, args.config, args.multirun)
     refuse_replacing([mapping for _, mapping in choices])
     from train import pipeline
     from train.release.delivery import refuse_early
@@ -31,16 +31,16 @@ def run(asked: argparse.Namespace) -> list[dict[str, str]]:
             refuse_early(config.machine.releases / release_name(mapping), pipeline.resolved(config))
     runs: list[dict[str, Path]] = []
     for config, (words, _) in zip(configs, choices, strict=True):
-        if asked.multirun:
-            asked.say("\n# " + " ".join(words))
-        made = pipeline.run(config, asked.say, given)
+        if args.multirun:
+            args.say("\n# " + " ".join(words))
+        made = pipeline.run(config, args.say, given)
         if "release" in made:  # of several ranks, the first alone goes on after the training
-            made["placed"] = deliver(made, config.machine.releases, asked.say)
+            made["placed"] = deliver(made, config.machine.releases, args.say)
         elif "evaluation" in made:
-            show_scores(made["evaluation"], asked.say)
+            show_scores(made["evaluation"], args.say)
         runs.append(made)
     if len(evaluations := [made["evaluation"] for made in runs if "evaluation" in made]) > 1:
-        show_spread(evaluations, asked.say)
+        show_spread(evaluations, args.say)
     return [{name: str(path) for name, path in made.items()} for made in runs]
 
 

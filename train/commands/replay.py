@@ -30,31 +30,31 @@ MINUTES = 24 * 60  # that a segment may take
 SHOWN = 8  # differences of the environment
 
 
-def run(asked: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Train the segments and compare; the report. Raises UserError when that cannot be done."""
-    began, release, machine = time.monotonic(), asked.release.resolve(), how(asked.machine)["machine"]
-    if asked.into:  # as the other program of `elsewhere`
-        segment = replay.segments(release)[asked.segment or 0]
-        replay.retrain(release, segment, asked.into, build(Machine, machine), pipeline.environment())
-        return {"holds": True, "into": str(asked.into)}
+    began, release, machine = time.monotonic(), args.release.resolve(), how(args.machine)["machine"]
+    if args.into:  # as the other program of `elsewhere`
+        segment = replay.segments(release)[args.segment or 0]
+        replay.retrain(release, segment, args.into, build(Machine, machine), pipeline.environment())
+        return {"holds": True, "into": str(args.into)}
     confine(release, minutes=MINUTES, memory=machine["device"] == "cpu")
     reproduce.require_whole(release)
-    several = None if asked.all or asked.segment is not None else asked.segments
-    choice = replay.choose(release, asked.segment, several, asked.nonce)
+    several = None if args.all or args.segment is not None else args.segments
+    choice = replay.choose(release, args.segment, several, args.nonce)
     limit_time(MINUTES * len(choice.numbers))
-    key = dsse.private_key(asked.attest) if asked.attest else None
+    key = dsse.private_key(args.attest) if args.attest else None
     model_of(release)  # whose weights fit the config: before memory is asked for, and time
-    if not asked.release_code:
+    if not args.release_code:
         weights = next(stage for stage in pipeline.STAGES if stage.name == "weights")
         replay.require_same_code(release, pipeline.code(weights))
-    how_chosen = f"drawn with the nonce {choice.nonce!r}" if choice.nonce else "all" if asked.all else "asked for"
-    other = reproduce.other_files(release) if asked.release_code else []
-    if asked.release_code:
+    how_chosen = f"drawn with the nonce {choice.nonce!r}" if choice.nonce else "all" if args.all else "asked for"
+    other = reproduce.other_files(release) if args.release_code else []
+    if args.release_code:
         note(reproduce.notice(other))
     note(f"cost: {replay.cost(release, choice.numbers)}")
-    parts = [one(asked, release, number, build(Machine, machine), how_chosen) for number in choice.numbers]
+    parts = [one(args, release, number, build(Machine, machine), how_chosen) for number in choice.numbers]
     report = {
-        "release": str(asked.release),
+        "release": str(args.release),
         "holds": replay.holds(parts, other),
         "segments": parts,
         "other_code": other,
@@ -68,7 +68,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
     return {**report, "seconds": round(time.monotonic() - began, 1)}
 
 
-def one(asked: argparse.Namespace, release: Path, number: int, machine: Any, chosen: str) -> dict[str, Any]:
+def one(args: argparse.Namespace, release: Path, number: int, machine: Any, chosen: str) -> dict[str, Any]:
     """The report on one segment."""
     every = replay.segments(release)
     with tempfile.TemporaryDirectory() as scratch:
@@ -77,8 +77,8 @@ def one(asked: argparse.Namespace, release: Path, number: int, machine: Any, cho
             return replay.evaluate(release, Path(scratch))
         segment, out = every[number], Path(scratch) / "out"
         note(f"segment {number}, {chosen}: steps {segment.start + 1} to {segment.end}")
-        if asked.release_code:
-            elsewhere(asked, release, segment, out)
+        if args.release_code:
+            elsewhere(args, release, segment, out)
         else:
             replay.retrain(release, segment, out, machine, pipeline.environment())
         return replay.compare(release, segment, out, machine)
@@ -94,10 +94,10 @@ def attest(release: Path, report: dict[str, Any], key: Any) -> None:
     note(f"statement  {statements.attest(release, command, report['holds'], signed, key)}")
 
 
-def elsewhere(asked: argparse.Namespace, release: Path, segment: Any, out: Path) -> None:
+def elsewhere(args: argparse.Namespace, release: Path, segment: Any, out: Path) -> None:
     """Let the release's code train, without what it has to reach."""
     python = sys.executable
-    if not asked.here:
+    if not args.here:
         python = reproduce.environment(release / "code/requirements.lock", reproduce.home(release, None), note)
     known = out.parent / "known"
     origin = segment.origin and segment.origin.name
@@ -108,7 +108,7 @@ def elsewhere(asked: argparse.Namespace, release: Path, segment: Any, out: Path)
 
     shutil.copytree(release, known, ignore=ahead)
     readable = [Path(python).parents[1]]  # the environment, wherever it is
-    options = ["--segment", str(segment.number), "--into", str(out), *asked.machine]
+    options = ["--segment", str(segment.number), "--into", str(out), *args.machine]
     if reproduce.command(
         python, known / "code/scripts/replay.py", str(known), *options, home=out.parent, readable=readable
     ):
@@ -116,7 +116,7 @@ def elsewhere(asked: argparse.Namespace, release: Path, segment: Any, out: Path)
     require_plain(out)
 
 
-def lines(report: dict[str, Any], asked: argparse.Namespace) -> list[str]:
+def lines(report: dict[str, Any], args: argparse.Namespace) -> list[str]:
     """The report for people: the verdict on each segment, how far all of them together go, and what that shows."""
     if "into" in report:
         return [f"what was reached is in {report['into']}"]

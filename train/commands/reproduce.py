@@ -20,37 +20,37 @@ SHOWN = 5  # differences of one stage
 STATUS = {"bit-identical": 0, "differs": 1}
 
 
-def run(asked: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make the release again; the report of what came out. Raises UserError when it cannot be begun."""
-    cache = Path(how(asked.machine)["machine"]["cache"]).expanduser().absolute()
-    release = asked.release.resolve()
+    cache = Path(how(args.machine)["machine"]["cache"]).expanduser().absolute()
+    release = args.release.resolve()
     reproduce.require_whole(release)
-    key = dsse.private_key(asked.attest) if asked.attest else None
-    home = reproduce.home(release, asked.into)
+    key = dsse.private_key(args.attest) if args.attest else None
+    home = reproduce.home(release, args.into)
     note(f"everything is made in {home}")
     code = reproduce.unpack(release, home)
     other = reproduce.other_files(home)
     note(reproduce.notice(other))
     note(f"it runs {f'in no sandbox: {sandbox.missing()}' if sandbox.missing() else 'in a sandbox, by bubblewrap'}")
-    python = sys.executable if asked.here else reproduce.environment(code / "requirements.lock", home, note)
+    python = sys.executable if args.here else reproduce.environment(code / "requirements.lock", home, note)
     options = ["--config", str(release / "code" / "config.json"), "machine.runs=runs", "machine.releases=releases"]
-    options += [f"machine.cache={cache if asked.use_cache else 'cache'}"]
-    if asked.from_release_data:
+    options += [f"machine.cache={cache if args.use_cache else 'cache'}"]
+    if args.from_release_data:
         options += ["--given", str(reproduce.give(release, home))]
-    script, known = code / "scripts" / "run.py", [cache] * (asked.use_cache and cache.is_dir())
-    status = reproduce.command(python, script, *options, *asked.machine, home=home, readable=[release], also=known)
+    script, known = code / "scripts" / "run.py", [cache] * (args.use_cache and cache.is_dir())
+    status = reproduce.command(python, script, *options, *args.machine, home=home, readable=[release], also=known)
     require_plain(home / "runs")
     limit_memory(release, home / "runs")
-    given = reproduce.GIVEN if asked.from_release_data else ()
+    given = reproduce.GIVEN if args.from_release_data else ()
     report = reproduce.compare(release, home / "runs", given, other)
     holds = {"bit-identical": True, "bit-identical, by other code": None, "differs": False}
     if key and report["verdict"] in holds:
         told = {**report, "given": list(given)}
         note(f"statement  {statements.attest(release, 'reproduce', holds[report['verdict']], told, key)}")
-    return {"release": str(asked.release), "folder": str(home), "exit_status": status, **report}
+    return {"release": str(args.release), "folder": str(home), "exit_status": status, **report}
 
 
-def lines(report: dict[str, Any], asked: argparse.Namespace) -> list[str]:
+def lines(report: dict[str, Any], args: argparse.Namespace) -> list[str]:
     """The report for people: a line a stage, what differs below it, and the verdict."""
     found = []
     for name, stage in report["stages"].items():

@@ -24,26 +24,26 @@ from train.terminal import note
 SETTINGS = ("tokens", "temperature", "top_k", "seed")
 
 
-def run(asked: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     """What is written, said piece by piece meanwhile; nothing when it serves, until Ctrl-C."""
-    if asked.serve is not None and not 0 <= asked.serve < 2**16:
-        raise UserError(f"--serve: expected a port from 0 to 65535, got {asked.serve}")
-    config = build(SamplesConfig, {"prompts": [asked.prompt], **{name: getattr(asked, name) for name in SETTINGS}})
-    described = asked.release / "config.json"
+    if args.serve is not None and not 0 <= args.serve < 2**16:
+        raise UserError(f"--serve: expected a port from 0 to 65535, got {args.serve}")
+    config = build(SamplesConfig, {"prompts": [args.prompt], **{name: getattr(args, name) for name in SETTINGS}})
+    described = args.release / "config.json"
     if not described.is_file():
-        raise UserError(f"{asked.release}: no release, as it has no config.json; `make release` makes one")
-    confine(asked.release, minutes=None if asked.serve is not None else MINUTES)
+        raise UserError(f"{args.release}: no release, as it has no config.json; `make release` makes one")
+    confine(args.release, minutes=None if args.serve is not None else MINUTES)
     mapping = read_json(described)
     try:
         shape = config_from_hugging_face(dict(mapping))
     except (UserError, TypeError, ValueError) as error:
         raise UserError(f"{described}: {str(error).replace(chr(10), '; ')}; expected that of a release") from None
-    tokenizer = tokenizers.load(asked.release)
-    model = load_model(asked.release, shape, tokenizer.vocabulary)
-    return serve(asked, model, tokenizer) if asked.serve is not None else write(asked, config, model, tokenizer)
+    tokenizer = tokenizers.load(args.release)
+    model = load_model(args.release, shape, tokenizer.vocabulary)
+    return serve(args, model, tokenizer) if args.serve is not None else write(args, config, model, tokenizer)
 
 
-def write(asked: argparse.Namespace, config: SamplesConfig, model: Any, tokenizer: Any) -> dict[str, Any]:
+def write(args: argparse.Namespace, config: SamplesConfig, model: Any, tokenizer: Any) -> dict[str, Any]:
     """The text after the prompt, its tokens and how it ended."""
     written: list[int] = []
 
@@ -53,35 +53,35 @@ def write(asked: argparse.Namespace, config: SamplesConfig, model: Any, tokenize
             yield token
 
     settings: dict[str, Any] = {"temperature": config.temperature, "top_k": config.top_k, "seed": config.seed}
-    start, end = tokenizer.encode([asked.prompt])[0], tokenizer.end_of_text
+    start, end = tokenizer.encode([args.prompt])[0], tokenizer.end_of_text
     tokens = generate(model, start, count=config.tokens, end_of_text=end, **settings)
     began, text = time.monotonic(), ""
-    show(asked, asked.prompt)
+    show(args, args.prompt)
     for piece in pieces(tokenizer, noted(tokens)):
         text += piece
-        show(asked, piece)
+        show(args, piece)
     speed = len(written) / (time.monotonic() - began)
     ended = "the end of the text" if len(written) < config.tokens else "as many as asked for"
-    show(asked, "\n")
+    show(args, "\n")
     note(f"[{len(written)} tokens, {ended}; {speed:.1f} tokens/s]")
-    return {"prompt": asked.prompt, "text": text, "tokens": written, "ended": ended, **settings}
+    return {"prompt": args.prompt, "text": text, "tokens": written, "ended": ended, **settings}
 
 
-def serve(asked: argparse.Namespace, model: Any, tokenizer: Any) -> dict[str, Any]:
+def serve(args: argparse.Namespace, model: Any, tokenizer: Any) -> dict[str, Any]:
     """Answer until Ctrl-C."""
     traced = None
-    if asked.trace:
-        read = lineage(asked.release)
+    if args.trace:
+        read = lineage(args.release)
         traced = corpus(read.selected, read.training)
-    name = asked.release.resolve().name
-    with server(Served(name, model, tokenizer, traced, threading.Lock()), asked.serve) as bound:
+    name = args.release.resolve().name
+    with server(Served(name, model, tokenizer, traced, threading.Lock()), args.serve) as bound:
         address = f"http://127.0.0.1:{bound.server_address[1]}"
-        asked.say(f"{name} answers at {address} and {address}/v1/completions; Ctrl-C ends it")
+        args.say(f"{name} answers at {address} and {address}/v1/completions; Ctrl-C ends it")
         bound.serve_forever()
     return {}
 
 
-def show(asked: argparse.Namespace, text: str) -> None:
-    if not asked.json:
+def show(args: argparse.Namespace, text: str) -> None:
+    if not args.json:
         sys.stdout.write(harmless(text))
         sys.stdout.flush()

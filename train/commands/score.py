@@ -22,9 +22,9 @@ from train.release.bundle import model_of
 from train.world import World
 
 
-def run(asked: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        return judge(asked.release, [file for name in asked.files for file in matching(name)], Path(folder))
+        return judge(args.release, [file for name in args.files for file in matching(name)], Path(folder))
 
 
 def matching(name: Path) -> list[Path]:
@@ -55,7 +55,7 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     return {name: {**found[name], "file": file_digest(path)} for name, path in sets.items()}
 
 
-def lines(report: dict[str, Any], asked: argparse.Namespace) -> Iterator[str]:
+def lines(report: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:
     for name, record in report.items():
         yield line(name, record)
         for group, score in record["groups"].items() if len(record["groups"]) > 1 else ():

@@ -18,36 +18,36 @@ from train.release.verify.run import Level, apart, costs, verify
 SHOWN = {"holds": "holds", "fails": "FAILS", "not checked": "not checked"}
 
 
-def run(asked: argparse.Namespace) -> list[dict[str, Any]]:
+def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     """What each check finds; it is also said at once."""
-    words = [word for word in asked.release if word.startswith("machine.")]
-    releases = [Path(word) for word in asked.release if word not in words]
+    words = [word for word in args.release if word.startswith("machine.")]
+    releases = [Path(word) for word in args.release if word not in words]
     if not releases:
         raise UserError("give the folder of a release")
-    how = {**way(words), "nonce": asked.nonce}
+    how = {**way(words), "nonce": args.nonce}
     with unpacked(releases) as release:
-        found = checked(release, asked, how)
-        for result in signed(release, asked.public_key, asked.only, found):
+        found = checked(release, args, how)
+        for result in signed(release, args.public_key, args.only, found):
             found.append(result)
-            show(result, asked)
-    asked.name = str(releases[0])
+            show(result, args)
+    args.name = str(releases[0])
     return [{**vars(result), "ok": result.ok} for result in found]
 
 
-def checked(release: Path, asked: argparse.Namespace, how: dict[str, Any]) -> list[Result]:
+def checked(release: Path, args: argparse.Namespace, how: dict[str, Any]) -> list[Result]:
     """What the checks find: the quick ones here, the others in a process of their own, which a release may break."""
-    level: Level = "quick" if asked.quick else "deep" if asked.deep else "sources" if asked.sources else "full"
+    level: Level = "quick" if args.quick else "deep" if args.deep else "sources" if args.sources else "full"
     if level == "quick":
-        found = verify(release, level, asked.only)
+        found = verify(release, level, args.only)
         for result in found:
-            show(result, asked)
+            show(result, args)
         return found
-    folders = {name: str(path.expanduser().absolute()) for name in ("cache", "folder") if (path := vars(asked)[name])}
-    work = {"release": str(release.absolute()), "level": level, "only": asked.only, "where": {**how, **folders}}
-    for cost in [] if asked.json else costs(release, asked.only, level):
-        asked.say(f"cost       {cost}")
+    folders = {name: str(path.expanduser().absolute()) for name in ("cache", "folder") if (path := vars(args)[name])}
+    work = {"release": str(release.absolute()), "level": level, "only": args.only, "where": {**how, **folders}}
+    for cost in [] if args.json else costs(release, args.only, level):
+        args.say(f"cost       {cost}")
     worker = programs.module(sys.executable, "train.commands.verify_worker", json.dumps(work))
-    return apart(worker, asked.minutes, lambda result: show(result, asked))
+    return apart(worker, args.minutes, lambda result: show(result, args))
 
 
 def signed(release: Path, keys: list[Path], only: list[str], found: list[Result]) -> list[Result]:
@@ -72,22 +72,22 @@ def signed(release: Path, keys: list[Path], only: list[str], found: list[Result]
     return [Result("signatures", "fails" if problems else "holds", detail)]
 
 
-def lines(report: list[dict[str, Any]], asked: argparse.Namespace) -> Iterator[str]:
+def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[str]:
     """What all of it comes to, and how far that goes."""
     found = [Result(each["name"], each["status"], each["detail"]) for each in report]
     yield tally(found)
-    if not asked.only:
-        signed_by_nobody = () if asked.public_key else ("signatures",)
-        yield from ladder(asked.name, rungs((each for each in found if each.name not in signed_by_nobody), RUNG_OF))
+    if not args.only:
+        signed_by_nobody = () if args.public_key else ("signatures",)
+        yield from ladder(args.name, rungs((each for each in found if each.name not in signed_by_nobody), RUNG_OF))
 
 
 def status(report: list[dict[str, Any]]) -> int:
     return exit_status([Result(each["name"], each["status"], each["detail"]) for each in report])
 
 
-def show(result: Result, asked: argparse.Namespace) -> None:
-    if not asked.json:
-        asked.say(f"{SHOWN[result.status]}  {result.name:<18} {result.detail}".rstrip())
+def show(result: Result, args: argparse.Namespace) -> None:
+    if not args.json:
+        args.say(f"{SHOWN[result.status]}  {result.name:<18} {result.detail}".rstrip())
 
 
 def way(words: list[str]) -> dict[str, Any]:

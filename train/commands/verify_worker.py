@@ -16,15 +16,15 @@ from train.release.verify.run import results
 
 def main(arguments: list[str]) -> None:
     """Print the names of all checks, then each result: what `apart` reads."""
-    asked = json.loads(arguments[0])
-    release, where = Path(asked["release"]), asked["where"]
+    args = json.loads(arguments[0])
+    release, where = Path(args["release"]), args["where"]
     where |= {name: Path(where[name]) for name in ("cache", "folder") if name in where}
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints does not come between
     if where.get("device") != "cuda":  # whose driver takes address space as if it were memory
         limit_memory(release)
     announce = lambda names: print(json.dumps(names), file=out, flush=True)  # noqa: E731
-    for result in results(release, asked["level"], asked["only"], announce, overrides_of=overrides_of, **where):
+    for result in results(release, args["level"], args["only"], announce, overrides_of=overrides_of, **where):
         print(json.dumps(vars(result)), file=out, flush=True)
 
 
