@@ -2,6 +2,7 @@
 
 import pytest
 
+from train.release.standards import osaid
 from train.release.standards.osaid import ROWS, RUNG_OF, RUNGS, WORD, ladder, table, verdict
 from train.release.verify.result import NotChecked, Result, exit_status, rungs, tally
 from train.release.verify.run import _run
@@ -52,6 +53,11 @@ def test_the_ladder_tells_what_was_not_run_and_how_to_run_it():
     lines = ladder("a release", {"intact": "holds", "consistent": "FAILS"})
     assert [line[:11].rstrip() for line in lines] == ["holds", "FAILS", *["not run"] * 4, "word"]
     assert "make verify RELEASE='a release' ARGS=--sources" in lines[2] and lines[-1].endswith(WORD)
+
+
+def test_an_installed_package_names_its_own_command_where_there_is_no_makefile(monkeypatch, tmp_path):
+    monkeypatch.setattr(osaid, "ROOT", tmp_path)
+    assert ladder("a release", {})[2].endswith("pellucid verify 'a release' --sources")
 
 
 def test_every_claim_has_a_rung_or_is_somebodys_word():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train.artifact import digest, file_digest, read_json
+from train.keys import ROOT
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,10 @@ class Rung:
     target: str  # of make
     options: str = ""
 
-    def command(self, release: str) -> str:
-        """What to type in one's own clone, for the release in a folder."""
+    def command(self, release: str, clone: bool = True) -> str:
+        """What to type in one's own clone, or with the installed package, for the release in a folder."""
+        if not clone:
+            return f"pellucid {self.target} {shlex.quote(release)} {self.options}".rstrip()
         options = f" ARGS={shlex.quote(self.options)}" if self.options else ""
         return f"make {self.target} RELEASE={shlex.quote(release)}{options}"
 
@@ -261,9 +264,9 @@ def ladder(release: str, outcomes: Mapping[str, str]) -> list[str]:
 
     The last line tells what no rung establishes.
     """
-    lines = []
+    lines, clone = [], (ROOT / "Makefile").is_file()
     for rung in RUNGS:
-        how = "" if rung.name in outcomes else f"; to establish it: {rung.command(release)}"
+        how = "" if rung.name in outcomes else f"; to establish it: {rung.command(release, clone)}"
         lines.append(f"{outcomes.get(rung.name, 'not run'):<11}  {rung.name:<10}  {rung.establishes}{how}")
     return [*lines, f"{'word':<11}  {'':<10}  {WORD}"]
 
