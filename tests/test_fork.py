@@ -218,7 +218,7 @@ def test_without_git_there_is_nothing_to_fork_from(tmp_path):
     modules = ("__init__", "cli", "verbs", "commands/__init__", "commands/fork", "errors", "letters", "programs",
                "terminal", "release/__init__", "release/repository")  # fmt: skip
     scripts = ("scripts/fork.py", "scripts/pellucid.py", "pyproject.toml", "CITATION.cff")
-    for name in (*scripts, *(f"train/{module}.py" for module in modules)):
+    for name in (*scripts, "train/verbs.toml", *(f"train/{module}.py" for module in modules)):
         (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "code" / name).write_bytes((ROOT / name).read_bytes())
     said = fork("our_text", "Our text", tmp_path / "new", root=tmp_path / "code", status=1)

@@ -107,11 +107,8 @@ class Parser(argparse.ArgumentParser):
 def parse(name: str, words: list[str]) -> argparse.Namespace:
     """The arguments of a verb, which may stand in any order."""
     verb = VERBS[name]
-    statuses = (
-        [f"0 {verb.judges[0]}", f"1 {verb.judges[1]}", "2 cannot tell"]
-        if verb.judges
-        else ["0 done", "1 it could not be done"]
-    )
+    judged = [f"0 {verb.judges[0]}", f"1 {verb.judges[1]}", "2 cannot tell"] if verb.judges else []
+    statuses = judged or ["0 done", "1 it could not be done"]
     parser = Parser(
         prog=f"pellucid {name}",
         description=textwrap.fill(f"{verb.does[0].upper()}{verb.does[1:]}. {verb.more}".strip(), 100),
@@ -119,8 +116,8 @@ def parse(name: str, words: list[str]) -> argparse.Namespace:
         allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.failure = failure(verb)
-    apart = parser.add_mutually_exclusive_group() if any(each.apart for each in verb.arguments) else parser
-    for argument in verb.arguments:
-        (apart if argument.apart else parser).add_argument(*argument.names, **argument.options)
+    apart = parser.add_mutually_exclusive_group() if verb.apart else parser
+    for argument, options in verb.arguments.items():
+        (apart if argument in verb.apart else parser).add_argument(argument, **options)
     parser.add_argument("--json", action="store_true", help="print what comes out as JSON")
     return parser.parse_args(words) if "--" in words else parser.parse_intermixed_args(words)

@@ -8,62 +8,19 @@ from functools import cache
 from typing import Literal
 
 from train import spdx
-from train.terms import hub_name
+from train.terms import TABLE, hub_name
 
 # What is found: the text of the licence, words that name it, neither where its text is known, or that of another.
 Evidence = Literal["text", "named", "not recognised", "other"]
 
 # Family of identifiers -> a pattern in its text, of small letters and digits with single spaces between.
-GRANT = "permission is hereby granted free of charge to any person obtaining"
-FORMS = "redistribution and use in source and binary forms"
-PATTERNS = {
-    "Apache-2.0": r"apache license version 2\.0",
-    "NCSA": rf"(?s){GRANT}.{{0,1200}}redistributions of source code must retain",
-    "MIT-0": rf"(?s)\A(?:.*permission notice)?+(?>.*?{GRANT}).*the software is provided",
-    "MIT": GRANT,
-    "BSD-3-Clause": rf"(?s)\A(?>.*?{FORMS}).*endorse or promote",
-    "BSD-2-Clause": rf"(?s)\A(?>.*?{FORMS}).*redistributions in binary form must",
-    "ISC": r"permission to use copy modify and (or )?distribute this software for any purpose with or without fee is "
-    r"hereby granted provided",
-    "0BSD": r"permission to use copy modify and (or )?distribute this software for any purpose with or without fee is "
-    r"hereby granted\.? the",
-    "HPND": r"permission to use copy modify and distribute this software and its (associated )?documentation for any "
-    r"purpose and without fee is hereby granted",
-    "PostgreSQL": r"without a written agreement is hereby granted",
-    "Zlib": r"altered source versions must be plainly marked",
-    "Unlicense": r"free and unencumbered software released into the public domain",
-    "Python-2.0": r"python software foundation license version 2|psf license agreement",
-    "UPL-1.0": r"universal permissive license",
-    "BSL-1.0": r"boost software license version 1\.0",
-    "Artistic-2.0": r"artistic license 2\.0",
-    "AFL-3.0": r"academic free license",
-    "OSL-3.0": r"open software license",
-    "OFL-1.1": r"sil open font license",
-    "ZPL-2.1": r"zope public license",
-    "MPL-2.0": r"mozilla public license version 2\.0",
-    "EPL-2.0": r"eclipse public license v(ersion)? ?2\.0",
-    "EUPL-1.2": r"european union public licence v\.? ?1\.2",
-    "AGPL-3.0": r"gnu affero general public license version 3",
-    "LGPL-2.1": r"gnu lesser general public license version 2\.1",
-    "LGPL-3.0": r"gnu lesser general public license version 3",
-    "GPL-2.0": r"gnu general public license version 2",
-    "GPL-3.0": r"gnu general public license version 3",
-    "GFDL-1.3": r"gnu free documentation license version 1\.3",
-    "CC0-1.0": r"cc0 1\.0 universal",
-    **{
-        f"CC-BY{ending}-{version}": rf"attribution {words}{version}( international|.{{0,999}}creative commons)"
-        for ending, words in (
-            ("", ""), ("-SA", "share ?alike "), ("-NC", "non ?commercial "), ("-ND", "no ?deriv[a-z]* "),
-            ("-NC-SA", "non ?commercial share ?alike "), ("-NC-ND", "non ?commercial no ?deriv[a-z]* "),
-        )
-        for version in ("1.0", "2.0", "2.5", "3.0", "4.0")
-    },
-    "ODC-By-1.0": r"open data commons attribution licen[sc]e",
-    "ODbL-1.0": r"open database licen[sc]e",
-    "PDDL-1.0": r"public domain dedication (and|&) licen[sc]e",
-    "CDLA-Sharing-1.0": r"community data license agreement sharing version 1\.0",
-    "CDLA-Permissive-1.0": r"community data license agreement permissive version 1\.0",
-    "CDLA-Permissive-2.0": r"community data license agreement permissive version 2\.0",
+PATTERNS = TABLE["texts"] | {
+    f"CC-BY{ending}-{version}": rf"attribution {words}{version}( international|.{{0,999}}creative commons)"
+    for ending, words in (
+        ("", ""), ("-SA", "share ?alike "), ("-NC", "non ?commercial "), ("-ND", "no ?deriv[a-z]* "),
+        ("-NC-SA", "non ?commercial share ?alike "), ("-NC-ND", "non ?commercial no ?deriv[a-z]* "),
+    )
+    for version in ("1.0", "2.0", "2.5", "3.0", "4.0")
 }  # fmt: skip
 PUBLIC_DOMAIN = ("CC0-1.0", "PDDL-1.0", "Unlicense")  # whose evidence may be a sentence that says so
 

@@ -82,7 +82,7 @@ class DataConfig:
             if name != UNFILLED and standing(name) == CLOSED:
                 raise ValueError(
                     f"selected.licences: '{name}' is not known to be open, and no release may hold such texts; "
-                    "leave it out, or read the licence and list it in train/terms.py"
+                    "leave it out, or read the licence and list it in train/licences.toml"
                 )
 
 

@@ -46,7 +46,7 @@ def terms(release: Path) -> dict[str, Terms]:
         if (known := standing(expression)) == CLOSED:
             raise UserError(
                 f"{counts['documents']} documents are under {expression!r}, which is not known to be open: leave their "
-                f"source out of data.raw, or read the licence and list it in train/terms.py"
+                f"source out of data.raw, or read the licence and list it in train/licences.toml"
             )
         about: dict[str, Any] = {**counts, **duties(expression), "osi_approved": known == "OSI-approved"}
         licences[expression] = Terms(**about, identifiers=list(identifiers(expression)), standing=known)
