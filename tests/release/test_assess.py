@@ -10,7 +10,8 @@ import warm
 
 from train.errors import UserError
 from train.keys import ROOT
-from train.release.assess import assess, read_yaml, tensors_problem
+from train.release.assess import assess, tensors_problem
+from train.release.cards.markdown import read_yaml
 from train.release.standards import osaid
 from train.training.checkpoint import write_tensors
 

@@ -16,10 +16,11 @@ from train import terms
 from train.artifact import parse_json
 from train.errors import UserError
 from train.licence_texts import plain_text, recognised
+from train.release.cards.markdown import read_yaml
 from train.release.standards import osaid
 from train.spdx import listed
 
-MOST_FILES, MOST_NAME, MOST_BYTES, MOST_YAML, MOST_HEADER, MOST_TRIED = 100_000, 500, 2**20, 2**16, 2**24, 20
+MOST_FILES, MOST_NAME, MOST_BYTES, MOST_HEADER, MOST_TRIED = 100_000, 500, 2**20, 2**24, 20
 TERMS = ("data_terms", "code_terms", "parameter_terms", "use_restrictions")  # checks of rows that licences decide
 CARD = r"(?i)^(readme|model_?card)\.md$"
 CODE = re.compile(osaid.CODE_LIKE)
@@ -59,24 +60,6 @@ def look(root: Path) -> Folder:
             if stat.S_ISREG(path.lstat().st_mode):
                 listing.files[relative] = path.lstat().st_size
     return listing
-
-
-def read_yaml(text: str, what: str) -> dict[str, Any]:
-    """A mapping as YAML without any tag of Python; UserError when it is too large or something else.
-
-    Keys `<<`, which merge mappings, are refused: a few lines of them make a mapping larger than any memory.
-    """
-    import yaml
-
-    if len(text) > MOST_YAML or "<<" in text:
-        raise UserError(f"{what}: more than {MOST_YAML} characters of YAML, or a key `<<`")
-    try:
-        mapping = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{what}: cannot be read as YAML ({type(error).__name__})") from None
-    if mapping is not None and not isinstance(mapping, dict):
-        raise UserError(f"{what}: expected a mapping, found {type(mapping).__name__}")
-    return mapping or {}
 
 
 def front_matter(card: str) -> tuple[dict[str, Any], list[str]]:

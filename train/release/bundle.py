@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,7 +43,7 @@ from train.release.cards.statistics import statistics
 from train.release.chain import chain
 from train.release.lock import unlike
 from train.release.sharing import share
-from train.release.standards import croissant, eu_summary, mof, osaid, reuse, sbom
+from train.release.standards import croissant, forms, mof, osaid, reuse, sbom
 from train.release.standards.osaid import regular_files, release_files
 from train.steps import tokens_seen
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
@@ -64,7 +65,7 @@ LOGITS_KEPT = 5
 class Statement:
     """What no machine can decide, said by somebody on a day."""
 
-    item: str  # id of a row of kind "statement" in standards/osaid.py
+    item: str  # id of a row of kind "statement" in standards/osaid.py, or what standards/forms.yaml asks for
     text: str  # what is said
     name: str  # of who says it
     date: str  # when
@@ -107,7 +108,7 @@ class ReleaseConfig:
         require_words({name: getattr(self, name) for name in WORDS} | {"authors": ", ".join(self.authors)})
         check_date(self.date)
         for kind, items in (("declared", self.not_used), ("statement", [s.item for s in self.statements])):
-            known = [row.id for row in osaid.ROWS if row.kind == kind]
+            known = [row.id for row in osaid.ROWS if row.kind == kind] + forms.statements() * (kind == "statement")
             for item in sorted(set(items) - set(known)):
                 raise ValueError(f"'{item}' is not among the {kind} items: {', '.join(known)}")
 
@@ -307,8 +308,8 @@ WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "CITATION.cff": model_card.citation,
     "data/README.md": data_card.data_card,
     "data/croissant.json": _json(croissant.croissant),
-    "provenance/eu_training_summary.md": eu_summary.eu_summary,
     "provenance/mof.yml": mof.mof_yml,
+    **{path: partial(forms.page, name=name) for path, name in forms.pages().items()},
     "README.md": model_card.model_card,
     "openness.json": _json(osaid.openness_json),
 }

@@ -33,7 +33,13 @@ def test_it_names_model_data_and_the_packages_of_the_lock(release):
     assert {s["purl"] for s in read_json(release / "data/sources.json")} <= components.keys()
     lock = (release / "code/requirements.lock").read_text()
     assert f"torch=={components['pkg:pypi/torch@2.13.0']['version']}" in lock
-    assert "serialNumber" not in told and "timestamp" not in told["metadata"]
+    assert "serialNumber" not in told and told["metadata"]["timestamp"] == "2026-11-23T00:00:00Z"
+    assert told["dependencies"] == [{"ref": "model", "dependsOn": [each["bom-ref"] for each in told["components"]]}]
+    score = read_json(release / "evaluation/scores.json")["bits_per_byte"]
+    metrics = told["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert metrics[0]["value"] == str(score["value"]) and metrics[0]["confidenceInterval"]["upperBound"] == str(
+        score["high"]
+    )
 
 
 def test_packages_as_installed_have_licences_and_digests():

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from yaml import YAMLError, safe_load
+
 from train.artifact import file_digest, read_json
 from train.errors import UserError
 from train.letters import OBEYED, harmless
 from train.release.cards.prose import Markdown, plain
 
+MOST_YAML = 2**16  # characters
 LONGEST = 100  # characters of a setting on a card
 Records = Any  # of a JSON file: whatever stands at a pointer
 
@@ -54,6 +57,22 @@ def front_matter(value: Mapping[str, Any]) -> Markdown:
 def yaml(value: Mapping[str, Any]) -> str:
     """A mapping as YAML, a key a line; the values are JSON, which YAML holds, and nothing in them opens a comment."""
     return "".join(f"{key}: {_json(item)}\n" for key, item in value.items())
+
+
+def read_yaml(text: str, what: str) -> dict[str, Any]:
+    """A mapping as YAML without any tag of Python; UserError when it is too large or something else.
+
+    Keys `<<`, which merge mappings, are refused: a few lines of them make a mapping larger than any memory.
+    """
+    if len(text) > MOST_YAML or "<<" in text:
+        raise UserError(f"{what}: more than {MOST_YAML} characters of YAML, or a key `<<`")
+    try:
+        mapping = safe_load(text)
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{what}: cannot be read as YAML ({type(error).__name__})") from None
+    if mapping is not None and not isinstance(mapping, dict):
+        raise UserError(f"{what}: expected a mapping, found {type(mapping).__name__}")
+    return mapping or {}
 
 
 def _json(item: Any) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from train.release.cards.facts import Facts
 from train.release.cards.markdown import front_matter, yaml
 from train.release.cards.templates import markdown
-from train.release.standards import osaid
+from train.release.standards import forms, osaid
 
 
 def model_card(release: Path) -> bytes:
@@ -31,6 +31,7 @@ def model_card(release: Path) -> bytes:
         samples=facts.record("evaluation/samples.json"),
         table=table,
         verdict=osaid.verdict(release, table),
+        forms=forms.status(release),
     )
 
 

@@ -8,7 +8,7 @@ from train.artifact import file_digest
 from train.data import schema
 from train.release.cards.data_card import written
 from train.release.cards.markdown import command, record
-from train.release.standards import reuse
+from train.release.standards import forms, reuse
 from train.release.standards.osaid import regular_files
 from train.spdx import identifiers
 from train.terms import url
@@ -27,17 +27,6 @@ TABLES = {
 }
 TYPES = {"string": "sc:Text", "int64": "sc:Integer", "double": "sc:Float", "bool": "sc:Boolean"}
 FORMATS = {".parquet": "application/x-parquet", ".json": "application/json", ".md": "text/markdown"}
-RAI = {
-    "dataCollection": "How the text was collected",
-    "dataPreprocessingProtocol": "How the text was extracted",
-    "dataAnnotationProtocol": "Labelling",
-    "personalSensitiveInformation": "Personal and sensitive data",
-    "dataUseCases": "Intended and unsuitable uses",
-    "dataBiases": "Known bias and limits",
-    "dataLimitations": "Known bias and limits",
-    "dataSocialImpact": "Consent and opt-out",
-    "dataReleaseMaintenancePlan": "Maintenance and take-down",
-}  # property of the vocabulary for responsible AI -> section that people wrote
 
 
 def croissant(release: Path) -> dict[str, Any]:
@@ -47,8 +36,9 @@ def croissant(release: Path) -> dict[str, Any]:
     """
     config = record(release, "code/config.json")
     about, name = config["release"], config["data"]["name"]
-    head, sections, _ = written(release)
+    head, _, _ = written(release)
     authors, under = ", ".join(about["authors"]), reuse.by_source(release)
+    rai = forms.Form(release, "croissant_rai").parts["Properties"]
     paths = [path for path in regular_files(release / "data") if path != "croissant.json"]
     described = [_table(name, what, schema) for name, (what, schema) in TABLES.items()]
     return {
@@ -67,7 +57,7 @@ def croissant(release: Path) -> dict[str, Any]:
         "citeAs": f"{authors}: {about['title']} {about['version']}, {about['date']}",
         "prov:wasDerivedFrom": [_source(s, under[s["purl"]]) for s in record(release, "data/sources.json")],
         "prov:wasGeneratedBy": {"@type": "prov:Activity", "prov:label": f"{command(release)} until=tokens"},
-        **{f"rai:{term}": " ".join(sections[section].split()) for term, section in RAI.items()},
+        **{f"rai:{term}": answer.text for term, answer in rai.items()},
         "distribution": [*(_file(release, path) for path in paths), *(files for files, _ in described)],
         "recordSet": [records for _, records in described],
     }

@@ -141,8 +141,8 @@ ROWS = (
         ("logits", "P1", "the model computes what is recorded", "evaluation/logits.json", "logits"),
         ("cards", "release", "every number in the cards follows from a record", "README.md data/README.md", "cards"),
         ("licences", "release", "a licence for each file (REUSE), and its text", "REUSE.toml LICENSES/", "licences"),
-        ("metadata", "D", "metadata for machines, and the training-content summary of the European Union",
-         "data/croissant.json provenance/eu_training_summary.md", "metadata"),
+        ("metadata", "D", "metadata for machines, and forms that others ask for", "data/croissant.json forms/",
+         "metadata"),
         ("mof", "release", "class in the Model Openness Framework", "provenance/mof.yml", "mof"),
         ("tests", "C", "tests of the code, which can be collected, among them one that alters a release for each check",
          "code/tests/ code/tests/release/test_tamper.py", "collected"),
@@ -237,8 +237,11 @@ def verdict(release: Path, answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def openness_json(release: Path) -> dict[str, Any]:
-    """`openness.json`: the verdict, and each row with its evidence. A verdict is a claim, which its rung tests."""
-    from train.release.standards import reuse
+    """`openness.json`: the verdict, each row with its evidence, and what is open in each form.
+
+    A verdict is a claim, which its rung tests.
+    """
+    from train.release.standards import forms, reuse
 
     answers = table(release)
     paths = [path for path in release_files(release) if path not in ("openness.json", "MANIFEST.json")]
@@ -249,7 +252,7 @@ def openness_json(release: Path) -> dict[str, Any]:
     terms = reuse.terms(release)
     documents = {"documents": {n: vars(each) for n, each in terms.items()}, "standing": reuse.by_standing(terms)}
     rungs = [{"name": r.name, "establishes": r.establishes, "command": r.command("RELEASE")} for r in RUNGS]
-    ladder = {"rungs": rungs, "word": WORD}
+    ladder = {"rungs": rungs, "word": WORD, "forms": forms.status(release)}
     return {
         "framework": "Open Source AI Definition 1.0",
         "verdict": verdict(release, answers),
@@ -337,4 +340,6 @@ def summary(release: Path) -> list[str]:
             lines.append(f"           {expression}: {terms['documents']} documents, {terms['standing']}")
         if terms["share_alike"] != "none":
             lines.append(f"           {expression}: {terms['beside_ours']}")
+    for path, unsaid in record["forms"].items():
+        lines += [f"           {path}: not answered by the publisher: {', '.join(unsaid)}"] * bool(unsaid)
     return lines

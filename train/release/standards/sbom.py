@@ -2,10 +2,11 @@
 
 One is a product, a function of the release, with the packages of the lock. The other is a witness: the packages as they
 were installed where the release was packed, with the licence that each one names and the digest of its list of files.
-Neither has a time or a serial number, so both are the same bytes whenever they are written.
+Neither has a serial number or a clock's time, so both are the same bytes whenever they are written.
 """
 
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -16,43 +17,76 @@ from train.release.lock import pins
 
 
 def bill(release: Path) -> dict[str, Any]:
-    """`provenance/bom.json`: the model with its digest, each source as a data set, each package of the lock."""
-    config = read_json(release / "code" / "config.json")
-    about, weights = config["release"], file_digest(release / "model.safetensors")
+    """`provenance/bom.json`: the model with its digest and scores, each source as a data set, each package of the lock.
+
+    It holds what the minimum elements of an SBOM for AI (G7, May 2026) have a place for in CycloneDX.
+    """
+    about = read_json(release / "code/config.json")["release"]
+    project = tomllib.loads((release / "code/pyproject.toml").read_text(encoding="utf-8"))["project"]
     lock = (release / "code/requirements.lock").read_text(encoding="utf-8")
     packages = [component(pin.name, pin.version) for pin in pins(lock)]
-    sources = [
-        {
-            "type": "data",
-            "bom-ref": source["purl"],
-            "name": source["purl"].split("@")[0].split("/", 1)[-1],
-            "purl": source["purl"],
-            "licenses": [{"expression": source["licence"]}],
-            "copyright": source["attribution"],
-            "data": [{"type": "dataset", "name": file["path"], "contents": {"url": file["path"]}}
-                     for file in source["files"]],
-            "hashes": [{"alg": "SHA-256", "content": file["sha256"]} for file in source["files"]],
-        }
-        for source in read_json(release / "data" / "sources.json")
-    ]  # fmt: skip
-    model = {
+    kept = read_json(release / "data/statistics.json")["sources"]
+    sources = [_source(each, kept.get(each["purl"], {})) for each in read_json(release / "data/sources.json")]
+    told = bill_of(_model(release, about, sources), [*sources, *packages])
+    told["metadata"] |= {
+        "timestamp": f"{about['date']}T00:00:00Z",  # the day that its publishers gave the release: no clock is read
+        "lifecycles": [{"phase": "post-build"}],
+        "tools": {"components": [{"type": "application", "name": project["name"], "version": project["version"]}]},
+        "authors": [{"name": name} for name in about["authors"]],
+    }
+    return {**told, "dependencies": [{"ref": "model", "dependsOn": [each["bom-ref"] for each in told["components"]]}]}
+
+
+def _source(source: Mapping[str, Any], kept: Mapping[str, int]) -> dict[str, Any]:
+    files = [{"type": "dataset", "name": file["path"], "contents": {"url": file["path"]}, "classification": "public"}
+             for file in source["files"]]  # fmt: skip
+    return {
+        "type": "data",
+        "bom-ref": source["purl"],
+        "name": source["purl"].split("@")[0].split("/", 1)[-1],
+        "purl": source["purl"],
+        "licenses": [{"expression": source["licence"]}],
+        "copyright": source["attribution"],
+        "data": files,
+        "hashes": [{"alg": "SHA-256", "content": file["sha256"]} for file in source["files"]],
+        "properties": [{"name": f"kept {unit}", "value": str(number)} for unit, number in kept.items()],
+    }
+
+
+def _model(release: Path, about: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    pages = {"model-card": "README.md", "documentation": "data/README.md", "license": "LICENSE"}
+    return {
         "type": "machine-learning-model",
         "bom-ref": "model",
-        "name": config["name"],
+        "manufacturer": {"name": ", ".join(about["authors"])},
+        "name": read_json(release / "code/config.json")["name"],
         "version": about["version"],
         "description": about["description"],
         "licenses": [{"license": {"id": about["licence"]}}],
-        "hashes": [{"alg": "SHA-256", "content": weights}],
+        "hashes": [{"alg": "SHA-256", "content": file_digest(release / "model.safetensors")}],
+        "externalReferences": [{"type": kind, "url": path} for kind, path in pages.items()],
         "modelCard": {
             "modelParameters": {
+                "approach": {"type": "self-supervised"},
                 "task": "text-generation",
                 "architectureFamily": "transformer",
                 "datasets": [{"ref": source["bom-ref"]} for source in sources],
+                "inputs": [{"format": "text"}],
+                "outputs": [{"format": "text"}],
             },
+            "quantitativeAnalysis": {"performanceMetrics": _metrics(read_json(release / "evaluation/scores.json"))},
             "considerations": {"useCases": [about["intended_use"]], "technicalLimitations": [about["limits"]]},
         },
     }
-    return bill_of(model, [*sources, *packages])
+
+
+def _metrics(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    metrics = []
+    for name, score in scores.items():
+        bounds = {"lowerBound": str(score["low"]), "upperBound": str(score["high"])} if "low" in score else {}
+        interval = {"confidenceInterval": bounds} if bounds else {}
+        metrics.append({"type": f"{name}, {score['unit']}", "value": str(score["value"]), **interval})
+    return metrics
 
 
 def installed() -> dict[str, Any]:

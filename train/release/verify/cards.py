@@ -7,6 +7,7 @@ from typing import Any
 from train.data.filters.pii import secrets as find_secrets
 from train.release import bundle
 from train.release.cards.report import report as report_page
+from train.release.standards import forms
 from train.release.standards import mof as framework
 from train.release.standards.osaid import ASKED
 from train.release.view import Release
@@ -16,8 +17,8 @@ MACHINE_PATH = re.compile(r"""(?:^|[\s"'=(:])(?:file://|/(?:home|root|Users|tmp|
 CREDENTIALS = re.compile(r"://[^/\s@:]+:[^/\s@]+@")
 PLACES = {"cache", "folder", "index", "hub", "mirror"}  # what is told of where a file was retrieved
 PROSE = (
-    "README.md", "data/README.md", "data/croissant.json", "provenance/eu_training_summary.md", "NOTICE", "CITATION.cff",
-    "REUSE.toml", "openness.json", "code/config.json",
+    "README.md", "data/README.md", "data/croissant.json", *forms.pages(), "NOTICE", "CITATION.cff", "REUSE.toml",
+    "openness.json", "code/config.json",
 )  # fmt: skip
 
 
@@ -37,8 +38,8 @@ def cards(release: Release) -> list[str]:
 
 
 def metadata(release: Release) -> list[str]:
-    """The description for machines, the bill of materials, and the summary for the European Union."""
-    paths = ("data/croissant.json", "provenance/bom.json", "provenance/eu_training_summary.md")
+    """The description for machines, the bill of materials, and the forms that others ask for."""
+    paths = ("data/croissant.json", "provenance/bom.json", *forms.pages())
     return [problem for path in paths for problem in release.written(path)]
 
 
