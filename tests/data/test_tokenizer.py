@@ -4,12 +4,16 @@ import os
 import random
 import subprocess
 import sys
+import time
+import tracemalloc
+from types import SimpleNamespace
 
 import pytest
 from conftest import MACHINE
 
 from train.artifact import inventory
 from train.config import build
+from train.data import tokenizer as tokenizer_module
 from train.data.generated.stories import stories
 from train.data.schema import SELECTED, write_rows
 from train.data.tokenizer import (
@@ -18,10 +22,13 @@ from train.data.tokenizer import (
     PIECES,
     TokenizerConfig,
     alphabet,
+    equal_share,
     has_endless_space,
     hugging_face_config,
     learn,
     load,
+    sample_ends,
+    sampled,
 )
 from train.errors import ConfigError, UserError
 from train.keys import ROOT
@@ -36,16 +43,17 @@ from pathlib import Path
 sys.path.append("tests")
 from tests.data.test_tokenizer import WORLD
 from train.data.tokenizer import TokenizerConfig, learn
-learn(TokenizerConfig(600), {"selected": Path(sys.argv[1])}, Path(sys.argv[2]), WORLD)
+learn(TokenizerConfig(600, None), {"selected": Path(sys.argv[1])}, Path(sys.argv[2]), WORLD)
 """
 
 
-def write_selected(folder, texts, held_out=(), parts=2):
-    """A `selected` artifact that holds `texts` in the order given (which no real one has)."""
+def write_selected(folder, texts, held_out=(), parts=2, sources=None):
+    """A `selected` artifact that holds `texts` in the order given (which no real one has), each of its source."""
     rows = [
         {
             **dict.fromkeys(SELECTED.names, "x"),
             "text": text,
+            "source": (sources or {}).get(text, "x"),
             "split": split,
             "id": hashlib.sha256(text.encode()).hexdigest(),
         }
@@ -62,7 +70,7 @@ def learnt(tmp_path_factory):
     """A `selected` artifact and the tokenizer learnt from it."""
     folder = tmp_path_factory.mktemp("learnt")
     write_selected(folder / "selected", STORIES)
-    learn(TokenizerConfig(600), {"selected": folder / "selected"}, folder / "tokenizer", WORLD)
+    learn(TokenizerConfig(600, None), {"selected": folder / "selected"}, folder / "tokenizer", WORLD)
     return folder
 
 
@@ -85,7 +93,7 @@ def test_the_same_bytes_for_any_number_of_threads_and_any_order(learnt, tmp_path
 
 def test_held_out_text_teaches_nothing(learnt, tmp_path):
     write_selected(tmp_path / "selected", STORIES, held_out=["zyx" * 500])
-    learn(TokenizerConfig(600), {"selected": tmp_path / "selected"}, tmp_path / "tokenizer", WORLD)
+    learn(TokenizerConfig(600, None), {"selected": tmp_path / "selected"}, tmp_path / "tokenizer", WORLD)
     assert inventory(tmp_path / "tokenizer") == inventory(learnt / "tokenizer")
 
 
@@ -188,14 +196,115 @@ def test_a_tokenizer_that_the_two_libraries_would_read_unlike_is_refused(learnt,
         load(tmp_path)
 
 
-def test_text_is_cut_into_pieces():
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("It's don't", ["It", "'s", " don", "'t"]),
+        ("stop_it x;  ", ["stop", "_", "it", " x", ";", "  "]),
+        ("42 1,000 3.14", ["4", "2", " 1", ",", "0", "0", "0", " 3", ".", "1", "4"]),
+        ("x²½٣", ["x", "²", "½", "٣"]),
+        ("a  b\n\nc \n d", ["a", " ", " b", "\n\n", "c", " \n", " d"]),
+        ("if x:\n    return 1\n", ["if", " x", ":", "\n", "   ", " return", " 1", "\n"]),
+        ("{\n\t\tx\n\t}", ["{", "\n", "\t", "\t", "x", "\n", "\t", "}"]),
+        ("a\r\n\r\n  b\rc", ["a", "\r\n\r\n", " ", " b", "\r", "c"]),
+        ("\t 7\u00a0\u3000z", ["\t", " 7", "\u00a0", "\u3000", "z"]),
+        (END_OF_TEXT, ["<|", "endoftext", "|>"]),
+    ],
+)
+def test_text_is_cut_into_pieces(text, pieces):
     from tokenizers import Regex, pre_tokenizers
 
-    text = "It's 42 days,  don't\n  stop_it \n\nx;  "
-    pieces = [piece for piece, _ in pre_tokenizers.Split(Regex(PIECES), "isolated").pre_tokenize_str(text)]
-    assert "".join(pieces) == text
-    words = ["It", "'s", " 4", "2", " days", ",", " ", " don", "'t", "\n"]
-    assert pieces == [*words, " ", " stop", "_", "it", " \n\n", "x", ";", "  "]
+    found = [piece for piece, _ in pre_tokenizers.Split(Regex(PIECES), "isolated").pre_tokenize_str(text)]
+    assert found == pieces and "".join(found) == text
+
+
+def read_by_tokenizers(folder):
+    import tokenizers
+
+    library = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return lambda text: library.encode(text).ids[1:]
+
+
+def read_by_transformers(folder):
+    transformers = pytest.importorskip("transformers")
+    return lambda text: transformers.AutoTokenizer.from_pretrained(str(folder))(text)["input_ids"][1:]
+
+
+def read_by_transformers_alone(folder):
+    """As by whoever takes the file and nothing that is said beside it."""
+    transformers = pytest.importorskip("transformers")
+    library = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    return lambda text: library(text)["input_ids"][1:]
+
+
+@pytest.mark.parametrize("reader", [read_by_tokenizers, read_by_transformers, read_by_transformers_alone])
+def test_a_mark_in_a_text_is_text_to_every_program(learnt, tmp_path, reader):
+    """To llama.cpp too: `test_interoperability.py`, where there is a release with weights."""
+    (tmp_path / "tokenizer.json").write_bytes((learnt / "tokenizer" / "tokenizer.json").read_bytes())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(hugging_face_config(32)))
+    encode = reader(tmp_path)
+    for text in (END_OF_TEXT, f"a{END_OF_TEXT}b", f"{END_OF_TEXT}{END_OF_TEXT} x", f" {END_OF_TEXT}\n", "<s></s><pad>"):
+        assert encode(text) == load(learnt / "tokenizer").encode([text])[0]
+        assert 0 not in encode(text)
+
+
+def sample_of(folder, most, texts=STORIES, **how):
+    return list(sampled(most, write_selected(folder, texts, **how), WORLD))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most", "share"),
+    [([], 5, 0), ([5], 9, 5), ([5], 3, 3), ([9, 1, 5], 15, 9), ([9, 1, 5], 12, 6), ([9, 1, 5], 7, 3), ([4, 4], 3, 1)],
+)
+def test_sources_share_alike_what_the_small_ones_leave(sizes, most, share):
+    assert equal_share(sizes, most) == share
+    assert sum(min(size, share) for size in sizes) <= most
+
+
+def test_a_sample_is_balanced_over_sources_and_the_same_in_any_order(tmp_path):
+    sources = {text: "large" if number < 120 else "small" for number, text in enumerate(STORIES)}
+    size = {name: sum(len(text.encode()) for text in STORIES if sources[text] == name) for name in ("large", "small")}
+    most = size["small"] + size["large"] // 2
+    taken = sample_of(tmp_path / "a", most, sources=sources)
+    assert {text for text in STORIES if sources[text] == "small"} < set(taken)
+    assert 0.9 * most < sum(len(text.encode()) for text in taken) <= most
+    shuffled = random.Random(7).sample(STORIES, len(STORIES))
+    assert sorted(sample_of(tmp_path / "b", most, texts=shuffled, sources=sources, parts=5)) == sorted(taken)
+    assert sample_of(tmp_path / "c", None, held_out=["held out"]) == sample_of(tmp_path / "d", sum(size.values()))
+    half = sample_of(tmp_path / "e", size["small"], sources=sources)
+    shares = {name: sum(len(text.encode()) for text in half if sources[text] == name) for name in size}
+    assert all(0.7 < 2 * share / size["small"] <= 1 for share in shares.values())
+
+
+def test_more_text_than_can_be_counted_is_refused_unless_a_sample_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenizer_module, "COUNTABLE", 10_000)
+    with pytest.raises(UserError, match=r"has [0-9]+ bytes, and in more than 10000 .* set tokenizer\.sample_bytes"):
+        sample_of(tmp_path, None)
+    assert 0 < sum(len(text.encode()) for text in sample_of(tmp_path, 9_000)) <= 9_000
+
+
+def test_a_piece_without_end_takes_no_time_without_end(tmp_path):
+    began, endless = time.process_time(), "".join(random.Random(1).choices("abcd", k=2**18))
+    write_selected(tmp_path / "selected", [*STORIES, endless])
+    learn(TokenizerConfig(600, None), {"selected": tmp_path / "selected"}, tmp_path / "tokenizer", WORLD)
+    assert load(tmp_path / "tokenizer").encode([endless]) == by_the_book(tmp_path, [endless])
+    assert time.process_time() - began < 30  # of the processor; it was minutes
+
+
+def test_the_memory_of_a_sample_does_not_grow_with_the_text():
+    class Text(str):
+        """A long text that nobody has written down."""
+
+        def encode(self, *_):
+            return b"x" * 1000
+
+    def peak(documents):
+        tracemalloc.start()
+        rows = (SimpleNamespace(id=str(number), source="x", text=Text()) for number in range(documents))
+        sample_ends(rows, 5000)
+        return tracemalloc.get_traced_memory()[1], tracemalloc.stop()
+
+    assert peak(8000)[0] < 1.2 * peak(1000)[0]
 
 
 def test_transformers_loads_it(learnt, tmp_path):
@@ -213,14 +322,16 @@ def test_transformers_loads_it(learnt, tmp_path):
 def test_a_vocabulary_that_the_text_cannot_fill_is_refused(tmp_path):
     write_selected(tmp_path / "selected", ["aaaa aaaa bb bb"])
     with pytest.raises(UserError, match=r"supports a vocabulary of 26\d, not of 600; lower tokenizer.vocabulary"):
-        learn(TokenizerConfig(600), {"selected": tmp_path / "selected"}, tmp_path / "tokenizer", WORLD)
+        learn(TokenizerConfig(600, None), {"selected": tmp_path / "selected"}, tmp_path / "tokenizer", WORLD)
     assert not (tmp_path / "tokenizer").exists()
 
 
 @pytest.mark.parametrize("vocabulary", [256, 2**24 + 1])
 def test_config_invariants(vocabulary):
     with pytest.raises(ConfigError, match=f"vocabulary: expected 257 to {2**24}, got {vocabulary}"):
-        build(TokenizerConfig, {"vocabulary": vocabulary})
+        build(TokenizerConfig, {"vocabulary": vocabulary, "sample_bytes": None})
+    with pytest.raises(ConfigError, match="sample_bytes: expected null or 1 to 2147483647"):
+        build(TokenizerConfig, {"vocabulary": 300, "sample_bytes": 2**31})
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}", "\x00"])

@@ -35,7 +35,7 @@ def made(folder, parts=3):
     for part in range(parts):
         write_rows(folder / "selected" / "documents" / f"part-{part:04d}.parquet", rows[part::parts], SELECTED)
     inputs = {"selected": folder / "selected", "tokenizer": folder / "tokenizer"}
-    learn(TokenizerConfig(500), inputs, folder / "tokenizer", WORLD)
+    learn(TokenizerConfig(500, None), inputs, folder / "tokenizer", WORLD)
     encode(TokensConfig(), inputs, folder / "tokens", WORLD)
     return folder
 

@@ -66,7 +66,7 @@ def artifacts(tmp_path_factory):
         )
     inputs = {name: home / name for name in ("benchmarks", "selected", "tokenizer", "tokens", "weights")}
     write_rows(inputs["selected"] / "documents" / "part-0000.parquet", rows, SELECTED)
-    learn(TokenizerConfig(VOCABULARY), inputs, inputs["tokenizer"], world())
+    learn(TokenizerConfig(VOCABULARY, None), inputs, inputs["tokenizer"], world())
     encode(None, inputs, inputs["tokens"], world())
     write_tensors(inputs["weights"] / WEIGHTS, weights_of(Transformer(TINY, VOCABULARY, seed=1)))
     gather(BenchmarksConfig(PairsConfig(1, 3), None), {}, inputs["benchmarks"], world())

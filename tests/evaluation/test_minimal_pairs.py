@@ -34,7 +34,7 @@ def tokenizer(tmp_path_factory):
         "split": "train",
     }
     write_rows(home / "selected" / "documents" / "part-0000.parquet", [row], SELECTED)
-    learn(TokenizerConfig(262), {"selected": home / "selected"}, home, WORLD)
+    learn(TokenizerConfig(262, None), {"selected": home / "selected"}, home, WORLD)
     return load(home)
 
 

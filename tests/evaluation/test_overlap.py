@@ -36,7 +36,7 @@ def inputs(tmp_path_factory):
     other = [{"set": "other", "group": "g", "id": "1", "text": "word7 is between", "contrast": ""}]
     for name, some in (("pairs", items), ("other", other)):
         write_rows(inputs["benchmarks"] / f"{name}.parquet", some, ITEM)
-    learn(TokenizerConfig(275), inputs, inputs["tokenizer"], WORLD)
+    learn(TokenizerConfig(275, None), inputs, inputs["tokenizer"], WORLD)
     encode(None, inputs, inputs["tokens"], WORLD)
     return inputs
 

@@ -39,7 +39,7 @@ def release(tmp_path_factory):
     text = "the cat sat on the mat, \u00e9t\u00e9 and \U0001f600. " * 9
     row = dict.fromkeys(SELECTED.names, "") | {"id": "0", "text": text, "split": "train"}
     write_rows(home / "selected" / "documents" / "part-0000.parquet", [row], SELECTED)
-    learn(TokenizerConfig(270), {"selected": home / "selected"}, home, world=Silent())
+    learn(TokenizerConfig(270, None), {"selected": home / "selected"}, home, world=Silent())
     write_tensors(home / WEIGHTS, weights_of(Transformer(TINY, 270, seed=1)))
     write_json(home / "config.json", hugging_face_config(TINY, 270, 0))
     return home

@@ -47,7 +47,7 @@ def release(tmp_path_factory):
     row = dict.fromkeys(SELECTED.names, "") | {"id": "0" * 64, "text": TEXT, "split": "train", "source": "pkg:x/cats",
                                                "path": "cat.txt", "licence": "MIT"}  # fmt: skip
     write_rows(home / "selected" / "documents" / "part-0000.parquet", [row], SELECTED)
-    learn(TokenizerConfig(270), {"selected": home / "selected"}, home, world=Silent())
+    learn(TokenizerConfig(270, None), {"selected": home / "selected"}, home, world=Silent())
     write_tensors(home / WEIGHTS, weights_of(Transformer(TINY, 270, seed=1)))
     write_json(home / "config.json", hugging_face_config(TINY, 270, 0))
     return home

@@ -242,3 +242,5 @@ def test_llama_cpp_writes_the_same_tokens_from_the_exported_file(subject, writte
     for prompt, ours in written.items():
         assert write([0, *load(subject).encode([prompt])[0]], len(ours)) == ours
         assert write(prompt, len(ours)) == ours  # the mark before it and, of such plain words, the same tokens
+    for text in (MARK, f"The{MARK}The", f"{MARK}{MARK} The"):  # spelt out, it is text
+        assert write(text, 8) == write([0, *load(subject).encode([text])[0]], 8)

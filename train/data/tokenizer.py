@@ -1,22 +1,29 @@
-"""Stage 5: a byte-level BPE tokenizer, learnt from the training split.
+"""Stage 5: a byte-level BPE tokenizer, learnt from a sample of the training split.
+
+The sample is balanced over sources: each gives all of its text, or as many bytes as every other that does not. Which
+documents these are a hash of their ids tells, so that it is the same sample in any order, and memory does not grow with
+the text: it is read twice, document by document.
 
 The only door to `tokenizers`, which learns it, decodes and owns the format, and to `tiktoken`, which encodes the same
 tokens several times faster. Both apply the merge of lowest rank first, the leftmost if there are two. They could only
 part where two merges made one token; in what is learnt here each token comes from one merge, in the order of the ids.
 """
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from annotated_types import Ge, Le
 
 from train.artifact import write_bytes
-from train.data.selected import kept_documents
+from train.data.schema import SelectedDocument, read_records
 from train.errors import UserError
 from train.world import World
 
@@ -25,19 +32,25 @@ SMALLEST = 1 + 256  # the mark and a token a byte
 
 # No token reaches across these pieces. In turn: a word with the space before it; an English ending such as 's; one
 # digit with the space before it; symbols with the space before them; white space that ends in line breaks; other
-# white space, whose last space is left to the piece that follows. No \b: engines differ in what they take for a word.
+# white space, whose last space or tab is left over: a space to the piece that follows, a tab to itself. So numbers are
+# digits, and the indentation of code is one piece less its last space. No \b: engines differ in what is a word.
 PIECES = (
     r" ?\p{L}[\p{L}\p{M}]*|'\p{L}{1,2}(?![\p{L}\p{M}\p{N}\p{Pc}])| ?\p{N}| ?[^\s\p{L}\p{N}]+|"
     r"\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+LONGEST_PIECE = 2**10  # characters; the time that learning takes grows with the square of a piece
 LONGEST_SPACE = 2**16  # characters; tiktoken's regex engine remembers each of a run of space, and fails at a million
+COUNTABLE = 2**31 - 1  # bytes, and so pairs, that a count of 32 bits holds whatever the text
+DRAWS = 2**14  # different draws of a document; a source's sample ends between two
 
 
 @dataclass(frozen=True)
 class TokenizerConfig:
-    """How large the vocabulary of the tokenizer is."""
+    """How large the vocabulary of the tokenizer is, and how much text it is learnt from."""
 
     vocabulary: Annotated[int, Ge(SMALLEST), Le(2**24)]  # tokens, the end-of-text mark and the 256 bytes among them
+    # Of training text in UTF-8, at most, balanced over sources; null: all of it.
+    sample_bytes: Annotated[int, Ge(1), Le(COUNTABLE)] | None
 
 
 def learn(config: TokenizerConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
@@ -49,12 +62,11 @@ def learn(config: TokenizerConfig, inputs: Mapping[str, Path], out: Path, world:
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-    tokenizer = Tokenizer(models.BPE())
+    learner = Tokenizer(models.BPE())
+    pieces = pre_tokenizers.Split(Regex(PIECES), "isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PIECES), "isolated"), to_bytes])
-    tokenizer.decoder = decoders.ByteLevel()
-    before = {"single": f"{END_OF_TEXT} $A", "pair": f"{END_OF_TEXT} $A {END_OF_TEXT} $B"}
-    tokenizer.post_processor = processors.TemplateProcessing(**before, special_tokens=[(END_OF_TEXT, 0)])
+    short = pre_tokenizers.FixedLength(LONGEST_PIECE)
+    learner.pre_tokenizer = pre_tokenizers.Sequence([pieces, short, to_bytes])
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocabulary,
         min_frequency=2,
@@ -62,14 +74,61 @@ def learn(config: TokenizerConfig, inputs: Mapping[str, Path], out: Path, world:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    texts = (document.text for document in kept_documents(inputs["selected"], "train"))
-    tokenizer.train_from_iterator(world.track(texts, "documents read"), trainer)
-    if (reached := tokenizer.get_vocab_size()) < config.vocabulary:
+    learner.train_from_iterator(sampled(config.sample_bytes, inputs["selected"], world), trainer)
+    if (reached := learner.get_vocab_size()) < config.vocabulary:
         raise UserError(
             f"tokenizer: the training text supports a vocabulary of {reached}, not of {config.vocabulary}; "
-            "lower tokenizer.vocabulary or give more text"
+            "lower tokenizer.vocabulary, or give more text or tokenizer.sample_bytes"
         )
+    # Of the model alone: where no token is listed as an added one, no program looks for the mark in a text.
+    tokenizer = Tokenizer(learner.model)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pieces, to_bytes])
+    tokenizer.decoder = decoders.ByteLevel()
+    before = {"single": f"{END_OF_TEXT} $A", "pair": f"{END_OF_TEXT} $A {END_OF_TEXT} $B"}
+    tokenizer.post_processor = processors.TemplateProcessing(**before, special_tokens=[(END_OF_TEXT, 0)])
     write_bytes(out / "tokenizer.json", tokenizer.to_str(pretty=True).encode() + b"\n")
+
+
+def sampled(most: int | None, selected: Path, world: World) -> Iterator[str]:
+    """The training texts in a sample of at most `most` bytes; UserError where None means more than can be counted."""
+    parts = sorted((selected / "documents").glob("*.parquet"))
+
+    def documents(what: str) -> Iterator[SelectedDocument]:
+        every = world.track(read_records(SelectedDocument, parts), what)
+        return (document for document in every if document.split == "train")
+
+    ends = sample_ends(documents("documents measured"), most)
+    return (each.text for each in documents("documents read") if draw(each.id) < ends[each.source])
+
+
+def sample_ends(documents: Iterable[SelectedDocument], most: int | None) -> dict[str, int]:
+    """Of each source, the first draw that is not in the sample."""
+    drawn: dict[str, Any] = defaultdict(lambda: np.zeros(DRAWS, np.int64))  # source -> bytes of each draw
+    for document in documents:
+        drawn[document.source][draw(document.id)] += len(document.text.encode())
+    sizes = [int(each.sum()) for each in drawn.values()]
+    if most is None and sum(sizes) > COUNTABLE:
+        raise UserError(
+            f"tokenizer: the training text has {sum(sizes)} bytes, and in more than {COUNTABLE} the counts of pairs "
+            "could overflow; set tokenizer.sample_bytes"
+        )
+    limit = equal_share(sizes, COUNTABLE if most is None else most)
+    return {source: int(np.searchsorted(each.cumsum(), limit, "right")) for source, each in drawn.items()}
+
+
+def equal_share(sizes: Sequence[int], most: int) -> int:
+    """What each may give at most, so that all together give at most `most`, and as much of it as they have."""
+    for given, size in enumerate(ordered := sorted(sizes)):
+        share = most // (len(ordered) - given)
+        if size > share:
+            return share
+        most -= size
+    return max(sizes, default=0)
+
+
+def draw(document: str) -> int:
+    """A number below DRAWS by a hash of a document's id."""
+    return int(hashlib.sha256(f"tokenizer:{document}".encode()).hexdigest()[:8], 16) % DRAWS
 
 
 def hugging_face_config(context: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from train.training.checkpoint import WEIGHTS, read_tensors
 
 PIECES = "qwen2"  # by llama.cpp's name
 NORMAL, CONTROL = 1, 3  # kinds of token
+MARK = "\x03<|endoftext|>"  # llama.cpp looks in a prompt for the names of such tokens; no document holds a U+0003
 
 
 def write(release: Path, file: Path) -> int:
@@ -69,12 +70,10 @@ def describe(writer: Any, config: dict[str, Any], name: str) -> None:
 
 def spell(writer: Any, config: dict[str, Any], tokenizer: dict[str, Any]) -> None:
     """The tokens and merges, and the mark before each text."""
-    mark, ranks = config["eos_token_id"], tokenizer["model"]["vocab"]
-    tokens = sorted({**ranks, **{token["content"]: token["id"] for token in tokenizer["added_tokens"]}}.items(),
-                    key=lambda entry: entry[1])  # fmt: skip
+    mark, tokens = config["eos_token_id"], sorted(tokenizer["model"]["vocab"].items(), key=lambda entry: entry[1])
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(PIECES)
-    writer.add_token_list([token for token, _ in tokens])
+    writer.add_token_list([MARK if number == mark else token for token, number in tokens])
     writer.add_token_types([CONTROL if number == mark else NORMAL for _, number in tokens])
     writer.add_token_merges(
         [pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["model"]["merges"]]
