@@ -131,7 +131,7 @@ CLOSURES = {
     "benchmarks": f"{RAW} data/benchmarks data/text/file_types data/generated/pairs data/schema "
     "data/generated/pairs.txt",
     "selected": FILTERS,
-    "tokenizer": f"{FILTERS} data/tokenizer",
+    "tokenizer": "data/schema data/text/file_types data/tokenizer",
     "tokens": TOKENS,
     "weights": f"""{TOKENS} config data/batches differences exact kernels model premises steps
         training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
