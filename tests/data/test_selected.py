@@ -169,6 +169,15 @@ def test_what_is_kept_and_what_dropped_most_is_told_in_a_line(tmp_path):
     assert summaries.selected(few, {}, CONFIG, World(0, 1, MACHINE)).startswith("less than half: 60 of 130 documents, ")
 
 
+@pytest.mark.parametrize(("tag", "kept"), [("en", 2), ("zh", 3)])
+def test_what_cannot_be_judged_in_a_language_is_kept_and_told(tmp_path, tag, kept):
+    config = replace(CONFIG, few_words=50, held_out=0.5, near_duplicates=1.0)
+    texts = [f"{'x' * n} " * 60 for n in (9, 11)] + ["农民在山上看日出。" * 20]
+    rows = [replace(row(text, f"{number}"), language=tag) for number, text in enumerate(texts)]
+    told = summaries.selected(selected(tmp_path, rows, config), {}, config, World(0, 1, MACHINE))
+    assert told.startswith(f"{kept} of 3 documents") and ("; switched off: few_words" in told) is (tag == "zh")
+
+
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_any_number_of_workers_and_any_order_write_the_same_bytes(tmp_path, size):
     one = inventory(selected(tmp_path / "one"))

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from train.artifact import read_json
 from train.data.documents import left_out_summary
+from train.data.filters.rules import unjudged
 from train.data.raw import RawConfig, passed_over
+from train.data.schema import read_rows
 from train.data.sources.spec import read_sources
 from train.data.text.file_types import HEAD, file_type
 from train.data.text.readers import REASONS
@@ -54,15 +56,16 @@ def held(path: Path) -> str | None:
 
 
 def selected(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
-    """How many documents and bytes are kept, and the rules that dropped most."""
+    """How many documents and bytes are kept, the rules that dropped most, and those that cannot judge a language."""
     counts = read_json(artifact / "counts.json")
     before, kept = counts["raw"], counts["kept"]
     few = any(2 * kept[unit] < before[unit] for unit in ("documents", "bytes"))
     line = f"{'less than half: ' if few else ''}{kept['documents']:,} of {counted(before['documents'], 'document')}, "
     line += f"{kept['bytes']:,} of {before['bytes']:,} bytes"
-    return line + commonest(
-        "; dropped most by ", {name: entry["documents"] for name, entry in counts["dropped"].items()}
-    )
+    line += commonest("; dropped most by ", {name: entry["documents"] for name, entry in counts["dropped"].items()})
+    tags = {row["language"] for row in read_rows([*artifact.glob("documents/*.parquet")], ["language"])}
+    off = (f"{', '.join(names)} cannot judge {tag}" for tag, names in unjudged(vars(config), tags).items())
+    return "; switched off: ".join([line, *off])
 
 
 def tokens(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:

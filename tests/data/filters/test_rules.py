@@ -115,6 +115,47 @@ def test_sentences_end_as_each_script_ends_them(text, sentences):
     assert quality.few_sentences(text, sentences + 1) == f"{sentences} sentences"
 
 
+def judged_off(tag):
+    settings = {rule.__name__: {"en": 65} if rule is language else 1 for rule in rules.PREDICATES}
+    return set(rules.unjudged(settings, [tag]).get(tag, ()))
+
+
+@pytest.mark.parametrize(
+    ("tag", "off", "on"),
+    [
+        ("en-GB", set(), {"few_stop_words", "few_words", "few_sentences", "language", "long_words"}),
+        ("de", {"language"}, {"few_stop_words", "few_words", "few_sentences", "long_words"}),
+        ("ar", {"language"}, {"few_stop_words", "few_words", "few_sentences"}),
+        ("fi", {"language", "few_stop_words", "long_words", "short_words"}, {"few_words", "duplicate_ngrams"}),
+        ("zh-Hant", {"language", "few_stop_words", *rules.ON_WORDS}, {"too_short", "few_sentences", "mostly_symbols"}),
+        ("th", {"few_sentences", "few_punctuated_lines", *rules.ON_WORDS}, {"too_short", "duplicate_lines"}),
+        ("und", {"few_stop_words"}, {"language", "few_words"}),
+    ],
+)
+def test_a_rule_that_cannot_judge_a_language_passes_its_texts_by(tag, off, on):
+    assert off <= judged_off(tag) and not on & judged_off(tag)
+    assert {*rules.ON_WORDS, *rules.ON_MARKS, *rules.ON_LENGTHS} <= {rule.__name__ for rule in rules.PREDICATES}
+
+
+@pytest.mark.parametrize("tag", quality.STOP_WORDS)
+def test_no_stop_word_is_one_of_two_languages(tag):
+    others = frozenset().union(*(words for other, words in quality.STOP_WORDS.items() if other != tag))
+    assert len(quality.STOP_WORDS[tag]) == 8 and not quality.STOP_WORDS[tag] & others
+
+
+PROSE_OF = {
+    "de": "Der Bauer ging mit dem Kind auf das Feld, und es war nicht weit.",
+    "ar": "كان الولد في البيت مع أمه، ثم خرج إلى السوق.",
+    "ru": "Он не знал, что это было, и пошёл на реку.",
+}
+
+
+@pytest.mark.parametrize("tag", PROSE_OF)
+def test_stop_words_are_those_of_the_language(tag):
+    assert quality.few_stop_words(PROSE_OF[tag], 2) is None
+    assert quality.few_stop_words("lorem ipsum dolor", 2) == "0 stop words"
+
+
 def test_blank_lines_and_indentation_do_not_count_as_repetition():
     assert repetition.duplicate_lines("a\n\n\n\nb", 0) is None
     assert repetition.duplicate_lines("  a\na", 0.4) == "0.5000 of lines"

@@ -96,12 +96,27 @@ LETTER = re.compile(r"[^\W\d_]")
 
 
 def few_stop_words(text: str, threshold: int) -> str | None:
-    """Fewer of the words the, be, to, of, and, that, have, with than the threshold stand in the text. Gopher: 2."""
-    present = STOP_WORDS & set(map(str.lower, vocabulary(text)))
-    return f"{len(present)} stop words" if len(present) < threshold else None
+    """Fewer than the threshold stand in the text of eight words that its language is full of. Gopher: 2, English."""
+    present = set(map(str.lower, vocabulary(text)))
+    most = max(len(present & listed) for listed in STOP_WORDS.values())
+    return f"{most} stop words" if most < threshold else None
 
 
-STOP_WORDS = frozenset(["the", "be", "to", "of", "and", "that", "have", "with"])
+# Of each language, by ISO 639, words that no other one here has; those of English are Gopher's.
+STOP_WORDS = {
+    language: frozenset(listed.split())
+    for language, listed in {
+        "en": "the be to of and that have with",
+        "de": "der und das nicht ist ein auf mit",
+        "fr": "les des une est dans pour qui sur",
+        "es": "el los las y una con del por",
+        "it": "il che della gli sono nel anche più",
+        "pt": "os uma não dos ao são pelo também",
+        "nl": "het een niet zijn dat ook voor maar",
+        "ru": "и в не на что как это по",
+        "ar": "في من على إلى أن هذا التي مع",
+    }.items()
+}
 
 
 def few_sentences(text: str, threshold: int) -> str | None:

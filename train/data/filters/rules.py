@@ -27,6 +27,7 @@ from train.data.dedup.contamination import contaminated
 from train.data.filters import pii, quality, repetition
 from train.data.filters.language import language
 from train.data.schema import Document, Origin
+from train.data.text import language_tag
 
 Predicate = Callable[[str, Any], str | None]
 Mean = Annotated[float, Ge(0)]
@@ -146,6 +147,32 @@ PREDICATES: tuple[Predicate, ...] = (
     language,
 )
 COMPARISONS = (exact_duplicates, near_duplicates, contaminated)  # with other documents and with evaluation sets
+
+
+# Of what a language lacks, no rule can judge it: blanks between words, marks at a sentence's end, a list of stop words.
+NO_BLANKS = frozenset("bo cmn dz gan hak ii ja khb km lo lzh my nan shn th wuu yue zh".split())
+NO_MARKS = frozenset(["lo", "th"])
+ON_WORDS = frozenset(
+    "few_words many_words short_words long_words symbols_per_word few_alphabetic_words top_ngrams duplicate_ngrams".split()
+)
+ON_MARKS = frozenset(["few_sentences", "few_punctuated_lines"])
+ON_LENGTHS = frozenset(["short_words", "long_words", "few_stop_words"])  # whose thresholds go with the listed languages
+
+
+def judges(rule: str, setting: Any, tag: str) -> bool:
+    """Whether a rule, as it is set, means something for texts in the language of a BCP 47 tag."""
+    name = language_tag.language(tag)
+    if rule == language.__name__:
+        return name in {"mul", "und", *map(language_tag.language, setting)}
+    lacks = (name in NO_BLANKS and rule in ON_WORDS) or (name in NO_MARKS and rule in ON_MARKS)
+    return not lacks and (rule not in ON_LENGTHS or name in quality.STOP_WORDS)
+
+
+def unjudged(settings: Mapping[str, Any], tags: Iterable[str]) -> dict[str, list[str]]:
+    """Of each language, the rules that are set and cannot judge its texts, which pass them by."""
+    on = {rule.__name__: setting for rule in PREDICATES if (setting := settings[rule.__name__]) is not None}
+    off = {tag: [name for name, setting in on.items() if not judges(name, setting, tag)] for tag in sorted(tags)}
+    return {tag: names for tag, names in off.items() if names}
 
 
 def described() -> dict[str, str]:

@@ -108,6 +108,7 @@ def data_card(release: Path) -> bytes:
         files=sum(entry["files"] for entry in extracted.values()),
         left_out=", ".join(f"{shown(number)} {reason.replace('_', ' ')}" for reason, number in sorted(lost.items())),
         rules=rules.described(),
+        unjudged=rules.unjudged(facts.config["data"]["selected"], {each["language"] for each in facts.sources}),
         overlap=overlap,
         overlapping=[*overlap["sets"].items(), ("the text held out", overlap["held_out"])],
         quantiles=QUANTILES,
