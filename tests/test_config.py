@@ -1,4 +1,5 @@
 import itertools
+import json
 import shlex
 import shutil
 from dataclasses import dataclass, is_dataclass
@@ -219,6 +220,36 @@ def composing(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.setattr(compose, "CONFIGS", tmp_path / "configs")
     return compose
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    ["data=[stories,tinystories]", "data=[my_text,opendocs]", "model=[1m,10m]", "recipe=[tiny,gpu]", "recipe=both",
+     "recipe=two", "data=two"],
+)  # fmt: skip
+def test_two_of_a_group_by_name_are_refused_for_the_last_alone_would_count(overrides, composing):
+    recipe = (composing.CONFIGS / "recipe" / "tiny.yaml").read_text()
+    for name, data in (("both", "[stories, shakespeare]"), ("two", "two")):
+        (composing.CONFIGS / "recipe" / f"{name}.yaml").write_text(recipe.replace("data: stories", f"data: {data}"))
+    (composing.CONFIGS / "data" / "two.yaml").write_text("defaults: [opendocs, my_text, _self_]\nname: two\n")
+    with pytest.raises(ConfigError, match="one name at a time, for the last alone would count"):
+        composing.compose([overrides])
+
+
+@pytest.mark.parametrize(
+    ("languages", "words", "scored"),
+    [
+        (["en"], [], True), (["zh"], [], False), (["ar", "de-AT"], [], False), (["zh", "en-GB"], [], True),
+        (["mul"], [], True), (["und"], [], True), (["zh"], ["benchmarks.pairs.count=3"], True),
+    ],
+)  # fmt: skip
+def test_english_pairs_are_for_texts_in_english_unless_they_are_asked_for(languages, words, scored, composing):
+    file = composing.CONFIGS / "data" / "my_text.yaml"
+    source = json.dumps(composing.compose(["recipe=my_text"])["data"]["raw"]["sources"][0])
+    sources = [json.loads(source) | {"language": language} for language in languages]
+    head = file.read_text().partition("raw:")[0]
+    file.write_text(f"{head}raw: {json.dumps({'sources': sources})}\n")
+    assert bool(composing.compose(["recipe=my_text", *words])["benchmarks"]["pairs"]) is scored
 
 
 TEMPLATE = (ROOT / "configs/data/my_text.yaml").read_text().split("\n")

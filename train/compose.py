@@ -9,7 +9,7 @@ import itertools
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from train.keys import ROOT
 CONFIGS = next(path for path in (ROOT / "configs", ROOT / "train" / "configs") if path.is_dir())  # or in a wheel
 HOW = ("machine", "until", "overrides", "settings")  # what of a configuration makes nothing another
 RESERVED = ("true", "false", "null", "nan", "inf")
+OWN_PAIRS = "en"  # the language of the minimal pairs that this program writes
 SIGNS, SIGNED = r"([\\()\[\]{}:=, ])", r"\\\1"  # that a backslash takes the meaning from
 T = TypeVar("T")
 
@@ -34,6 +35,8 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             composed = container(overrides)
+        except ConfigError:
+            raise
         except Exception as error:  # of three libraries and of what they call
             raise ConfigError([problem(error, overrides)]) from None
         return {**composed, "overrides": overrides, "settings": settings(composed)}
@@ -98,8 +101,65 @@ def container(overrides: list[str]) -> dict[str, Any]:
     import hydra
     from omegaconf import OmegaConf
 
-    resolved: Any = OmegaConf.to_container(hydra.compose("pipeline", overrides), resolve=True)
+    words = [text.lstrip("+").partition("=")[::2] for text in overrides]
+    refuse_several(words)
+    composed = hydra.compose("pipeline", overrides)
+    typed = {path for override in check(overrides) for path, _ in leaves({override.key_or_group: override.value()})}
+    for path, value in sized(dict(words).get("model", "")):  # over a recipe's own numbers, and under those typed
+        if path not in typed:
+            OmegaConf.update(composed, path, value)
+    resolved: Any = OmegaConf.to_container(composed, resolve=True)
+    if not any(key.startswith("benchmarks") for key, _ in words) and not reads(resolved, OWN_PAIRS):
+        resolved["benchmarks"]["pairs"] = None
     return resolved
+
+
+def refuse_several(words: Sequence[tuple[str, str]]) -> None:
+    """ConfigError where several configs of one group are asked for, typed or in a file: the last alone would count."""
+    from omegaconf import OmegaConf
+
+    several = [f"{key}={value}" for key, value in words if value.startswith("[") and (CONFIGS / key).is_dir()]
+    typed = dict(words)
+    paths = [CONFIGS / group / f"{typed[group]}.yaml" for group in ("recipe", "data") if group in typed]
+    for path in paths:
+        try:
+            config = OmegaConf.load(path)
+        except Exception:  # of which Hydra tells
+            continue
+        where = path.relative_to(CONFIGS.parent)
+        defaults: Any = OmegaConf.to_container(OmegaConf.create(list(config.get("defaults") or [])))
+        chosen = [item for entry in defaults if isinstance(entry, dict) for item in entry.items()]
+        several += [f"{where}: {group}: {value}" for group, value in chosen if isinstance(value, list)]
+        paths += [CONFIGS / "data" / f"{value}.yaml" for group, value in chosen if group == "override /data"]
+        named = [name for name in defaults if isinstance(name, str) and name != "_self_"]
+        if path.parent.name == "data" and len(named) > 1 and "sources" not in (config.get("raw") or ()):
+            several.append(f"{where}: {named}")
+    if several:
+        remedy = "one name at a time, for the last alone would count; a corpus of several lists all in its raw.sources"
+        raise ConfigError([f"{text}: {remedy}" for text in several])
+
+
+def sized(model: str) -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of each setting in the config file of a `model` that somebody typed."""
+    from omegaconf import OmegaConf
+
+    path = CONFIGS / "model" / f"{model}.yaml"
+    if model and path.is_file():
+        settings: Any = OmegaConf.to_container(OmegaConf.load(path))
+        whole = "@package _global_" in path.read_text(encoding="utf-8")
+        yield from leaves(settings if whole else {"model": settings})
+
+
+def leaves(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of each setting that holds no others."""
+    for name, value in mapping.items():
+        yield from leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+
+
+def reads(composed: Mapping[str, Any], language: str) -> bool:
+    """Whether texts may be in a language, as far as the sources tell theirs."""
+    tags = {str(source.get("language", "und")).partition("-")[0] for source in composed["data"]["raw"]["sources"]}
+    return bool(tags & {language, "mul", "und", "TODO"})
 
 
 def settings(composed: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ from train.evaluation.minimal_pairs import score_pairs, summary
 from train.evaluation.overlap import overlap
 from train.evaluation.prediction import predict
 from train.exact import LN2
-from train.inference.generate import SamplesConfig, generate, uniform
+from train.inference.generate import SamplesConfig, generate, openings, uniform
 from train.kernels import Fine
 from train.model import ModelConfig, Transformer, load_weights
 from train.training.checkpoint import WEIGHTS, read_tensors
@@ -89,7 +89,7 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
     write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **baselines})
     write_json(out / "pairs.json", pairs)
     write_json(out / "minimal_pairs.json", summary(pairs, inputs["benchmarks"], settings.confidence))
-    write_json(out / "samples.json", samples(model, tokenizer, settings.samples))
+    write_json(out / "samples.json", samples(model, tokenizer, settings.samples, [text.decode() for text in held_out[:2]]))
     write_json(out / "overlap.json", overlap(inputs, world))
     write_json(out / WITNESS / "compressed.json", {"xz_whole_text": size})
 
@@ -208,11 +208,13 @@ def interval(
     }
 
 
-def samples(model: Transformer, tokenizer: Tokenizer, config: SamplesConfig) -> list[dict[str, Any]]:
+def samples(
+    model: Transformer, tokenizer: Tokenizer, config: SamplesConfig, held_out: Sequence[str]
+) -> list[dict[str, Any]]:
     """What the model writes after each prompt, with the settings that give the same text again."""
     settings: dict[str, Any] = {"temperature": config.temperature, "top_k": config.top_k, "seed": config.seed}
     written = []
-    for prompt in config.prompts:
+    for prompt in openings(held_out) if config.prompts is None else config.prompts:
         start = tokenizer.encode([prompt])[0]
         tokens = list(generate(model, start, count=config.tokens, end_of_text=tokenizer.end_of_text, **settings))
         ended = len(tokens) < config.tokens

@@ -20,15 +20,21 @@ from train.model import KVCache, Transformer
 class SamplesConfig:
     """Texts that the model writes, and how their tokens are drawn."""
 
-    prompts: tuple[str, ...]  # "" is the beginning of a document
+    prompts: tuple[str, ...] | None  # "" is the beginning of a document; null: how held-out texts begin, and ""
     tokens: Count  # at most, after each prompt
     temperature: Annotated[float, Ge(0)]  # 0: always the likeliest token
     top_k: Count | None  # draw among this many likeliest tokens; null: among all
     seed: Natural  # of the random numbers that tokens are drawn with
 
     def __post_init__(self) -> None:
-        for prompt in self.prompts:
+        for prompt in self.prompts or ():
             prompt.encode()  # raises what is a ValueError when a prompt is not Unicode text
+
+
+def openings(texts: Sequence[str]) -> list[str]:
+    """How the first two of `texts` begin, in at most 24 characters and whole words where blanks part them; and ""."""
+    heads = [(text.strip()[:24], text.strip()[24:25]) for text in texts[:2]]
+    return [*((head if after.isspace() else head.rpartition(" ")[0] or head).strip() for head, after in heads), ""]
 
 
 def generate(
