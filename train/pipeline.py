@@ -132,13 +132,14 @@ STAGES = (
         gather,
         lambda run: run.benchmarks,
         lambda run: repository_files(run.benchmarks.raw),
-        recheck=check_sets,
+        summaries.benchmarks,
+        check_sets,
     ),
     Stage("selected", select, lambda run: run.data.selected, summary=summaries.selected),
-    Stage("tokenizer", learn, lambda run: run.tokenizer),
+    Stage("tokenizer", learn, lambda run: run.tokenizer, summary=summaries.tokenizer),
     Stage("tokens", encode, lambda run: None, summary=summaries.tokens),
-    Stage("weights", fit, lambda run: FitConfig(run.model, run.training)),
-    Stage("evaluation", measure, lambda run: MeasureConfig(run.model, run.evaluation)),
+    Stage("weights", fit, lambda run: FitConfig(run.model, run.training), summary=summaries.weights),
+    Stage("evaluation", measure, lambda run: MeasureConfig(run.model, run.evaluation), summary=summaries.evaluation),
     Stage("release", collect, lambda run: CollectConfig(run.release, resolved(run), run.settings, asked(run))),
 )
 LARGE: tuple[Artifact, Artifact] = ("weights", "release")  # which hold checkpoints

@@ -78,7 +78,7 @@ def test_mfu_is_a_share_of_the_most_that_the_machine_was_measured_to_do(
         log.record(dict(record))
     log.close()
     assert [json.loads(line).get("mfu") for line in (tmp_path / "log.jsonl").read_text().splitlines()] == mfu
-    assert (", MFU 50%, " in capsys.readouterr().err) == (mfu[-1] is not None)
+    assert "MFU" not in capsys.readouterr().err  # a share of what depends on who else computes here: in the log alone
 
 
 @pytest.mark.parametrize("low", [False, True])

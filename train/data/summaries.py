@@ -1,10 +1,11 @@
-"""What a data stage took and what it left, in a line for the terminal: read from its artifact, and in no key."""
+"""What a stage took and what it made, in a line for the terminal: read from its artifact, and in no key."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from train.artifact import read_json
+from train.artifact import WITNESS, read_json
 from train.data.documents import left_out_summary
 from train.data.filters.rules import unjudged
 from train.data.raw import RawConfig, passed_over
@@ -73,6 +74,39 @@ def tokens(artifact: Path, inputs: Mapping[str, Path], config: object, world: Wo
     counts = read_json(artifact / "tokens.json")
     return ", ".join(f"{split} {counts[split]['tokens']:,} tokens of {counted(counts[split]['documents'], 'document')}"
                      for split in ("train", "held_out"))  # fmt: skip
+
+
+def benchmarks(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+    """The evaluation sets, and how many items each has."""
+    sets = [f"{each['name']}: {counted(each['items'], 'item')}" for each in read_json(artifact / "sets.json")]
+    return ", ".join(sets) or "none: our minimal pairs are in English, and switched off where no text is"
+
+
+def tokenizer(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+    """How many tokens it knows."""
+    return counted(len(read_json(artifact / "tokenizer.json")["model"]["vocab"]), "token")
+
+
+def weights(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+    """How many weights were trained on how many tokens, and the losses at the end."""
+    with (artifact / "model.safetensors").open("rb") as file:
+        tensors = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    size = sum(math.prod(tensor["shape"]) for name, tensor in tensors.items() if name != "__metadata__")
+    last = json.loads((artifact / WITNESS / "log.jsonl").read_bytes().splitlines()[-1])
+    losses = ", ".join(f"{name} {last[key]:.3f}" for name, key in LOSSES.items() if key in last)
+    return f"{size:,} parameters, {last['tokens']:,} tokens in {counted(last['step'], 'step')}: {losses}"
+
+
+LOSSES = {"loss": "loss", "held out": "held_out_loss"}
+
+
+def evaluation(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+    """Bits per byte of the held-out text, of the model and of what is simpler."""
+    scores = read_json(artifact / "scores.json")
+    values = {name: score["value"] for name, score in scores.items() if score["unit"].startswith("bits per byte")}
+    model = values.pop("bits_per_byte")
+    others = "".join(f", {name} {value:.3f}" for name, value in values.items())
+    return f"{model:.3f} bits per byte of held-out text{others}"
 
 
 def commonest(before: str, reasons: Mapping[str, int]) -> str:

@@ -44,13 +44,12 @@ class Display:
         if "held_out_loss" in record:
             self.held_out = f"held out {record['held_out_loss']:.3f}"
         self.recent.append(record)
-        speed, use = (over_steps(each.get(name) for each in self.recent) for name in ("tokens_per_second", "mfu"))
-        rates = (f"{speed:,.0f} tokens/s" if speed else "", f"MFU {use:.0%}" if use else "")
+        speed = over_steps(each.get("tokens_per_second") for each in self.recent)
         held = peaks()
         memory = held.get("gpu_peak_bytes", held["peak_bytes"])
         now = time.monotonic()
         left = (now - self.began) / done * (self.steps - record["step"])
-        parts = (f"loss {loss:.3f}", self.held_out, *rates)
+        parts = (f"loss {loss:.3f}", self.held_out, f"{speed:,.0f} tokens/s" if speed else "")
         text = ", ".join(part for part in (*parts, f"{memory / 1e9:.2f} GB", f"{duration(left)} left") if part)
         self.bar.set_description_str(text, refresh=False)
         self.bar.update()
