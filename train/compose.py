@@ -123,7 +123,7 @@ def refuse_several(words: Sequence[tuple[str, str]]) -> None:
     paths = [CONFIGS / group / f"{typed[group]}.yaml" for group in ("recipe", "data") if group in typed]
     for path in paths:
         try:
-            config = OmegaConf.load(path)
+            config: Any = OmegaConf.load(path)
         except Exception:  # of which Hydra tells
             continue
         where = path.relative_to(CONFIGS.parent)

@@ -1,7 +1,6 @@
 """The dial: presets follow the rules, numbers follow the model, and what cannot fit is refused with what would."""
 
 import dataclasses
-import json
 import math
 import os
 import re

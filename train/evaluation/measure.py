@@ -89,7 +89,9 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
     write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **baselines})
     write_json(out / "pairs.json", pairs)
     write_json(out / "minimal_pairs.json", summary(pairs, inputs["benchmarks"], settings.confidence))
-    write_json(out / "samples.json", samples(model, tokenizer, settings.samples, [text.decode() for text in held_out[:2]]))
+    write_json(
+        out / "samples.json", samples(model, tokenizer, settings.samples, [text.decode() for text in held_out[:2]])
+    )
     write_json(out / "overlap.json", overlap(inputs, world))
     write_json(out / WITNESS / "compressed.json", {"xz_whole_text": size})
 

@@ -115,6 +115,9 @@ def test_sentences_end_as_each_script_ends_them(text, sentences):
     assert quality.few_sentences(text, sentences + 1) == f"{sentences} sentences"
 
 
+ON_WORDS = {rule.__name__ for rule in rules.ON_WORDS}
+
+
 def judged_off(tag):
     settings = {rule.__name__: {"en": 65} if rule is language else 1 for rule in rules.PREDICATES}
     return set(rules.unjudged(settings, [tag]).get(tag, ()))
@@ -127,14 +130,14 @@ def judged_off(tag):
         ("de", {"language"}, {"few_stop_words", "few_words", "few_sentences", "long_words"}),
         ("ar", {"language"}, {"few_stop_words", "few_words", "few_sentences"}),
         ("fi", {"language", "few_stop_words", "long_words", "short_words"}, {"few_words", "duplicate_ngrams"}),
-        ("zh-Hant", {"language", "few_stop_words", *rules.ON_WORDS}, {"too_short", "few_sentences", "mostly_symbols"}),
-        ("th", {"few_sentences", "few_punctuated_lines", *rules.ON_WORDS}, {"too_short", "duplicate_lines"}),
+        ("zh-Hant", {"language", "few_stop_words", *ON_WORDS}, {"too_short", "few_sentences", "mostly_symbols"}),
+        ("th", {"few_sentences", "few_punctuated_lines", *ON_WORDS}, {"too_short", "duplicate_lines"}),
         ("und", {"few_stop_words"}, {"language", "few_words"}),
     ],
 )
 def test_a_rule_that_cannot_judge_a_language_passes_its_texts_by(tag, off, on):
     assert off <= judged_off(tag) and not on & judged_off(tag)
-    assert {*rules.ON_WORDS, *rules.ON_MARKS, *rules.ON_LENGTHS} <= {rule.__name__ for rule in rules.PREDICATES}
+    assert {*rules.ON_WORDS, *rules.ON_MARKS, *rules.ON_LENGTHS} <= {*rules.PREDICATES}
 
 
 @pytest.mark.parametrize("tag", quality.STOP_WORDS)

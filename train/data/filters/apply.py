@@ -49,7 +49,7 @@ def drop_reasons(config: FilterConfig, document: Document, text: str) -> Iterato
     """Why the rules would drop a document, each reason with what the rule saw; the first one is in the ledger."""
     yield from reasons_beside_text(config, document)
     for predicate, threshold in enabled(config, rules.PREDICATES):
-        if rules.judges(predicate.__name__, threshold, document.language) and (detail := predicate(text, threshold)):
+        if rules.judges(predicate, threshold, document.language) and (detail := predicate(text, threshold)):
             yield predicate.__name__, detail
 
 

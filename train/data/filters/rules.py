@@ -149,20 +149,20 @@ PREDICATES: tuple[Predicate, ...] = (
 COMPARISONS = (exact_duplicates, near_duplicates, contaminated)  # with other documents and with evaluation sets
 
 
-# Of what a language lacks, no rule can judge it: blanks between words, marks at a sentence's end, a list of stop words.
-NO_BLANKS = frozenset("bo cmn dz gan hak ii ja khb km lo lzh my nan shn th wuu yue zh".split())
-NO_MARKS = frozenset(["lo", "th"])
-ON_WORDS = frozenset(
-    "few_words many_words short_words long_words symbols_per_word few_alphabetic_words top_ngrams duplicate_ngrams".split()
-)
-ON_MARKS = frozenset(["few_sentences", "few_punctuated_lines"])
-ON_LENGTHS = frozenset(["short_words", "long_words", "few_stop_words"])  # whose thresholds go with the listed languages
+# What a language may lack for a rule to judge it: blanks between words, marks that end sentences, a list of stop words.
+NO_BLANKS = {"bo", "cmn", "dz", "gan", "hak", "ii", "ja", "khb", "km", "lo", "lzh", "my", "nan", "shn", "th", "wuu",
+             "yue", "zh"}  # fmt: skip
+NO_MARKS = {"lo", "th"}
+ON_WORDS = {*(quality.few_words, quality.many_words, quality.short_words, quality.long_words, quality.symbols_per_word),
+            *(quality.few_alphabetic_words, repetition.top_ngrams, repetition.duplicate_ngrams)}  # fmt: skip
+ON_MARKS = {quality.few_sentences, quality.few_punctuated_lines}
+ON_LENGTHS = {quality.short_words, quality.long_words, quality.few_stop_words}  # judged for the languages with a list
 
 
-def judges(rule: str, setting: Any, tag: str) -> bool:
+def judges(rule: Predicate, setting: Any, tag: str) -> bool:
     """Whether a rule, as it is set, means something for texts in the language of a BCP 47 tag."""
     name = language_tag.language(tag)
-    if rule == language.__name__:
+    if rule is language:
         return name in {"mul", "und", *map(language_tag.language, setting)}
     lacks = (name in NO_BLANKS and rule in ON_WORDS) or (name in NO_MARKS and rule in ON_MARKS)
     return not lacks and (rule not in ON_LENGTHS or name in quality.STOP_WORDS)
@@ -170,8 +170,8 @@ def judges(rule: str, setting: Any, tag: str) -> bool:
 
 def unjudged(settings: Mapping[str, Any], tags: Iterable[str]) -> dict[str, list[str]]:
     """Of each language, the rules that are set and cannot judge its texts, which pass them by."""
-    on = {rule.__name__: setting for rule in PREDICATES if (setting := settings[rule.__name__]) is not None}
-    off = {tag: [name for name, setting in on.items() if not judges(name, setting, tag)] for tag in sorted(tags)}
+    on = {rule: setting for rule in PREDICATES if (setting := settings[rule.__name__]) is not None}
+    off = {tag: [rule.__name__ for rule, set_to in on.items() if not judges(rule, set_to, tag)] for tag in sorted(tags)}
     return {tag: names for tag, names in off.items() if names}
 
 
