@@ -27,7 +27,6 @@ from train.data.dedup.contamination import contaminated
 from train.data.filters import pii, quality, repetition
 from train.data.filters.language import language
 from train.data.schema import Document, Origin
-from train.data.text import language_tag
 
 Predicate = Callable[[str, Any], str | None]
 Mean = Annotated[float, Ge(0)]
@@ -161,9 +160,9 @@ ON_LENGTHS = {quality.short_words, quality.long_words, quality.few_stop_words}  
 
 def judges(rule: Predicate, setting: Any, tag: str) -> bool:
     """Whether a rule, as it is set, means something for texts in the language of a BCP 47 tag."""
-    name = language_tag.language(tag)
+    name = tag.partition("-")[0]
     if rule is language:
-        return name in {"mul", "und", *map(language_tag.language, setting)}
+        return name in {"mul", "und", *(each.partition("-")[0] for each in setting)}
     lacks = (name in NO_BLANKS and rule in ON_WORDS) or (name in NO_MARKS and rule in ON_MARKS)
     return not lacks and (rule not in ON_LENGTHS or name in quality.STOP_WORDS)
 
