@@ -38,7 +38,7 @@ from train.model import ModelConfig, Transformer, hugging_face_config, load_weig
 from train.release import repository
 from train.release.cards import data_card, model_card
 from train.release.cards.prose import LINE, PROSE, bounded
-from train.release.cards.report import report
+from train.release.cards.report import loss_chart, report
 from train.release.cards.statistics import statistics
 from train.release.chain import chain
 from train.release.lock import unlike
@@ -144,6 +144,7 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
         write_json(release / "checkpoints" / "next_step.json", step)
     for path, written in WRITTEN.items():
         write_bytes(release / path, written(release))
+    write_bytes(release / "logs/weights/loss.svg", loss_chart(release))
     write_bytes(release / "report.html", report(release, manifest_of(release)["identity"]))
     write_json(release / "MANIFEST.json", manifest_of(release))
 

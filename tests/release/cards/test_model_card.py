@@ -31,6 +31,17 @@ def test_minimal_pairs_stand_on_the_card_as_recorded(copy):
     assert agreement["pairs"] == 50
     share, low, high = (f"{agreement[name]:.4f}" for name in ("value", "low", "high"))
     assert f"| subject verb agreement | {share} | {low} to {high} | 50 |" in (copy / "README.md").read_text()
+    groups = found["pairs"]["groups"]
+    values = [(0.5, 0.4, 0.6), (0.4375, 0.3, 0.6), (0.0625, 0.02, 0.2)]
+    for group, (value, low, high) in zip(groups.values(), [*values, *[(0.75, 0.6, 0.9)] * 9], strict=True):
+        group |= {"value": value, "low": low, "high": high}
+    write_json(copy / "evaluation/minimal_pairs.json", found)
+    _, second, third, *_ = (name.replace("_", " ") for name in groups)
+    below = f"Below the chance level of 0.5: {second} at 0.4375; {third} at 0.0625, its interval too.\n"
+    assert below in model_card(copy).decode()
+    found["pairs"]["groups"] = {"one": {**agreement, "value": 0.5}}
+    write_json(copy / "evaluation/minimal_pairs.json", found)
+    assert "No phenomenon is below the chance level of 0.5.\n" in model_card(copy).decode()
     write_json(copy / "evaluation/minimal_pairs.json", {})
     assert b"No minimal pairs were used." in model_card(copy)
 
@@ -53,6 +64,16 @@ def test_the_card_tells_how_training_was_set(copy):
     assert (
         "up in 77 steps, level, then down to 0 along a line in the last 35% of the steps" in card and "0.9375" in card
     )
+
+
+def test_the_card_is_titled_by_its_recipe_and_shows_what_its_scores_are_of(release):
+    card = (release / "README.md").read_text()
+    assert "\n# Pellucid tiny model 0.1.0\n" in card
+    digest = read_json(release / "data/statistics.json")["digests"]["held_out"]
+    assert f"`{digest}`" in card and "less is better, of shares more" in card and "(logs/weights/loss.svg)" in card
+    score = read_json(release / "evaluation/scores.json")["byte_4gram"]
+    row = f"| byte 4gram, a baseline | {score['value']:.4f} | {score['low']:.4f} to {score['high']:.4f} "
+    assert f"{row}| {score['unit']} | {score['documents']} | {score['tokens']:,} |" in card
 
 
 def test_the_card_claims_no_test_that_nobody_recorded(release):

@@ -5,12 +5,13 @@ import json
 import re
 from pathlib import Path
 from urllib.parse import unquote
+from xml.etree.ElementTree import fromstring
 
 import pytest
 
 from train.artifact import read_json, write_json
 from train.letters import harmless
-from train.release.cards.report import charts, percent, points, report, ticks
+from train.release.cards.report import charts, loss_chart, percent, points, read_log, report, ticks
 from train.release.verify.run import verify
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -33,6 +34,17 @@ def test_the_page_is_a_witness_and_a_function_of_the_folder(copy):
     assert "2\u00a0h 3\u00a0min" in report(copy, listed["identity"]).decode()
 
 
+def test_the_chart_of_the_card_is_a_small_picture_without_a_script_that_follows_from_the_log(copy):
+    svg = (copy / "logs/weights/loss.svg").read_bytes()
+    assert loss_chart(copy) == svg and len(svg) < 30_000 and "script" not in svg.decode()
+    texts = {each.text for each in fromstring(svg).iter("{http://www.w3.org/2000/svg}text")}
+    last = read_log(copy)[-1]
+    assert {"Loss, nats a token: less is better", "step 0", f"training {last['loss']:.4f}"} <= texts
+    (copy / "logs/weights/loss.svg").write_bytes(svg.replace(b"step 0", b"step 1"))
+    (result,) = verify(copy, "full", {"report"})
+    assert (result.ok, result.detail) == (False, "logs/weights/loss.svg: not what its records give")
+
+
 def test_a_page_that_says_what_the_records_do_not_say_fails_verify(copy):
     value = f"{read_json(copy / 'evaluation/scores.json')['bits_per_byte']['value']:.4f}"
     (copy / "report.html").write_text(page(copy).replace(value, "0.5000"))
@@ -52,6 +64,8 @@ def test_the_page_shows_what_the_records_say(release):
     for sample in read_json(release / "evaluation/samples.json"):
         assert harmless(sample["text"]) in html.unescape(text)
     assert read_json(release / "MANIFEST.json")["identity"] in text
+    for word in ("less is better", "more is better", "baseline: byte 4gram", ">step 0<", "dotted: chance, 0.5"):
+        assert word in text
     found = read_json(release / "openness.json")
     assert f"{found['verdict']['must']['held']} of {found['verdict']['must']['items']} items" in shown
     assert all(row["requirement"] in html.unescape(text) for row in found["rows"])
@@ -94,11 +108,15 @@ def test_what_people_and_models_write_stays_text(copy):
 
 
 def test_minimal_pairs_are_shown_where_there_are_any(copy):
-    phenomenon = {"value": 0.75, "low": 0.6, "high": 0.9, "pairs": 50}
-    whole = {"value": 0.625, "low": 0.5, "high": 0.7, "pairs": 100, "groups": {"plural_noun": phenomenon}}
+    phenomenon = {"value": 0.75, "low": 0.6, "high": 0.9, "pairs": 50, "byte_4gram": 0.25}
+    worse = {**phenomenon, "value": 0.0625, "low": 0.02, "high": 0.3}
+    groups = {"plural_noun": phenomenon, "polarity": worse}
+    whole = {"value": 0.625, "low": 0.5, "high": 0.7, "pairs": 100, "byte_4gram": 0.5, "groups": groups}
     write_json(copy / "evaluation/minimal_pairs.json", {"own_pairs": whole})
     text = report(copy, "0" * 64).decode()
     assert "Minimal pairs: own pairs" in text and "plural noun" in text
+    assert "<small>50 pairs; baseline, byte 4-grams: 0.2500</small>" in text
+    assert "<small>50 pairs; baseline, byte 4-grams: 0.2500; below chance</small>" in text
     assert 'style="width: 75.0%"' in text and 'style="left: 50.0%"' in text and "width: 30.0%" in text
 
 

@@ -12,6 +12,9 @@ from train.release.cards.prose import Markdown
 from train.release.cards.statistics import UNITS
 from train.release.standards import osaid, reuse
 
+OWN = {"bits_per_byte", "next_token_accuracy", "perplexity"}  # scores of the model; the others are baselines
+CHANCE = 0.5  # of a guess at which of two sentences is the good one
+
 
 class Facts:
     """The records of the release in a folder; UserError where one is not there."""

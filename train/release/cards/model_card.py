@@ -6,7 +6,7 @@ Both are functions of the release's folder and read nothing else, so `verify` wr
 
 from pathlib import Path
 
-from train.release.cards.facts import Facts
+from train.release.cards.facts import CHANCE, OWN, Facts
 from train.release.cards.markdown import front_matter, yaml
 from train.release.cards.templates import markdown
 from train.release.standards import forms, osaid
@@ -15,6 +15,8 @@ from train.release.standards import forms, osaid
 def model_card(release: Path) -> bytes:
     """`README.md`: what the model is, how good, how made, and how to check each of these."""
     facts, table = Facts(release), osaid.table(release)
+    pairs = facts.record("evaluation/minimal_pairs.json")
+    groups = [group for whole in pairs.values() for group in whole["groups"].items()]
     head = {
         "license": facts.about["licence"].lower(),
         "language": facts.languages,
@@ -27,7 +29,10 @@ def model_card(release: Path) -> bytes:
         front_matter=front_matter(head),
         facts=facts,
         scores=facts.record("evaluation/scores.json"),
-        pairs=facts.record("evaluation/minimal_pairs.json"),
+        own=OWN,
+        pairs=pairs,
+        chance=CHANCE,
+        below=[(name, score) for name, score in groups if score["value"] < CHANCE],
         samples=facts.record("evaluation/samples.json"),
         table=table,
         verdict=osaid.verdict(release, table),

@@ -13,8 +13,9 @@ from typing import Any
 
 from train.artifact import parse_json, read_json
 from train.data.filters import rules
+from train.quantities import shown
 from train.release.attest import dsse
-from train.release.cards.facts import Facts
+from train.release.cards.facts import CHANCE, OWN, Facts
 from train.release.cards.markdown import record
 from train.release.cards.statistics import QUANTILES
 from train.release.cards.templates import html
@@ -23,12 +24,10 @@ from train.release.standards.reuse import Terms
 DRAWN = 400  # points of a curve
 ROWS = 12  # of the table beside the curves
 CURVES = (
-    ("Loss", "nats a token", {"loss": "training", "held_out_loss": "held out"}),
+    ("Loss", "nats a token: less is better", {"loss": "training", "held_out_loss": "held out"}),
     ("Learning rate", "", {"learning_rate": "learning rate"}),
     ("Gradient norm", "", {"gradient_norm": "gradient norm"}),
 )  # title, unit, name in the log -> name on the page
-OWN = {"bits per byte", "next token accuracy", "perplexity"}  # scores of the model; the others are baselines
-CHANCE = 0.5  # of a guess at which of two sentences is the good one
 # By a status's first word.
 MARKS = {
     "evidenced": "shown",
@@ -44,8 +43,7 @@ Curve = Sequence[tuple[float, float]]  # step, value
 
 def report(release: Path, identity: str) -> bytes:
     """The page of the release whose identity is `identity`. The same folder gives the same bytes."""
-    facts = Facts(release)
-    log = [parse_json(line) for line in (release / "logs" / "weights" / "log.jsonl").read_text().splitlines()]
+    facts, log = Facts(release), read_log(release)
     values = {
         "config": facts.config,
         "identity": identity,
@@ -55,7 +53,6 @@ def report(release: Path, identity: str) -> bytes:
         "charts": charts(log),
         "log": log[::-1][:: math.ceil(len(log) / ROWS)][::-1],
         "scores": scores(release),
-        "own": OWN,
         "pairs": minimal_pairs(release),
         "samples": record(release, "evaluation/samples.json"),
         "statistics": facts.statistics,
@@ -64,6 +61,7 @@ def report(release: Path, identity: str) -> bytes:
         "funnel": funnel(facts.counts),
         "lengths": [strip(unit, lengths) for unit, lengths in facts.statistics["length"].items()],
         "verdict": record(release, "openness.json", "/verdict"),
+        "forms": record(release, "openness.json", "/forms"),
         "checklist": checklist(release),
         "statements": dsse.shown(release),
         "rungs": [(rung, rung.command(facts.name)) for rung in facts.rungs],
@@ -72,6 +70,15 @@ def report(release: Path, identity: str) -> bytes:
         **took(release, log),
     }
     return html("cards/report.html.jinja", **values)
+
+
+def loss_chart(release: Path) -> bytes:
+    """`logs/weights/loss.svg`, for the model card: the first chart of the page as a picture of its own."""
+    return html("cards/loss.svg.jinja", chart=charts(read_log(release))[0])
+
+
+def read_log(release: Path) -> list[dict[str, Any]]:
+    return [parse_json(line) for line in (release / "logs" / "weights" / "log.jsonl").read_text().splitlines()]
 
 
 # How it learned ------------------------------------------------------------------------------------------------------
@@ -133,12 +140,17 @@ def scores(release: Path) -> list[dict[str, Any]]:
     """
     units: dict[str, list[dict[str, Any]]] = {}
     for name, score in record(release, "evaluation/scores.json").items():
-        units.setdefault(score["unit"], []).append({**score, "name": name.replace("_", " ")})
+        own, words = name in OWN, name.replace("_", " ")
+        units.setdefault(score["unit"], []).append(
+            {**score, "own": own, "name": words if own else f"baseline: {words}"}
+        )
     groups = []
     for unit, members in units.items():
-        most = 1.0 if unit.startswith("share") else max(score.get("high", score["value"]) for score in members)
+        share = unit.startswith("share")
+        most = 1.0 if share else max(score.get("high", score["value"]) for score in members)
         members.sort(key=lambda score: (score["value"], score["name"]))
-        groups.append({"unit": unit[:1].upper() + unit[1:], "scores": [bar(score, most) for score in members]})
+        scale = {"unit": unit[:1].upper() + unit[1:], "better": "more" if share else "less", "most": most}
+        groups.append({**scale, "scores": [bar(score, most) for score in members]})
     return sorted(groups, key=lambda group: -len(group["scores"]))
 
 
@@ -149,9 +161,17 @@ def minimal_pairs(release: Path) -> list[dict[str, Any]]:
     groups = []
     for name, whole in sets.items():
         parts = {"all": whole, **whole.get("groups", {})}
-        rows = [bar({**part, "name": each.replace("_", " ")}, 1.0) for each, part in parts.items()]
+        rows = [
+            bar({**part, "name": each.replace("_", " "), "method": beside(part)}, 1.0) for each, part in parts.items()
+        ]
         groups.append({"name": name.replace("_", " "), "scores": rows, "chance": CHANCE})
     return groups
+
+
+def beside(part: Mapping[str, Any]) -> str:
+    """What a score of minimal pairs is read against: their number, the baseline, and a guess where it is worse."""
+    below = "; below chance" if part["value"] < CHANCE else ""
+    return f"{part['pairs']} pairs; baseline, byte 4-grams: {shown(part['byte_4gram'])}{below}"
 
 
 def bar(score: Mapping[str, Any], most: float) -> dict[str, Any]:

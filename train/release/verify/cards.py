@@ -6,6 +6,7 @@ from typing import Any
 
 from train.data.filters.pii import secrets as find_secrets
 from train.release import bundle
+from train.release.cards.report import loss_chart
 from train.release.cards.report import report as report_page
 from train.release.standards import forms
 from train.release.standards import mof as framework
@@ -62,9 +63,12 @@ def osaid(release: Release) -> list[str]:
 
 
 def report(release: Release) -> list[str]:
-    """The page for people shows what the records say. It is no product, but it is what most people read."""
-    made = report_page(release.path, release.json("MANIFEST.json")["identity"])
-    return [] if made == release.bytes("report.html") else ["report.html: not what its records give"]
+    """The page for people and the card's chart show what the records say: no products, but what most people read."""
+    made = {
+        "report.html": report_page(release.path, release.json("MANIFEST.json")["identity"]),
+        "logs/weights/loss.svg": loss_chart(release.path),
+    }
+    return [f"{path}: not what its records give" for path, data in made.items() if data != release.bytes(path)]
 
 
 def placeholders(release: Release) -> list[str]:

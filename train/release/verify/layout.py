@@ -21,7 +21,7 @@ from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS
 RECORDS = ("commitment.json", "run.json")  # witnesses that every stage leaves
 WITNESSES = """
     logs/packages.json logs/release/commit.json logs/release/asked.json logs/raw/retrieved.json
-    logs/evaluation/compressed.json
+    logs/evaluation/compressed.json logs/weights/loss.svg
     logs/weights/log.jsonl logs/weights/resources.jsonl logs/weights/operations.json logs/weights/stack.json
 """
 
