@@ -105,7 +105,7 @@ def test_reports_every_problem_at_once_with_its_path():
 
 
 def test_invariants_are_reported_with_the_path_of_their_dataclass():
-    assert problems({**GOOD, "leaf": {**GOOD["leaf"], "limit": 2}}) == ["leaf: size: expected at most limit (2), got 3"]
+    assert problems({**GOOD, "leaf": {**GOOD["leaf"], "limit": 2}}) == ["leaf.size: expected at most limit (2), got 3"]
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_what_is_wrong_with_a_file_as_a_whole_names_it_too(composing):
         ("name=", "expected letters and digits, also with _ - . between them, got ''"),
         ("name=.hidden", "got '.hidden'"),
         ("name=x_", "got 'x_'"),
-        ("data.name=../x", "data: name: expected letters and digits"),
+        ("data.name=../x", "data.name: expected letters and digits"),
     ],
 )
 def test_an_override_that_does_not_fit_is_named_and_shown_as_it_is_typed(override, says, composing):

@@ -133,7 +133,7 @@ CLOSURES = {
     "selected": FILTERS,
     "tokenizer": "data/schema data/text/file_types data/tokenizer",
     "tokens": TOKENS,
-    "weights": f"""{TOKENS} config data/batches differences exact kernels model premises steps
+    "weights": f"""{TOKENS} config data/batches data/mixture differences exact kernels model premises steps
         training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
     "evaluation": f"""{TOKENS} config differences exact kernels model premises training/checkpoint training/numerics
         evaluation/measure evaluation/minimal_pairs evaluation/overlap evaluation/prediction evaluation/baselines

@@ -170,7 +170,8 @@ def _dataclass(cls: type, mapping: Any, path: str, problems: list[str]) -> Any:
     try:
         return cls(**values)
     except ValueError as error:
-        problems.append(f"{path or 'config'}: {error}")
+        named = re.match(r"(\w+)[:.\[]", str(error))  # the message begins with the field that it is about
+        problems.append(_join(path, str(error)) if named and named[1] in fields else f"{path or 'config'}: {error}")
         return None
 
 

@@ -29,6 +29,7 @@ from train.config import check_name, plain
 from train.data import summaries
 from train.data.benchmarks import BenchmarksConfig, check_sets, gather
 from train.data.documents import DocumentsConfig, extract
+from train.data.mixture import require_sources
 from train.data.raw import RawConfig, check_files, fetch, repository_files
 from train.data.selected import SelectedConfig, select
 from train.data.sources.pinned import VanishedError
@@ -105,6 +106,7 @@ class Run:
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        require_sources(self.training.mixture, (source.purl for source in self.data.raw.sources))
 
 
 @dataclass(frozen=True)

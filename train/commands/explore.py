@@ -95,7 +95,8 @@ def lines(report: Any, args: argparse.Namespace) -> Iterator[str]:
 def write_step(found: Mapping[str, Any], most: int) -> Iterator[str]:
     yield f"step {found['step']} of {found['steps']}: {len(found['sequences'])} sequences"
     for number, sequence in enumerate(found["sequences"], start=1):
-        yield f"\nsequence {number}: tokens {sequence['start']} to {sequence['end']} of the training text"
+        of = ", ".join(sequence.get("of", ["the training text"]))
+        yield f"\nsequence {number}: tokens {sequence['start']} to {sequence['end']} of {of}"
         for cut in sequence["documents"]:
             yield f"  {origin(cut)}, its tokens {cut['start']} to {cut['end']}"
             yield from (f"    | {line}" for line in cut["text"].split("\n"))

@@ -36,6 +36,8 @@ def planned(config: Any, seconds: float) -> dict[str, Any]:
     if counts.is_file():
         seen = tokens_seen(config.training.steps, config.training.batch, config.model.context)
         found["passes"] = seen / read_json(counts)["train"]["tokens"]
+        if fit.training.mixture:
+            found["mixture"] = fit.order(where["tokens"]).table()
     return found
 
 
@@ -49,5 +51,7 @@ def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[st
         if "passes" in found:
             advice = "beyond some four, more text does more than more steps"
             yield f"passes     {found['passes']:.2f} over the text; {advice}"
+            for row in found.get("mixture", ()):
+                yield f"stage {row['stage']}    {row['epochs']:.2f} over {row['part']}, {row['tokens']:,} tokens"
         else:
             yield "passes     over the text: not known before `tokens` is made"

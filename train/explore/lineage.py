@@ -4,7 +4,7 @@ The order of the data is a pure function, so it is simply computed again. Steps 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.artifact import manifest, read_json
-from train.data.batches import window_count, windows_at
+from train.config import build
+from train.data import batches
 from train.data.ledger import SPLITS
+from train.data.mixture import Mixture, MixtureStage
 from train.data.schema import LedgerRow, Origin, TokenRange, read_records
 from train.data.tokens import ranges_path
 from train.errors import UserError
@@ -33,6 +35,7 @@ class Order:
     context: int
     seed: int
     checkpoint_every: int
+    mixture: Mixture = ()
 
 
 @dataclass(frozen=True)
@@ -110,15 +113,32 @@ class Lineage:
         return self.order
 
     @cached_property
-    def window_count(self) -> int:
-        return window_count(self.training[-1].end, self.trained.context)
+    def drawn(self) -> batches.Order:
+        """The order of the training, computed again."""
+        named = {name: getattr(self.trained, name) for name in ("steps", "batch", "context", "seed")}
+        spans = ((each.source, each.start, each.end) for each in self.training)
+        return batches.ordered(self.trained.mixture, "many", spans, self.training[-1].end, **named)
 
     @cached_property
-    def windows(self) -> NDArray[np.int64]:
-        """The window that each sequence of each step reads, (steps, batch)."""
-        order = self.trained
-        read = windows_at(self.window_count, order.steps * order.batch, order.seed, 0)
-        return read.reshape(order.steps, order.batch)
+    def texts(self) -> list[list[TokenRange]]:
+        """The documents of each text that was read, with the range of their tokens in it; without a mixture, of all."""
+        found: list[list[TokenRange]] = []
+        for text in self.drawn.texts if self.trained.mixture else ():
+            found.append([])
+            for each in (each for each in self.training if each.source in text.sources):
+                start = found[-1][-1].end if found[-1] else 0
+                found[-1].append(replace(each, start=start, end=start + each.end - each.start))
+        return found or [self.training]
+
+    @cached_property
+    def places(self) -> dict[str, tuple[int, TokenRange]]:
+        """The text that a document of the training split was read in, and where in it."""
+        return {each.id: (number, each) for number, text in enumerate(self.texts) for each in text}
+
+    @cached_property
+    def sequences(self) -> tuple[NDArray[np.int64], ...]:
+        """Text, window of it, and epoch from 0 that each sequence of the training reads, each (steps * batch,)."""
+        return self.drawn.sequences(0, self.trained.steps * self.trained.batch)
 
 
 def readings(lineage: Lineage, documents: Iterable[KeptDocument]) -> dict[str, NDArray[np.int64]]:
@@ -126,13 +146,16 @@ def readings(lineage: Lineage, documents: Iterable[KeptDocument]) -> dict[str, N
 
     `step`, `sequence` (its place in the batch) and `epoch`, all from 1, each (readings,), in the order of training.
     """
-    order, wanted = lineage.trained, np.zeros(lineage.window_count, dtype=bool)
-    for each in documents:
-        if each.split == "train":  # a window holds `context` inputs and, as the last target, one token more
-            wanted[max(0, -(-each.start // order.context) - 1) : -(-each.end // order.context)] = True
-    places = np.flatnonzero(wanted[lineage.windows])
-    step, sequence = places // order.batch, places % order.batch
-    return {"step": step + 1, "sequence": sequence + 1, "epoch": places // lineage.window_count + 1}
+    order, wanted = lineage.trained, [np.zeros(count, dtype=bool) for count in lineage.drawn.windows]
+    for document in documents:
+        if document.split == "train" and document.id in lineage.places:
+            text, each = lineage.places[document.id]
+            # A window holds `context` inputs and, as the last target, one token more.
+            wanted[text][max(0, -(-each.start // order.context) - 1) : -(-each.end // order.context)] = True
+    texts, windows, epochs = lineage.sequences
+    first = np.cumsum([0, *lineage.drawn.windows])
+    places = np.flatnonzero(np.concatenate(wanted)[first[texts] + windows])
+    return {"step": places // order.batch + 1, "sequence": places % order.batch + 1, "epoch": epochs[places] + 1}
 
 
 def checkpoints(order: Order) -> list[int]:
@@ -187,6 +210,7 @@ def _order(record: Mapping[str, Any], folder: Path) -> Order:
     try:
         training, context = record["config"]["training"], record["config"]["model"]["context"]
         names = ("steps", "batch", "seed", "checkpoint_every")
-        return Order(context=int(context), **{name: int(training[name]) for name in names})
+        mixture = tuple(build(MixtureStage, stage) for stage in training.get("mixture", ()))
+        return Order(context=int(context), mixture=mixture, **{name: int(training[name]) for name in names})
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: the manifest of its weights lacks a setting of the training ({error})") from None

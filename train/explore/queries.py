@@ -23,18 +23,20 @@ DIGITS = 8  # of an id, where a shorter word of letters a to f may be meant as t
 def step(lineage: Lineage, number: int) -> dict[str, Any]:
     """The batch of a step: each sequence, tokens `start` to `end` of the training split, with what it is cut from.
 
-    The last token of a sequence is a target only. Texts are decoded; a character that a cut tears becomes U+FFFD.
+    Under a mixture these are tokens of the sources that it is `of`, end to end. The last token of a sequence is a
+    target only. Texts are decoded; a character that a cut tears becomes U+FFFD.
     """
     order = lineage.trained
     if not 1 <= number <= order.steps:
         raise UserError(f"step {number}: expected 1 to {order.steps}, the steps of {lineage.folder}")
-    ends = [each.end for each in lineage.training]
-    sequences, cuts = [], []
-    for window in lineage.windows[number - 1].tolist():
-        start, end = window * order.context, (window + 1) * order.context + 1
-        rows = lineage.training[np.searchsorted(ends, start, "right") : np.searchsorted(ends, end, "left") + 1]
+    sequences, cuts = list[dict[str, Any]](), list[dict[str, Any]]()
+    for text, window, _ in zip(*lineage.drawn.sequences((number - 1) * order.batch, order.batch), strict=True):
+        ends = [each.end for each in lineage.texts[text]]
+        start, end = int(window) * order.context, (int(window) + 1) * order.context + 1
+        rows = lineage.texts[text][np.searchsorted(ends, start, "right") : np.searchsorted(ends, end, "left") + 1]
         cuts += [dict(vars(row)) for row in rows]
-        sequences.append({"start": start, "end": end, "documents": cuts[-len(rows) :]})
+        of = {"of": list(lineage.drawn.texts[text].sources)} if order.mixture else {}
+        sequences.append({"start": start, "end": end, "documents": cuts[-len(rows) :], **of})
     tokenizer, tokens = load_tokenizer(lineage.tokenizer), _tokens(lineage, {cut["id"]: cut for cut in cuts})
     for sequence in sequences:
         for cut in sequence["documents"]:

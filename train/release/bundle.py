@@ -29,11 +29,10 @@ from train.artifact import (
 )
 from train.config import build, check_date
 from train.data import tokenizer
-from train.data.batches import batch_at
 from train.data.tokens import read_tokens
 from train.errors import UserError
 from train.evaluation.measure import load_model
-from train.layout import ARTIFACTS, placed
+from train.layout import ARTIFACTS, folder_of, placed
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import repository
 from train.release.cards import data_card, model_card
@@ -47,7 +46,7 @@ from train.release.standards import croissant, forms, mof, osaid, reuse, sbom
 from train.release.standards.osaid import regular_files, release_files
 from train.steps import tokens_seen
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
-from train.training.loop import TrainingConfig, gradients
+from train.training.loop import FitConfig, TrainingConfig, gradients
 from train.training.optimizer import Optimizer
 from train.world import World
 
@@ -253,11 +252,14 @@ def facts(release: Path) -> dict[str, Any]:
     config = read_json(release / "code" / "config.json")
     model, training = model_of(release), config["training"]
     seen = tokens_seen(training["steps"], training["batch"], model.config.context)
+    fit = build(FitConfig, {name: config[name] for name in ("model", "training")})
+    mixture = {"mixture": fit.order(folder_of(release, "tokens")).table()} if fit.training.mixture else {}
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "tokens_seen": seen,
         "passes": round(seen / read_json(release / "data" / "tokens.json")["train"]["tokens"], 4),
         "flops": seen * model.flops_per_token(),  # method: the docstring of `flops_per_token`
+        **mixture,
     }
 
 
@@ -280,7 +282,7 @@ def next_step(release: Path, tokens: Path) -> dict[str, Any] | None:
     load_weights(model, checkpoint.weights)
     optimizer = Optimizer(model, training.optimizer, training.numerics)
     restore(optimizer.state, checkpoint.optimizer)
-    batch = batch_at(read_tokens(tokens, "train"), model.config.context, training.batch, training.seed, checkpoint.step)
+    batch = FitConfig(model.config, training).order(tokens).batch_at(read_tokens(tokens, "train"), checkpoint.step)
     gradients(model.train(), batch, model.exact.groups if model.exact else training.batch)
     optimizer.step(checkpoint.step, training.steps, optimizer.gradient_norm())
     with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from train import exact
 from train.artifact import file_digest, manifest, product_digest, whole
 from train.config import Count, Natural, plain
 from train.data import schema
-from train.data.batches import batch_at, prefetch, window_count, windows_at
+from train.data.batches import Order, batch_at, ordered, prefetch, window_count
+from train.data.mixture import Mixture, require_stages
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
@@ -61,17 +62,45 @@ class TrainingConfig:
     seed: Natural  # of the initial weights and the data order
     steps: Count  # updates of the weights
     batch: Count  # sequences of `model.context` tokens a step
+    mixture: Mixture  # what each stage of the steps reads of which sources; none: all text once, by its size
+    repeats: Literal["many"] | None  # null: no source of a mixture is read more than four times over
     checkpoint_every: Count  # steps between the checkpoints that a release holds; the last step leaves one as well
     evaluate_every: Count  # steps between measurements of the held-out loss
     evaluate_batches: Count  # from the held-out text, always the same
     numerics: NumericsConfig
     optimizer: OptimizerConfig
 
+    def __post_init__(self) -> None:
+        require_stages(self.mixture, self.steps)
+
 
 @dataclass(frozen=True)
 class FitConfig:
     model: ModelConfig
     training: TrainingConfig
+
+    def owner(self, data: str) -> dict[str, Any]:
+        """What a checkpoint belongs to, config and digest of data; settings of training that are off are left out."""
+        found = plain(self)
+        found["training"] = {name: value for name, value in found["training"].items() if value not in (None, [])}
+        return {"config": found, "data": data}
+
+    def order(self, tokens: Path) -> Order:
+        """What each step reads of the artifact `tokens`, of which a mixture needs the ranges alone.
+
+        UserError where the text is less than a batch, or not what the mixture says.
+        """
+        training, spans = self.training, schema.read_rows([ranges_path(tokens, "train")], ["source", "start", "end"])
+        return ordered(
+            training.mixture,
+            training.repeats,
+            ((row["source"], row["start"], row["end"]) for row in spans),
+            0 if training.mixture else len(_tokens(tokens, "train", self)),
+            steps=training.steps,
+            batch=training.batch,
+            context=self.model.context,
+            seed=training.seed,
+        )
 
 
 def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
@@ -85,10 +114,10 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     training, machine = config.training, world.machine
     prepare(machine)
     _require_vocabulary(inputs["tokens"], inputs["tokenizer"])
-    held_out = _tokens(inputs["tokens"], "held_out", config)
+    held_out, order = _tokens(inputs["tokens"], "held_out", config), config.order(inputs["tokens"])
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
     model = Transformer(config.model, vocabulary, training.seed)
-    belongs_to = {"config": plain(config), "data": product_digest(inputs["tokens"])}
+    belongs_to = config.owner(product_digest(inputs["tokens"]))
     if world.rank == 0:
         record_stack(out, training.numerics, machine, belongs_to)
         world.meter(out, model)
@@ -131,7 +160,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             training.numerics.require(machine.device, torch.compile)
         optimizer = Optimizer(model, training.optimizer, training.numerics)
         if model.exact:
-            require_products(model, _tokens(inputs["tokens"], "train", config), config, world)
+            require_products(model, order.batch_at(read_tokens(inputs["tokens"], "train"), 0), world)
         start, skipped = resumed(out, model, optimizer, training, belongs_to, world)
         log: Log | None = None
         if world.rank == 0:
@@ -206,8 +235,8 @@ def steps(
 
     The one loop: of a run, and of its replay. Raises UserError before an update whose loss or gradient is not finite.
     """
-    training, train = config.training, _tokens(tokens, "train", config)
-    read = functools.partial(batch_at, train, config.model.context, training.batch, training.seed)
+    training, order = config.training, config.order(tokens)
+    read = functools.partial(order.batch_at, read_tokens(tokens, "train"))
     began = time.monotonic()
     for step, batch in prefetch(read, numbers):
         loss = gradients(model, batch, world.machine.micro_batches, world)
@@ -215,7 +244,7 @@ def steps(
         if not (math.isfinite(loss) and math.isfinite(norm)):
             if world.rank:
                 raise SystemExit(1)  # one rank tells
-            raise UserError(_not_finite(step, loss, norm, config, tokens, len(train)))
+            raise UserError(_not_finite(step, loss, norm, order, tokens))
         told = optimizer.step(step, training.steps, norm)
         yield {
             "step": step + 1,
@@ -255,12 +284,11 @@ def require_groups(config: FitConfig, world: World) -> None:
         )
 
 
-def require_products(model: Transformer, tokens: np.ndarray, config: FitConfig, world: World) -> None:
+def require_products(model: Transformer, batch: np.ndarray, world: World) -> None:
     """Refuse, with UserError, a machine where the first micro-batch's gradients differ with the kind of its products.
 
     By float32 as in training, compiled where training is, and by float64: the kernels in use, at the shapes in use.
     """
-    batch = batch_at(tokens, config.model.context, config.training.batch, config.training.seed, 0)
     first = np.array_split(part(batch, world), world.machine.micro_batches)[0]
     found = []
     for double in (False, True):
@@ -378,14 +406,13 @@ def _tokens(artifact: Path, split: str, config: FitConfig) -> np.ndarray:
     return tokens
 
 
-def _not_finite(step: int, loss: float, norm: float, config: FitConfig, tokens: Path, count: int) -> str:
+def _not_finite(step: int, loss: float, norm: float, order: Order, tokens: Path) -> str:
     """The error for step `step`: what was found, and which documents the batch holds."""
-    context = config.model.context
-    windows = windows_at(window_count(count, context), config.training.batch, config.training.seed, step) * context
+    places = np.sort(order.places_at(step), axis=None)
     documents = [
         row["id"][:12]
         for row in schema.read_rows([ranges_path(tokens, "train")], ["id", "start", "end"])
-        if any(row["start"] <= w + context and w < row["end"] for w in windows)
+        if np.searchsorted(places, row["start"]) < np.searchsorted(places, row["end"])
     ]
     return (
         f"step {step + 1}: loss {loss}, gradient norm {norm}; stopped before the update. The batch holds documents "

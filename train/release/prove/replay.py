@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from train.artifact import digest, file_digest, read_json, write_json
-from train.config import build, plain
+from train.config import build
 from train.data import tokenizer
 from train.errors import UserError
 from train.evaluation.measure import MeasureConfig, measure
@@ -173,7 +173,7 @@ def retrain(release: Path, segment: Segment, out: Path, machine: Machine, enviro
     seconds = time.monotonic() - began
     log.close()
     moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
-    owner = {"config": plain(config), "data": files.digest_of("tokens")}
+    owner = config.owner(files.digest_of("tokens"))
     save(out / "reached", Checkpoint(segment.end, weights_of(model), moments), owner)
     ran = {**environment, **stack(machine)}
     write_json(out / RUN, {"tokens": file_digest(tokens / "train.npy"), "environment": ran, "seconds": seconds})

@@ -13,7 +13,6 @@ import numpy as np
 
 from train.artifact import as_json
 from train.config import build
-from train.data.batches import batch_at
 from train.data.dedup.contamination import contaminated, evaluated, items_of
 from train.data.dedup.minhash import clusters, signature
 from train.data.dedup.ngrams import words
@@ -30,6 +29,7 @@ from train.evaluation.overlap import overlap as find_overlap
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 from train.steps import tokens_seen
+from train.training.loop import FitConfig
 
 
 def statistics(release: Release) -> list[str]:
@@ -194,16 +194,16 @@ def overlap(release: Release) -> list[str]:
 
 def order(release: Release) -> list[str]:
     """What each logged step read, drawn again from seed and step out of the tokens made again; a record for each."""
-    config, train = release.config, read_tokens(release.tokens, "train")
-    training, context = config["training"], config["model"]["context"]
+    config = build(FitConfig, {name: release.config[name] for name in ("model", "training")})
+    training, train = config.training, read_tokens(release.tokens, "train")
     path = "logs/weights/log.jsonl"
-    if [record["step"] for record in release.log] != list(range(1, training["steps"] + 1)):
+    if [record["step"] for record in release.log] != list(range(1, training.steps + 1)):
         return [f"{path}: tells of {len(release.log)} steps, or in another order"]
-    problems = []
+    problems, drawn = [], config.order(release.tokens)
     for step, record in enumerate(release.log, start=1):
-        batch = batch_at(train, context, training["batch"], training["seed"], step - 1)
+        batch = drawn.batch_at(train, step - 1)
         if record.get("batch") != hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest():
             problems.append(f"{path}: step {step} read another batch")
-        if record.get("tokens") != tokens_seen(step, training["batch"], context):
+        if record.get("tokens") != tokens_seen(step, training.batch, config.model.context):
             problems.append(f"{path}: step {step}: another number of tokens")
     return problems

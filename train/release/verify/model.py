@@ -10,7 +10,6 @@ from torch import Tensor
 
 from train.artifact import WITNESS, file_digest, read_json
 from train.config import build, plain
-from train.data.batches import batch_at
 from train.data.benchmarks import BenchmarksConfig
 from train.data.documents import DocumentsConfig
 from train.data.ledger import SPLITS
@@ -131,10 +130,8 @@ def logits(release: Release) -> list[str]:
 def checkpoints(release: Release) -> list[str]:
     """A checkpoint stands at every step that the config says; each belongs to this run, is finite and holds no more."""
     steps: list[int] = []
-    owner = {
-        "config": {name: release.config[name] for name in ("model", "training")},
-        "data": release.digest_of("tokens"),
-    }
+    config = build(FitConfig, {name: release.config[name] for name in ("model", "training")})
+    owner = config.owner(release.digest_of("tokens"))
     problems, wanted = [], tensors_of(release)
     for folder in bundle.checkpoints_of(release.path):
         found = load(folder)
@@ -176,6 +173,7 @@ def losses(release: Release) -> list[str]:
     config = build(FitConfig, {name: release.config[name] for name in ("model", "training")})
     training, records = config.training, {record["step"]: record for record in release.log}
     train, held_out = (read_tokens(release.tokens, split) for split in SPLITS)
+    order = config.order(release.tokens)
     model = Transformer(config.model, load_tokenizer(release.path).vocabulary, training.seed)
     model = training.numerics.place(model, "cpu", training.batch)
     slices = model.exact.groups if model.exact else -(-training.batch // SEQUENCES)
@@ -202,7 +200,7 @@ def losses(release: Release) -> list[str]:
         if step == training.steps and model.exact:
             compare(step, gradient_noise=gradient_noise(model, held_out))
         if step < training.steps:
-            batch = batch_at(train, config.model.context, training.batch, training.seed, step)
+            batch = order.batch_at(train, step)
             loss = gradients(model.train(), batch, slices)
             norm = optimizer.gradient_norm()
             compare(step + 1, loss=loss, gradient_norm=norm, **optimizer.step(step, training.steps, norm))
