@@ -21,7 +21,7 @@ from train.errors import UserError
 from train.release.lock import CUDA, Pin, normal, pins
 from train.terminal import guarded
 
-EXTRAS = ("dev", "language", "sign")
+EXTRAS = ("dev", "html", "language", "sign")
 LOCK = ROOT / "requirements.lock"
 HEAD = f"""\
 # The versions that releases are made with: what pyproject.toml asks for, with the extras {", ".join(EXTRAS)}.

@@ -119,17 +119,17 @@ FILTERS = """
 RAW = """
     config letters data/sources/archive data/sources/local data/sources/hub data/sources/pinned data/text/language_tag
     data/raw data/sources/spec data/generated/stories data/generated/stories.txt
-    data/generated/grammar spdx
+    data/generated/grammar data/text/file_types spdx
 """
 TOKENS = f"{FILTERS} data/tokenizer data/tokens"
 CLOSURES = {
     "raw": RAW,
     "documents": """
         config letters data/sources/archive data/documents data/text/file_types data/text/readers
+        data/text/delimited data/text/html
         data/text/language_tag data/text/rst data/sources/spec data/schema spdx
     """,
-    "benchmarks": f"{RAW} data/benchmarks data/text/file_types data/generated/pairs data/schema "
-    "data/generated/pairs.txt",
+    "benchmarks": f"{RAW} data/benchmarks data/generated/pairs data/schema data/generated/pairs.txt",
     "selected": FILTERS,
     "tokenizer": "data/schema data/text/file_types data/tokenizer",
     "tokens": TOKENS,

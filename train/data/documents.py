@@ -28,7 +28,8 @@ LICENCE_NAMES = 1000  # different ones in a column, at most; more are no names o
 class DocumentsConfig:
     """How files become texts."""
 
-    # File name suffix, without its dot and without .gz or .zst after it -> what the files hold. `rows` is JSON lines.
+    # File name suffix, without its dot and without .gz or .zst after it -> what the files hold. `rows` is JSON lines;
+    # `csv` and `tsv` name their columns in the first line; of a page of `html` the main text is taken.
     formats: Annotated[dict[str, readers.Format], MinLen(1)]
 
 

@@ -40,7 +40,7 @@ PIECES = (
 )
 LONGEST_PIECE = 2**10  # characters; the time that learning takes grows with the square of a piece
 LONGEST_SPACE = 2**16  # characters; tiktoken's regex engine remembers each of a run of space, and fails at a million
-COUNTABLE = 2**31 - 1  # bytes, and so pairs, that a count of 32 bits holds whatever the text
+COUNTABLE = 2**31 - 1  # bytes, and so pairs: `tokenizers` counts these in 32 bits, and drops in silence what is more
 DRAWS = 2**14  # different draws of a document; a source's sample ends between two
 
 

@@ -61,10 +61,11 @@ def unlike(lock: str, project: str, packages: Mapping[str, str]) -> list[str]:
 
 
 def asked_for(project: str) -> set[str]:
-    """The packages that the code of a pyproject.toml imports: its dependencies, and those of its extra `language`."""
+    """The packages that the code of a pyproject.toml imports: its dependencies, and those of its extras `language` and `html`."""
     try:
         project_table = tomllib.loads(project)["project"]
-        lines = [*project_table["dependencies"], *project_table.get("optional-dependencies", {}).get("language", [])]
+        extras = project_table.get("optional-dependencies", {})
+        lines = [*project_table["dependencies"], *extras.get("language", []), *extras.get("html", [])]
         return {normal(re.split(r"[^\w.-]", line.strip(), maxsplit=1)[0]) for line in lines}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"pyproject.toml: tells no dependencies ({type(error).__name__}: {error})") from None

@@ -68,7 +68,8 @@ PASSED_OVER = {
     "a dot folder below": (["b/.git/x.txt", "b/.git/y.txt"], "names with a dot: 1 (b/.git/)"),
     "other suffixes": (
         ["a.html", "b.HTML", "c.pdf", "noext", "d.text", "e.markdown"],
-        "no `include` matches 6 (2 .html, 1 .pdf, 1 .text, ...)",
+        "no `include` matches 6 (2 .html, 1 .pdf, 1 .text, ...); "
+        "convert .pdf to text, for example by pdftotext -enc UTF-8",
     ),
     "a suffix of one's own": (["a.json"], "no `include` matches 1 (1 .json)"),
     "a pipe": (["p|"], "no regular files: 1 (p)"),

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import re
+import tomllib
 import tracemalloc
 from dataclasses import replace
 
@@ -13,11 +14,13 @@ import pytest
 
 from train.data.sources.archive import Limits
 from train.data.sources.spec import Columns
-from train.data.text import readers
+from train.data.text import html, readers
 from train.errors import UserError
+from train.keys import ROOT
 
 FORMATS = {
-    "rst": "restructuredtext", "md": "plain", "txt": "plain", "jsonl": "rows", "parquet": "parquet",
+    "rst": "restructuredtext", "md": "plain", "txt": "plain", "jsonl": "rows", "parquet": "parquet", "csv": "csv",
+    "tsv": "tsv", "html": "html",
 }  # fmt: skip
 COLUMNS = Columns("body", "id", "meta.terms", {}, "meta.by")
 ROWS = [
@@ -59,6 +62,8 @@ PACK = {"": bytes, ".gz": gzip.compress, ".zst": zstd}
         ("a.rst", b"*One*\n", "One\n"),
         ("a.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in ROWS), "One.\n"),
         ("a.parquet", parquet(ROWS), "One.\n"),
+        ("a.csv", b"id,body,meta.terms,meta.by\n7,One.,MIT,Ann\n8,,,\n", "One."),
+        ("a.tsv", b"id\tbody\tmeta.terms\tmeta.by\n7\tOne.\tMIT\tAnn\n8\t\t\t\n", "One."),
     ],
 )
 def test_every_format_is_read_as_it_is_and_packed(name, data, text, packed):
@@ -139,6 +144,118 @@ def test_a_column_that_some_row_has_is_no_fault():
     assert kept("a.jsonl", b"\n", named) == []
 
 
+BODY = Columns("body", None, None, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "texts"),
+    [
+        (b"id,body\n1,a\n2,b\n", ["a", "b"]),
+        (b"\xef\xbb\xbfbody,id\r\na,1\r\n", ["a"]),
+        (b'\xef\xbb\xbf"body",id\na,1', ["a"]),
+        (b'body,id\n"a\r\n\r\nb, ""c""",1\n\nd,2\n', ['a\n\nb, "c"', "d"]),
+        (b'body,id\n5" pipe,1\n', ['5" pipe']),
+        ("body,id\nGr\u00f6\u00dfe \u65e5\u672c,1\n".encode(), ["Gr\u00f6\u00dfe \u65e5\u672c"]),
+        (b"body\n" + b"x" * 200_000 + b"\n", ["x" * 200_000]),
+        (b",body,\n0,a,\n", ["a"]),  # names that are empty, as of an index
+        (b"id,body\n", []),
+        (b"", []),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_tables_are_read_by_the_names_in_their_first_line(kind, data, texts):
+    if kind == "tsv":
+        data, texts = data.replace(b",", b"\t"), [text.replace(",", "\t") for text in texts]
+    assert kept(f"a.{kind}", data, BODY) == texts
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"id,body\n1,a\n2,b,c\n", "a.csv, row 2, line 3: 3 values, and the first line names 2; correct it"),
+        (b"id,body\n1\n", "a.csv, row 1, line 2: 1 values, and the first line names 2"),
+        (b'id,body\n1,a\n2,"b\n3,c\n', "a.csv, row 2, line 4: unexpected end of data"),
+        (b'id,body\n1,"a"b\n', "a.csv, row 1, line 2: ',' expected after '\"'"),
+        (b"id,body\r1,a\r", "a.csv, row 1, line 1: new-line character seen in unquoted field"),
+        (b"id,body,body\n1,a,b\n", "a.csv: its first line names 'body' twice"),
+        (b"1,It was late.\n", "no column ['body']; its first line, which names the columns, has '1', 'It was late.'"),
+        (b"id,Body\n1,a\n", "has 'id', 'Body'; did you mean 'Body'?; see `columns`"),
+        ("id,body\n1,a\n".encode("utf-16"), "a.csv: holds UTF-16, not a table in UTF-8; convert it"),
+        (b"PK\x03\x04 and more\n", "a.csv: holds a zip archive, not a table in UTF-8"),
+    ],
+)
+def test_a_table_that_is_not_one_is_refused_by_its_row(data, says):
+    with pytest.raises(UserError, match=re.escape(says)) as caught:
+        read("a.csv", data, BODY)
+    assert "\n" not in str(caught.value)
+
+
+def test_rows_of_a_table_that_are_no_text_are_counted_and_others_kept():
+    data = b"body,id\none,1\ncaf\xe9,2\na\0b,3\n,4\nfive,caf\xe9\n"
+    assert [each.reason for each in read("a.csv", data, BODY)] == ["", "undecodable", "binary", "empty", ""]
+    assert read("a.csv", b"text,path\na,\n")[0].path == "a.csv#1"
+
+
+@pytest.mark.parametrize("row", [b'"' + b"never closed\n" * 99, b"x" * 1000, b"x," * 600])
+def test_a_row_of_a_table_is_bounded(row, monkeypatch):
+    monkeypatch.setattr(readers, "TEXT_BYTES", 500)
+    with pytest.raises(UserError, match=r"a.csv, row 2, line [0-9]+: more than 500 bytes; is a quotation mark not clo"):
+        read("a.csv", b"id,body\n1,a\n" + row, BODY)
+
+
+PAGE = """<!doctype html><html><head><title>T</title><script>var x = 1</script></head><body>
+<nav><a href="/">Home</a></nav><article><h1>Of mills</h1><p>The miller &amp; the <b>river</b> met in the
+valley below, where no one had ever been.</p>
+<ul><li>One</li></ul><pre>def f(x):\n    return x</pre></article>
+<aside>Buy now</aside><footer>Cookies</footer></body>"""
+
+
+def test_of_a_page_the_main_text_is_taken():
+    pytest.importorskip("trafilatura", reason="needs the extra `html`")
+    [text] = kept("a.html", PAGE.encode())
+    for part in ("Of mills\n", "The miller & the river met in", "One\n", "    return x"):
+        assert part in text
+    assert not any(part in text for part in ("Home", "Buy", "Cookies", "var", "<"))
+    assert kept("a.html", PAGE.encode()) == [text] == kept("a.html.gz", gzip.compress(PAGE.encode()))
+    for number in ("0", "7", "031", "127", "128", "xb", "x1F", "x85", "xD800", "x110000", "9", "10"):
+        [spelt] = kept("a.html", PAGE.replace("One", f"One&#{number};").encode())
+        assert "One" in spelt and not readers.CONTROL.search(spelt)
+    for page in ("", "<html></html>", "<nav>Home</nav>", "<div>" * 9999):
+        assert read("a.html", page.encode())[0].reason == "empty"
+    assert read("a.html", b"<p>caf\xe9")[0].reason == "undecodable"
+    assert read("a.html", b"<p>" + b"x" * readers.LARGEST["html"])[0].reason == "oversized"
+
+
+@pytest.mark.parametrize("release", [None, "2.0.0"])
+def test_another_extractor_is_refused_and_the_one_that_is_wanted_named(release, monkeypatch):
+    def version(name):
+        if release is None:
+            raise html.PackageNotFoundError(name)
+        return release
+
+    monkeypatch.setattr(html, "version", version)
+    html.extractor.cache_clear()
+    told = f"{release} is" if release else "it is not"
+    with pytest.raises(UserError, match=rf"trafilatura {html.RELEASE}, and {told} installed: .* trafilatura=="):
+        read("a.html", PAGE.encode())
+    html.extractor.cache_clear()
+
+
+def test_the_extractor_is_the_one_that_the_project_asks_for():
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["html"]
+    assert f"trafilatura=={html.RELEASE}" in extra
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [("a.pdf", "pdftotext"), ("a.DOCX", "pandoc"), ("a.epub", "pandoc"), ("a.odt", "pandoc"), ("a.xlsx", "soffice")],
+)
+def test_what_is_not_read_is_told_what_makes_text_of_it(name, by):
+    suffix = name.rpartition(".")[2].lower()
+    with pytest.raises(UserError, match=rf"exclude it, or convert \.{suffix} to text, for example by {by}"):
+        read(name, b"x")
+
+
 LONG_WINDOW = b"\x28\xb5\x2f\xfd\x00" + bytes([(28 - 10) << 3]) + b"\x11\x00\x00x\n"  # a frame of one block, unpacked
 
 
@@ -157,7 +274,11 @@ LONG_WINDOW = b"\x28\xb5\x2f\xfd\x00" + bytes([(28 - 10) << 3]) + b"\x11\x00\x00
         ("a.jsonl", '{"text": "x"}\n'.encode("utf-16-be"), "holds UTF-16, not JSON lines in UTF-8; convert it"),
         ("a.jsonl", '{"text": "x"}\n'.encode("utf-32"), "iconv -f UTF-32 -t UTF-8"),
         ("a.jsonl", b"\x1f\x8b and more\n", "holds gzip, not JSON lines"),
-        ("a.jsonl", b"%PDF-1.7\n", "holds PDF, not JSON lines"),
+        (
+            "a.jsonl",
+            b"%PDF-1.7\n",
+            "holds PDF, not JSON lines in UTF-8; convert .pdf to text, for example by pdftotext",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_told_by_its_first_bytes(name, data, says):
@@ -289,7 +410,11 @@ def test_empty_documents_are_a_stream_not_a_list():
             "row 1: expected text in 'body', got int",
         ),
         ("a.jsonl", b'{"id": 1, "story": "x"}', "a.jsonl, row 1: no field 'body'; it has 'id', 'story'"),
-        ("a.tar.gz", gzip.compress(b"x", mtime=0), "a.tar.gz is none of rst, md, txt, jsonl, parquet; exclude it"),
+        (
+            "a.tar.gz",
+            gzip.compress(b"x", mtime=0),
+            "a.tar.gz is none of rst, md, txt, jsonl, parquet, csv, tsv, html; exclude it",
+        ),
         ("a", b"x", "a is none of rst, md"),
     ],
 )

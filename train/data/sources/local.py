@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from train.data.sources.archive import matches, name_problem
 from train.data.sources.spec import FilesSource
+from train.data.text.file_types import converter
 from train.errors import UserError
 
 SHOWN = 3  # names, or suffixes, that a line tells of each reason
@@ -31,9 +32,14 @@ class Listing:
     own: list[str] = field(default_factory=list)
 
     def passed_over(self) -> str:
-        """What is not taken, in a line: how many of each kind and the first, or the commonest; empty where all is."""
-        return "; ".join(f"{WORDS[kind]} {len(names)} ({examples(kind, names)})"
-                         for kind in WORDS if (names := getattr(self, kind)))  # fmt: skip
+        """What is not taken, in a line: how many of each kind and the first, or the commonest; empty where all is.
+
+        What is in a form that no format reads is told what makes text of it.
+        """
+        told = [f"{WORDS[kind]} {len(names)} ({examples(kind, names)})"
+                for kind in WORDS if (names := getattr(self, kind))]  # fmt: skip
+        suffixes = sorted({PurePosixPath(name).suffix.removeprefix(".").lower() for name in self.unmatched})
+        return "; ".join([*told, *filter(None, map(converter, suffixes))])
 
 
 def examples(kind: str, names: Sequence[str]) -> str:

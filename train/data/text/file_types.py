@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from train.errors import UserError
+
 HEAD = 512  # bytes that are looked at
 
 SIGNATURES = (
@@ -31,6 +33,14 @@ SIGNATURES = (
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
+PANDOC, OFFICE = "pandoc --to=plain", "soffice --headless --convert-to"
+CONVERTERS = {  # what makes text of the files that we do not read, by their suffix
+    "pdf": "pdftotext -enc UTF-8",
+    "djvu": "djvutxt",
+    **dict.fromkeys(("docx", "odt", "epub", "rtf", "tex", "ipynb", "org", "xml"), PANDOC),
+    **dict.fromkeys(("doc", "ppt", "pptx", "odp"), f"{OFFICE} pdf, then pdftotext"),
+    **dict.fromkeys(("xls", "xlsx", "ods"), f"{OFFICE} csv"),
+}
 
 
 def file_type(head: bytes) -> str | None:
@@ -51,6 +61,21 @@ def _types(head: bytes) -> Iterator[str]:
             yield "UTF-16"
 
 
+def check_type(head: bytes, name: str, expected: str) -> None:
+    """UserError when what begins with `head`, in the file called `name`, is not `expected` in UTF-8."""
+    if held := file_type(head[:HEAD]):
+        raise UserError(f"{name}: holds {held}, not {expected} in UTF-8{conversion(held)}")
+
+
 def conversion(name: str) -> str:
-    """What to do with text in another encoding; empty where `name` is none."""
-    return f"; convert it to UTF-8, for example by iconv -f {name} -t UTF-8" if name.startswith("UTF-") else ""
+    """What to do with a file that holds `name`, if it is text in another form; else empty."""
+    if name.startswith("UTF-"):
+        return f"; convert it to UTF-8, for example by iconv -f {name} -t UTF-8"
+    suffix = {"PDF": "pdf", "RTF": "rtf", "an old Office document": "doc"}.get(name, "")
+    return f"; {converter(suffix)}" if suffix else ""
+
+
+def converter(suffix: str) -> str:
+    """How files with a suffix that are not read become text; empty where nothing is known of them."""
+    program = CONVERTERS.get(suffix.lower())
+    return f"convert .{suffix.lower()} to text, for example by {program}" if program else ""

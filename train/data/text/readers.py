@@ -3,7 +3,8 @@
 The rules, for files and rows alike. Text is UTF-8 (byte order marks are passed over); line ends, NEL among them, become
 line feeds, as do vertical tabs and form feeds. Other control characters but the tab are taken out; a text with a NUL is
 `binary` and no document. Nor is one that is not UTF-8 (`undecodable`), holds nothing (`empty`) or is larger than
-TEXT_BYTES (`oversized`). What is no document is yielded too, with that reason, so that it can be counted.
+TEXT_BYTES, or a page of HTML than html.LARGEST (`oversized`). What is no document is yielded too, with that reason, so
+that it can be counted.
 """
 
 import gzip
@@ -20,11 +21,12 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 from train.data import schema
 from train.data.sources.archive import LIMITS, Bounded
 from train.data.sources.spec import Columns
-from train.data.text.file_types import HEAD, conversion, file_type
+from train.data.text import delimited, html
+from train.data.text.file_types import HEAD, check_type, converter, file_type
 from train.data.text.rst import restructuredtext
 from train.errors import UserError, did_you_mean
 
-Format = Literal["restructuredtext", "plain", "rows", "parquet"]
+Format = Literal["restructuredtext", "plain", "html", "rows", "csv", "tsv", "parquet"]
 PACKED: dict[str, Callable[[BinaryIO], Any]] = {
     "gz": lambda file: gzip.GzipFile(fileobj=file),
     "zst": schema.unpack_zstd,
@@ -32,7 +34,10 @@ PACKED: dict[str, Callable[[BinaryIO], Any]] = {
 MARKUP: dict[str, Callable[[str], str]] = {
     "restructuredtext": restructuredtext,
     "plain": str,
+    "html": lambda text: _clean(html.main_text(text))[0],  # which may spell control characters by their numbers
 }
+LARGEST = {"html": html.LARGEST}
+DELIMITERS = {"csv": ",", "tsv": "\t"}
 TEXT_BYTES = LIMITS.member_bytes
 NEL, BYTE_ORDER_MARK = "\x85", "\ufeff"
 CONTROL = re.compile(r"[\x01-\x08\x0e-\x1f\x7f-\x9f]")
@@ -72,17 +77,21 @@ def texts(
     suffix = PurePosixPath(stem if packed in PACKED else name).suffix.removeprefix(".")
     kind = formats.get(suffix) or formats.get(suffix.lower())
     if kind is None:
-        known = ", ".join(formats)
-        raise UserError(f"{name} is none of {known}; exclude it, or add its suffix to documents.formats")
+        known, remedy = ", ".join(formats), converter(suffix) or "add its suffix to documents.formats"
+        raise UserError(f"{name} is none of {known}; exclude it, or {remedy}")
     try:
         opened = _unpacked(file, name, packed) if packed in PACKED else file
         if kind in MARKUP:
-            yield _whole(opened.read(TEXT_BYTES + 1), name, MARKUP[kind])
+            yield _whole(opened, name, MARKUP[kind], LARGEST.get(kind, TEXT_BYTES))
+        elif kind in DELIMITERS:
+            wanted = columns_named(columns) if columns else {TEXT_AND_PATH.text}
+            rows = delimited.rows(opened, name, DELIMITERS[kind], wanted, TEXT_BYTES)
+            yield from _rows(rows, name, columns, most)
         elif kind == "rows":
             yield from _rows(_json_lines(opened, name), name, columns, most)
         else:
-            rows = islice(_parquet(opened, name, columns), most)
-            yield from (_of_row(row, name, number, columns) for number, row in enumerate(rows, start=1))
+            table = islice(_parquet(opened, name, columns), most)
+            yield from (_of_row(row, name, number, columns) for number, row in enumerate(table, start=1))
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno:  # of the system, not of the file
             raise
@@ -107,8 +116,8 @@ def _unpacked(file: BinaryIO, name: str, packing: str) -> BinaryIO:
     return BufferedReader(Bounded(PACKED[packing](file), name, allowed))
 
 
-def _whole(data: bytes, path: str, reader: Callable[[str], str]) -> ExtractedText:
-    if len(data) > TEXT_BYTES:
+def _whole(file: BinaryIO, path: str, reader: Callable[[str], str], most: int) -> ExtractedText:
+    if len(data := file.read(most + 1)) > most:
         return _skipped(path, "oversized")
     try:
         text, reason = _clean(data.decode())
@@ -141,8 +150,8 @@ def _json_lines(file: BinaryIO, name: str) -> Iterator[Any]:
     number = 0
     while line := file.readline(TEXT_BYTES + 1):
         number += 1
-        if number == 1 and (held := file_type(line[:HEAD])):
-            raise UserError(f"{name}: holds {held}, not JSON lines in UTF-8{conversion(held)}")
+        if number == 1:
+            check_type(line, name, "JSON lines")
         if len(line) > TEXT_BYTES:
             while line and not line.endswith(b"\n"):
                 line = file.readline(2**20)
@@ -172,7 +181,7 @@ def _parquet(file: BinaryIO, name: str, columns: Columns | None) -> Iterator[Any
 
 
 def _rows(rows: Iterator[Any], name: str, columns: Columns | None, most: int | None) -> Iterator[ExtractedText]:
-    """What JSON lines hold; UserError when a field that `columns` names is in none of them."""
+    """What rows hold; UserError when a field that `columns` names is in none of them."""
     unseen = columns_named(columns) if columns else set()
     fields: dict[str, None] = {}
     for number, row in enumerate(islice(rows, most), start=1):
@@ -225,8 +234,8 @@ def _of_row(row: Any, name: str, number: int, columns: Columns | None) -> Extrac
     try:
         size = len((text or "").encode())
         "".join((shown, *filter(None, row_tells))).encode()
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell and UTF-8 cannot
-        return _skipped(f"{name}#{number}", "undecodable", "holds half a character, a lone surrogate")
+    except UnicodeEncodeError:  # a lone surrogate: JSON can spell it, and CSV has it for what is not UTF-8
+        return _skipped(f"{name}#{number}", "undecodable", "not UTF-8, or half a character")
     if size > TEXT_BYTES:
         return _skipped(shown, "oversized")
     return _text(shown, *_clean(text or ""), *row_tells)

@@ -1,0 +1,64 @@
+"""The rows of CSV and TSV: values by the names that the first line gives them.
+
+The dialect is RFC 4180's, for tabs as for commas: a value in quotation marks (") may hold delimiters, line breaks and,
+doubled, quotation marks; elsewhere a quotation mark that does not begin a value is a letter. Blank lines are no rows.
+"""
+
+import csv
+from collections.abc import Collection, Iterator
+from typing import BinaryIO
+
+from train.data.text.file_types import check_type
+from train.errors import UserError, did_you_mean
+
+NAMES = 40  # of columns that an error lists
+
+
+def rows(
+    file: BinaryIO, name: str, delimiter: str, wanted: Collection[str], most: int
+) -> Iterator[dict[str, str | None]]:
+    """Yield each row of the file called `name`; an empty value is None, bytes that are not UTF-8 are lone surrogates.
+
+    Raises UserError, with the number of the row, where one has more or fewer values than the first line has names, ends
+    in the middle of a value or has more than `most` bytes; and when a name stands twice, or one of `wanted` nowhere.
+    """
+    csv.field_size_limit(most)
+    held = number = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal held
+        while line := file.readline(most + 1 - held):
+            held += len(line)
+            if held > most:
+                raise csv.Error(f"more than {most} bytes; is a quotation mark not closed?")
+            if reader.line_num == 0:
+                check_type(line, name, "a table")
+            yield line.decode("utf-8-sig" if reader.line_num == 0 else "utf-8", "surrogateescape")
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    header: list[str] = []
+    try:
+        for values in reader:
+            held = 0
+            if not header:
+                header = checked(values, name, wanted)
+            elif values:
+                number += 1
+                if len(values) != len(header):
+                    raise csv.Error(f"{len(values)} values, and the first line names {len(header)}")
+                yield {column: value or None for column, value in zip(header, values, strict=True)}
+    except csv.Error as error:
+        raise UserError(f"{name}, row {number + bool(held)}, line {reader.line_num}: {error}; correct it") from None
+
+
+def checked(header: list[str], name: str, wanted: Collection[str]) -> list[str]:
+    """The names in the first line; UserError when one stands twice, or one of `wanted` is not there."""
+    shown = ", ".join(map(repr, header[:NAMES]))
+    if twice := sorted({column for column in header if column and header.count(column) > 1}):
+        raise UserError(f"{name}: its first line names {twice[0]!r} twice; call one otherwise")
+    if missing := sorted(set(wanted) - set(header)):
+        hint = "".join(dict.fromkeys(did_you_mean(column, header) for column in missing))
+        raise UserError(
+            f"{name}: no column {missing}; its first line, which names the columns, has {shown}{hint}; see `columns`"
+        )
+    return header

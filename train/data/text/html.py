@@ -1,0 +1,42 @@
+"""From a page of HTML to its main text, by `trafilatura`, the extractor that web corpora are made with.
+
+The rule. Kept: headings, paragraphs, lists, tables and code of what the extractor finds to be the page's own content, a
+line each, as plain text. Gone: navigation, headers, footers, side bars, adverts, forms, scripts, comments of readers,
+images, the targets of links. A page without such content is empty. What the extractor finds is its own release's
+finding: that is the one that the lock pins, and another is refused.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from train.errors import UserError
+
+RELEASE = "2.3.1"  # of trafilatura, whose findings are products
+LARGEST = 2**23  # bytes of a page: the extractor's time can grow with the square of them
+# Control characters by their numbers, for which the extractor would give up the page.
+CONTROL = re.compile(r"&#(?:0*(?:[0-8]|11|1[4-9]|2\d|3[01])|x0*(?:[0-8bef]|1[0-9a-f]));", re.IGNORECASE)
+
+
+def main_text(page: str) -> str:
+    """The main text of a page; UserError without the extractor, or with another release of it."""
+    return extractor()(CONTROL.sub("", page), include_comments=False) or ""
+
+
+@cache
+def extractor() -> Callable[..., str | None]:
+    try:
+        found = f"{version('trafilatura')} is"
+    except PackageNotFoundError:
+        found = "it is not"
+    if found != f"{RELEASE} is":
+        raise UserError(
+            f"HTML is read by trafilatura {RELEASE}, and {found} installed: .venv/bin/python -m pip install "
+            f"trafilatura=={RELEASE} lxml_html_clean, or exclude such files"
+        )
+    import trafilatura
+
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # that a page is empty is counted
+    return trafilatura.extract
