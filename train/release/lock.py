@@ -61,7 +61,7 @@ def unlike(lock: str, project: str, packages: Mapping[str, str]) -> list[str]:
 
 
 def asked_for(project: str) -> set[str]:
-    """The packages that the code of a pyproject.toml imports: its dependencies, and those of its extras `language` and `html`."""
+    """The packages that the code of a pyproject.toml imports: dependencies, and the extras `language` and `html`."""
     try:
         project_table = tomllib.loads(project)["project"]
         extras = project_table.get("optional-dependencies", {})
