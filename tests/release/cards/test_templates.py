@@ -20,12 +20,12 @@ from train.release.cards import templates
 )
 def test_a_value_comes_into_a_page_by_one_door(tmp_path, monkeypatch, template, text):
     (tmp_path / "page.md.jinja").write_text(template)
-    monkeypatch.setattr(templates, "ROOM", tmp_path)
+    monkeypatch.setattr(templates, "ROOMS", [tmp_path])
     assert templates.markdown("page.md.jinja", x="a | <b>\n# c").decode() == text
 
 
 def test_a_value_that_is_not_there_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "page.md.jinja").write_text("{{ nothing }}")
-    monkeypatch.setattr(templates, "ROOM", tmp_path)
+    monkeypatch.setattr(templates, "ROOMS", [tmp_path])
     with pytest.raises(jinja2.UndefinedError):
         templates.markdown("page.md.jinja")

@@ -16,7 +16,8 @@ from train.quantities import brief, duration, shown
 from train.release.cards.prose import Markdown, cell, line, prose
 
 UNIT = re.compile(r"(?<=\d) ")  # the blank before one
-ROOM = Path(__file__).resolve().parents[1]  # templates lie beside the modules that write by them
+TRAIN = Path(__file__).resolve().parents[2]
+ROOMS = (TRAIN / "release", TRAIN / "commands")  # templates lie beside the modules that write by them
 
 
 def markdown(template: str, **values: Any) -> bytes:
@@ -44,9 +45,14 @@ def html(template: str, **values: Any) -> bytes:
     return page.get_template(template).render(values).encode()
 
 
+def text(template: str, **values: Any) -> str:
+    """Lines for a terminal by a template below `train/commands`."""
+    return _environment(keep_trailing_newline=True).get_template(template).render(values)
+
+
 def _environment(**options: Any) -> Environment:
     return Environment(
-        loader=FileSystemLoader(ROOM), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(ROOMS), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         **options,
     )  # fmt: skip
 
