@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from train.artifact import check, file_digest, parse_json, products_digest, read_json
 from train.data.schema import LedgerRow, SelectedDocument, read_records
 from train.data.tokens import TokensConfig, encode
+from train.differences import first_difference
 from train.errors import UserError
 from train.layout import ARTIFACTS, folder_of, placed
 from train.machine import Machine
@@ -128,10 +129,15 @@ class Release:
         )
         return World(0, 1, machine)
 
-    def written(self, path: str) -> list[str]:
-        """The file at `path` has the same bytes when it is written again."""
-        data = bundle.WRITTEN[path](self.path)
-        return [] if data == self.bytes(path) else [f"{path}: not what its records give"]
+    def written(self, *paths: str) -> list[str]:
+        """Which of these files have other bytes when they are written again, and where they first differ."""
+        problems = []
+        for path in paths:
+            again = bundle.WRITTEN[path](self.path)
+            if again != self.bytes(path):
+                apart = first_difference(self.json(path), parse_json(again)) if path.endswith(".json") else None
+                problems.append(f"{path}: {apart or 'not what its records give'}")
+        return problems
 
     def made_again(self, name: str, folder: Path) -> list[str]:
         """The products in the folder `made` are those that the artifact's manifest lists and those that stand here."""

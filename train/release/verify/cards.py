@@ -8,8 +8,6 @@ from train.data.filters.pii import secrets as find_secrets
 from train.release import bundle
 from train.release.cards.report import loss_chart
 from train.release.cards.report import report as report_page
-from train.release.standards import forms
-from train.release.standards import mof as framework
 from train.release.standards.osaid import ASKED
 from train.release.view import Release
 
@@ -30,26 +28,6 @@ def labelling(release: Release) -> list[str]:
     problems = [] if found else ["data/README.md: says nothing under 'Labelling'; describe it, or why there is none"]
     if reason is not None and not reason.strip():
         problems.append("code/config.json: labelling is declared as not used without a reason")
-    return problems
-
-
-def cards(release: Release) -> list[str]:
-    """Both cards and the citation, written again from the records, have the same bytes."""
-    return [p for path in ("README.md", "data/README.md", "CITATION.cff") for p in release.written(path)]
-
-
-def metadata(release: Release) -> list[str]:
-    """The description for machines, the bill of materials, and the forms that others ask for."""
-    paths = ("data/croissant.json", "provenance/bom.json", *forms.pages())
-    return [problem for path in paths for problem in release.written(path)]
-
-
-def mof(release: Release) -> list[str]:
-    """mof.yml follows from what is here, and each component that it names has its path and its licence's."""
-    problems = release.written("provenance/mof.yml")
-    for each in framework.components(release.path):
-        paths = (each["component_path"], each["license_path"])
-        problems += [f"{each['name']}: {path} is missing" for path in paths if not (release.path / path).exists()]
     return problems
 
 

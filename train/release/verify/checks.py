@@ -1,44 +1,34 @@
 """The table of checks: one function a claim, which makes again what can be made again and returns what differs.
 
-A check's name is its function's, and stays: `openness.ROWS` refers to it.
+A check's name is its function's, and stays: `osaid.ROWS` refers to it.
 """
 
-from train.release.verify.canonical import canonical
-from train.release.verify.cards import (
-    cards,
-    labelling,
-    machine_paths,
-    metadata,
-    mof,
-    osaid,
-    placeholders,
-    report,
-    secrets,
-)
-from train.release.verify.code import chain, collected, components, environment, installs, recipe, snapshot
-from train.release.verify.data import counts, order, overlap, selection, source_kinds, split, statistics, tokens
-from train.release.verify.layout import layout
-from train.release.verify.licences import code_terms, data_terms, licences, parameter_terms, use_restrictions
-from train.release.verify.model import (
-    checkpoints,
-    logits,
-    losses,
-    optimizer_state,
-    scores,
-    settings,
-    tokenizer,
-    weights,
-)
-from train.release.verify.prepared import prepared
-from train.release.verify.sources import generated, provenance, sources
-from train.release.verify.witnesses import witnesses
-from train.release.view import Check
+from train.release.standards import forms
+from train.release.verify import canonical, cards, code, data, layout, licences, model, prepared, sources, witnesses
+from train.release.view import Check, Release
+
+
+def derived(name: str, *paths: str) -> Check:
+    """The check that files which are written from others have the same bytes when they are written again."""
+
+    def check(release: Release) -> list[str]:
+        return release.written(*paths)
+
+    check.__name__ = name
+    return check
+
 
 CHECKS: tuple[Check, ...] = (
-    provenance, sources, generated, statistics, counts, labelling, split, selection, tokens, source_kinds, data_terms,
-    components, settings, tokenizer, scores, overlap, code_terms, environment, weights, logits, checkpoints, losses,
-    optimizer_state, parameter_terms, use_restrictions, chain, licences, cards, metadata, osaid, placeholders,
-    machine_paths, layout, canonical, order, mof, snapshot, collected, secrets, report, witnesses, recipe,
+    sources.provenance, sources.sources, sources.generated, derived("statistics", "data/statistics.json"), data.counts,
+    cards.labelling, data.split, data.selection, data.tokens, data.source_kinds, licences.data_terms, code.components,
+    model.settings, model.tokenizer, model.scores, data.overlap, licences.code_terms, code.environment, model.weights,
+    derived("logits", "evaluation/logits.json"), model.checkpoints, model.losses, model.optimizer_state,
+    licences.parameter_terms, licences.use_restrictions, code.chain, licences.licences,
+    derived("cards", "README.md", "data/README.md", "CITATION.cff"),
+    derived("metadata", "data/croissant.json", "provenance/bom.json", *forms.pages()),
+    cards.osaid, cards.placeholders, cards.machine_paths, layout.layout, canonical.canonical, data.order,
+    derived("mof", "provenance/mof.yml"), code.snapshot, code.collected, cards.secrets, cards.report,
+    witnesses.witnesses, code.recipe,
 )  # fmt: skip
-SOURCED = (prepared,)
-DEEP: tuple[Check, ...] = (installs,)
+SOURCED = (prepared.prepared,)
+DEEP: tuple[Check, ...] = (code.installs,)

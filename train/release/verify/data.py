@@ -32,28 +32,23 @@ from train.steps import tokens_seen
 from train.training.loop import FitConfig
 
 
-def statistics(release: Release) -> list[str]:
-    """The statistics, counted again from the documents."""
-    return release.written("data/statistics.json")
-
-
 def counts(release: Release) -> list[str]:
     """Documents and bytes, counted again from texts and ledger: by reason, source, licence and split, without a gap."""
-    told, extracted, tokens = (release.json(f"data/{name}.json") for name in ("counts", "extracted", "tokens"))
+    recorded, extracted, tokens = (release.json(f"data/{name}.json") for name in ("counts", "extracted", "tokens"))
     problems, every = [], list(judged(release))
     for document in (each.document for each in every if not each.judgement.dropped):
         if hashlib.sha256(document.text.encode()).hexdigest() != document.id:
             problems.append(f"document {document.id[:12]}: its id is not the digest of its text")
     counted = count(every)
     # By which of several redactions a text grew shorter, and by how much, only its source could tell.
-    shorter = [sum(entry.pop("bytes") for entry in tree["redacted"].values()) for tree in (told, counted)]
-    if apart := first_difference(told, counted) or first_difference(shorter[0], shorter[1], "redacted.bytes"):
+    shorter = [sum(entry.pop("bytes") for entry in tree["redacted"].values()) for tree in (recorded, counted)]
+    if apart := first_difference(recorded, counted) or first_difference(shorter[0], shorter[1], "redacted.bytes"):
         problems.append(f"data/counts.json: {apart}")
     for purl, entry in extracted.items():
         raw = counted["sources"].get(purl, {}).get("raw", {"documents": 0, "bytes": 0})
         if apart := first_difference({unit: entry[unit] for unit in ("documents", "bytes")}, raw):
             problems.append(f"data/extracted.json: {purl}: {apart}")
-    for name, numbers in told["splits"].items():
+    for name, numbers in recorded["splits"].items():
         if apart := first_difference({unit: tokens[name][unit] for unit in ("documents", "bytes")}, numbers):
             problems.append(f"data/tokens.json: {name}: {apart}")
     return problems
@@ -115,11 +110,11 @@ def selection(release: Release) -> list[str]:
                  for a, b in pairwise(places) if not a < b]  # fmt: skip
     problems += [f"text {text[:12]}: stands twice" for text, times in Counter(texts).items() if times > 1]
     numbers = [words(document.text).numbers for document in documents]
-    found = clusters(np.array([signature(each) for each in numbers]), config.near_duplicates)
+    firsts = clusters(np.array([signature(each) for each in numbers]), config.near_duplicates)
     pairs = zip(documents, numbers, strict=True)
     held_out = evaluated((document.id, each) for document, each in pairs if document.split != "train")
     items = items_of(release.folders["benchmarks"])
-    for place, (each, first) in enumerate(zip(documents, found, strict=True)):
+    for place, (each, first) in enumerate(zip(documents, firsts, strict=True)):
         if first != place:
             problems.append(f"document {each.id[:12]}: is nearly the same as {documents[first].id[:12]}")
         reason = each.split == "train" and contaminated(words(each.text), config.contaminated, items, held_out)
@@ -171,25 +166,18 @@ def tokens(release: Release) -> list[str]:
 
 
 def source_kinds(release: Release) -> list[str]:
-    """Each source tells where it can be had, and its texts are here: all of them are open."""
-    problems = []
-    held = Counter(document.source for document in release.documents())
-    told = release.json("data/counts.json")["sources"]
-    for source in release.json("data/sources.json"):
-        if source["kind"] not in ("pypi", "hub", "files", "stories"):
-            problems.append(f"{source['purl']}: unknown kind {source['kind']!r}")
-        if source["kind"] == "pypi" and not source.get("filename"):
-            problems.append(f"{source['purl']}: which file it is is not said")
-        if held[source["purl"]] != told[source["purl"]]["kept"]["documents"]:
-            problems.append(f"{source['purl']}: {held[source['purl']]} documents are here, not all that were kept")
-    return problems
+    """The texts of each source are here, all that were kept."""
+    kept = Counter(document.source for document in release.documents())
+    counted = {purl: count["kept"]["documents"] for purl, count in release.json("data/counts.json")["sources"].items()}
+    apart = first_difference(counted, {purl: kept[purl] for purl in counted})
+    return [f"data/counts.json: documents kept: {apart}"] if apart else []
 
 
 def overlap(release: Release) -> list[str]:
     """The overlap of training text with what is evaluated on, found again."""
     path = "data/overlap.json"
-    made = as_json(find_overlap({**release.folders, "tokens": release.tokens}, release.world))
-    return [] if made == release.bytes(path) else [f"{path}: not what documents and evaluation sets give"]
+    again = as_json(find_overlap({**release.folders, "tokens": release.tokens}, release.world))
+    return [] if again == release.bytes(path) else [f"{path}: not what documents and evaluation sets give"]
 
 
 def order(release: Release) -> list[str]:

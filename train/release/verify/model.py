@@ -120,13 +120,6 @@ def weights(release: Release) -> list[str]:
     return problems + release.written("provenance/facts.json")
 
 
-def logits(release: Release) -> list[str]:
-    """For the recorded prompts the model gives the recorded logits."""
-    told = release.json("evaluation/logits.json")
-    apart = first_difference(told, bundle.logits(release.path))
-    return [f"evaluation/logits.json: {apart}"] if apart else []
-
-
 def checkpoints(release: Release) -> list[str]:
     """A checkpoint stands at every step that the config says; each belongs to this run, is finite and holds no more."""
     steps: list[int] = []

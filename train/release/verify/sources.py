@@ -1,19 +1,16 @@
 """Checks of the sources: records that follow from the config, texts that lead to them, and what is ours made again."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
-
-from packageurl import PackageURL
 
 from train.artifact import digest, file_digest, parse_json, read_json
 from train.config import build
 from train.data.benchmarks import OURS, BenchmarksConfig, gather, set_name
 from train.data.documents import DocumentsConfig, extract
-from train.data.ledger import SPLITS
 from train.data.raw import RawConfig, fetch
-from train.data.schema import Document, Item, SelectedDocument, TokenRange, read_records
+from train.data.schema import Document, Item, SelectedDocument, read_records
 from train.data.selected import SelectedConfig, select
 from train.data.text.readers import REASONS
 from train.differences import first_difference
@@ -26,59 +23,43 @@ OF_A_MACHINE = ("path", "mirrors")  # settings of a source that its record does 
 
 
 def provenance(release: Release) -> list[str]:
-    """Each source has purl, licence, digest and retrieval; each document and token range leads to a listed source."""
-    sources = {source["purl"]: source for source in release.json("data/sources.json")}
-    extracted, retrieved = release.json("data/extracted.json"), release.json("logs/raw/retrieved.json")
-    problems = [f"{purl}: in data/extracted.json alone" for purl in extracted.keys() - sources.keys()]
-    for purl, source in sources.items():
-        PackageURL.from_string(purl)
-        if not source["licence"] or not source["attribution"]:
-            problems.append(f"{purl}: no licence or no attribution")
-        if not source["files"] or not all(re.fullmatch("[0-9a-f]{64}", file["sha256"]) for file in source["files"]):
+    """Each source has the texts of its licence, and each document leads to a listed source."""
+    records = {source["purl"]: source for source in release.json("data/sources.json")}
+    extracted = release.json("data/extracted.json")
+    problems = [f"{purl}: in data/extracted.json alone" for purl in extracted.keys() - records.keys()]
+    for purl, source in records.items():
+        if not source["files"]:
             problems.append(f"{purl}: no digest of its files")
-        if source["kind"] in ("pypi", "hub") and not retrieved.get(source["slug"], {}).get("retrieved"):
-            problems.append(f"{purl}: when it was retrieved is not recorded")
         problems += [f"{purl}: {line}" for line in extraction_problems(release, source, extracted[purl])]
         for name, sha256 in extracted[purl]["licences"].items():
             text = f"data/licences/{sha256}.txt"
             if text not in release.paths or file_digest(release.path / text) != sha256:
                 problems.append(f"{purl}: {text}, its {name}, is missing or changed")
-    named = {"documents": {document.source for document in release.documents()},
-             "ranges": {tokens.source for tokens in release.records(TokenRange, "ranges")}}  # fmt: skip
-    for table, purls in named.items():
-        strangers = purls - sources.keys()
-        problems += [f"data/{table}: source {purl} is not listed" for purl in sorted(strangers)]
     for document in release.documents():
-        source = sources.get(document.source, {})
+        if document.source not in records:
+            problems.append(f"data/documents: source {document.source} is not listed")
+            continue
         text = f"data/licences/{document.evidence}.txt"
-        told = release.bytes(text).decode(errors="replace") if text in release.paths else None
-        texts = set(extracted.get(document.source, {}).get("licences", {}).values())
-        if problem := origin_problem(document, source, texts, told):
+        evidence = release.bytes(text).decode(errors="replace") if text in release.paths else None
+        texts = set(extracted[document.source]["licences"].values())
+        if problem := origin_problem(document, records[document.source], texts, evidence):
             problems.append(f"document {document.id[:12]}: {problem}")
-    for name in SPLITS:
-        end = 0
-        for tokens in read_records(TokenRange, [release.path / "data" / "ranges" / f"{name}.parquet"]):
-            if tokens.start != end:
-                problems.append(f"data/ranges/{name}.parquet: a gap before document {tokens.id[:12]}")
-            end = tokens.end
-        if end != release.json("data/tokens.json")[name]["tokens"]:
-            problems.append(f"data/ranges/{name}.parquet: the ranges end at {end}, which is not the count of tokens")
     return problems
 
 
-def origin_problem(document: SelectedDocument, source: dict[str, Any], texts: set[str], told: str | None) -> str | None:
+def origin_problem(document: SelectedDocument, source: dict[str, Any], texts: set[str], row: str | None) -> str | None:
     """Why a document does not follow from its source; None if it does.
 
-    `texts` are the digests of the source's licence texts, `told` is what stands in the document's evidence.
+    `texts` are the digests of the source's licence texts, `row` is what stands in the document's evidence.
     """
     columns = source.get("columns") or {}  # what rows may tell themselves
     same = {"language"} | ({"attribution"} if not columns.get("attribution") else set())
     if document.evidence in texts:
         same.add("licence")
-    elif told is None or not columns.get("licence"):
+    elif row is None or not columns.get("licence"):
         return "no such licence text in its source"
-    elif of_row(told, columns["licence_names"]) != document.licence:
-        return f"its licence is not what its row said, {told!r}"
+    elif of_row(row, columns["licence_names"]) != document.licence:
+        return f"its licence is not what its row said, {row!r}"
     if any(getattr(document, key) != source.get(key) for key in same):
         return "licence, attribution or language is not its source's"
     return None
@@ -88,14 +69,15 @@ def sources(release: Release) -> list[str]:
     """The record of each source, of text and of evaluation sets, is what the config says, field by field."""
     sets = [each for each in release.json("evaluation/data/sets.json") if each["name"] != OURS["name"]]
     own = ("name", "licences", "items", "groups")  # what the record of a set tells beside
-    found = {
-        "data/sources.json": (release.config["data"]["raw"], release.json("data/sources.json")),
-        "evaluation/data/sets.json": (
-            release.config["benchmarks"]["raw"] or {"sources": []},
-            [{key: value for key, value in each.items() if key not in own} for each in sets],
-        ),
-    }
-    problems = [f"{path}: {line}" for path, (raw, told) in found.items() for line in records_apart(raw, told)]
+    bare = [{key: value for key, value in each.items() if key not in own} for each in sets]
+    problems = [
+        f"{path}: {line}"
+        for path, raw, records in (
+            ("data/sources.json", release.config["data"]["raw"], release.json("data/sources.json")),
+            ("evaluation/data/sets.json", release.config["benchmarks"]["raw"] or {"sources": []}, bare),
+        )
+        for line in records_apart(raw, records)
+    ]
     return problems + [line for each in sets for line in set_apart(release, each)]
 
 
@@ -116,12 +98,12 @@ def set_apart(release: Release, record: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"evaluation/data/{name}.parquet: {id}: of no file of that set" for id in strangers[:1])
 
 
-def records_apart(raw: Mapping[str, Any], told: list[dict[str, Any]]) -> Iterator[str]:
+def records_apart(raw: Mapping[str, Any], records: list[dict[str, Any]]) -> Iterator[str]:
     """What the records of sources tell otherwise than the config `raw` does."""
     settled = build(RawConfig, raw).sources if raw["sources"] else ()
-    if len(told) != len(settled):
-        yield f"tells of {len(told)} sources, the config of {len(settled)}"
-    for source, entry, record in zip(settled, raw["sources"], told, strict=False):
+    if len(records) != len(settled):
+        yield f"tells of {len(records)} sources, the config of {len(settled)}"
+    for source, entry, record in zip(settled, raw["sources"], records, strict=False):
         bare = {key: value for key, value in entry.items() if key not in (*OF_A_MACHINE, "files")}
         files = record.get("files", [])
         rest = {key: value for key, value in record.items() if key != "files"}
@@ -147,25 +129,26 @@ def files_apart(entry: Mapping[str, Any], files: list[dict[str, Any]]) -> Iterat
         yield from (f"files: no {name}, its licence" for name in entry["licence_files"] if name not in sha256)
 
 
-def extraction_problems(release: Release, source: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
-    """What is told of a source's extraction otherwise than its files, the ledger and what was left out say."""
-    if told.keys() != {"files", "documents", "bytes", *REASONS, "licences", "unlicensed"}:
+def extraction_problems(release: Release, source: Mapping[str, Any], counted: Mapping[str, Any]) -> Iterator[str]:
+    """What is counted of a source's extraction otherwise than its files, the ledger and what was left out say."""
+    if counted.keys() != {"files", "documents", "bytes", *REASONS, "licences", "unlicensed"}:
         yield "data/extracted.json: another form"
         return
-    if list(told["licences"]) != sorted(source["licence_files"]):
-        yield f"data/extracted.json: licences {list(told['licences'])}, the source names {source['licence_files']}"
-    sha256 = {file["path"]: file["sha256"] for file in source["files"]}
-    if source["kind"] != "pypi" and any(sha256.get(name) != found for name, found in told["licences"].items()):
+    licences = counted["licences"]
+    if list(licences) != sorted(source["licence_files"]):
+        yield f"data/extracted.json: licences {list(licences)}, the source names {source['licence_files']}"
+    files = {file["path"]: file["sha256"] for file in source["files"]}
+    if source["kind"] != "pypi" and any(files.get(name) != sha256 for name, sha256 in licences.items()):
         yield "data/extracted.json: a licence that is not the source's file"
     path = f"data/left_out/{source['slug']}.jsonl"
     lines = [parse_json(line) for line in release.bytes(path).splitlines()]
     if any(line.keys() != {"path", "reason"} for line in lines):
         yield f"{path}: another form"
     reasons = Counter(line.get("reason") for line in lines)
-    if reasons != Counter({reason: told[reason] for reason in REASONS if told[reason]}):
+    if reasons != Counter({reason: counted[reason] for reason in REASONS if counted[reason]}):
         yield f"{path}: tells of {dict(reasons)}, data/extracted.json does not"
     rows = (row for row in release.ledger() if row.source == source["purl"] and row.action == "dropped")
-    if sum(told["unlicensed"].values()) != sum(row.licence == "NOASSERTION" for row in rows):
+    if sum(counted["unlicensed"].values()) != sum(row.licence == "NOASSERTION" for row in rows):
         yield "data/extracted.json: unlicensed: not as many as the ledger has"
 
 
@@ -181,14 +164,14 @@ def generated(release: Release) -> list[str]:
         return problems
     if not (ROOT / "pyproject.toml").is_file():
         raise NotChecked("their licence is a file of the source tree, and this is an installed package")
-    made = {name: release.scratch / "generated" / name for name in ("raw", "documents", "selected")}
-    fetch(build(RawConfig, {**raw, "sources": own}), {}, made["raw"], release.world)
-    extract(documents, made, made["documents"], release.world)
+    again = {name: release.scratch / "generated" / name for name in ("raw", "documents", "selected")}
+    fetch(build(RawConfig, {**raw, "sources": own}), {}, again["raw"], release.world)
+    extract(documents, again, again["documents"], release.world)
     if own == raw["sources"]:
         settled = build(SelectedConfig, release.config["data"]["selected"])
-        select(settled, {**release.folders, **made}, made["selected"], release.world)
-        return problems + [line for name in made for line in release.made_again(name, made[name])]
-    return problems + list(_among_others(release, read_json(made["raw"] / "sources.json"), made["documents"]))
+        select(settled, {**release.folders, **again}, again["selected"], release.world)
+        return problems + [line for name in again for line in release.made_again(name, again[name])]
+    return problems + list(_among_others(release, read_json(again["raw"] / "sources.json"), again["documents"]))
 
 
 def _pairs(release: Release) -> list[str]:
@@ -196,32 +179,30 @@ def _pairs(release: Release) -> list[str]:
     config = build(BenchmarksConfig, {**release.config["benchmarks"], "raw": None})
     if not config.pairs:
         return []
-    made, path = release.scratch / "benchmarks", f"{OURS['name']}.parquet"
-    gather(config, {}, made, release.world)
-    told = [each for each in release.json("evaluation/data/sets.json") if each["name"] == OURS["name"]]
-    apart = first_difference(told, read_json(made / "sets.json"))
+    folder, path = release.scratch / "benchmarks", f"{OURS['name']}.parquet"
+    gather(config, {}, folder, release.world)
+    records = [each for each in release.json("evaluation/data/sets.json") if each["name"] == OURS["name"]]
+    apart = first_difference(records, read_json(folder / "sets.json"))
     problems = [f"evaluation/data/sets.json: {apart}"] if apart else []
-    if file_digest(made / path) != release.products.get(f"evaluation/data/{OURS['name']}.parquet"):
-        problems.append(f"evaluation/data/{OURS['name']}.parquet: not what the seed gives")
+    if file_digest(folder / path) != release.products.get(f"evaluation/data/{path}"):
+        problems.append(f"evaluation/data/{path}: not what the seed gives")
     return problems
 
 
-def _among_others(release: Release, records: list[dict[str, Any]], made: Any) -> Iterator[str]:
+def _among_others(release: Release, records: list[dict[str, Any]], documents: Path) -> Iterator[str]:
     """What differs of stories that are one source of several: their records, and which documents there were."""
-    told = {record["purl"]: record for record in release.json("data/sources.json")}
-    extracted, again = release.json("data/extracted.json"), read_json(made / "counts.json")
-    here = [(document.source, document.path, document.id) for document in release.documents()]
-    changed = {(row.source, row.path): row.id for row in release.ledger()}
+    recorded = {"sources": {record["purl"]: record for record in release.json("data/sources.json")},
+                "extracted": release.json("data/extracted.json")}  # fmt: skip
+    again = {"sources": {record["purl"]: record for record in records},
+             "extracted": read_json(documents / "counts.json")}  # fmt: skip
+    ids_here = {(document.source, document.path): document.id for document in release.documents()}
+    ids_here |= {(row.source, row.path): row.id for row in release.ledger()}  # as extracted
     for record in records:
         purl = record["purl"]
-        for path, pair in {
-            "sources": (told.get(purl), record),
-            "extracted": (extracted.get(purl), again[purl]),
-        }.items():
-            if apart := first_difference(*pair):
-                yield f"data/{path}.json: {purl}: {apart}"
-        documents = read_records(Document, [made / "documents" / f"{record['slug']}.parquet"])
-        ids = {path: id for source, path, id in here if source == purl}
-        ids |= {path: id for (source, path), id in changed.items() if source == purl}
-        if apart := first_difference(ids, {document.path: document.id for document in documents}):
+        for name, pages in recorded.items():
+            if apart := first_difference(pages.get(purl), again[name][purl]):
+                yield f"data/{name}.json: {purl}: {apart}"
+        ids = {path: id for (source, path), id in ids_here.items() if source == purl}
+        table = read_records(Document, [documents / "documents" / f"{record['slug']}.parquet"])
+        if apart := first_difference(ids, {document.path: document.id for document in table}):
             yield f"documents of {purl}: {apart}"
