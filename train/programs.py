@@ -17,16 +17,8 @@ NETWORK = (
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
 )  # fmt: skip
 COMPUTING = (
-    "OMP_",
-    "GOMP_",
-    "MKL_",
-    "OPENBLAS_",
-    "CUDA_",
-    "CUBLAS_",
-    "NVIDIA_",
-    "TORCH_",
-    "ATEN_",
-)  # beginnings of names
+    "OMP_", "GOMP_", "MKL_", "OPENBLAS_", "CUDA_", "CUBLAS_", "NVIDIA_", "TORCH_", "ATEN_",
+)  # beginnings of names  # fmt: skip
 OWN = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PIP_", "UV_")  # of who asks: for programs that are ours alone
 SECRET = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "_KEY")  # in the name of a variable
 LIBRARY = Path(__file__).resolve().parents[1]  # what holds the package
@@ -45,9 +37,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def environment(*beginnings: str, **more: str) -> dict[str, str]:
     """The variables that a program gets: the basic ones, those with such names or beginnings of names, and `more`."""
-    wanted = {
-        name: text for name, text in os.environ.items() if name in BASIC or name.startswith(beginnings or ("\0",))
-    }
+    wanted = {n: text for n, text in os.environ.items() if n in BASIC or n.startswith(beginnings or ("\0",))}
     if "PATH" in wanted:  # of no folder that a program happens to run in
         wanted["PATH"] = os.pathsep.join(part for part in wanted["PATH"].split(os.pathsep) if os.path.isabs(part))
     return {name: text for name, text in wanted.items() if not any(word in name for word in SECRET)} | more
@@ -81,8 +71,8 @@ def run(
     It reads `text`, or nothing. Raises OSError when there is no such program.
     """
     streams: dict[str, Any] = {"stdout": out, "stderr": out} if out else {"capture_output": True}
-    given = (text or "").encode()
-    return subprocess.run(list(line), cwd=folder, env=dict(env), input=given, check=False, **streams)
+    data = (text or "").encode()
+    return subprocess.run(list(line), cwd=folder, env=dict(env), input=data, check=False, **streams)
 
 
 def start(line: Sequence[str], folder: Path, env: Mapping[str, str], error: IO[bytes]) -> subprocess.Popen[bytes]:

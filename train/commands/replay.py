@@ -54,15 +54,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     note(f"cost: {replay.cost(release, choice.numbers)}")
     parts = [one(args, release, number, build(Machine, machine), how_chosen) for number in choice.numbers]
     report = {
-        "release": str(args.release),
-        "holds": replay.holds(parts, other),
-        "segments": parts,
-        "other_code": other,
-        "count": choice.count,
-        "chosen": how_chosen,
-        "nonce": choice.nonce,
-        "missed": choice.missed,
-    }
+        "release": str(args.release), "holds": replay.holds(parts, other), "segments": parts, "other_code": other,
+        "count": choice.count, "chosen": how_chosen, "nonce": choice.nonce, "missed": choice.missed,
+    }  # fmt: skip
     if key:
         attest(release, report, key)
     return {**report, "seconds": round(time.monotonic() - began, 1)}
@@ -86,8 +80,8 @@ def one(args: argparse.Namespace, release: Path, number: int, machine: Any, chos
 
 def attest(release: Path, report: dict[str, Any], key: Any) -> None:
     """Sign what came out, with the nonce that the segments were drawn by."""
-    told = ("segment", "steps", "compared", "problems", "cause")
-    parts = [{name: part[name] for name in told} for part in report["segments"]]
+    stated = ("segment", "steps", "compared", "problems", "cause")
+    parts = [{name: part[name] for name in stated} for part in report["segments"]]
     command = f"replay of {len(parts)} of {report['count']} segments"
     named = ("count", "chosen", "nonce", "missed", "other_code")
     signed = {**{name: report[name] for name in named}, "segments": parts}
@@ -133,14 +127,14 @@ def segment_lines(part: dict[str, Any]) -> list[str]:
     steps = part["steps"]
     span = f"segment {part['segment']}, {f'steps {steps[0] + 1} to {steps[1]}' if steps else 'the evaluation'}"
     verdict = "holds" if part["holds"] else "DIFFERS"
-    found = [f"{verdict}  {span}: {part['compared']}, {part['training_seconds']} s"]
-    found += [f"         {line}" for line in part["problems"]]
+    report = [f"{verdict}  {span}: {part['compared']}, {part['training_seconds']} s"]
+    report += [f"         {line}" for line in part["problems"]]
     if part["holds"]:
-        return found
+        return report
     unlike = [f"{name} {a} there, {b} here" for name, (a, b) in part["environment"].items()]
     more = f"; and {len(unlike) - SHOWN} more" if len(unlike) > SHOWN else ""
     environment = f"environment: {'; '.join(unlike[:SHOWN]) or 'the same'}{more}"
-    return [*found, f"         {part['cause']}", *([f"         {environment}"] if steps else [])]
+    return [*report, f"         {part['cause']}", *([f"         {environment}"] if steps else [])]
 
 
 def status(report: dict[str, Any]) -> int:

@@ -45,23 +45,27 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     report = reproduce.compare(release, home / "runs", given, other)
     holds = {"bit-identical": True, "bit-identical, by other code": None, "differs": False}
     if key and report["verdict"] in holds:
-        told = {**report, "given": list(given)}
-        note(f"statement  {statements.attest(release, 'reproduce', holds[report['verdict']], told, key)}")
+        stated = {**report, "given": list(given)}
+        note(f"statement  {statements.attest(release, 'reproduce', holds[report['verdict']], stated, key)}")
     return {"release": str(args.release), "folder": str(home), "exit_status": status, **report}
 
 
 def lines(report: dict[str, Any], args: argparse.Namespace) -> list[str]:
     """The report for people: a line a stage, what differs below it, and the verdict."""
-    found = []
+    page = []
     for name, stage in report["stages"].items():
-        found.append(f"{name:<10} {stage['status']}")
-        found += [f"           {line}" for line in stage["differences"][:SHOWN]]
+        page.append(f"{name:<10} {stage['status']}")
+        page += [f"           {line}" for line in stage["differences"][:SHOWN]]
         if len(stage["differences"]) > SHOWN:
-            found.append(f"           and {len(stage['differences']) - SHOWN} more")
-    given = [name for name, stage in report["stages"].items() if stage["status"] == "taken from the release"]
-    since = f", from the released documents on: {', '.join(given)} were not made again" if given else ""
-    verdict = f"{report['verdict']}{since}"
-    return [*found, verdict, *endings(report), *ladder(report["release"], reproduce.outcomes(report))]
+            page.append(f"           and {len(stage['differences']) - SHOWN} more")
+    taken = [name for name, stage in report["stages"].items() if stage["status"] == "taken from the release"]
+    since = f", from the released documents on: {', '.join(taken)} were not made again" if taken else ""
+    return [
+        *page,
+        f"{report['verdict']}{since}",
+        *endings(report),
+        *ladder(report["release"], reproduce.outcomes(report)),
+    ]
 
 
 def endings(report: dict[str, Any]) -> list[str]:

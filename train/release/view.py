@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,29 +21,24 @@ from train.world import World
 T = TypeVar("T")
 
 
+@dataclass(eq=False)
 class Release:
     """A release that is being checked, and what can be made from it again; each thing is made once."""
 
-    def __init__(
-        self,
-        path: Path,
-        scratch: Path,
-        cache: Path | None = None,
-        folder: Path | None = None,
-        *,
-        whole: bool = False,
-        nonce: str | None = None,
-        device: Literal["cpu", "cuda"] = "cpu",
-        threads: int | None = None,
-        overrides_of: Callable[[Mapping[str, Any]], list[str]] | None = None,
-    ) -> None:
-        self.path, self.scratch, self.device, self.threads = path, scratch, device, threads
-        self.whole = whole  # compute everything again, whatever it costs
-        self.nonce = nonce or os.urandom(8).hex()  # by which a sample is drawn in place of what costs too much
-        self.cache, self.folder = cache or scratch, folder  # of downloads, and with files of sources: the verifier's
-        self.overrides_of = overrides_of  # what composes a configuration from this clone's files
-        self.paths = [name for name in osaid.release_files(path) if name != "MANIFEST.json"]
-        self.notes: list[str] = []  # what a check that holds has to say of how much it could look at
+    path: Path
+    scratch: Path
+    cache: Path | None = None  # of downloads, the verifier's
+    folder: Path | None = None  # with files of sources, the verifier's
+    whole: bool = False  # compute everything again, whatever it costs
+    nonce: str | None = None  # by which a sample is drawn in place of what costs too much; one is made if none is given
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int | None = None
+    overrides_of: Callable[[Mapping[str, Any]], list[str]] | None = None  # composes from this clone's files of configs
+    notes: list[str] = field(default_factory=list)  # what a check that holds has to say of how much it could look at
+
+    def __post_init__(self) -> None:
+        self.nonce = self.nonce or os.urandom(8).hex()
+        self.paths = [name for name in osaid.release_files(self.path) if name != "MANIFEST.json"]
 
     def json(self, name: str) -> Any:
         return read_json(self.path / name)
@@ -111,22 +107,10 @@ class Release:
     @cached_property
     def world(self) -> World:
         machine = Machine(
-            device=self.device,
-            threads=self.threads,
-            micro_batches=1,
-            compile=False,
-            sharded=False,
-            patience=600,
-            save_every=None,
-            keep_saves=1,
-            cache=self.cache,
-            runs=self.scratch,
-            releases=self.scratch,
-            progress="none",
-            wandb="disabled",
-            workers=1,
-            engine="processes",
-        )
+            device=self.device, threads=self.threads, micro_batches=1, compile=False, sharded=False, patience=600,
+            save_every=None, keep_saves=1, cache=self.cache or self.scratch, runs=self.scratch, releases=self.scratch,
+            progress="none", wandb="disabled", workers=1, engine="processes",
+        )  # fmt: skip
         return World(0, 1, machine)
 
     def written(self, *paths: str) -> list[str]:

@@ -53,8 +53,8 @@ class Segment:
 
 
 def config_of(release: Path) -> FitConfig:
-    found = read_json(release / "code" / "config.json")
-    return build(FitConfig, {name: found.get(name) for name in ("model", "training")})
+    config = read_json(release / "code" / "config.json")
+    return build(FitConfig, {name: config.get(name) for name in ("model", "training")})
 
 
 def segments(release: Path) -> list[Segment]:
@@ -106,9 +106,9 @@ def choose(release: Path, number: int | None, several: int | None, nonce: str | 
 def cost(release: Path, numbers: Collection[int]) -> str:
     """What it takes to make segments again, as a share of the training."""
     every = segments(release)
-    taken = sum(segment.end - segment.start for segment in every if segment.number in numbers)
-    told = f"{taken} of {every[-1].end} steps are trained again, {taken / every[-1].end:.0%} of the training"
-    return told + ", and the evaluation" * (len(every) in numbers)
+    steps, last = sum(each.end - each.start for each in every if each.number in numbers), every[-1].end
+    trained = f"{steps} of {last} steps are trained again, {steps / last:.0%} of the training"
+    return trained + ", and the evaluation" * (len(every) in numbers)
 
 
 def drawn(identity: str, nonce: str, count: int, several: int) -> list[int]:
@@ -131,9 +131,8 @@ def outcomes(report: Mapping[str, Any]) -> dict[str, str]:
 
 def require_same_code(release: Path, own: Mapping[str, str]) -> None:
     """Refuse, with UserError, to replay with training code (path -> its meaning) other than that which trained."""
-    told = read_json(release / "provenance" / "weights.json")["code"]
-    other = sorted(path for path in told.keys() | own.keys() if told.get(path) != own.get(path))
-    if other:
+    theirs = read_json(release / "provenance" / "weights.json")["code"]
+    if other := sorted(path for path in theirs.keys() | own.keys() if theirs.get(path) != own.get(path)):
         raise UserError(
             f"this clone's training code is not that of the release, first in {other[0]} ({len(other)} files in all); "
             "use a clone at the release's commit, or --release-code to run the code that the release holds"
@@ -147,10 +146,10 @@ def beginning(release: Path, segment: Segment, machine: Machine) -> tuple[Transf
     model = config.training.numerics.place(model, machine.device, config.training.batch)
     optimizer = Optimizer(model, config.training.optimizer, config.training.numerics)
     if segment.origin:
-        found = load(segment.origin)
+        checkpoint = load(segment.origin)
         try:
-            load_weights(model, found.weights)
-            restore(optimizer.state, found.optimizer)
+            load_weights(model, checkpoint.weights)
+            restore(optimizer.state, checkpoint.optimizer)
         except ValueError as error:
             raise UserError(f"{segment.origin}: {error}") from None
     return model, optimizer
@@ -184,29 +183,21 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
     ran, here = read_json(out / RUN), read_json(out / RUN)["environment"]
     contract = config_of(release).training.numerics.contract
     promised = read_json(release / "provenance/weights.json")["config"].get("stack", {})
-    same_stack = bool(promised) and promised == {name: here.get(name) for name in promised}
-    if contract == "exact" or same_stack:
+    if contract == "exact" or (promised and promised == {name: here.get(name) for name in promised}):
         compared, tolerance = "bit for bit", 0.0
         problems = same_bits(segment, release, out / "reached")
     else:
         compared, tolerance = f"by tolerance: the contract is {contract}, the stack another", LOSS_TOLERANCE
         problems = near(release, segment, out / "reached", machine)
     logs = (release / "logs/weights" / LOG, out / "steps" / LOG)
-    told, found = (read_records(path, segment.start, segment.end) for path in logs)
-    if apart := losses_apart(told, found, tolerance):
+    before, after = (read_records(path, segment.start, segment.end) for path in logs)
+    if apart := losses_apart(before, after, tolerance):
         problems.append(f"logs/weights/{LOG}: {apart}")
     same_tokens = ran["tokens"] == read_json(release / "provenance/tokens.json")["products"]["train.npy"]["sha256"]
     recorded = {**read_json(release / "logs/weights/run.json"), **read_json(release / "logs/weights/stack.json")}
-    return {
-        "holds": not problems,
-        "segment": segment.number,
-        "steps": [segment.start, segment.end],
-        "compared": compared,
-        "problems": problems,
-        "cause": cause(told, found, tolerance, same_tokens) if problems else None,
-        "environment": environments_apart(recorded, here),
-        "training_seconds": round(ran["seconds"], 1),
-    }
+    why, environment = cause(before, after, tolerance, same_tokens), environments_apart(recorded, here)
+    steps = [segment.start, segment.end]
+    return _report(segment.number, steps, compared, problems, why, ran["seconds"], environment)
 
 
 def evaluate(release: Path, scratch: Path) -> dict[str, Any]:
@@ -216,53 +207,52 @@ def evaluate(release: Path, scratch: Path) -> dict[str, Any]:
     inputs = {**files.folders, "tokens": files.tokens, "weights": every[-1].target}
     measure(build(MeasureConfig, parts), inputs, scratch / "evaluation", files.world)
     problems = files.made_again("evaluation", scratch / "evaluation")
+    why = "the evaluation: its records are not those of the last checkpoint"
+    return _report(len(every), None, "bit for bit", problems, why, time.monotonic() - began, {})
+
+
+def _report(
+    number: int, steps: list[int] | None, compared: str, problems: list[str], why: str, seconds: float, environment: Any
+) -> dict[str, Any]:
     return {
-        "holds": not problems,
-        "segment": len(every),
-        "steps": None,
-        "compared": "bit for bit",
-        "problems": problems,
-        "cause": "the evaluation: its records are not those of the last checkpoint" if problems else None,
-        "environment": {},
-        "training_seconds": round(time.monotonic() - began, 1),
-    }
+        "holds": not problems, "segment": number, "steps": steps, "compared": compared, "problems": problems,
+        "cause": why if problems else None, "environment": environment, "training_seconds": round(seconds, 1),
+    }  # fmt: skip
 
 
-def same_bits(segment: Segment, release: Path, reached: Path) -> list[str]:
-    """Every file of the checkpoint, and after the last segment the final weights, is what was reached."""
-    told, found = load(segment.target), load(reached)
+def same_bits(segment: Segment, release: Path, folder: Path) -> list[str]:
+    """Every file of the checkpoint, and after the last segment the final weights, is what was reached in `folder`."""
+    recorded, reached = load(segment.target), load(folder)
     name = f"checkpoints/{segment.target.name}"
     apart = {
-        WEIGHTS: tensors_apart(told.weights, found.weights),
-        OPTIMIZER: tensors_apart(told.optimizer, found.optimizer),
+        WEIGHTS: tensors_apart(recorded.weights, reached.weights),
+        OPTIMIZER: tensors_apart(recorded.optimizer, reached.optimizer),
     }
     problems = [f"{name}/{file}: {line}" for file, line in apart.items() if line]
-    ours, theirs = read_json(reached / STATE), read_json(segment.target / STATE)
+    ours, theirs = read_json(folder / STATE), read_json(segment.target / STATE)
     problems += [f"{name}/{STATE}: another {key}" for key in ("step", "belongs_to") if ours[key] != theirs.get(key)]
     if not problems and ours != theirs:
         problems.append(f"{name}: the tensors are the same and the files are not")
-    if segment == segments(release)[-1] and file_digest(release / WEIGHTS) != file_digest(reached / WEIGHTS):
+    if segment == segments(release)[-1] and file_digest(release / WEIGHTS) != file_digest(folder / WEIGHTS):
         problems.append(f"{WEIGHTS}: not the weights that the last segment reaches")
     return problems
 
 
-def near(release: Path, segment: Segment, reached: Path, machine: Machine) -> list[str]:
-    """What was reached lies near what is recorded, measured by how far the segment went."""
+def near(release: Path, segment: Segment, folder: Path, machine: Machine) -> list[str]:
+    """What was reached lies near what is recorded: |reached - recorded| / |recorded - start| <= STATE_TOLERANCE."""
     model, optimizer = beginning(release, segment, machine)
-    told, found = load(segment.target), load(reached)
+    recorded, reached = load(segment.target), load(folder)
     problems = []
-    for name, before, recorded, now in (
-        (WEIGHTS, weights_of(model), told.weights, found.weights),
-        (OPTIMIZER, optimizer.state, told.optimizer, found.optimizer),
+    for name, before, goal, now in (
+        (WEIGHTS, weights_of(model), recorded.weights, reached.weights),
+        (OPTIMIZER, optimizer.state, recorded.optimizer, reached.optimizer),
     ):
-        if any(recorded.get(n) is None or recorded[n].shape != now[n].shape for n in now):
-            problems.append(f"checkpoints/{segment.target.name}/{name}: other tensors")
-            continue
-        share = distance(recorded, now) / (distance(recorded, before) or 1.0)
-        if not share <= STATE_TOLERANCE:
+        path = f"checkpoints/{segment.target.name}/{name}"
+        if any(goal.get(n) is None or goal[n].shape != now[n].shape for n in now):
+            problems.append(f"{path}: other tensors")
+        elif not (share := distance(goal, now) / (distance(goal, before) or 1.0)) <= STATE_TOLERANCE:
             problems.append(
-                f"checkpoints/{segment.target.name}/{name}: is off by {share:.1%} of the segment's way; up to "
-                f"{STATE_TOLERANCE:.0%} is allowed"
+                f"{path}: is off by {share:.1%} of the segment's way; up to {STATE_TOLERANCE:.0%} is allowed"
             )
     return problems
 

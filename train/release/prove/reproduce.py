@@ -35,8 +35,7 @@ GIVEN = ("raw", "documents", "benchmarks", "selected")  # what the released docu
 
 def require_whole(release: Path) -> None:
     """Refuse, with UserError, a release that fails the quick level of `verify`."""
-    failures = against(verify(release, "quick"))
-    if failures:
+    if failures := against(verify(release, "quick")):
         raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
 
 
@@ -68,17 +67,14 @@ def notice(other: Sequence[str]) -> str:
 
 
 def unlike(other: Sequence[str]) -> str:
-    """Which files of the code that runs are not this clone's: how many, and the first."""
     names = ", ".join(map(harmless, other[:MOST])) + (" ..." if len(other) > MOST else "")
     return f"{len(other)} files of it are not as in this clone: {names}"
 
 
 def doubt(other: Sequence[str]) -> str:
     """What is said in the place of a proof."""
-    return (
-        f"not proved: of the code that ran, {unlike(other)}; use a clone at the release's commit, or read these files: "
-        "they could write whatever they like"
-    )
+    remedy = "use a clone at the release's commit, or read these files: they could write whatever they like"
+    return f"not proved: of the code that ran, {unlike(other)}; {remedy}"
 
 
 def outcomes(report: Mapping[str, Any]) -> dict[str, str]:
@@ -151,29 +147,25 @@ def compare(release: Path, runs: Path, given: Collection[str], other: Collection
 
     `other` names the files of the code that made it which are not this clone's.
     """
-    told, stages = read_json(release / "MANIFEST.json"), {}
+    recorded, stages = read_json(release / "MANIFEST.json"), {}
     for name in ARTIFACTS:
-        made = None if name in given else _artifact(runs, name)
-        stages[name] = _stage(artifact_apart(release, name, made) if made else None)
+        artifact = None if name in given else _artifact(runs, name)
+        stages[name] = _stage(artifact_apart(release, name, artifact) if artifact else None)
     for name in given:
         stages[name]["status"] = "taken from the release"
     packed = _artifact(runs, "release")
-    found = manifest_of(packed / "release") if packed else {"identity": None, "products": {}}
-    stages["release"] = _stage(files_apart(told["products"], found["products"]) if packed else None)
+    again = manifest_of(packed / "release") if packed else {"identity": None, "products": {}}
+    stages["release"] = _stage(files_apart(recorded["products"], again["products"]) if packed else None)
     first = next((f"{name}: {stage['differences'][0]}" for name, stage in stages.items() if stage["differences"]), None)
     if first is None:
         same = "bit-identical, by other code" if other else "bit-identical"
-        verdict = same if found["identity"] == told["identity"] else "not complete"
+        verdict = same if again["identity"] == recorded["identity"] else "not complete"
     else:  # outside `exact` the recorded stack is part of what is promised
         verdict = "not comparable" if first.startswith("weights: config.stack") else "differs"
     return {
-        "verdict": verdict,
-        "identity": told["identity"],
-        "made": found["identity"],
-        "first": first,
-        "other_code": sorted(other),
-        "stages": stages,
-    }
+        "verdict": verdict, "identity": recorded["identity"], "made": again["identity"], "first": first,
+        "other_code": sorted(other), "stages": stages,
+    }  # fmt: skip
 
 
 def _stage(differences: list[str] | None) -> dict[str, Any]:
@@ -181,58 +173,57 @@ def _stage(differences: list[str] | None) -> dict[str, Any]:
     return {"status": status, "differences": differences or []}
 
 
-def artifact_apart(release: Path, name: str, made: Path) -> list[str]:
+def artifact_apart(release: Path, name: str, folder: Path) -> list[str]:
     """What of an artifact is not as the release records it and, where it holds it, as it stands there."""
-    told, record = read_json(release / "provenance" / f"{name}.json"), read_json(made / "manifest.json")
-    lines = [first_difference(told[part], record[part], part) for part in ("config", "code")]
-    return [line for line in lines if line] + products_apart(release, name, made)
+    recorded, record = read_json(release / "provenance" / f"{name}.json"), read_json(folder / "manifest.json")
+    lines = [first_difference(recorded[part], record[part], part) for part in ("config", "code")]
+    return [line for line in lines if line] + products_apart(release, name, folder)
 
 
-def products_apart(release: Path, name: str, made: Path) -> list[str]:
-    """What of an artifact's files in the folder `made` is not as the release records it, or as it stands there."""
-    told, found = read_json(release / "provenance" / f"{name}.json"), inventory(made)
-    lines = files_apart(told["products"], found, lambda path: _closer(release, name, made, path))
-    for path, entry in found.items():
+def products_apart(release: Path, name: str, folder: Path) -> list[str]:
+    """What of an artifact's files in `folder` is not as the release records it, or as it stands there."""
+    recorded, here = read_json(release / "provenance" / f"{name}.json")["products"], inventory(folder)
+    lines = files_apart(recorded, here, lambda path: _closer(release, name, folder, path))
+    for path, entry in here.items():
         place = placed(name, path)
-        if place and told["products"].get(path) == entry and _digest(release / place) != entry["sha256"]:
-            lines.append(f"{place}: not the file that is recorded and was made{_closer(release, name, made, path)}")
+        if place and recorded.get(path) == entry and _digest(release / place) != entry["sha256"]:
+            lines.append(f"{place}: not the file that is recorded and was made{_closer(release, name, folder, path)}")
     return lines
 
 
 def files_apart(
-    told: Mapping[str, Any], found: Mapping[str, Any], closer: Callable[[str], str] = lambda path: ""
+    recorded: Mapping[str, Any], here: Mapping[str, Any], closer: Callable[[str], str] = lambda path: ""
 ) -> list[str]:
     """A line for each file that is recorded and was not made, was made and is not recorded, or has other bytes."""
     lines = []
-    for path in sorted(told.keys() | found.keys()):
-        if path not in found or path not in told:
-            lines.append(f"{path}: {'recorded and not made' if path in told else 'made and not recorded'}")
-        elif told[path] != found[path]:
-            lines.append(
-                f"{path}: {told[path]['sha256'][:12]} is recorded, {found[path]['sha256'][:12]} was made{closer(path)}"
-            )
+    for path in sorted(recorded.keys() | here.keys()):
+        if path not in here or path not in recorded:
+            lines.append(f"{path}: {'recorded and not made' if path in recorded else 'made and not recorded'}")
+        elif recorded[path] != here[path]:
+            before, now = recorded[path]["sha256"][:12], here[path]["sha256"][:12]
+            lines.append(f"{path}: {before} is recorded, {now} was made{closer(path)}")
     return lines
 
 
-def _closer(release: Path, name: str, made: Path, path: str) -> str:
+def _closer(release: Path, name: str, folder: Path, path: str) -> str:
     """Where in a file of tensors or of records the first difference is, if the release holds that file."""
-    place = placed(name, path)
-    if not place or not (release / place).is_file():
+    ways: dict[str, Callable[[Path, Path], str | None]] = {
+        ".safetensors": lambda a, b: tensors_apart(read_tensors(a), read_tensors(b)),
+        ".json": lambda a, b: first_difference(read_json(a), read_json(b)),
+        ".parquet": rows_apart,
+    }
+    place, way = placed(name, path), ways.get(Path(path).suffix)
+    if not way or not place or not (release / place).is_file():
         return ""
-    if path.endswith(".safetensors"):
-        found = tensors_apart(read_tensors(release / place), read_tensors(made / path))
-    elif path.endswith(".json"):
-        found = first_difference(read_json(release / place), read_json(made / path))
-    else:
-        found = rows_apart(release / place, made / path) if path.endswith(".parquet") else None
-    return f"; {found}" if found else ""
+    line = way(release / place, folder / path)
+    return f"; {line}" if line else ""
 
 
-def rows_apart(told: Path, found: Path) -> str | None:
+def rows_apart(recorded: Path, here: Path) -> str | None:
     """The first row that only one of two Parquet files holds, or the first row and column in which they differ."""
-    for number, (a, b) in enumerate(zip_longest(read_rows([told]), read_rows([found]))):
+    for number, (a, b) in enumerate(zip_longest(read_rows([recorded]), read_rows([here]))):
         if a != b:
-            theirs, ours = ({_name(row) for row in read_rows([path])} for path in (told, found))
+            theirs, ours = ({_name(row) for row in read_rows([path])} for path in (recorded, here))
             if a and _name(a) not in ours:
                 return f"row {number}: {_name(a)} is recorded and was not made"
             if b and _name(b) not in theirs:
@@ -243,14 +234,13 @@ def rows_apart(told: Path, found: Path) -> str | None:
 
 def _name(row: Mapping[str, Any]) -> str:
     """What tells a row of a table from the others: a document, with what was decided about it in a ledger."""
-    told = [str(row[key]) for key in ("action", "reason") if key in row]
+    decision = [str(row[key]) for key in ("action", "reason") if key in row]
     where = [f"({row['path']} of {row['source']})"] if "source" in row else []
-    return " ".join([*told, f"document {str(row.get('id'))[:64]}", *where])
+    return " ".join([*decision, f"document {str(row.get('id'))[:64]}", *where])
 
 
 def _artifact(runs: Path, name: str) -> Path | None:
-    found = [path for path in sorted(runs.glob(f"{name}-*")) if not path.suffix and path.is_dir()]
-    return found[0] if found else None
+    return next((path for path in sorted(runs.glob(f"{name}-*")) if not path.suffix and path.is_dir()), None)
 
 
 def _digest(path: Path) -> str | None:

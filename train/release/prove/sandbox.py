@@ -15,23 +15,7 @@ from train import programs
 APART = (
     "--die-with-parent --new-session --unshare-pid --unshare-ipc --unshare-uts --ro-bind / / --dev /dev --proc /proc"
 )
-SYSTEM = [
-    "bin",
-    "boot",
-    "dev",
-    "etc",
-    "gnu",
-    "lib",
-    "lib32",
-    "lib64",
-    "libx32",
-    "nix",
-    "opt",
-    "proc",
-    "sbin",
-    "sys",
-    "usr",
-]  # below /: no people's files
+SYSTEM = "bin boot dev etc gnu lib lib32 lib64 libx32 nix opt proc sbin sys usr"  # below /: no people's files
 NAMES = Path("/etc/resolv.conf")  # by which the network finds others; often a link
 GPUS = "nvidia*"  # below /dev
 
@@ -43,16 +27,15 @@ def missing() -> str:
         done = programs.run(["bwrap", *APART.split(), "true"], Path("/"), programs.environment())
     except OSError:
         return "bubblewrap is not installed here"
-    return f"bubblewrap is not allowed here: {done.stderr.decode(errors='replace')[:100].strip()}" * bool(
-        done.returncode
-    )
+    words = done.stderr.decode(errors="replace")[:100].strip()
+    return f"bubblewrap is not allowed here: {words}" if done.returncode else ""
 
 
 def confined(line: list[str], readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
     """The command line that runs `line` in the sandbox, in the same folder; `line` itself where there is none."""
     if missing():
         return line
-    top = (path for path in Path("/").iterdir() if path.name not in SYSTEM and not path.is_symlink())
+    top = (path for path in Path("/").iterdir() if path.name not in SYSTEM.split() and not path.is_symlink())
     hidden = {path for path in (*top, Path.home(), Path(tempfile.gettempdir())) if path.is_dir()}
     options = [word for path in sorted(hidden) for word in ("--tmpfs", str(path))]
     for gpu in Path("/dev").glob(GPUS):

@@ -25,6 +25,7 @@ from train.release.verify.integrity import completeness, hub_notes, integrity, m
 from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Status
 
 Level = Literal["quick", "full", "deep", "sources"]
+Check = Callable[[Any], list[str]]
 ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
 SHOWN = 3  # problems of one check
 PREPARED = ("raw", "documents", "benchmarks", "selected")  # what `sources` makes again
@@ -49,17 +50,16 @@ def results(
     if not (path / "MANIFEST.json").is_file():
         raise UserError(f"{path}: not a release: it has no MANIFEST.json; give the folder that holds one")
     manifest(path)
-    quick: list[Callable[[Any], list[str]]] = [integrity, completeness]
-    deeper: list[Callable[[Any], list[str]]] = []
+    quick: tuple[Check, ...] = (integrity, completeness)
+    deeper: tuple[Check, ...] = ()
     if level != "quick":
         from train.release.verify.checks import CHECKS, DEEP, SOURCED
 
-        more = {"deep": DEEP, "sources": SOURCED}
-        deeper = [*CHECKS, *more.get(level, ())]
+        deeper = CHECKS + {"deep": DEEP, "sources": SOURCED}.get(level, ())
     known = [check.__name__ for check in quick + deeper]
     for name in sorted(set(only) - set(known)):
         raise UserError(f"'{name}' is no check of this level{did_you_mean(name, known)}; they are {', '.join(known)}")
-    quick, deeper = ([check for check in kind if not only or check.__name__ in only] for kind in (quick, deeper))
+    quick, deeper = (tuple(each for each in kind if not only or each.__name__ in only) for kind in (quick, deeper))
     announce([check.__name__ for check in quick + deeper])
     for check in quick:
         result = _run(check, path.resolve(), path)
@@ -77,7 +77,7 @@ def results(
             yield from (_run(check, release, path) for check in deeper)
 
 
-def _run(check: Callable[[Any], list[str]], subject: Any, path: Path) -> Result:
+def _run(check: Check, subject: Any, path: Path) -> Result:
     notes: list[str] = getattr(subject, "notes", [])
     notes.clear()
     status: Status | None = None
@@ -104,24 +104,23 @@ def costs(release: Path, only: Collection[str] = (), level: Level = "full") -> l
 
     Of the checks `only`, if any are named. Of what the release has no records, nothing is told.
     """
-    lines = []
     try:
         facts, config = read_json(release / "provenance/facts.json"), read_json(release / "code/config.json")
         each = facts["flops"] / facts["tokens_seen"]
         held_out = read_json(release / "data/tokens.json")["held_out"]["tokens"]
         operations = {"scores": each / 3 * held_out, "optimizer_state": facts["flops"] / config["training"]["steps"]}
-        counts = {name: count for name, count in operations.items() if name in (only or operations)}
-        told = ", ".join(f"{name} {n:.1e} ({n / facts['flops']:.2%} of the training)" for name, n in counts.items())
+        shares = ", ".join(f"{name} {count:.1e} ({count / facts['flops']:.2%} of the training)"
+                           for name, count in operations.items() if name in (only or operations))  # fmt: skip
         bound = f"above {MOST_OPERATIONS:.0e}, a sample or not checked (--deep: all)"
-        lines += [f"{told} floating-point operations; {bound}"] if told else []
+        lines = [f"{shares} floating-point operations; {bound}"] if shares else []
         if level == "sources":
             took = {name: read_json(release / f"logs/{name}/run.json")["seconds"] for name in (*PREPARED, "weights")}
             seconds = sum(took[name] for name in PREPARED)
             share = f"{seconds / took['weights']:.0%} of the seconds of the training"
             lines.append(f"prepared {seconds:.0f} s on the machine that made it, {share}, and what is fetched")
+        return lines
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError, UserError):
         return []
-    return lines
 
 
 def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> list[Result]:
@@ -129,7 +128,12 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
 
     `say` is told of each result at once. Raises UserError, with the process's own words, when nothing could be checked.
     """
-    found: list[Result] = []
+    results: list[Result] = []
+
+    def keep(result: Result) -> None:
+        results.append(result)
+        say(result)
+
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryFile() as errors,
@@ -147,8 +151,7 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
             lines = iter(process.stdout or ())
             names = json.loads(next(lines, b"[]"))
             for line in lines:
-                found.append(Result(**json.loads(line)))
-                say(found[-1])
+                keep(Result(**json.loads(line)))
             process.wait()  # for its last words
         finally:
             clock.cancel()
@@ -157,12 +160,9 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
         words = harmless(" ".join(errors.read()[-500:].decode(errors="replace").split()))
     if not names:
         raise UserError(words.removeprefix("error: ") or f"the checks ended with status {process.returncode}")
-    ended = (
-        f"not done in {minutes:g} minutes"
-        if late.is_set()
-        else f"ended the checks, with status {process.returncode} {words}"
-    )
-    for number, name in enumerate(names[len(found) :]):
-        found.append(Result(name, "not checked", "not run" if number else ended))
-        say(found[-1])
-    return found
+    why = f"ended the checks, with status {process.returncode} {words}"
+    why = f"not done in {minutes:g} minutes" if late.is_set() else why
+    for name in names[len(results) :]:
+        keep(Result(name, "not checked", why))
+        why = "not run"
+    return results
