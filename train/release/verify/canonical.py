@@ -70,5 +70,5 @@ def _lines(file: Path, *, ensure_ascii: bool) -> bytes:
         raise UserError(f"{file}: cannot be read as lines of JSON ({error})") from None
 
 
-def _bytes(file: Path, made: bytes) -> str:
-    return "" if made == file.read_bytes() else "not spelt as its writer spells what it holds"
+def _bytes(file: Path, again: bytes) -> str:
+    return "" if again == file.read_bytes() else "not spelt as its writer spells what it holds"

@@ -24,8 +24,8 @@ PROSE = (
 def labelling(release: Release) -> list[str]:
     """The data card tells how data was labelled, or why it was not."""
     reason = release.config["release"]["not_used"].get("4")
-    found = re.search(r"^#+ +Labelling[ \t]*\n+[^#\s]", release.text("data/README.md"), re.MULTILINE)
-    problems = [] if found else ["data/README.md: says nothing under 'Labelling'; describe it, or why there is none"]
+    section = re.search(r"^#+ +Labelling[ \t]*\n+[^#\s]", release.text("data/README.md"), re.MULTILINE)
+    problems = [] if section else ["data/README.md: says nothing under 'Labelling'; describe it, or why there is none"]
     if reason is not None and not reason.strip():
         problems.append("code/config.json: labelling is declared as not used without a reason")
     return problems
@@ -42,27 +42,26 @@ def osaid(release: Release) -> list[str]:
 
 def report(release: Release) -> list[str]:
     """The page for people and the card's chart show what the records say: no products, but what most people read."""
-    made = {
+    pages = {
         "report.html": report_page(release.path, release.json("MANIFEST.json")["identity"]),
         "logs/weights/loss.svg": loss_chart(release.path),
     }
-    return [f"{path}: not what its records give" for path, data in made.items() if data != release.bytes(path)]
+    return [f"{path}: not what its records give" for path, data in pages.items() if data != release.bytes(path)]
 
 
 def placeholders(release: Release) -> list[str]:
     """Nobody left a blank to be filled in later. Indented blocks are skipped: there the model or a source speaks."""
     problems = []
     for path in PROSE:
-        found = placeholders_in(release.text(path), spoken="" if path.endswith(".json") else "    ")
-        problems += [f"{path}: {word!r}" for _, word in found]
+        blanks = placeholders_in(release.text(path), spoken="" if path.endswith(".json") else "    ")
+        problems += [f"{path}: {word!r}" for _, word in blanks]
     return problems
 
 
 def placeholders_in(text: str, spoken: str = "    ") -> list[tuple[int, str]]:
     """The blanks in a text with the numbers of their lines, but for lines that begin with `spoken`, if that is any."""
-    lines = enumerate(text.split("\n"), 1)
-    found = ((number, PLACEHOLDER.search(line)) for number, line in lines if not (spoken and line.startswith(spoken)))
-    return [(number, match[0]) for number, match in found if match]
+    lines = ((n, line) for n, line in enumerate(text.split("\n"), 1) if not (spoken and line.startswith(spoken)))
+    return [(number, match[0]) for number, line in lines if (match := PLACEHOLDER.search(line))]
 
 
 def machine_paths(release: Release) -> list[str]:
@@ -71,24 +70,27 @@ def machine_paths(release: Release) -> list[str]:
     Texts of sources and samples are not records.
     """
     skipped = ("code/", "evaluation/samples.json", "tokenizer.json", "logs/statements/")
-    records = [
-        p for p in release.paths if p.endswith((".json", ".jsonl", ".toml", ".cff")) and not p.startswith(skipped)
-    ]
+    records = [p for p in release.paths
+               if p.endswith((".json", ".jsonl", ".toml", ".cff")) and not p.startswith(skipped)]  # fmt: skip
     problems = []
     card = f"code/data_cards/{release.config['data']['name']}.md"
     for path in [*records, *bundle.RESOLVED, *([card] if card in release.paths else [])]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
-        problems += [f"{path}: {text!r}" for text in texts if MACHINE_PATH.search(text) or CREDENTIALS.search(text)]
+        problems += [f"{path}: {text!r}" for text in texts if private(text)]
     for purl, kinds in release.json(ASKED)["places"].items() if ASKED in release.paths else ():
         problems += [f"{ASKED}: {purl}: {kinds!r} tells a place"] * (not {*kinds} <= {"folder", "mirror"})
-    for table, names in (("documents", release.documents()), ("ledger", release.ledger())):
-        found = (each.path for each in names if MACHINE_PATH.search(each.path) or CREDENTIALS.search(each.path))
-        problems += [f"data/{table}: {path!r}" for path in found]
+    for table, rows in (("documents", release.documents()), ("ledger", release.ledger())):
+        problems += [f"data/{table}: {each.path!r}" for each in rows if private(each.path)]
     for path in ("logs/raw/retrieved.json", "logs/benchmarks/retrieved.json"):
-        told = release.json(path).items() if path in release.paths else ()
-        wrong = [(slug, each["from"]) for slug, each in told if not set(each["from"].split(", ")) <= PLACES]
+        places = {slug: each["from"] for slug, each in release.json(path).items()} if path in release.paths else {}
+        wrong = [(slug, place) for slug, place in places.items() if not set(place.split(", ")) <= PLACES]
         problems += [f"{path}: {slug} is from {place!r}, not from one of {', '.join(PLACES)}" for slug, place in wrong]
     return problems
+
+
+def private(text: str) -> bool:
+    """Whether a text has a path of a machine in it, or a password in an address."""
+    return bool(MACHINE_PATH.search(text) or CREDENTIALS.search(text))
 
 
 def secrets(release: Release) -> list[str]:

@@ -61,9 +61,9 @@ def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dic
     paths = [path.relative_to(release.path).as_posix() for path in reached]
     raw = {"raw": release.config["data"]["raw"], "benchmarks": release.config["benchmarks"]["raw"]}.get(artifact)
     read = [f"code/{path}" for path in repository_files(build(RawConfig, raw) if raw else None)]
-    found = {path: meanings.get(path) for path in paths if path.endswith(".py")}
-    found |= {path: release.products.get(path) for path in [*paths, *read] if path not in found}
-    return {path.removeprefix("code/"): told for path, told in found.items()}
+    files = {path: meanings.get(path) for path in paths if path.endswith(".py")}
+    files |= {path: release.products.get(path) for path in [*paths, *read] if path not in files}
+    return {path.removeprefix("code/"): value for path, value in files.items()}
 
 
 def environment(release: Release) -> list[str]:
@@ -71,13 +71,11 @@ def environment(release: Release) -> list[str]:
     locked, project = release.text("code/requirements.lock"), release.text("code/pyproject.toml")
     pinned = {pin.name for pin in lock.pins(locked)}
     problems = [f"code/requirements.lock: {name} is not pinned" for name in PINNED if name not in pinned]
-    recorded = {**release.json("logs/weights/stack.json"), **release.json("logs/weights/run.json")}
-    needed = ("torch", "threads", "capability", "device", "python", "platform", "packages")
-    problems += [f"logs/weights: {key} is not recorded" for key in needed if not recorded.get(key)]
-    for name in ARTIFACTS:
-        installed = release.json(f"logs/{name}/run.json")["packages"]
-        problems += [f"logs/{name}: {line}" for line in lock.unlike(locked, project, installed)]
-    return problems + [f"logs/weights: no version of {name}" for name in PINNED if name not in recorded["packages"]]
+    for artifact in ARTIFACTS:
+        installed = release.json(f"logs/{artifact}/run.json")["packages"]
+        problems += [f"logs/{artifact}: {line}" for line in lock.unlike(locked, project, installed)]
+    return problems + [f"logs/weights: no version of {name}" for name in PINNED
+                       if name not in release.json("logs/weights/run.json")["packages"]]  # fmt: skip
 
 
 def chain(release: Release) -> list[str]:
@@ -99,12 +97,11 @@ def chain(release: Release) -> list[str]:
         if {key: value for key, value in record.items() if key != "products"} != bound:
             problems.append(f"provenance/{name}.json: is not what was committed to in logs/{name}/commitment.json")
         keys = {each: entry["key"] for each, entry in record["inputs"].items()}
-        told = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
-        if digest(told) != record["key"]:
+        decides = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
+        if digest(decides) != record["key"]:
             problems.append(f"{name}: its key is not the digest of stage, config, code and inputs")
         for each, entry in record["inputs"].items():
-            made = release.provenance[each]
-            if (made["key"], release.digest_of(each)) != (entry["key"], entry["products"]):
+            if (release.provenance[each]["key"], release.digest_of(each)) != (entry["key"], entry["products"]):
                 problems.append(f"{name}: was made from another {each}")
         for product, entry in record["products"].items():
             place = placed(name, product)
@@ -125,9 +122,9 @@ def snapshot(release: Release) -> list[str]:
         raise NotChecked(f"this is no clone that knows {commit[:12]}, or git is not here{strange(release)}")
     code = [path for path in release.paths if path.startswith("code/") and path not in bundle.RESOLVED]
     here = {path: repository.blob(release.bytes(path), commit) for path in code}
-    told = {f"code/{path}": blob for path, blob in tree.items() if bundle.belongs(path)}
-    return [f"{path}: not as in {commit[:12]}" for path in sorted(here.keys() | told.keys())
-            if here.get(path) != told.get(path)]  # fmt: skip
+    there = {f"code/{path}": blob for path, blob in tree.items() if bundle.belongs(path)}
+    return [f"{path}: not as in {commit[:12]}" for path in sorted(here.keys() | there.keys())
+            if here.get(path) != there.get(path)]  # fmt: skip
 
 
 def recipe(release: Release) -> list[str]:

@@ -79,14 +79,13 @@ def remedies(root: Path, listed: Collection[str] = (), changes: Collection[str] 
     `changes` are the listed files that are not as they should be. Nothing is overlooked: it fails all the same.
     """
     start = len(str(root)) + 1
-    found = (f"{folder}/{name}"[start:] for folder, folders, names in os.walk(root) for name in (*folders, *names))
-    added = [path for path in found if path not in listed and not osaid.of_the_hub(path)]
+    every = (f"{folder}/{name}"[start:] for folder, folders, names in os.walk(root) for name in (*folders, *names))
+    added = [path for path in every if path not in listed and not osaid.of_the_hub(path)]
     parts = {part for path in added for part in path.split("/")}
     lines = [line for trace, line in TRACES.items() if any(re.fullmatch(trace, part) for part in parts)]
     if pointers := sum(_begins(root / name, POINTER) for name in changes):
-        lines.append(
-            f"{pointers} files are pointers of Git LFS, not the files: run git lfs pull, or use the hub's client"
-        )
+        remedy = "run git lfs pull, or use the hub's client"
+        lines.append(f"{pointers} files are pointers of Git LFS, not the files: {remedy}")
     return lines
 
 
@@ -112,20 +111,17 @@ def unsafe(root: Path) -> list[str]:
 
     Empty folders are among them, for no manifest of files tells of them. OSError when a folder cannot be read.
     """
-    found, seen, start = [], dict[str, str](), len(str(root)) + 1
+    problems, seen, start = [], dict[str, str](), len(str(root)) + 1
     for folder, folders, names in os.walk(root, onerror=_refuse):
         if not folders and not names and not osaid.of_the_hub(f"{folder}/"[start:]):
-            found.append(f"{folder[start:]}: an empty folder")
+            problems.append(f"{folder[start:]}: an empty folder")
         for name in (*folders, *names):
             path, about = f"{folder}/{name}"[start:], os.lstat(f"{folder}/{name}")
             same = seen.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
-            if why := _wrong_kind(about) or _misnamed(path) or ("" if same == path else f"the same name as {same}"):
-                found.append(f"{path}: {why}")
-    return found
-
-
-def _misnamed(path: str) -> str:
-    return "" if osaid.of_the_hub(path) else wrong_name(path)
+            named = "" if osaid.of_the_hub(path) else wrong_name(path)
+            if why := _wrong_kind(about) or named or ("" if same == path else f"the same name as {same}"):
+                problems.append(f"{path}: {why}")
+    return problems
 
 
 def wrong_name(path: str) -> str:
@@ -138,11 +134,11 @@ def wrong_name(path: str) -> str:
     return f"has a name of more than {LONGEST} characters" if len(path) > LONGEST else ""
 
 
-def changed(root: Path, told: dict[str, dict[str, Any]]) -> list[str]:
-    """Which files differ from what is told of them. A file of another size is not read, whatever its size."""
-    same = [name for name, entry in told.items() if (root / name).stat().st_size == entry["bytes"]]
-    found = {name for name, sha256 in digests(root, same) if sha256 != told[name]["sha256"]}
-    return sorted(found | (told.keys() - set(same)))
+def changed(root: Path, listed: dict[str, dict[str, Any]]) -> list[str]:
+    """Which files differ from what is listed of them. A file of another size is not read, whatever its size."""
+    same = [name for name, entry in listed.items() if (root / name).stat().st_size == entry["bytes"]]
+    other = {name for name, sha256 in digests(root, same) if sha256 != listed[name]["sha256"]}
+    return sorted(other | (listed.keys() - set(same)))
 
 
 def digests(root: Path, names: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -155,16 +151,15 @@ def manifest(root: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:
     """Products, witnesses and identity, as the manifest lists them; UserError when it is of another form."""
     if (root / "MANIFEST.json").stat().st_size > LARGEST:
         raise UserError(f"MANIFEST.json: more than {LARGEST} bytes; no manifest is")
-    found = read_json(root / "MANIFEST.json")
-    kinds = [found.get(kind) if isinstance(found, dict) else None for kind in KINDS]
+    record = read_json(root / "MANIFEST.json")
+    kinds = [record.get(kind) if isinstance(record, dict) else None for kind in KINDS]
     entries = [entry for kind in kinds if isinstance(kind, dict) for entry in kind.values()]
     form = {"sha256": str, "bytes": int}
     fits = (isinstance(e, dict) and {key: type(value) for key, value in e.items()} == form for e in entries)
-    if not all(isinstance(kind, dict) for kind in kinds) or not all(fits) or len(found) != len(KINDS) + 1:
-        raise UserError(
-            "MANIFEST.json: expected identity, products and witnesses, each path with its sha256 and bytes, and no more"
-        )
-    return kinds[0] or {}, kinds[1] or {}, found.get("identity")
+    if not all(isinstance(kind, dict) for kind in kinds) or not all(fits) or len(record) != len(KINDS) + 1:
+        form_of = "identity, products and witnesses, each path with its sha256 and bytes, and no more"
+        raise UserError(f"MANIFEST.json: expected {form_of}")
+    return kinds[0] or {}, kinds[1] or {}, record.get("identity")
 
 
 def _wrong_kind(about: os.stat_result) -> str:

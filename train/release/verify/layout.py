@@ -28,12 +28,12 @@ WITNESSES = """
 
 def layout(release: Release) -> list[str]:
     """Every path, and every product of every stage, is one that this config leads to, and none of them is missing."""
-    made, problems = products(release), []
-    for artifact, names in made.items():
-        told = release.provenance[artifact]["products"].keys()
-        problems += [f"provenance/{artifact}.json: {name}: no product of this config" for name in sorted(told - names)]
-        problems += [f"provenance/{artifact}.json: {name}: is not listed" for name in sorted(names - told)]
-    expected = {place for artifact, names in made.items() for name in names if (place := placed(artifact, name))}
+    of_config, problems = products(release), []
+    for artifact, names in of_config.items():
+        listed, path = release.provenance[artifact]["products"].keys(), f"provenance/{artifact}.json"
+        problems += [f"{path}: {name}: no product of this config" for name in sorted(listed - names)]
+        problems += [f"{path}: {name}: is not listed" for name in sorted(names - listed)]
+    expected = {place for artifact, names in of_config.items() for name in names if (place := placed(artifact, name))}
     expected |= {"LICENSE", "report.html", *bundle.RESOLVED, *bundle.WRITTEN, *witnesses(release)}
     expected |= {f"provenance/{artifact}.json" for artifact in ARTIFACTS}
     if len(steps(release.config["training"])) > 1:
@@ -89,12 +89,12 @@ def licence_texts(release: Release) -> set[str]:
 
     The rows that were dropped are not here, so of these a text may be here though no document is left of it.
     """
-    found = {sha256 for entry in release.json("data/extracted.json").values() for sha256 in entry["licences"].values()}
+    known = {sha256 for entry in release.json("data/extracted.json").values() for sha256 in entry["licences"].values()}
     if any((source.get("columns") or {}).get("licence") for source in release.json("data/sources.json")):
         folder = "data/licences/"
         texts = (Path(path).stem for path in release.paths if path.startswith(folder) and path.endswith(".txt"))
-        found |= {text for text in texts if file_digest(release.path / folder / f"{text}.txt") == text}
-    return {f"licences/{sha256}.txt" for sha256 in found}
+        known |= {text for text in texts if file_digest(release.path / folder / f"{text}.txt") == text}
+    return {f"licences/{sha256}.txt" for sha256 in known}
 
 
 def witnesses(release: Release) -> Iterable[str]:

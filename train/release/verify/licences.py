@@ -14,11 +14,11 @@ def data_terms(release: Release) -> list[str]:
     """What describes the data is under an OSI-approved licence; the documents' own licences are open and told."""
     information = [path for path in release.paths if path.startswith("data/") and not path.startswith(NOT_OURS)]
     problems = not_approved(release, information)
-    told = {name: terms["standing"] for name, terms in release.json("openness.json")["documents"].items()}
+    said = {name: terms["standing"] for name, terms in release.json("openness.json")["documents"].items()}
     for licence in sorted({document.licence for document in release.documents()}):
         if standing(licence) == "not known to be open":
             problems.append(f"documents under {licence}: not known to be open")
-        if told.get(licence) != standing(licence):
+        if said.get(licence) != standing(licence):
             problems.append(f"documents under {licence}: {standing(licence)}, which openness.json does not say")
     return problems
 
@@ -48,26 +48,25 @@ def use_restrictions(release: Release) -> list[str]:
     names = {licence for licence in by_file(release.path, release.paths).values() if licence}
     names |= {source["licence"] for source in release.json("data/sources.json")}
     names |= {document.licence for document in release.documents()}
-    problems = [f"{name}: {found}" for name in sorted(names) if (found := restriction(name, name=True))]
+    problems = [f"{name}: {held}" for name in sorted(names) if (held := restriction(name, name=True))]
     for path in release.paths:
         if path.startswith(("LICENSES/", "data/licences/")) or path in ("LICENSE", "NOTICE", "README.md"):
             text = " ".join(release.bytes(path).decode(errors="replace").split())
-            if found := restriction(text, name=False):
-                problems.append(f"{path}: {found!r}")
+            if held := restriction(text, name=False):
+                problems.append(f"{path}: {held!r}")
     return problems
 
 
 def licences(release: Release) -> list[str]:
     """Every file has a licence, and the text of every licence is there, as it came, and is of the licence claimed."""
-    problems = release.written("REUSE.toml") + release.written("NOTICE")
-    found = by_file(release.path, release.paths)
-    problems += [f"{path}: no licence" for path, licence in found.items() if not licence]
+    problems, of_file = release.written("REUSE.toml", "NOTICE"), by_file(release.path, release.paths)
+    problems += [f"{path}: no licence" for path, licence in of_file.items() if not licence]
     for source, files in evidence(release.path):
         texts = {name: release.bytes(place) for name, place in files.items() if place in release.paths}
         said, against = evidence_problem(texts, source["licence"])
         if said:
             (problems if against else release.notes).append(f"{source['purl']}: {said}")
-    needed = {i for licence in set(found.values()) if licence for i in identifiers(licence)}
+    needed = {i for licence in set(of_file.values()) if licence for i in identifiers(licence)}
     expected = licence_texts(release.path)
     problems += [f"LICENSES/{i}.txt: missing" for i in sorted(needed) if f"LICENSES/{i}.txt" not in expected]
     for path in sorted(expected.keys() | {p for p in release.paths if p.startswith("LICENSES/")}):
@@ -77,5 +76,5 @@ def licences(release: Release) -> list[str]:
 
 
 def not_approved(release: Release, paths: list[str]) -> list[str]:
-    found = by_file(release.path, paths).items()
-    return [f"{path}: {name or 'no licence'}" for path, name in found if not name or standing(name) != "OSI-approved"]
+    of_file = by_file(release.path, paths).items()
+    return [f"{path}: {name or 'no licence'}" for path, name in of_file if not name or standing(name) != "OSI-approved"]

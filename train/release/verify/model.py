@@ -48,8 +48,9 @@ def settings(release: Release) -> list[str]:
     """The resolved config builds, and each stage's part of it is what the stage's manifest says was used."""
     config = release.config
     build(bundle.ReleaseConfig, config["release"])
-    problems = [f"code/config.json: {where}: expected {', '.join(sorted(names))}" for where, found, names in (
-        ("the whole", config.keys(), WHOLE), ("data", config["data"].keys(), DATA)) if found != names]  # fmt: skip
+    parts = (("the whole", config.keys(), WHOLE), ("data", config["data"].keys(), DATA))
+    problems = [f"code/config.json: {where}: expected {', '.join(sorted(names))}"
+                for where, keys, names in parts if keys != names]  # fmt: skip
     for name, (kind, part) in stage_settings(config).items():
         used, settled = release.provenance[name]["config"], plain(build(kind, part))
         if name == "weights" and (stack := promised_stack(release)):
@@ -86,10 +87,10 @@ def promised_stack(release: Release) -> dict[str, Any]:
 
 def tokenizer(release: Release) -> list[str]:
     """The tokenizer, learnt again from the documents, has the same bytes, and gives every text back."""
-    made = release.scratch / "tokenizer"
-    learn(build(TokenizerConfig, release.config["tokenizer"]), release.folders, made, release.world)
+    folder = release.scratch / "tokenizer"
+    learn(build(TokenizerConfig, release.config["tokenizer"]), release.folders, folder, release.world)
     words = load_tokenizer(release.path)
-    problems = release.made_again("tokenizer", made) + release.written("tokenizer_config.json")
+    problems = release.made_again("tokenizer", folder) + release.written("tokenizer_config.json")
     for document in islice(release.documents(), ROUND_TRIPS):
         if words.decode(words.encode([document.text])[0]) != document.text:
             problems.append(f"document {document.id[:12]}: is not given back")
@@ -98,16 +99,16 @@ def tokenizer(release: Release) -> list[str]:
 
 def scores(release: Release) -> list[str]:
     """The evaluation, run again on the weights, gives the recorded scores and samples; where that is much, a sample."""
-    made = release.scratch / "evaluation"
+    folder = release.scratch / "evaluation"
     config = build(MeasureConfig, {name: release.config[name] for name in ("model", "evaluation")})
     if not release.whole and sampling.scoring_operations(release) > MOST_OPERATIONS:
         return sampling.sampled_scores(release, config, MOST_OPERATIONS)
     inputs = {**release.folders, "tokens": release.tokens}
-    measure(config, inputs, made, release.world)
-    sizes, witness = release.json(COMPRESSED), read_json(made / WITNESS / "compressed.json")
+    measure(config, inputs, folder, release.world)
+    sizes, witness = release.json(COMPRESSED), read_json(folder / WITNESS / "compressed.json")
     problems = [f"{COMPRESSED}: {name} {sizes.get(name)}, compressed again {size}" for name, size in witness.items()
                 if not math.isclose(sizes.get(name, 0), size, rel_tol=PACKED)]  # fmt: skip
-    return problems + release.made_again("evaluation", made)
+    return problems + release.made_again("evaluation", folder)
 
 
 def weights(release: Release) -> list[str]:
@@ -122,25 +123,23 @@ def weights(release: Release) -> list[str]:
 
 def checkpoints(release: Release) -> list[str]:
     """A checkpoint stands at every step that the config says; each belongs to this run, is finite and holds no more."""
-    steps: list[int] = []
+    steps, problems, wanted = list[int](), list[str](), tensors_of(release)
     config = build(FitConfig, {name: release.config[name] for name in ("model", "training")})
     owner = config.owner(release.digest_of("tokens"))
-    problems, wanted = [], tensors_of(release)
     for folder in bundle.checkpoints_of(release.path):
-        found = load(folder)
-        steps.append(found.step)
-        path = f"checkpoints/{folder.name}"
+        checkpoint, path = load(folder), f"checkpoints/{folder.name}"
+        steps.append(checkpoint.step)
         files = {name: file_digest(folder / name) for name in (WEIGHTS, OPTIMIZER)}
-        state = {"step": found.step, "belongs_to": owner, "files": files}
+        state = {"step": checkpoint.step, "belongs_to": owner, "files": files}
         if apart := first_difference(release.json(f"{path}/{STATE}"), state):
             problems.append(f"{path}/{STATE}: {apart}")
-        for file, tensors in ((WEIGHTS, found.weights), (OPTIMIZER, found.optimizer)):
+        for file, tensors in ((WEIGHTS, checkpoint.weights), (OPTIMIZER, checkpoint.optimizer)):
             if apart := first_difference(wanted[file], kinds(tensors)):
                 problems.append(f"{path}/{file}: {apart}")
             bad = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
             problems += [f"{path}/{file}: {name} is not finite" for name in bad]
-        if folder.name != checkpoint_name(found.step):
-            problems.append(f"{folder.name}: holds step {found.step}")
+        if folder.name != checkpoint_name(checkpoint.step):
+            problems.append(f"{folder.name}: holds step {checkpoint.step}")
     expected = checkpoint_steps(*(release.config["training"][name] for name in ("checkpoint_every", "steps")))
     return problems + ([f"checkpoints of steps {steps}, expected {expected}"] if steps != expected else [])
 
@@ -174,8 +173,7 @@ def losses(release: Release) -> list[str]:
     problems = [line for record in release.log for line in rates_apart(record, optimizer, config)]
 
     def compare(step: int, **derived: Any) -> None:
-        told = {name: value for name, value in records.get(step, {}).items() if name in derived}
-        if apart := log_apart(told, derived, training.numerics.contract):
+        if apart := log_apart(records.get(step, {}), derived, training.numerics.contract):
             problems.append(f"logs/weights/log.jsonl: step {step}: {apart}")
 
     every = bundle.checkpoints_of(release.path)
@@ -184,10 +182,10 @@ def losses(release: Release) -> list[str]:
     for folder in (None, *every[:: -(-len(every) // most)][:-1], every[-1]):
         step = 0
         if folder:
-            found = load(folder)
-            step = found.step
-            load_weights(model, found.weights)
-            restore(optimizer.state, found.optimizer)
+            checkpoint = load(folder)
+            step = checkpoint.step
+            load_weights(model, checkpoint.weights)
+            restore(optimizer.state, checkpoint.optimizer)
         if step and (step % training.evaluate_every == 0 or step == training.steps):
             compare(step, held_out_loss=held_out_loss(model, held_out, config))
         if step == training.steps and model.exact:
@@ -202,17 +200,18 @@ def losses(release: Release) -> list[str]:
     return problems
 
 
-def log_apart(told: Mapping[str, Any], derived: Mapping[str, Any], contract: str) -> str | None:
+def log_apart(record: Mapping[str, Any], derived: Mapping[str, Any], contract: str) -> str | None:
     """Where a step's record differs from what was computed again, by more than that contract lets it."""
     least = LOSS_TOLERANCE[contract]
+    wider = {"gradient_norm": 10 * least, "update_to_weight": max(least, RATIO_TOLERANCE),
+             "gradient_noise": RATIO_TOLERANCE}  # fmt: skip
     for name, value in derived.items():
-        rounded = {"update_to_weight": max(least, RATIO_TOLERANCE), "gradient_noise": RATIO_TOLERANCE}
-        tolerance = {"gradient_norm": 10 * least, **rounded}.get(name, least)
-        recorded, pairs = told.get(name), [(told.get(name), value)]
+        recorded, pairs = record.get(name), [(record.get(name), value)]
         if isinstance(value, Mapping) and isinstance(recorded, Mapping) and recorded.keys() == value.keys():
             pairs = [(recorded[key], value[key]) for key in value]
         for one, other in pairs:
-            if apart := first_difference(one, other, name, 0 if isinstance(other, Mapping) else tolerance * abs(other)):
+            far = 0 if isinstance(other, Mapping) else wider.get(name, least) * abs(other)
+            if apart := first_difference(one, other, name, far):
                 return apart
     return None
 
@@ -243,12 +242,12 @@ def rates_apart(record: Mapping[str, Any], optimizer: Optimizer, config: FitConf
 def optimizer_state(release: Release) -> list[str]:
     """One more step after the first checkpoint leads to the recorded digests."""
     path = "checkpoints/next_step.json"
-    told = release.json(path) if path in release.paths else None
+    recorded = release.json(path) if path in release.paths else None
     training, model = release.config["training"], bundle.model_of(release.path)
     operations = tokens_seen(1, training["batch"], model.config.context) * model.flops_per_token()
     if operations > MOST_OPERATIONS and not release.whole:
         raise NotChecked(f"takes {operations:.1e} operations, above {MOST_OPERATIONS:.0e}; --deep does it")
-    found = bundle.next_step(release.path, release.tokens)
-    if training["numerics"]["contract"] in ("pinned", "fast") and found and told:
-        found = {**found, "files": told["files"]}  # which only the recorded stack can compare
-    return [] if found == told else [f"{path}: one more step gives {found}, recorded is {told}"]
+    again = bundle.next_step(release.path, release.tokens)
+    if training["numerics"]["contract"] in ("pinned", "fast") and again and recorded:
+        again = {**again, "files": recorded["files"]}  # which only the recorded stack can compare
+    return [] if again == recorded else [f"{path}: one more step gives {again}, recorded is {recorded}"]

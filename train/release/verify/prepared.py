@@ -23,11 +23,11 @@ from train.release.prove.reproduce import products_apart
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 
-STAGES: tuple[tuple[str, Callable[..., None], type, tuple[str, ...], bool], ...] = (
-    ("raw", fetch, RawConfig, ("data", "raw"), True),
-    ("documents", extract, DocumentsConfig, ("data", "documents"), False),
-    ("benchmarks", gather, BenchmarksConfig, ("benchmarks",), True),
-    ("selected", select, SelectedConfig, ("data", "selected"), False),
+STAGES: tuple[tuple[str, Callable[..., None], type, Callable[[Any], Any], bool], ...] = (
+    ("raw", fetch, RawConfig, lambda config: config["data"]["raw"], True),
+    ("documents", extract, DocumentsConfig, lambda config: config["data"]["documents"], False),
+    ("benchmarks", gather, BenchmarksConfig, lambda config: config["benchmarks"], True),
+    ("selected", select, SelectedConfig, lambda config: config["data"]["selected"], False),
 )  # name, what makes it, its settings and where they stand in the config, whether it fetches
 
 
@@ -37,8 +37,8 @@ def prepared(release: Release) -> list[str]:
     The first stage that gives other files is told, with the first document in it. That the tokens follow from the
     documents is the check `tokens`. Raises NotChecked when a source cannot be had here.
     """
-    for name, made in remake(release):
-        if problems := products_apart(release.path, name, made):
+    for name, folder in remake(release):
+        if problems := products_apart(release.path, name, folder):
             return [f"{name}: {problem}" for problem in problems]
     return []
 
@@ -46,16 +46,13 @@ def prepared(release: Release) -> list[str]:
 def remake(release: Release) -> Iterator[tuple[str, Path]]:
     """The name of each stage up to the selected documents, and where its artifact was made again."""
     world = replace(release.world, obtain=obtainer(release.folder))
-    made: dict[str, Path] = {}
-    for name, make, kind, place, fetches in STAGES:
-        settings: Any = release.config
-        for key in place:
-            settings = settings[key]
-        made[name] = release.scratch / "sourced" / name
-        config: Any = anywhere(build(kind, settings))
+    artifacts: dict[str, Path] = {}
+    for name, make, kind, settings, fetches in STAGES:
+        folder = artifacts[name] = release.scratch / "sourced" / name
+        config: Any = anywhere(build(kind, settings(release.config)))
         with asked(config, release) if fetches else contextlib.nullcontext():
-            make(config, made, made[name], world)
-        yield name, made[name]
+            make(config, artifacts, folder, world)
+        yield name, folder
 
 
 def anywhere(config: Any) -> Any:
@@ -95,7 +92,7 @@ def obtainer(folder: Path | None) -> Callable[..., tuple[Path, str]]:
 
     def find(source: Any, wanted: FileSpec, cache: Path) -> tuple[Path, str]:
         same = (path for path in by_size.get(wanted.bytes, []) if wanted.identity(path) == wanted.digest)
-        found = next(same, None)
-        return (found, "folder") if found else obtain(source, wanted, cache)
+        path = next(same, None)
+        return (path, "folder") if path else obtain(source, wanted, cache)
 
     return find

@@ -42,11 +42,11 @@ def exit_status(results: Iterable[Result]) -> int:
 
 def rungs(results: Iterable[Result], of: Mapping[str, str]) -> dict[str, str]:
     """The outcome of each rung that was looked at, where `of` tells the rung of a check; "consistent" of all others."""
-    found: dict[str, list[Result]] = {}
+    by_rung: dict[str, list[Result]] = {}
     for result in results:
-        found.setdefault(of.get(result.name, "consistent"), []).append(result)
+        by_rung.setdefault(of.get(result.name, "consistent"), []).append(result)
     words = {0: "holds", 1: "FAILS", 2: "not checked"}
-    return {rung: words[exit_status(those)] for rung, those in found.items()}
+    return {rung: words[exit_status(each)] for rung, each in by_rung.items()}
 
 
 def tally(results: Iterable[Result]) -> str:

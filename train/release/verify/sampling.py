@@ -4,6 +4,7 @@ Whoever made the release could not know the word, so no document of it was safe 
 """
 
 from hashlib import sha256
+from itertools import accumulate
 from typing import Any
 
 from train.data.schema import read_rows
@@ -48,9 +49,9 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
     chosen = drawn(release, ranges, most * 3 // model.flops_per_token())
     tokens = read_tokens(release.tokens, "held_out")
     mark, batch = load_tokenizer(release.path).end_of_text, config.evaluation.batch
-    found = score_documents(model, tokens, chosen, end_of_text=mark, batch=batch, world=release.world)
+    again = score_documents(model, tokens, chosen, end_of_text=mark, batch=batch, world=release.world)
     problems = [f"document {row['id'][:12]}: scored {row}, recorded is {recorded[row['id']]}"
-                for row in found if row != recorded[row["id"]]]  # fmt: skip
+                for row in again if row != recorded[row["id"]]]  # fmt: skip
     documents = list(recorded.values())
     grams = count_grams(document.text.encode() for document in kept_documents(release.folders["selected"], "train"))
     held_out = [document.text.encode() for document in kept_documents(release.folders["selected"], "held_out")]
@@ -72,24 +73,21 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
 
 def sampled_pairs(release: Release, config: MeasureConfig, model: Transformer, grams: ByteModel) -> list[str]:
     """Some minimal pairs scored again, and the yardstick of all; the summary follows from all of them."""
-    told, sets = release.json("evaluation/pairs.json"), release.folders["benchmarks"]
+    recorded, sets = release.json("evaluation/pairs.json"), release.folders["benchmarks"]
     rows = pairs_of(sets)
     same = [{**{name: row[name] for name in ("set", "group", "id")},
              "byte_4gram": [round(grams.bits(row[side].encode()), 3) for side in SIDES]} for row in rows]  # fmt: skip
-    if apart := first_difference([{k: v for k, v in each.items() if k != "bits"} for each in told], same):
+    if apart := first_difference([{k: v for k, v in each.items() if k != "bits"} for each in recorded], same):
         return [f"evaluation/pairs.json: {apart}"]
     chosen = sorted(range(len(rows)), key=lambda number: _draw(release, f"pair {number}"))[:PAIRS]
     texts = [rows[number][side] for number in chosen for side in SIDES]
     words = load_tokenizer(release.path)
     bits = sentence_bits(model, words, texts, batch=config.evaluation.batch, world=release.world)
-    problems = [
-        f"evaluation/pairs.json: pair {rows[number]['id']}: scored {bits[2 * place : 2 * place + 2]}, recorded is "
-        f"{told[number].get('bits')}"
-        for place, number in enumerate(chosen)
-        if told[number].get("bits") != bits[2 * place : 2 * place + 2]
-    ]
-    made = summary(told, sets, config.evaluation.confidence)
-    if apart := first_difference(release.json("evaluation/minimal_pairs.json"), made):
+    problems = [f"evaluation/pairs.json: pair {rows[number]['id']}: scored {again}, recorded is {before}"
+                for place, number in enumerate(chosen)
+                if (before := recorded[number].get("bits")) != (again := bits[2 * place : 2 * place + 2])]  # fmt: skip
+    follows = summary(recorded, sets, config.evaluation.confidence)
+    if apart := first_difference(release.json("evaluation/minimal_pairs.json"), follows):
         problems.append(f"evaluation/minimal_pairs.json: does not follow from the pairs: {apart}")
     return problems
 
@@ -97,14 +95,9 @@ def sampled_pairs(release: Release, config: MeasureConfig, model: Transformer, g
 def drawn(release: Release, ranges: list[dict[str, Any]], tokens: int) -> list[dict[str, Any]]:
     """Documents of about so many tokens together, at least one, in the order in which they stand."""
     order = sorted(ranges, key=lambda row: _draw(release, row["id"]))
-    chosen: list[dict[str, Any]] = []
-    taken = 0
-    for row in order:
-        taken += row["end"] - row["start"]
-        if chosen and taken > tokens:
-            break
-        chosen.append(row)
-    return sorted(chosen, key=lambda row: row["start"])
+    taken = list(accumulate(row["end"] - row["start"] for row in order))
+    count = max(1, sum(total <= tokens for total in taken))
+    return sorted(order[:count], key=lambda row: row["start"])
 
 
 def _draw(release: Release, name: str) -> bytes:

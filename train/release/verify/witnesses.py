@@ -61,12 +61,10 @@ FORMS: dict[str, Any] = {
 
 def witnesses(release: Release) -> list[str]:
     """Each log holds what its writer writes and no more; what follows from config, weights and log is derived again."""
-    found = {path: _read(release, path) for path in paths(release) if path.rpartition("/")[2] in FORMS}
-    problems = [
-        f"{path}: {line}" for path, told in found.items() for line in unformed(FORMS[path.rpartition("/")[2]], told)
-    ]
+    logs = {path: _read(release, path) for path in paths(release) if path.rpartition("/")[2] in FORMS}
     checks = (_retrieved, _operations, _packages, _resources)
-    return problems or [line for check in checks for line in check(release, found)]
+    wrong = (f"{path}: {line}" for path, log in logs.items() for line in unformed(FORMS[path.rpartition("/")[2]], log))
+    return list(wrong) or [line for check in checks for line in check(release, logs)]
 
 
 def _read(release: Release, path: str) -> Any:
@@ -75,42 +73,42 @@ def _read(release: Release, path: str) -> Any:
     return [parse_json(line) for line in release.text(path).splitlines()]
 
 
-def _retrieved(release: Release, found: Mapping[str, Any]) -> Iterator[str]:
+def _retrieved(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
     """Of each source that is fetched there is a record, and of no other."""
-    sources = {"raw": release.json("data/sources.json"), "benchmarks": release.json("evaluation/data/sets.json")}
-    for name, records in sources.items():
-        fetched = {each["slug"] for each in records if each.get("kind") in ("pypi", "hub")}
-        told = found.get(f"logs/{name}/retrieved.json", {}).keys()
-        yield from (f"logs/{name}/retrieved.json: {slug}: only here, or not here" for slug in sorted(told ^ fetched))
+    for name, records in (("raw", "data/sources.json"), ("benchmarks", "evaluation/data/sets.json")):
+        fetched = {each["slug"] for each in release.json(records) if each.get("kind") in ("pypi", "hub")}
+        path = f"logs/{name}/retrieved.json"
+        yield from (f"{path}: {slug}: only here, or not here" for slug in sorted(fetched ^ logs.get(path, {}).keys()))
 
 
-def _operations(release: Release, found: Mapping[str, Any]) -> Iterator[str]:
+def _operations(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
     path = "logs/weights/operations.json"
-    vocabulary = load_tokenizer(release.path).vocabulary
-    told, made = found[path], operations(Transformer(bundle.model_config(release.path), vocabulary))
-    if told["by_formula"] != made["by_formula"]:
-        yield f"{path}: by_formula {told['by_formula']}, the config gives {made['by_formula']}"
-    if not math.isclose(told["counted"], made["counted"], rel_tol=COUNTED):
-        yield f"{path}: counted {told['counted']}, counted again {made['counted']}"
+    model = Transformer(bundle.model_config(release.path), load_tokenizer(release.path).vocabulary)
+    recorded, again = logs[path], operations(model)
+    if recorded["by_formula"] != again["by_formula"]:
+        yield f"{path}: by_formula {recorded['by_formula']}, the config gives {again['by_formula']}"
+    if not math.isclose(recorded["counted"], again["counted"], rel_tol=COUNTED):
+        yield f"{path}: counted {recorded['counted']}, counted again {again['counted']}"
 
 
-def _packages(release: Release, found: Mapping[str, Any]) -> Iterator[str]:
+def _packages(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
     path = "logs/packages.json"
-    told = [component(each["name"], each["version"]) for each in found[path]["components"]]
-    names = [each["bom-ref"] for each in told]
+    recorded = logs[path]["components"]
+    derived = [component(each["name"], each["version"]) for each in recorded]
+    names = [each["bom-ref"] for each in derived]
     if names != sorted(set(names)):
         yield f"{path}: components in another order, or twice"
-    if any(len(each.get(key, "1")) != 1 for each in found[path]["components"] for key in ("licenses", "hashes")):
+    if any(len(each.get(key, "1")) != 1 for each in recorded for key in ("licenses", "hashes")):
         yield f"{path}: a component with several licences or digests"
-    again = [{**each, **one} for each, one in zip(found[path]["components"], told, strict=True)]
-    if apart := first_difference(found[path], bill_of({"type": "platform", "name": "environment"}, again)):
+    again = [{**each, **one} for each, one in zip(recorded, derived, strict=True)]
+    if apart := first_difference(logs[path], bill_of({"type": "platform", "name": "environment"}, again)):
         yield f"{path}: {apart}"
 
 
-def _resources(release: Release, found: Mapping[str, Any]) -> Iterator[str]:
+def _resources(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
     """The steps of the processes lead to the last one, which none reaches again."""
     path, steps = "logs/weights/resources.jsonl", release.config["training"]["steps"]
-    parts = found[path]
+    parts = logs[path]
     backwards = any(part["from_step"] > part["to_step"] for part in parts)
     again = any(a["to_step"] == steps != b["from_step"] for a, b in pairwise(parts))
     if backwards or again or not parts or parts[-1]["to_step"] != steps:
