@@ -8,6 +8,7 @@ from train.data.filters.pii import secrets as find_secrets
 from train.release import bundle
 from train.release.cards.report import loss_chart
 from train.release.cards.report import report as report_page
+from train.release.standards import forms
 from train.release.standards.osaid import ASKED
 from train.release.view import Release
 
