@@ -120,7 +120,7 @@ def test_a_judge_never_crashes_on_what_it_reads_and_others_show_our_mistakes(pel
         raise KeyError("x")
 
     monkeypatch.setattr(train.commands.diff, "confine", broken)
-    monkeypatch.setattr(train.commands.archive, "require_whole", broken)
+    monkeypatch.setattr(train.commands.archive, "require", broken)
     assert pellucid("diff", "a", "b") == (2, "", "error: KeyError: 'x'\n")
     with pytest.raises(KeyError):
         pellucid("archive", "a")

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(name, words[1:])
     args.say = note if args.json else say
     name = "plan" if getattr(args, "dry_run", False) else name
-    return guarded(lambda given: perform(name, given), args, failure(VERBS[name]))
+    return guarded(lambda each: perform(name, each), args, failure(VERBS[name]))
 
 
 def perform(name: str, args: argparse.Namespace) -> int:
@@ -97,8 +97,8 @@ class Parser(argparse.ArgumentParser):
     failure = 1
 
     def error(self, message: str) -> NoReturn:
-        found = re.match(r"unrecognized arguments: (-[^\s=]*)|.*invalid choice: '([^']*)'", message)
-        word = (found[1] or found[2]) if found else ""
+        match = re.match(r"unrecognized arguments: (-[^\s=]*)|.*invalid choice: '([^']*)'", message)
+        word = (match[1] or match[2]) if match else ""
         choices = [str(each) for action in self._actions for each in action.choices or ()]
         hint = did_you_mean(word, [*self._option_string_actions, *choices]) if word else ""
         fail(f"{message}{hint or '; --help shows what is allowed'}", self.failure)

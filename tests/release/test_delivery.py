@@ -16,8 +16,7 @@ from train.keys import ROOT
 from train.release import delivery, sharing
 from train.release.bundle import manifest_of
 from train.release.lock import pins
-from train.release.prove.reproduce import require_whole
-from train.release.verify.run import verify
+from train.release.verify.run import require, verify
 
 
 @pytest.fixture
@@ -170,7 +169,7 @@ def test_a_finished_release_shares_its_weights_with_the_runs(home, release):
         )
     assert not os.path.samefile(packed / "release/README.md", release / "README.md")
     assert not os.path.samefile(ROOT / "LICENSE", release / "LICENSE")
-    require_whole(release)
+    require(release, "quick")
 
 
 def test_the_command_refuses_another_setting_under_the_name_and_keeps_what_is_beside(small, home, release, tmp_path):

@@ -6,12 +6,12 @@ from typing import Any
 
 from train.artifact import file_digest
 from train.release.archive import pack
-from train.release.prove.reproduce import require_whole
 from train.release.standards.osaid import ladder
+from train.release.verify.run import require
 
 
 def run(args: argparse.Namespace) -> list[dict[str, str]]:
-    require_whole(args.release)
+    require(args.release, "quick")
     release = args.release.resolve()
     paths = pack(release, args.into or release.parent, args.by_role)
     return [{"archive": str(path), "sha256": file_digest(path)} for path in paths]

@@ -5,10 +5,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from train.errors import UserError
 from train.release.bounds import confine
-from train.release.prove.diff import changes
-from train.release.verify.run import verify
+from train.release.prove import diff
+from train.release.verify.run import require
 
 SHOWN, WIDTH = 12, 60  # changes of a kind, letters of a value
 
@@ -17,10 +16,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """The changes; UserError when a release is not what its manifest says, and so not what it would be taken for."""
     confine(args.before, args.after)
     for release in (args.before, args.after):
-        for result in verify(release, "quick", ["integrity"]):
-            if not result.ok:
-                raise UserError(f"{release}: cannot be compared: {result.name}: {result.detail}")
-    return changes(args.before, args.after)
+        require(release, "quick", ["integrity"], f"{release}: cannot be compared: ")
+    return diff.changes(args.before, args.after)
 
 
 def lines(report: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:
@@ -30,12 +27,12 @@ def lines(report: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:
         yield f"the same: identity {report['identities'][0]}"
         return
     yield "identity   {} -> {}".format(*(identity[:12] for identity in report["identities"]))
-    for kind, found in report["changes"].items():
-        yield f"{kind:<10} {len(found) or 'no'} change{'' if len(found) == 1 else 's'}"
-        for change in found[:shown]:
+    for kind, changes in report["changes"].items():
+        yield f"{kind:<10} {len(changes) or 'no'} change{'' if len(changes) == 1 else 's'}"
+        for change in changes[:shown]:
             yield f"           {change['what']}: {short(change['before'])} -> {short(change['after'])}"
-        if len(found) > shown:
-            yield f"           and {len(found) - shown} more: --all shows them"
+        if len(changes) > shown:
+            yield f"           and {len(changes) - shown} more: --all shows them"
 
 
 def status(report: dict[str, Any]) -> int:

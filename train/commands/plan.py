@@ -27,7 +27,7 @@ def planned(config: Any, seconds: float) -> dict[str, Any]:
     where = {name: pipeline.folder(config.machine, record) for name, record in pipeline.plan(config).items()}
     names = list(where)[: list(where).index(config.until) + 1]
     fit = FitConfig(config.model, config.training)
-    found = {
+    report = {
         "overrides": list(config.overrides),
         "artifacts": {name: {"folder": str(where[name]), "there": where[name].is_dir()} for name in names},
         "takes": list(plan(fit, config.tokenizer.vocabulary, config.machine, seconds)),
@@ -35,23 +35,21 @@ def planned(config: Any, seconds: float) -> dict[str, Any]:
     counts = where["tokens"] / "tokens.json"
     if counts.is_file():
         seen = tokens_seen(config.training.steps, config.training.batch, config.model.context)
-        found["passes"] = seen / read_json(counts)["train"]["tokens"]
+        report["passes"] = seen / read_json(counts)["train"]["tokens"]
         if fit.training.mixture:
-            found["mixture"] = fit.order(where["tokens"]).table()
-    return found
+            report["mixture"] = fit.order(where["tokens"]).table()
+    return report
 
 
 def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[str]:
-    for found in report:
+    for run in report:
         if args.multirun:
-            yield f"\n# {' '.join(found['overrides'])}"
-        for name, artifact in found["artifacts"].items():
+            yield f"\n# {' '.join(run['overrides'])}"
+        for name, artifact in run["artifacts"].items():
             yield f"{name:<10} {'there' if artifact['there'] else 'to make':<7}  {artifact['folder']}"
-        yield from found["takes"]
-        if "passes" in found:
+        yield from run["takes"]
+        if "passes" in run:
             advice = "beyond some four, more text does more than more steps"
-            yield f"passes     {found['passes']:.2f} over the text; {advice}"
-            for row in found.get("mixture", ()):
-                yield f"stage {row['stage']}    {row['epochs']:.2f} over {row['part']}, {row['tokens']:,} tokens"
+            yield f"passes     {run['passes']:.2f} over the text; {advice}"
         else:
             yield "passes     over the text: not known before `tokens` is made"

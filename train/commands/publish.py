@@ -4,16 +4,13 @@ import argparse
 from typing import Any
 
 from train.artifact import read_json
-from train.errors import UserError
 from train.release.publish import upload
 from train.release.standards.osaid import ladder, release_files
-from train.release.verify.result import against
-from train.release.verify.run import verify
+from train.release.verify.run import require
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    if failures := against(verify(args.release, "full")):
-        raise UserError("\n".join(f"not published: {result.name}: {result.detail}" for result in failures))
+    require(args.release, "full", why="not published: ")
     identity = read_json(args.release / "MANIFEST.json")["identity"]
     files = release_files(args.release)
     where = upload(args.release, files, args.repository, f"Release {identity}", args.delete)

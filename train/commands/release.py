@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 def run(args: argparse.Namespace) -> list[dict[str, str]]:
     """Where each artifact is, of every run that is asked for."""
-    given = {path.name: path.resolve() for path in args.given.iterdir()} if args.given else {}
+    ready = {path.name: path.resolve() for path in args.given.iterdir()} if args.given else {}
     # Composed and built before anything heavy is imported or made: a wrong word is answered at once.
     choices = requested(args.overrides, args.config, args.multirun)
     refuse_replacing([mapping for _, mapping in choices])
@@ -33,51 +33,47 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     for config, (words, _) in zip(configs, choices, strict=True):
         if args.multirun:
             args.say("\n# " + " ".join(words))
-        made = pipeline.run(config, args.say, given)
-        if "release" in made:  # of several ranks, the first alone goes on after the training
-            made["placed"] = deliver(made, config.machine.releases, args.say)
-        elif "evaluation" in made:
-            show_scores(made["evaluation"], args.say)
-        runs.append(made)
-    if len(evaluations := [made["evaluation"] for made in runs if "evaluation" in made]) > 1:
+        artifacts = pipeline.run(config, args.say, ready)
+        if "release" in artifacts:  # of several ranks, the first alone goes on after the training
+            artifacts["placed"] = deliver(artifacts, config.machine.releases, args.say)
+        elif "evaluation" in artifacts:
+            show_scores(artifacts["evaluation"], args.say)
+        runs.append(artifacts)
+    if len(evaluations := [artifacts["evaluation"] for artifacts in runs if "evaluation" in artifacts]) > 1:
         show_spread(evaluations, args.say)
-    return [{name: str(path) for name, path in made.items()} for made in runs]
+    return [{name: str(path) for name, path in artifacts.items()} for artifacts in runs]
 
 
 def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
     """UserError when several runs would place their releases in one folder, where the last would replace the others."""
     places = [release_name(mapping) for mapping in mappings if mapping["until"] == "release"]
-    for place in places:
-        if places.count(place) > 1:
-            raise UserError(
-                f"--multirun: {places.count(place)} releases would be called {place}, and the last would replace the "
-                "others; add until=evaluation, or let name or release.version vary"
-            )
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise UserError(
+            f"--multirun: {places.count(twice[0])} releases would be called {twice[0]}, and the last would replace the others; add "
+            "until=evaluation, or let name or release.version vary"
+        )
 
 
-def deliver(made: dict[str, Path], releases: Path, say: Say) -> Path:
+def deliver(artifacts: dict[str, Path], releases: Path, say: Say) -> Path:
     """Verify the packed release, place a copy of it under `releases`, and say what it is; returns where it stands."""
     from train.release.delivery import place, placed_already
-    from train.release.verify.result import against
-    from train.release.verify.run import verify
+    from train.release.verify.run import require
 
-    packed = made["release"] / "release"
+    packed = artifacts["release"] / "release"
     resolved, identity = read_json(packed / "code" / "config.json"), read_json(packed / "MANIFEST.json")["identity"]
     placed = releases / release_name(resolved)
     known = placed_already(placed, packed)  # perhaps with statements, which came later
     say(f"verify     ...   {placed if known else packed}")
-    failures = against(verify(placed if known else packed, "quick" if known else "full"))
-    if failures:
-        raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
+    require(placed if known else packed, "quick" if known else "full")
     say(f"verify     holds ({'quick: verified in full when it was placed' if known else 'every check'})")
     if not known:
         place(packed, placed)
     say(f"\nrelease    {placed}\nidentity   {identity}")
-    show_scores(made["evaluation"], say)
+    show_scores(artifacts["evaluation"], say)
     say("\n".join(["", *summary(placed), ""]))
     reached = dict.fromkeys(["intact"] if known else ["intact", "consistent"], "holds")
     say("\n".join([*ladder(str(placed), reached), ""]))
-    sample = read_json(made["evaluation"] / "samples.json")[0]
+    sample = read_json(artifacts["evaluation"] / "samples.json")[0]
     say(f"sample     {sample['prompt'] + sample['text']}\n")
     where = f"RELEASE={shlex.quote(str(placed))}"
     say(f"next       make sample {where}\n           make verify {where}")

@@ -24,6 +24,7 @@ from train.release.bounds import confine, limit_time, require_plain
 from train.release.bundle import model_of
 from train.release.prove import replay, reproduce
 from train.release.standards.osaid import ladder
+from train.release.verify.run import require
 from train.terminal import note
 
 MINUTES = 24 * 60  # that a segment may take
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         replay.retrain(release, segment, args.into, build(Machine, machine), pipeline.environment())
         return {"holds": True, "into": str(args.into)}
     confine(release, minutes=MINUTES, memory=machine["device"] == "cpu")
-    reproduce.require_whole(release)
+    require(release, "quick")
     several = None if args.all or args.segment is not None else args.segments
     choice = replay.choose(release, args.segment, several, args.nonce)
     limit_time(MINUTES * len(choice.numbers))

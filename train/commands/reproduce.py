@@ -14,6 +14,7 @@ from train.release.attest import dsse, statements
 from train.release.bounds import limit_memory, require_plain
 from train.release.prove import reproduce, sandbox
 from train.release.standards.osaid import ladder
+from train.release.verify.run import require
 from train.terminal import note
 
 SHOWN = 5  # differences of one stage
@@ -24,7 +25,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make the release again; the report of what came out. Raises UserError when it cannot be begun."""
     cache = Path(how(args.machine)["machine"]["cache"]).expanduser().absolute()
     release = args.release.resolve()
-    reproduce.require_whole(release)
+    require(release, "quick")
     key = dsse.private_key(args.attest) if args.attest else None
     home = reproduce.home(release, args.into)
     note(f"everything is made in {home}")

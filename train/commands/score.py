@@ -49,10 +49,10 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     world = World(0, 1, build(Machine, how([])["machine"]))
     grams = count_grams(document.text.encode() for document in kept_documents(release / "data", "train"))
     pairs = score_pairs(model_of(release), load(release), grams, aside, batch=settings["batch"], world=world)
-    found = summary(pairs, aside, settings["confidence"])
-    if missing := sets.keys() - found.keys():
+    scores = summary(pairs, aside, settings["confidence"])
+    if missing := sets.keys() - scores.keys():
         raise UserError(f"{sets[min(missing)]}: holds no pairs; expected lines with sentence_good and sentence_bad")
-    return {name: {**found[name], "file": file_digest(path)} for name, path in sets.items()}
+    return {name: {**scores[name], "file": file_digest(path)} for name, path in sets.items()}
 
 
 def lines(report: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:

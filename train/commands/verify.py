@@ -26,22 +26,22 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
         raise UserError("give the folder of a release")
     how = {**way(words), "nonce": args.nonce}
     with unpacked(releases) as release:
-        found = checked(release, args, how)
-        for result in signed(release, args.public_key, args.only, found):
-            found.append(result)
+        results = checked(release, args, how)
+        for result in signed(release, args.public_key, args.only, results):
+            results.append(result)
             show(result, args)
     args.name = str(releases[0])
-    return [{**vars(result), "ok": result.ok} for result in found]
+    return [{**vars(result), "ok": result.ok} for result in results]
 
 
 def checked(release: Path, args: argparse.Namespace, how: dict[str, Any]) -> list[Result]:
     """What the checks find: the quick ones here, the others in a process of their own, which a release may break."""
     level: Level = "quick" if args.quick else "deep" if args.deep else "sources" if args.sources else "full"
     if level == "quick":
-        found = verify(release, level, args.only)
-        for result in found:
+        results = verify(release, level, args.only)
+        for result in results:
             show(result, args)
-        return found
+        return results
     folders = {name: str(path.expanduser().absolute()) for name in ("cache", "folder") if (path := vars(args)[name])}
     work = {"release": str(release.absolute()), "level": level, "only": args.only, "where": {**how, **folders}}
     for cost in [] if args.json else costs(release, args.only, level):
@@ -50,14 +50,14 @@ def checked(release: Path, args: argparse.Namespace, how: dict[str, Any]) -> lis
     return apart(worker, args.minutes, lambda result: show(result, args))
 
 
-def signed(release: Path, keys: list[Path], only: list[str], found: list[Result]) -> list[Result]:
+def signed(release: Path, keys: list[Path], only: list[str], results: list[Result]) -> list[Result]:
     """The check `signatures`, if statements are there, or beside it, or demanded; its detail is what they say."""
     release = release.resolve()
     if only and not keys:
         return []
     if not keys and not (release / "logs/statements").exists() and not any(release.parent.glob("*.re*.*.json")):
         return []
-    if any(result.name == "integrity" and not result.ok for result in found):
+    if any(result.name == "integrity" and not result.ok for result in results):
         return [Result("signatures", "not checked", "not run: see integrity")]
     from train.release.attest.signatures import signatures
 
@@ -74,11 +74,11 @@ def signed(release: Path, keys: list[Path], only: list[str], found: list[Result]
 
 def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[str]:
     """What all of it comes to, and how far that goes."""
-    found = [Result(each["name"], each["status"], each["detail"]) for each in report]
-    yield tally(found)
+    results = [Result(each["name"], each["status"], each["detail"]) for each in report]
+    yield tally(results)
     if not args.only:
         signed_by_nobody = () if args.public_key else ("signatures",)
-        yield from ladder(args.name, rungs((each for each in found if each.name not in signed_by_nobody), RUNG_OF))
+        yield from ladder(args.name, rungs((each for each in results if each.name not in signed_by_nobody), RUNG_OF))
 
 
 def status(report: list[dict[str, Any]]) -> int:
@@ -92,13 +92,13 @@ def show(result: Result, args: argparse.Namespace) -> None:
 
 def way(words: list[str]) -> dict[str, Any]:
     """How to compute, as `machine.KEY=VALUE` says it; UserError for any other key or value."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for word in words:
         key, _, value = word.removeprefix("machine.").partition("=")
         if key == "threads" and re.fullmatch("[1-9][0-9]{0,3}", value):
-            found[key] = int(value)
+            settings[key] = int(value)
         elif key == "device" and value in ("cpu", "cuda"):
-            found[key] = value
+            settings[key] = value
         else:
             raise UserError(f"{word}: expected machine.threads=N or machine.device=cpu or cuda")
-    return found
+    return settings

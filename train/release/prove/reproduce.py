@@ -25,18 +25,10 @@ from train.release.differences import tensors_apart
 from train.release.lock import install
 from train.release.prove.sandbox import confined
 from train.release.standards.osaid import RUNGS, regular_files
-from train.release.verify.result import against
-from train.release.verify.run import verify
 from train.training.checkpoint import read_tensors
 
 MOST = 20  # files of the code that are shown
 GIVEN = ("raw", "documents", "benchmarks", "selected")  # what the released documents stand for
-
-
-def require_whole(release: Path) -> None:
-    """Refuse, with UserError, a release that fails the quick level of `verify`."""
-    if failures := against(verify(release, "quick")):
-        raise UserError("\n".join(f"{result.name}: {result.detail}" for result in failures))
 
 
 def home(release: Path, into: Path | None) -> Path:

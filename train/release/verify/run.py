@@ -22,7 +22,7 @@ from train.artifact import read_json
 from train.errors import UserError, did_you_mean
 from train.letters import harmless
 from train.release.verify.integrity import completeness, hub_notes, integrity, manifest, unsafe
-from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Status
+from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Status, against
 
 Level = Literal["quick", "full", "deep", "sources"]
 Check = Callable[[Any], list[str]]
@@ -37,6 +37,12 @@ def verify(path: Path, level: Level, only: Collection[str] = (), **where: Any) -
     Raises UserError when `path` is no release, its manifest cannot be read, or no check has such a name.
     """
     return list(results(path, level, only, lambda names: None, **where))
+
+
+def require(path: Path, level: Level, only: Collection[str] = (), why: str = "") -> None:
+    """Refuse, with UserError, a release that fails a check; each line begins with `why`."""
+    if failures := against(verify(path, level, only)):
+        raise UserError("\n".join(f"{why}{result.name}: {result.detail}" for result in failures))
 
 
 def results(
