@@ -48,9 +48,9 @@ def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
     """UserError when several runs would place their releases in one folder, where the last would replace the others."""
     places = [release_name(mapping) for mapping in mappings if mapping["until"] == "release"]
     if twice := [place for place in places if places.count(place) > 1]:
+        count, remedy = places.count(twice[0]), "add until=evaluation, or let name or release.version vary"
         raise UserError(
-            f"--multirun: {places.count(twice[0])} releases would be called {twice[0]}, and the last would replace the others; add "
-            "until=evaluation, or let name or release.version vary"
+            f"--multirun: {count} releases would be called {twice[0]}, and the last would replace the others; {remedy}"
         )
 
 

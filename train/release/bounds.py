@@ -54,8 +54,8 @@ def require_plain(*folders: Path) -> None:
 
 def entries(folder: Path) -> list[Path]:
     """Everything below `folder`; links are not followed. UserError when it is more than any release holds."""
-    found = (Path(top) / name for top, folders, names in os.walk(folder) for name in (*folders, *names))
-    listed = list(islice(found, MOST_ENTRIES + 1))
+    every = (Path(top) / name for top, folders, names in os.walk(folder) for name in (*folders, *names))
+    listed = list(islice(every, MOST_ENTRIES + 1))
     if len(listed) > MOST_ENTRIES:
         raise UserError(f"{folder}: more than {MOST_ENTRIES} files and folders; give the folder of one release")
     return listed

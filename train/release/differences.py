@@ -1,7 +1,7 @@
 """Where two trainings that should be the same first differ: tensors, logs, environments."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,8 @@ def cause(recorded: Records, reached: Records, tolerance: float, same_tokens: bo
 
 def environments_apart(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, list[Any]]:
     """What of two records of an environment differs: name -> [recorded, here]."""
-    a, b = dict(_flat(recorded)), dict(_flat(here))
+    a, b = ({name: value for name, value in each.items() if name not in OF_ONE_RUN} for each in (recorded, here))
+    for each in (a, b):
+        packages = each.pop("packages", {})
+        each |= {f"package {n}": v for n, v in packages.items()} if isinstance(packages, Mapping) else {}
     return {name: [a.get(name), b.get(name)] for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)}
-
-
-def _flat(environment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    packages = environment.get("packages")
-    yield from (item for item in environment.items() if item[0] not in (*OF_ONE_RUN, "packages"))
-    yield from ((f"package {n}", v) for n, v in (packages if isinstance(packages, Mapping) else {}).items())

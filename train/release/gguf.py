@@ -19,6 +19,12 @@ from train.training.checkpoint import WEIGHTS, read_tensors
 PIECES = "qwen2"  # by llama.cpp's name
 NORMAL, CONTROL = 1, 3  # kinds of token
 MARK = "\x03<|endoftext|>"  # llama.cpp looks in a prompt for the names of such tokens; no document holds a U+0003
+SHAPE = {
+    "context_length": "max_position_embeddings", "embedding_length": "hidden_size", "block_count": "num_hidden_layers",
+    "feed_forward_length": "intermediate_size", "head_count": "num_attention_heads",
+    "head_count_kv": "num_key_value_heads", "key_length": "head_dim", "value_length": "head_dim",
+    "layer_norm_rms_eps": "rms_norm_eps", "rope_freq_base": "rope_theta",
+}  # by llama.cpp's names and by transformers'  # fmt: skip
 
 
 def write(release: Path, file: Path) -> int:
@@ -55,16 +61,8 @@ def write(release: Path, file: Path) -> int:
 def describe(writer: Any, config: dict[str, Any], name: str) -> None:
     """The shape of the model."""
     writer.add_name(name)
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_key_length(config["head_dim"])
-    writer.add_value_length(config["head_dim"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_theta"])
+    for setting, key in SHAPE.items():
+        getattr(writer, f"add_{setting}")(config[key])
     writer.add_file_type(0)  # all float32
 
 

@@ -114,8 +114,8 @@ def _run(python: str, arguments: list[str], folder: Path, wanted: Sequence[Pin] 
     UserError when it fails.
     """
     env = programs.environment(*programs.OWN, *programs.NETWORK)
-    text = "".join(f"{pin.line}\n" for pin in wanted)
-    done = programs.run(programs.python(python, *arguments), folder, env, text=text)
+    pinned = "".join(f"{pin.line}\n" for pin in wanted)
+    done = programs.run(programs.python(python, *arguments), folder, env, text=pinned)
     if done.returncode:
         reason = " ".join((done.stderr or b"").decode(errors="replace").split())[-500:]
         raise UserError(f"`python {' '.join(arguments[:3])}` failed: {reason}; the same command goes on from there")

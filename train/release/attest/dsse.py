@@ -24,29 +24,23 @@ MOST = 2**24  # bytes of an envelope
 
 def private_key(path: Path) -> Any:
     """The private key in a PEM file without a password; UserError when it is none for Ed25519 or P-256."""
-    _require_library()
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        return _suitable(load_pem_private_key(path.read_bytes(), None))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a private key for Ed25519 or P-256 in PEM, without a password: {error}") from None
+    return _key(path, "load_pem_private_key", "not a private key for Ed25519 or P-256 in PEM, without a password", None)
 
 
 def public_key(path: Path) -> Any:
     """The public key in a PEM file; UserError when it is none for Ed25519 or P-256."""
-    _require_library()
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    try:
-        return _suitable(load_pem_public_key(path.read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: not a public key for Ed25519 or P-256 in PEM: {error}") from None
+    return _key(path, "load_pem_public_key", "not a public key for Ed25519 or P-256 in PEM")
 
 
-def _require_library() -> None:
+def _key(path: Path, loader: str, problem: str, *password: None) -> Any:
     if importlib.util.find_spec("cryptography") is None:
         raise UserError("keys need the package cryptography: install the extra `sign`")
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        return _suitable(getattr(serialization, loader)(path.read_bytes(), *password))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: {problem}: {error}") from None
 
 
 def _suitable(key: Any) -> Any:

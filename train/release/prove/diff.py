@@ -15,6 +15,7 @@ from train.release.cards.statistics import parquet
 from train.release.differences import bits_apart
 from train.training.checkpoint import WEIGHTS, read_tensors
 
+KINDS = ("sources", "documents", "config", "code", "tokenizer", "weights", "scores", "files")
 NAMED = 5  # documents and tokens, of those that only one release has
 Change = dict[str, Any]  # `what`, `before` and `after`; None where there is nothing
 
@@ -22,37 +23,35 @@ Change = dict[str, Any]  # `what`, `before` and `after`; None where there is not
 def changes(a: Path, b: Path) -> dict[str, Any]:
     """Whether two releases have the same identity; if not, what changed, by kind."""
     identities = [read_json(release / "MANIFEST.json")["identity"] for release in (a, b)]
-    kinds: dict[str, Callable[[Path, Path], list[Change]]] = {
-        "sources": lambda a, b: apart(sources(a), sources(b)),
-        "documents": documents,
-        "config": lambda a, b: apart(held(a, "code/config.json"), held(b, "code/config.json")),
-        "code": lambda a, b: apart(
-            *({path: sha[:12] for path, sha in source_tree(r / "code").items()} for r in (a, b))
-        ),
-        "tokenizer": tokenizers,
-        "weights": weights,
-        "scores": lambda a, b: apart(held(a, "evaluation/scores.json"), held(b, "evaluation/scores.json")),
-        "files": lambda a, b: apart(products(a), products(b)),
+    plain: dict[str, Callable[[Path], Any]] = {
+        "sources": sources,
+        "config": lambda release: held(release, "code/config.json"),
+        "code": lambda release: {path: sha256[:12] for path, sha256 in source_tree(release / "code").items()},
+        "scores": lambda release: held(release, "evaluation/scores.json"),
+        "files": lambda release: {
+            n: each["sha256"][:12] for n, each in held(release, "MANIFEST.json")["products"].items()
+        },
     }
-    by_kind = {kind: find(a, b) for kind, find in kinds.items()}
+    special = {"documents": documents, "tokenizer": tokenizers, "weights": weights}
+    by_kind = {
+        kind: special[kind](a, b) if kind in special else apart(plain[kind](a), plain[kind](b)) for kind in KINDS
+    }
     return {"same": identities[0] == identities[1], "identities": identities, "changes": by_kind}
 
 
 def apart(before: Any, after: Any) -> list[Change]:
     """Every leaf of plain data that differs."""
-    return [
-        {"what": path, **{side: None if value is NOTHING else value for side, value in (("before", a), ("after", b))}}
-        for path, a, b in differences(before, after)
-    ]
+    return [_change(path, *(None if side is NOTHING else side for side in sides))
+            for path, *sides in differences(before, after)]  # fmt: skip
+
+
+def _change(what: str, before: Any, after: Any) -> Change:
+    return {"what": what, "before": before, "after": after}
 
 
 def held(release: Path, name: str) -> Any:
     """A record of the release, or an empty one."""
     return read_json(release / name) if (release / name).is_file() else {}
-
-
-def products(release: Path) -> dict[str, str]:
-    return {path: entry["sha256"][:12] for path, entry in held(release, "MANIFEST.json")["products"].items()}
 
 
 def sources(release: Path) -> dict[str, Any]:
@@ -69,11 +68,9 @@ def documents(a: Path, b: Path) -> list[Change]:
     gone, new = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
     moved = [id for id in before.keys() & after.keys() if before[id]["split"] != after[id]["split"]]
     counts = {"only before": (len(gone), None), "only after": (None, len(new)), "in another split": (None, len(moved))}
-    lines = [{"what": what, "before": x, "after": y} for what, (x, y) in counts.items() if x or y]
-    lines += [{"what": f"{id[:12]} {before[id]['path']}", "before": before[id]["source"], "after": None}
-              for id in gone[:NAMED]]  # fmt: skip
-    lines += [{"what": f"{id[:12]} {after[id]['path']}", "before": None, "after": after[id]["source"]}
-              for id in new[:NAMED]]  # fmt: skip
+    lines = [_change(name, *numbers) for name, numbers in counts.items() if any(numbers)]
+    lines += [_change(f"{id[:12]} {before[id]['path']}", before[id]["source"], None) for id in gone[:NAMED]]
+    lines += [_change(f"{id[:12]} {after[id]['path']}", None, after[id]["source"]) for id in new[:NAMED]]
     return lines + apart(held(a, "data/counts.json"), held(b, "data/counts.json"))
 
 
@@ -84,12 +81,11 @@ def tokenizers(a: Path, b: Path) -> list[Change]:
     words, merges = ([model.pop(part, None) or [] for model in models] for part in ("vocab", "merges"))
     gone, new = (sorted(set(one) - set(other)) for one, other in (words, words[::-1]))
     lines = apart({"tokens": len(words[0])}, {"tokens": len(words[1])})
-    lines += [{"what": "only before", "before": len(gone), "after": gone[:NAMED]}] if gone else []
-    lines += [{"what": "only after", "before": new[:NAMED], "after": len(new)}] if new else []
+    lines += [_change("only before", len(gone), gone[:NAMED])] if gone else []
+    lines += [_change("only after", new[:NAMED], len(new))] if new else []
     first = next((n for n, pair in enumerate(zip(*merges, strict=False)) if pair[0] != pair[1]), None)
     if first is not None:
-        lines.append({"what": f"merge {first}, the first other one", "before": merges[0][first],
-                      "after": merges[1][first]})  # fmt: skip
+        lines.append(_change(f"merge {first}, the first other one", merges[0][first], merges[1][first]))
     return lines + apart(*({**each, "model": model} for each, model in zip(records, models, strict=True)))
 
 
@@ -104,6 +100,5 @@ def weights(a: Path, b: Path) -> list[Change]:
             place = int(deviation.flatten().argmax())
             old, now = (float(tensors[name].flatten()[place]) for tensors in (before, after))
             share = f"{int(mask.sum())} of {mask.numel()} elements"
-            what = f"{name}: {share}, by {float(deviation.flatten()[place]):.3g} at most"
-            lines.append({"what": what, "before": old, "after": now})
+            lines.append(_change(f"{name}: {share}, by {float(deviation.flatten()[place]):.3g} at most", old, now))
     return lines
