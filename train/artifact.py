@@ -146,11 +146,7 @@ def inventory(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def seal(part: Path, final: Path, record: Mapping[str, Any]) -> None:
-    """Turn the finished directory `part` into the artifact `final`.
-
-    The manifest (`record` and the inventory of products) is written last and the rename is atomic: what stands
-    under its final name is whole.
-    """
+    """Turn the finished directory `part` into the artifact `final`: its manifest last, then an atomic rename."""
     clear_unfinished(part)
     write_json(part / MANIFEST, {**record, "products": inventory(part)})
     part.rename(final)

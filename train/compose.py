@@ -163,11 +163,7 @@ def reads(composed: Mapping[str, Any], language: str) -> bool:
 
 
 def settings(composed: Mapping[str, Any]) -> list[str]:
-    """The overrides that lead to a configuration, however it was asked for: a recipe, and what differs, computed.
-
-    The recipe is the one of the configuration's name, else the nearest. Empty where no overrides could say it, and for
-    what makes no release, where nothing tells them.
-    """
+    """The overrides that lead to a configuration: the nearest recipe and what differs; empty if none could say it."""
     if composed.get("until") != "release":
         return []
     names = sorted(path.stem for path in (CONFIGS / "recipe").glob("*.yaml"))

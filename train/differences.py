@@ -17,10 +17,7 @@ Difference = tuple[str, Any, Any]  # dotted path, the value on each side
 
 
 def differences(a: Any, b: Any, path: str = "", tolerance: float = 0.0) -> Iterator[Difference]:
-    """Each leaf in which `a` and `b` differ, in order of keys; an empty list or mapping is a leaf.
-
-    Numbers with a fraction may be `tolerance` apart. NaN is near nothing, and 1 is neither 1.0 nor true.
-    """
+    """Each leaf in which `a` and `b` differ, by key; floats may be `tolerance` apart, and 1 is neither 1.0 nor true."""
     items = [value for value in (a, b) if isinstance(value, Mapping | list) and value]
     if items and all(type(value) is type(items[0]) for value in (a, b) if value is not NOTHING):
         for below, one, other in _pairs(a, b, path):

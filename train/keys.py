@@ -67,11 +67,7 @@ def joined(parts: list[ast.expr]) -> Iterator[ast.expr]:
 
 
 def closure(module: Path, root: Path = ROOT) -> list[Path]:
-    """`module` and every module of the library below `root` that it reaches by imports, read from the source.
-
-    Each with the file of templates beside it that has its name and ends in `.txt`, if there is one. Packages'
-    `__init__.py` hold nothing but docstrings and are left out.
-    """
+    """`module`, every module below `root` that it reaches by imports, and the `.txt` of templates beside each."""
     reached, queue = set(), [module.resolve()]
     while queue:
         path = queue.pop()

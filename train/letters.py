@@ -1,7 +1,4 @@
-"""What Unicode says of characters: which a terminal would obey, which belong to words, which end sentences.
-
-Nothing here asks whether a letter is Latin: marks (category M) and joiners belong to the letter before them.
-"""
+"""What Unicode says of characters of any script: which a terminal would obey, which make words, which end sentences."""
 
 import re
 import unicodedata

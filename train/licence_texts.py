@@ -1,7 +1,4 @@
-"""Which licence a text is, by phrases that it cannot do without, and whether it is evidence of the licence claimed.
-
-It judges texts, not rights: whether those who signed a licence could give it, only people can tell.
-"""
+"""Which licence a text is, by phrases that it cannot do without, and whether it is evidence of the licence claimed."""
 
 import re
 from functools import cache
@@ -56,10 +53,7 @@ def evidence(words: str, identifier: str) -> Evidence:
 
 
 def claim_problem(texts: dict[str, bytes], expression: str) -> tuple[str, bool]:
-    """What is to be said of files that should tell a licence, by name; and whether they rather tell against it.
-
-    Both sides of AND must be told by some file, one of OR. Nothing is said of files that tell the licence.
-    """
+    """What is to be said of files that should tell a licence expression, and whether they rather tell against it."""
     try:
         words = {name: plain_text(text) for name, text in texts.items()}
     except ValueError as error:

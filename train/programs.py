@@ -1,8 +1,4 @@
-"""Programs that the library starts, all by this door: each with its own environment and folder, and nothing inherited.
-
-A program of Python runs isolated (-I: no setting of the caller's, no module of the folder) and leaves no byte code
-(-B). Standard library alone.
-"""
+"""Programs that the library starts, each isolated, with its own environment and folder; standard library alone."""
 
 import os
 import re
@@ -66,10 +62,7 @@ def module(interpreter: str, name: str, *arguments: str) -> list[str]:
 def run(
     line: Sequence[str], folder: Path, env: Mapping[str, str], *, text: str | None = None, out: IO[Any] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a program in `folder` to its end. What it says is in the result, or goes to the stream `out`.
-
-    It reads `text`, or nothing. Raises OSError when there is no such program.
-    """
+    """Run a program in `folder`, which reads `text`, to its end; what it says is in the result, or goes to `out`."""
     streams: dict[str, Any] = {"stdout": out, "stderr": out} if out else {"capture_output": True}
     data = (text or "").encode()
     return subprocess.run(list(line), cwd=folder, env=dict(env), input=data, check=False, **streams)

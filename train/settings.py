@@ -36,10 +36,7 @@ def described(value: Any, kind: Any = None, key: str = "", meaning: str = "") ->
 
 
 def meanings(cls: type) -> dict[str, str]:
-    """Field -> the comment at the end of its line, or on the lines before it, in the source of a dataclass.
-
-    Of a field `kind`, which tells dataclasses apart, it is the first sentence about this one.
-    """
+    """Field -> the comment beside or above it in the source of a dataclass; of `kind`, the first sentence of that."""
     comments, above = {}, ""
     for part in reversed([part for part in cls.__mro__ if dataclasses.is_dataclass(part)]):
         for line in inspect.getsource(part).splitlines():

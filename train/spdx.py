@@ -1,8 +1,4 @@
-"""SPDX licence expressions: how they are spelled, which licences they name, and whether an allow-list covers them.
-
-The only door to `license_expression`. What a licence allows and asks is in `terms`, which no stage's code reaches: a
-licence that becomes known makes no data anew.
-"""
+"""SPDX licence expressions: how they are spelled, which licences they name, and whether an allow-list covers them."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -62,10 +58,7 @@ def check_text(text: bytes) -> None:
 
 
 def covered(expression: str, accepts: Callable[[str], bool]) -> bool:
-    """Whether `accepts` says yes to what must be accepted: both sides of AND, one of OR, `X WITH exception` as a whole.
-
-    ValueError when it is no SPDX expression.
-    """
+    """Whether `accepts` takes both sides of AND, one of OR, `X WITH exception` as a whole; ValueError if it is none."""
 
     def within(node: Any) -> bool:
         kinds = {"AND": all, "OR": any}

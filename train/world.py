@@ -34,10 +34,7 @@ class World:
         return items[self.rank :: self.size]
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-        """Yield `items`, showing how far they are, as the machine does.
-
-        Of several workers the first shows its own share, which tells of the others': they are dealt alike.
-        """
+        """Yield `items`, showing how far they are; of several workers the first shows its own share."""
         if self.rank:
             yield from items
             return

@@ -1,7 +1,4 @@
-"""The checks of a release in a process of their own, which prints what they find, a line of JSON each.
-
-`python -m train.commands.verify_worker JSON`, where JSON tells release, level, checks, and how to compute.
-"""
+"""Worker of `verify`: `python -m train.commands.verify_worker JSON` prints what checks find, a line of JSON each."""
 
 import json
 import os

@@ -1,7 +1,4 @@
-"""A run below `runs/` and a release, read as the same thing: documents, ledger, token ranges, and which step read what.
-
-The order of the data is a pure function, so it is simply computed again. Steps count from 1, as the log shows them.
-"""
+"""A run below `runs/` and a release read as one: documents, ledger, token ranges, and which step (from 1) read what."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace

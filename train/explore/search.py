@@ -50,10 +50,7 @@ class Span:
 
 
 def corpus(selected: Path, ranges: Sequence[TokenRange]) -> Corpus:
-    """The training split of the documents in `selected`, whose token ranges are `ranges`.
-
-    Raises UserError when these are of other documents.
-    """
+    """The training split of the documents in `selected`; UserError when the token `ranges` are of others."""
     starts = np.cumsum([0, *(each.bytes + len(END) for each in ranges)], dtype=np.int64)
     return Corpus(b"".join(_texts(selected, ranges)), ranges, starts)
 
@@ -93,10 +90,7 @@ def places(corpus: Corpus, occurrences: Sequence[int]) -> list[Place]:
 
 
 def trace(corpus: Corpus, text: str, least: int = 40, most: int = 5) -> list[Span]:
-    """Every span of `text` of at least `least` characters that is in the training text and cannot be made longer.
-
-    Spans may overlap; none lies within another. Each names its first `most` places.
-    """
+    """The longest spans of `text`, at least `least` characters, in the training text, with `most` places each."""
     edges = np.cumsum([0, *(len(character.encode()) for character in text)]).tolist()
     data, spans, end = text.encode(), [], 0
     begun = windows_found(corpus.text, data, least)  # a span of `least` characters has as many bytes or more

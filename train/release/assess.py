@@ -63,10 +63,7 @@ def look(root: Path) -> Folder:
 
 
 def front_matter(card: str) -> tuple[dict[str, Any], list[str]]:
-    """What stands between the lines `---` at the head of a card, and why that cannot be read, if it cannot.
-
-    As the hub reads it: a byte order mark and blank lines may stand before it.
-    """
+    """What stands between the lines `---` at the head of a card, as the hub reads it, and why it cannot be read."""
     match = re.match(r"\ufeff?\s*---[ \t\r]*\n(.*?)\n---[ \t\r]*(\n|$)", card, re.DOTALL)
     try:
         return (read_yaml(match[1], "front matter") if match else {}), []
@@ -131,10 +128,7 @@ def tensors_problem(path: Path, size: int) -> str | None:
 
 
 def items(folder: Folder, licences: list[dict[str, Any]], mof: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each row of the openness table with its status, and the path that it rests on.
-
-    Of what goes beyond the definition, nothing: those are proofs that this pipeline alone can give.
-    """
+    """Each row of the openness table but those beyond the definition, with its status and the path that it rests on."""
     rows = []
     for row in osaid.ROWS:
         if row.importance == "beyond":

@@ -1,7 +1,4 @@
-"""Bounds for commands that read what a stranger made: only files are opened, and memory and time are limited.
-
-One door for all of them. `verify` alone tells of what it would not open in its own words, and has its clock outside.
-"""
+"""Bounds for all commands that read what a stranger made: only files are opened, memory and time are limited."""
 
 import os
 import resource

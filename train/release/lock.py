@@ -96,10 +96,7 @@ def install(lock: Path, folder: Path, trusted: Collection[str] | None = None) ->
 
 
 def _choose_build(python: str, pin: Pin, folder: Path) -> None:
-    """Install the build that pip is set up to prefer, such as torch's for the CPU, if the lock has its digest.
-
-    Of several builds of a version, pip prefers those of an index that tells digests as soon as it is given any.
-    """
+    """Install the build that pip prefers, such as torch's for the CPU, if the lock has its digest."""
     pip, choice = ["-m", "pip"], ["--quiet", "--no-deps", "--only-binary", ":all:"]
     with tempfile.TemporaryDirectory(dir=folder) as files:
         _run(python, [*pip, "download", *choice, "--dest", files, f"{pin.name}=={pin.version}"], folder)
@@ -109,10 +106,7 @@ def _choose_build(python: str, pin: Pin, folder: Path) -> None:
 
 
 def _run(python: str, arguments: list[str], folder: Path, wanted: Sequence[Pin] = ()) -> str:
-    """What a program of Python says in `folder`, which reads the pins `wanted` and knows the caller's settings of pip.
-
-    UserError when it fails.
-    """
+    """What a program of Python says in `folder` that reads the pins `wanted`; UserError when it fails."""
     env = programs.environment(*programs.OWN, *programs.NETWORK)
     pinned = "".join(f"{pin.line}\n" for pin in wanted)
     done = programs.run(programs.python(python, *arguments), folder, env, text=pinned)

@@ -76,11 +76,7 @@ def _place(root: Path, config: Mapping[str, Any], key: str, text: str) -> str:
 
 
 def check_evidence(claims: Iterable[tuple[str, str, Mapping[str, str]]], folder: Path) -> list[str]:
-    """Hold licence files against what they are claimed to tell; return what to say of them.
-
-    A claim is a source's purl, its licence, and its licence files: path in the source -> SHA-256, the name in `folder`.
-    Raises UserError when a file is empty, no text, of another licence, or reserves some uses.
-    """
+    """Hold licence files (path -> SHA-256, the name in `folder`) against what is claimed; notes, or UserError."""
     notes, problems = list[str](), list[str]()
     for purl, licence, files in claims:
         texts = {name: (folder / f"{sha}.txt").read_bytes() for name, sha in files.items()}

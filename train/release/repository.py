@@ -1,7 +1,4 @@
-"""What git knows of a folder: its commit and the files of a commit, if the folder is the top of a repository.
-
-Where there is no git, no repository, one of somebody else, or one around the folder, there is no commit to speak of.
-"""
+"""What git knows of a folder that is the top of a repository: its commit, and the files of a commit."""
 
 import hashlib
 import os

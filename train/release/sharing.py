@@ -11,10 +11,7 @@ LARGE = (".safetensors", ".parquet", ".npy")  # kinds of data that can be large,
 
 
 def share(origin: Path, target: Path) -> None:
-    """Put the file `origin` at `target` too: large data by a hard link where the disk allows, all else as a copy.
-
-    A linked file is one under two names, so it may only be read from then on.
-    """
+    """Put the file `origin` at `target` too: large data by a hard link (only to be read then), all else as a copy."""
     if origin.suffix in LARGE:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -1,8 +1,4 @@
-"""Envelopes of signed statements: keys, DSSE 1 around in-toto v1, and what one says.
-
-What is read here was written by anybody: it is bounded, its format is checked, and who signed is not known before a key
-has been asked.
-"""
+"""Envelopes of signed statements: keys, DSSE 1 around in-toto v1. Anybody wrote them; a key tells who signed."""
 
 import base64
 import importlib.util

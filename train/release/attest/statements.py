@@ -97,10 +97,7 @@ def provenance_apart(release: Path, predicate: Mapping[str, Any]) -> tuple[list[
 
 
 def result(command: str, holds: bool | None, report: Mapping[str, Any]) -> dict[str, Any]:
-    """The predicate of a test's result: what a checker ran, with which code, and what came out.
-
-    `holds` is None where nothing differs and nothing is proved: a warning.
-    """
+    """The predicate of a test's result: what ran, by which code, what came out (None, a warning: nothing is proved)."""
     checker = {"name": "the checker's code, as paths and digests", "digest": {"sha256": digest(source_tree(ROOT))}}
     word = {True: "PASSED", False: "FAILED", None: "WARNED"}[holds]
     outcome = {"result": word, "configuration": [checker]}
@@ -127,11 +124,7 @@ def attest(release: Path, command: str, holds: bool | None, report: Mapping[str,
 
 
 def collect(release: Path, envelope: bytes) -> Path:
-    """Put a statement about this release into it, and its line into the manifest; the identity stays.
-
-    The release must be whole before, or the new manifest would bless what is not. UserError when the statement is of
-    another format, or about another release.
-    """
+    """Put a statement about this release, which must be whole, into it and its manifest; the identity stays."""
     path = release / PLACE / f"{sha256(envelope).hexdigest()[:16]}.json"
     with tempfile.TemporaryDirectory() as folder:
         write_bytes(Path(folder) / path.name, envelope)

@@ -1,7 +1,4 @@
-"""What changed between two releases, kind by kind: each change is what it is of, and how it was before and after.
-
-Both were written by somebody else. What a release does not hold counts as empty.
-"""
+"""What changed between two releases, kind by kind: what, before and after. What a release does not hold is empty."""
 
 from collections.abc import Callable
 from pathlib import Path

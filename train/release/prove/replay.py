@@ -82,10 +82,7 @@ class Choice:
 
 
 def choose(release: Path, number: int | None, several: int | None, nonce: str | None) -> Choice:
-    """The segment of that number; without one, `several` (None: all) that nobody could know before the nonce was drawn.
-
-    UserError for a number or a nonce that cannot be.
-    """
+    """The segment of that number, else `several` (None: all) drawn by the nonce; UserError for what cannot be."""
     count = len(segments(release)) + 1
     if nonce is not None and not nonce.strip():
         raise UserError("--nonce: expected a word that whoever published could not know; without it one is drawn")
@@ -156,11 +153,7 @@ def beginning(release: Path, segment: Segment, machine: Machine) -> tuple[Transf
 
 
 def retrain(release: Path, segment: Segment, out: Path, machine: Machine, environment: Mapping[str, Any]) -> None:
-    """Train the segment on the release's documents, encoded anew; leave the checkpoint that it reaches in `out`.
-
-    Beside it LOG, a record of each step, and RUN: the digest of the tokens, the seconds of training, and what this ran
-    on.
-    """
+    """Train the segment on the release's documents, encoded anew; leave in `out` what it reaches, its LOG and RUN."""
     prepare(machine)
     config = config_of(release)
     files = Release(release, out / "made")

@@ -42,10 +42,7 @@ def home(release: Path, into: Path | None) -> Path:
 
 
 def other_files(release: Path) -> list[str]:
-    """The files of `code/` that are not the same in the release and in this clone, whatever their kind.
-
-    Each counts: byte code, a module that hides another, a file that no list names. The config is the release's own.
-    """
+    """The files of `code/`, of any kind, that are not the same in the release and in this clone; its config apart."""
     root, ours = release / "code", source_tree(ROOT)
     theirs = {path: file_digest(root / path) for path in regular_files(root) if f"code/{path}" not in RESOLVED}
     return sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
@@ -135,10 +132,7 @@ def command(
 
 
 def compare(release: Path, runs: Path, given: Collection[str], other: Collection[str] = ()) -> dict[str, Any]:
-    """What stands in `runs` against the release, as plain data: each stage, the first difference, the verdict.
-
-    `other` names the files of the code that made it which are not this clone's.
-    """
+    """What stands in `runs`, made by code of which `other` is not ours, against the release, as plain data."""
     recorded, stages = read_json(release / "MANIFEST.json"), {}
     for name in ARTIFACTS:
         artifact = None if name in given else _artifact(runs, name)

@@ -1,7 +1,4 @@
-"""Canonical files: each is what its writer makes of what is read in it, so that nothing else can stand in a file.
-
-A key twice, a column or metadata that nobody reads, rows in larger groups, spaces: all of it gives other bytes.
-"""
+"""Canonical files: each is what its writer makes of what is read in it, so that nothing else can stand in a file."""
 
 import json
 from collections.abc import Mapping
@@ -40,11 +37,7 @@ def canonical(release: Release) -> list[str]:
 
 
 def difference(root: Path, path: str, scratch: Path) -> str:
-    """Why the file at `path` below `root` has other bytes than what is read in it gives; empty if it has the same.
-
-    Files of another form than JSON, JSON lines, Parquet and safetensors are not looked at. UserError when the file
-    cannot be read as what its name says.
-    """
+    """Why a file of JSON, Parquet or tensors is not what its writer makes of what it holds; empty if it is."""
     again, file = scratch / "again", root / path
     if path.endswith(".json"):
         return _bytes(file, as_json(read_json(file)))

@@ -66,10 +66,7 @@ def placeholders_in(text: str, spoken: str = "    ") -> list[tuple[int, str]]:
 
 
 def machine_paths(release: Release) -> list[str]:
-    """No record or log holds a path of the machine that it was made on, a password in an address, or where a mirror is.
-
-    Texts of sources and samples are not records.
-    """
+    """No record or log holds a path of the machine it was made on, a password in an address, or where a mirror is."""
     skipped = ("code/", "evaluation/samples.json", "tokenizer.json", "logs/statements/")
     records = [p for p in release.paths
                if p.endswith((".json", ".jsonl", ".toml", ".cff")) and not p.startswith(skipped)]  # fmt: skip

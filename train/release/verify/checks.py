@@ -1,7 +1,4 @@
-"""The table of checks: one function a claim, which makes again what can be made again and returns what differs.
-
-A check's name is its function's, and stays: `osaid.ROWS` refers to it.
-"""
+"""The table of checks, which make again what can be made again, and return what differs; by name in `osaid.ROWS`."""
 
 from train.release.standards import forms
 from train.release.verify import canonical, cards, code, data, layout, licences, model, prepared, sources, witnesses

@@ -52,10 +52,7 @@ def components(release: Release) -> list[str]:
 
 
 def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dict[str, str | None]:
-    """What decided an artifact of the code that is here, as its key holds it: by imports, which are read and not run.
-
-    `meanings` are those of the modules in `code/`, by path.
-    """
+    """What decided an artifact of the code here, by imports, which are read and not run: path -> meaning or digest."""
     root, module = release.path / "code", f"code/{ARTIFACTS[artifact].module}"
     reached = closure(release.path / module, root) if module in meanings else []
     paths = [path.relative_to(release.path).as_posix() for path in reached]
@@ -79,10 +76,7 @@ def environment(release: Release) -> list[str]:
 
 
 def chain(release: Release) -> list[str]:
-    """Keys and digests lead from each artifact to the next, and to every product that is here.
-
-    Each artifact is what its maker was bound to before it was begun.
-    """
+    """Keys, digests and commitments lead from each artifact to the next, and to every product that is here."""
     records = release.provenance.items()
     if problems := [
         f"provenance/{name}.json: {line}" for name, record in records for line in unformed(MANIFEST, record)
@@ -153,10 +147,7 @@ def strange(release: Release) -> str:
 
 
 def collected(release: Release) -> list[str]:
-    """The code's tests can be collected: they can be read, there are some, and what they import of it is there.
-
-    Nothing is run: a stranger's tests are a stranger's program.
-    """
+    """The code's tests can be read, and what they import of it is there. Nothing is run: a stranger wrote them."""
     problems, tests = [], 0
     for path in release.paths:
         if path.startswith("code/tests/") and path.endswith(".py"):

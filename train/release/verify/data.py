@@ -89,11 +89,7 @@ def split(release: Release) -> list[str]:
 
 
 def selection(release: Release) -> list[str]:
-    """Every rule of the config that needs no source, applied again to what was kept: none finds anything.
-
-    No text is dropped or redacted by a rule, excluded, under a licence that is not accepted, in another part or place
-    than its hash says, or nearly the same as another; none gives away an evaluation item or a held-out text.
-    """
+    """Every rule of the config that needs no source, applied again to what was kept, finds nothing in it."""
     config = build(SelectedConfig, release.config["data"]["selected"])
     without_language = config.language is not None and importlib.util.find_spec("pycld2") is None
     config = dataclasses.replace(config, language=None) if without_language else config

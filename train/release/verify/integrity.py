@@ -1,7 +1,4 @@
-"""Is every file as MANIFEST.json says, is all that is required here, and is any of it a trap? Standard library alone.
-
-The speed is that of the disk or of SHA-256 on all processors, whichever is slower.
-"""
+"""Is every file as MANIFEST.json says, is all that is required here, is any of it a trap? Standard library alone."""
 
 import hashlib
 import os
@@ -74,10 +71,7 @@ def completeness(root: Path) -> list[str]:
 
 
 def remedies(root: Path, listed: Collection[str] = (), changes: Collection[str] = ()) -> list[str]:
-    """What made a good release fail, as far as its traces tell, and how that is undone: a line for each cause.
-
-    `changes` are the listed files that are not as they should be. Nothing is overlooked: it fails all the same.
-    """
+    """What made a good release fail, as far as its traces tell, and how that is undone: a line for each cause."""
     start = len(str(root)) + 1
     every = (f"{folder}/{name}"[start:] for folder, folders, names in os.walk(root) for name in (*folders, *names))
     added = [path for path in every if path not in listed and not osaid.of_the_hub(path)]
@@ -107,10 +101,7 @@ def hub_notes(root: Path) -> list[str]:
 
 
 def unsafe(root: Path) -> list[str]:
-    """What must not be read on, or cannot be kept everywhere: links, devices, strange names, hollow files.
-
-    Empty folders are among them, for no manifest of files tells of them. OSError when a folder cannot be read.
-    """
+    """What must not be read on, or cannot be kept everywhere: links, devices, strange names, holes, empty folders."""
     problems, seen, start = [], dict[str, str](), len(str(root)) + 1
     for folder, folders, names in os.walk(root, onerror=_refuse):
         if not folders and not names and not osaid.of_the_hub(f"{folder}/"[start:]):

@@ -85,10 +85,7 @@ def steps(training: Mapping[str, Any]) -> list[int]:
 
 
 def licence_texts(release: Release) -> set[str]:
-    """The texts that tell a licence: of each source, and where rows tell their own, those that are what they say.
-
-    The rows that were dropped are not here, so of these a text may be here though no document is left of it.
-    """
+    """The texts that tell a licence: those of each source, and where rows, kept or dropped, tell their own, theirs."""
     known = {sha256 for entry in release.json("data/extracted.json").values() for sha256 in entry["licences"].values()}
     if any((source.get("columns") or {}).get("licence") for source in release.json("data/sources.json")):
         folder = "data/licences/"

@@ -158,10 +158,7 @@ def kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 def losses(release: Release) -> list[str]:
-    """What the log tells that follows from the config, and at the initial weights and at each checkpoint from these.
-
-    That is the held-out loss, and of the next step loss, gradient norm and what the optimizer tells.
-    """
+    """Rates of each step by the config; losses, norms and ratios at initial weights and checkpoints, computed again."""
     config = build(FitConfig, {name: release.config[name] for name in ("model", "training")})
     training, records = config.training, {record["step"]: record for record in release.log}
     train, held_out = (read_tokens(release.tokens, split) for split in SPLITS)

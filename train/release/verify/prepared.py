@@ -1,7 +1,4 @@
-"""The check of the sources: fetched and prepared again by this clone's code, they give the documents that are here.
-
-Nothing else that a release holds can show what was left out of it before the selection, or let in beside it.
-"""
+"""The check that the pinned sources, prepared again, give the documents here, and nothing was left out of them."""
 
 import contextlib
 import os
@@ -32,11 +29,7 @@ STAGES: tuple[tuple[str, Callable[..., None], type, Callable[[Any], Any], bool],
 
 
 def prepared(release: Release) -> list[str]:
-    """The pinned sources, prepared again, give these documents, this ledger and these evaluation sets, and no others.
-
-    The first stage that gives other files is told, with the first document in it. That the tokens follow from the
-    documents is the check `tokens`. Raises NotChecked when a source cannot be had here.
-    """
+    """The pinned sources, prepared again, give these documents, ledger and evaluation sets; else the first other."""
     for name, folder in remake(release):
         if problems := products_apart(release.path, name, folder):
             return [f"{name}: {problem}" for problem in problems]
@@ -56,10 +49,7 @@ def remake(release: Release) -> Iterator[tuple[str, Path]]:
 
 
 def anywhere(config: Any) -> Any:
-    """Settings whose sources lie where the verifier says, wherever a release's own say: of local ones, her folder.
-
-    There they stand in a folder of their own name, or alone.
-    """
+    """Settings whose local sources lie in the verifier's folder, in one of their own name or alone."""
     if isinstance(config, BenchmarksConfig):
         return replace(config, raw=config.raw and anywhere(config.raw))
     if not isinstance(config, RawConfig):

@@ -32,10 +32,7 @@ PREPARED = ("raw", "documents", "benchmarks", "selected")  # what `sources` make
 
 
 def verify(path: Path, level: Level, only: Collection[str] = (), **where: Any) -> list[Result]:
-    """Run the checks of `level` on the release at `path`, or those named in `only`. `where` is for `sources`.
-
-    Raises UserError when `path` is no release, its manifest cannot be read, or no check has such a name.
-    """
+    """Run the checks of `level`, or those named in `only`; UserError where there is no release or no such check."""
     return list(results(path, level, only, lambda names: None, **where))
 
 
@@ -106,10 +103,7 @@ def _run(check: Check, subject: Any, path: Path) -> Result:
 
 
 def costs(release: Path, only: Collection[str] = (), level: Level = "full") -> list[str]:
-    """What the checks that compute most would take, as shares of the training, by the records of the release.
-
-    Of the checks `only`, if any are named. Of what the release has no records, nothing is told.
-    """
+    """What the checks that compute most would take, as shares of the training, as far as there are records of it."""
     try:
         facts, config = read_json(release / "provenance/facts.json"), read_json(release / "code/config.json")
         each = facts["flops"] / facts["tokens_seen"]

@@ -1,7 +1,4 @@
-"""Checks of what costs too much to compute again whole: a sample, drawn from the identity and a word of the checker's.
-
-Whoever made the release could not know the word, so no document of it was safe from being drawn.
-"""
+"""Checks of what costs too much to compute again whole: a sample, drawn by a word that its maker could not know."""
 
 from hashlib import sha256
 from itertools import accumulate
@@ -36,10 +33,7 @@ def scoring_operations(release: Release) -> int:
 
 
 def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[str]:
-    """Some documents scored again have the recorded bits, and the model's scores follow from those of all documents.
-
-    At least one is drawn, and as many as `most` operations allow. What is left is said in the release's notes.
-    """
+    """Documents drawn for `most` operations have the recorded bits, and the scores follow from those of all."""
     model, ranges = bundle.model_of(release.path).to(release.world.machine.device), _ranges(release)
     recorded = {row["id"]: row for row in release.json("evaluation/documents.json")}
     if [(row["id"], row["end"] - row["start"], row["bytes"]) for row in ranges] != [

@@ -48,10 +48,7 @@ def provenance(release: Release) -> list[str]:
 
 
 def origin_problem(document: SelectedDocument, source: dict[str, Any], texts: set[str], row: str | None) -> str | None:
-    """Why a document does not follow from its source; None if it does.
-
-    `texts` are the digests of the source's licence texts, `row` is what stands in the document's evidence.
-    """
+    """Why a document does not follow from its source, by its licence `texts` or its own `row`; None if it does."""
     columns = source.get("columns") or {}  # what rows may tell themselves
     same = {"language"} | ({"attribution"} if not columns.get("attribution") else set())
     if document.evidence in texts:
@@ -153,10 +150,7 @@ def extraction_problems(release: Release, source: Mapping[str, Any], counted: Ma
 
 
 def generated(release: Release) -> list[str]:
-    """What this repository writes itself, stories and minimal pairs, made again from the seeds in the config.
-
-    Where it is the whole corpus, so are the documents, and what is kept of them and left out.
-    """
+    """What this repository writes itself, stories and minimal pairs, made again from the seeds, up to the selection."""
     problems = _pairs(release)
     raw, documents = release.config["data"]["raw"], build(DocumentsConfig, release.config["data"]["documents"])
     own = [source for source in raw["sources"] if source["kind"] == "stories"]
