@@ -1,6 +1,7 @@
 """From a plain mapping to frozen dataclasses: every problem at once, each with its dotted path."""
 
 import dataclasses
+import math
 import operator
 import re
 import types
@@ -28,6 +29,7 @@ LIMITS: dict[type, tuple[Callable[[Any, Any], bool], str]] = {
     MinLen: (lambda value, least: len(value) >= least, "a length of at least {}"),
     MaxLen: (lambda value, most: len(value) <= most, "a length of at most {}"),
 }
+NAMES: dict[Any, str] = {tuple: "list", dict: "mapping", Path: "path"}
 TOGETHER: dict[tuple[type, ...], str] = {(Ge, Le): "{} to {}", (Gt, Lt): "between {} and {}"}
 
 
@@ -91,6 +93,8 @@ def _value(kind: Any, plain: Any, path: str, problems: list[str], null: str = ""
     origin, arguments = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _dataclass(kind, plain, path, problems)
+    if origin in (Union, types.UnionType):
+        return _union(arguments, plain, path, problems)
     if origin is Annotated:
         before, value = len(problems), _value(arguments[0], plain, path, problems, null)
         if len(problems) == before and not all(
@@ -104,33 +108,19 @@ def _value(kind: Any, plain: Any, path: str, problems: list[str], null: str = ""
         wrong("one of " + ", ".join(repr(a) for a in arguments))
         if isinstance(plain, str):
             problems[-1] += did_you_mean(plain, [a for a in arguments if isinstance(a, str)])
-    elif origin in (Union, types.UnionType):
-        return _union(arguments, plain, path, problems)
-    elif origin is tuple:
-        if isinstance(plain, list | tuple):
-            return tuple(_value(arguments[0], item, f"{path}[{i}]", problems) for i, item in enumerate(plain))
-        wrong("list")
-    elif origin is dict:
-        if isinstance(plain, Mapping) and all(isinstance(key, str) for key in plain):
-            return {key: _value(arguments[1], item, _join(path, key), problems) for key, item in plain.items()}
-        wrong("mapping")
-    elif kind is Path:
-        if isinstance(plain, str) and plain:
-            return Path(plain)
-        wrong("path")
-    elif kind is float:
-        if isinstance(plain, int | float) and not isinstance(plain, bool):
-            if plain == plain and abs(plain) != float("inf"):
-                return float(plain)
-            wrong("finite float")
-        else:
-            wrong("float")
-    elif isinstance(plain, kind) and not (kind is int and isinstance(plain, bool)):
+        return None
+    if origin is tuple and isinstance(plain, list | tuple):
+        return tuple(_value(arguments[0], item, f"{path}[{i}]", problems) for i, item in enumerate(plain))
+    if origin is dict and isinstance(plain, Mapping) and all(isinstance(key, str) for key in plain):
+        return {key: _value(arguments[1], item, _join(path, key), problems) for key, item in plain.items()}
+    number = isinstance(plain, int | float) and not isinstance(plain, bool)
+    if (kind is Path and isinstance(plain, str) and plain) or (kind is float and number and math.isfinite(plain)):
+        return kind(plain)
+    if origin is None and isinstance(plain, kind) and kind not in (float, Path) and (kind is not int or number):
         return plain
-    else:
-        wrong(kind.__name__)
-        if kind is str and isinstance(plain, bool | int | float):
-            problems[-1] += "; put it in quotes"
+    wrong("finite float" if kind is float and number else NAMES.get(origin or kind) or kind.__name__)
+    if kind is str and (number or isinstance(plain, bool)):
+        problems[-1] += "; put it in quotes"
     return None
 
 

@@ -68,8 +68,8 @@ def standing(expression: str) -> str:
 @cache
 def duties(expression: str) -> dict[str, str]:
     """What a licence asks of whoever passes its texts on, and how it stands beside our own; of an OR, the least."""
-    # Share-alike binds the texts and what is adapted from them. Whether weights are such an adaptation no law settles: the
-    # duty is reported, and nothing is concluded from it.
+    # Share-alike binds the texts and what is adapted from them. Whether weights are such an adaptation, no law settles:
+    # the duty is reported, and nothing is concluded from it.
     none, at_most_keep = (
         {n for n, e in known().items() if e.attribution in some} for some in (("none",), ("none", KEEP))
     )

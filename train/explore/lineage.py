@@ -188,9 +188,8 @@ def _chain(folder: Path) -> dict[str, Path]:
                     artifacts[stage] = folder.parent / f"{stage}-{came_in['key'][:8]}"
                     queue.append(artifacts[stage])
     except (KeyError, TypeError, AttributeError):
-        raise UserError(
-            f"{path}: its manifest does not say what it was made from; expected a sealed artifact"
-        ) from None
+        problem = "its manifest does not say what it was made from; expected a sealed artifact"
+        raise UserError(f"{path}: {problem}") from None
     return artifacts
 
 

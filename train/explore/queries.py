@@ -51,9 +51,8 @@ def document(lineage: Lineage, id: str) -> dict[str, Any]:
     """The fate of the one document that `id` names (see `matching_ids`), and every reading of it."""
     ids = matching_ids(lineage, id)
     if not ids:
-        raise UserError(
-            f"document {id!r}: none in {lineage.folder} is called so; give the beginning of an id, or purl#path"
-        )
+        remedy = "give the beginning of an id, or purl#path"
+        raise UserError(f"document {id!r}: none in {lineage.folder} is called so; {remedy}")
     whole = the_one(ids, id)
     kept, ledger = _rows(lineage, lambda row: identity(row) == whole)
     answer: dict[str, Any] = {"id": whole, "kept": vars(kept[0]) if kept else None}
@@ -69,9 +68,8 @@ def source(lineage: Lineage, name: str) -> dict[str, Any]:
     """What became of a source's documents: kept by split, licence and evidence, lost by reason; when it was read."""
     purl = matching_source(lineage, name)
     kept, ledger = _rows(lineage, lambda row: row.source == purl)
-    tables: dict[str, dict[str, dict[str, int]]] = {
-        name: {} for name in ("splits", "licences", "evidence", "dropped", "redacted")
-    }
+    names = ("splits", "licences", "evidence", "dropped", "redacted")
+    tables: dict[str, dict[str, dict[str, int]]] = {name: {} for name in names}
     for each in kept:
         size = {"documents": 1, "bytes": each.bytes, "tokens": each.end - each.start}
         evidence = str(lineage.licences / f"{each.evidence}.txt")
@@ -122,13 +120,8 @@ def search(corpus: verbatim.Corpus, text: str, most: int, around: int) -> dict[s
         after = corpus.text[end : end + around].split(verbatim.END)[0]
         cut = {"before": before.decode(errors="ignore"), "after": after.decode(errors="ignore")}
         shown.append({**vars(place.document), "byte": place.byte, **cut})
-    return {
-        "text": text,
-        "occurrences": len(occurrences),
-        "documents": len(documents),
-        "licences": licences,
-        "places": shown,
-    }
+    counts = {"occurrences": len(occurrences), "documents": len(documents), "licences": licences}
+    return {"text": text, **counts, "places": shown}
 
 
 def trace(corpus: verbatim.Corpus, text: str, least: int) -> dict[str, Any]:

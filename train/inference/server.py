@@ -138,9 +138,8 @@ def understood(served: Served, body: bytes) -> Completion:
         param = re.split(r"[:\[]", error.problems[0].removeprefix("config: "))[0]
         raise Refusal(400, "; ".join(error.problems), param if param in fields else None) from None
     if completion.model != served.name:
-        raise Refusal(
-            404, f"the model {completion.model!r} does not exist; there is {served.name!r}", "model", "model_not_found"
-        )
+        absent = f"the model {completion.model!r} does not exist; there is {served.name!r}"
+        raise Refusal(404, absent, "model", "model_not_found")
     if completion.trace and served.corpus is None:
         raise Refusal(400, "trace: this server does not hold the training text; start it with --trace", "trace")
     return completion
@@ -154,16 +153,11 @@ def answers(served: Served, request: Completion) -> Iterator[dict[str, Any]]:
     drawn: list[int] = []
     text, sent, held = "", 0, max((len(stop) for stop in request.stop), default=1) - 1
 
+    settings: dict[str, Any] = {name: getattr(request, name) for name in ("temperature", "top_k", "seed")}
+    settings |= {"count": request.max_tokens, "end_of_text": served.tokenizer.end_of_text}
+
     def tokens() -> Iterator[int]:
-        for token in generate(
-            served.model,
-            prompt,
-            count=request.max_tokens,
-            temperature=request.temperature,
-            top_k=request.top_k,
-            seed=request.seed,
-            end_of_text=served.tokenizer.end_of_text,
-        ):
+        for token in generate(served.model, prompt, **settings):
             drawn.append(token)
             yield token
             if time.time() - began > SECONDS:

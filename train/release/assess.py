@@ -161,10 +161,9 @@ def by_files(row: osaid.Row, folder: Folder, mof: dict[str, Any]) -> tuple[str, 
 
 def by_terms(row: osaid.Row, folder: Folder, licences: list[dict[str, Any]]) -> tuple[str, str]:
     """The items about terms: a text of a licence shows them, a name of one does not."""
-    if reserved := [
-        f"{each['where']}: reserves uses, {each['restriction']!r}" for each in licences if each["restriction"]
-    ]:
-        return "not found", reserved[0]
+    for each in licences:
+        if each["restriction"]:
+            return "not found", f"{each['where']}: reserves uses, {each['restriction']!r}"
     if row.like and not folder.matching(row.like):
         return "not found", "nothing is here that terms could be for"
     open_enough = ("OSI-approved",) if row.like else ("OSI-approved", "open, not OSI-listed")

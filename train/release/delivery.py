@@ -21,9 +21,8 @@ def standing(place: Path) -> str | None:
     try:
         return str(manifest(place)[2])
     except (UserError, OSError):
-        raise UserError(
-            f"{place}: stands there and is no release (no MANIFEST.json that can be read); {REMEDY}"
-        ) from None
+        problem = "stands there and is no release (no MANIFEST.json that can be read)"
+        raise UserError(f"{place}: {problem}; {REMEDY}") from None
 
 
 def refuse_early(place: Path, resolved: Mapping[str, Any]) -> None:

@@ -29,8 +29,7 @@ from train.release.standards.osaid import regular_files
 
 def statement(release: Path, kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
     """What is said of the release with this identity. Its name is for people; the digest tells it."""
-    config = read_json(release / "code" / "config.json")
-    name = release_name(config)
+    name = release_name(read_json(release / "code" / "config.json"))
     subject = {"name": name, "digest": {"sha256": read_json(release / "MANIFEST.json")["identity"]}}
     return {"_type": STATEMENT, "subject": [subject], "predicateType": kind, "predicate": dict(predicate)}
 
@@ -45,28 +44,20 @@ def provenance(release: Path) -> dict[str, Any]:
     lock = release / "code" / "requirements.lock"
     manifests = [{"name": f"provenance/{path.name}", "digest": {"sha256": file_digest(path)}}
             for path in sorted((release / "provenance").glob("*.json"))]  # fmt: skip
+    dependencies = [
+        *files,
+        {"name": "code, as paths and digests", "digest": {"sha256": digest(code)}},
+        {"name": "code/config.json", "digest": {"sha256": file_digest(config)}},
+        {"name": "code/requirements.lock", "digest": {"sha256": file_digest(lock)}},
+    ]
+    logs = [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in witnesses(release).items()]
+    parameters = {"config": read_json(config), "overrides": read_json(release / "code" / "overrides.json")}
     return {
-        "buildDefinition": {
-            "buildType": "https://slsa.dev/spec/v1.0/provenance#pellucid-run",
-            "externalParameters": {
-                "config": read_json(config),
-                "overrides": read_json(release / "code" / "overrides.json"),
-            },
-            "resolvedDependencies": [
-                *files,
-                {"name": "code, as paths and digests", "digest": {"sha256": digest(code)}},
-                {"name": "code/config.json", "digest": {"sha256": file_digest(config)}},
-                {"name": "code/requirements.lock", "digest": {"sha256": file_digest(lock)}},
-            ],
-        },
-        "runDetails": {
-            "builder": {"id": "https://slsa.dev/spec/v1.0/levels#build-l1"},
-            "byproducts": [
-                *manifests,
-                *({"name": name, "digest": {"sha256": d}} for name, d in witnesses(release).items()),
-            ],
-        },
-    }
+        "buildDefinition": {"buildType": "https://slsa.dev/spec/v1.0/provenance#pellucid-run",
+                            "externalParameters": parameters, "resolvedDependencies": dependencies},
+        "runDetails": {"builder": {"id": "https://slsa.dev/spec/v1.0/levels#build-l1"},
+                       "byproducts": [*manifests, *logs]},
+    }  # fmt: skip
 
 
 def witnesses(release: Path) -> dict[str, str]:

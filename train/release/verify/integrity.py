@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import stat
+import tomllib
 import unicodedata
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,22 +21,7 @@ LARGEST = 2**28  # bytes of a MANIFEST.json, a hundred times what a release of m
 PLAIN = re.compile(r"\.*[A-Za-z0-9_-](?:\.*[A-Za-z0-9_-])*")  # no dot at the end
 DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")  # which Windows opens instead of a file
 POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins by which Git LFS stands for another
-# Names that others leave in a release, and what to do. They fail like all that is added: anything could lie there.
-TRACES = {
-    r"\.git": ".git is git's own: delete it and verify again",
-    r"__pycache__|.*\.pyc": "byte code of programs that were run in it: delete every __pycache__ and verify again",
-    r"\.venv|.*_cache": "set-up or tests were run in it: delete .venv and caches, and work in a copy of code/",
-    r"\.ipynb_checkpoints": "a notebook was run in it: delete .ipynb_checkpoints and verify again",
-    r"(?i)\.DS_Store|\._.*|__MACOSX|\.(Spotlight-V100|Trashes|fseventsd|TemporaryItems|AppleDouble)|\.localized":
-        "macOS leaves .DS_Store, __MACOSX and names that begin with ._: delete these and verify again",
-    r"(?i)thumbs\.db|desktop\.ini|ehthumbs\.db|\$RECYCLE\.BIN|System Volume Information":
-        "Windows leaves Thumbs.db, desktop.ini and the like: delete these and verify again",
-    r"\.directory|\.Trash-.*|\.nfs.*|lost\+found|\.fuse_hidden.*":
-        "a file system or desktop leaves .directory, .nfs..., .Trash-...: delete these and verify again",
-    r".*~|.*\.sw[op]|\.#.*|#.*#|.*\.(orig|rej|bak)":
-        "an editor or a patch left copies: delete these and verify again",
-    r".*\.(incomplete|part|crdownload|download)": "a download is not complete: delete it and fetch it again",
-}  # fmt: skip
+TRACES = tomllib.loads(Path(__file__).with_name("traces.toml").read_text(encoding="utf-8"))  # pattern -> remedy
 HOLLOW = 64  # times larger than what it takes on the disk, and a file is mostly holes
 
 
