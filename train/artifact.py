@@ -115,9 +115,10 @@ def copy_file(origin: Path, target: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a file of strict JSON (see `parse_json`); UserError names the file when it is missing or torn."""
+    """Read a file of strict JSON (see `parse_json`), a list of its lines if it ends in .jsonl; UserError names it."""
     try:
-        return parse_json(path.read_bytes())
+        data = path.read_bytes()
+        return [parse_json(line) for line in data.splitlines()] if path.suffix == ".jsonl" else parse_json(data)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from None
 

@@ -67,10 +67,7 @@ class Release:
     def log(self) -> list[dict[str, Any]]:
         """The records of the training, one a step; UserError when a line is none."""
         path = "logs/weights/log.jsonl"
-        try:
-            records = [parse_json(line) for line in self.text(path).splitlines()]
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}: cannot be read as lines of JSON ({error})") from None
+        records = self.json(path)
         if not all(isinstance(record, dict) and type(record.get("step")) is int for record in records):
             raise UserError(f"{path}: a record without its step")
         return records

@@ -11,7 +11,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from train.artifact import parse_json, read_json
+from train.artifact import read_json
 from train.data.filters import rules
 from train.quantities import shown
 from train.release.attest import dsse
@@ -78,7 +78,7 @@ def loss_chart(release: Path) -> bytes:
 
 
 def read_log(release: Path) -> list[dict[str, Any]]:
-    return [parse_json(line) for line in (release / "logs" / "weights" / "log.jsonl").read_text().splitlines()]
+    return read_json(release / "logs" / "weights" / "log.jsonl")
 
 
 # How it learned ------------------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def took(release: Path, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the training took: machine, time, memory, and energy where it was measured."""
     logs = release / "logs" / "weights"
     run, stack = read_json(logs / "run.json"), read_json(logs / "stack.json")
-    parts = [parse_json(line) for line in (logs / "resources.jsonl").read_text().splitlines()]
+    parts = read_json(logs / "resources.jsonl")
     joules = [sum(part["energy_joules"].values()) for part in parts if isinstance(part["energy_joules"], dict)]
     speeds = sorted(record["tokens_per_second"] for record in log)
     return {

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from train.artifact import as_json, file_digest, parse_json, read_json
+from train.artifact import as_json, file_digest, read_json
 from train.data.schema import ITEM, LEDGER, RANGES, SELECTED, read_rows, write_rows
 from train.errors import UserError
 from train.release import bundle
@@ -42,7 +42,9 @@ def difference(root: Path, path: str, scratch: Path) -> str:
     if path.endswith(".json"):
         return _bytes(file, as_json(read_json(file)))
     if path.endswith(".jsonl"):
-        return _bytes(file, _lines(file, ensure_ascii=path.startswith("logs/")))
+        ascii_only = path.startswith("logs/")
+        lines = [json.dumps(record, ensure_ascii=ascii_only) for record in read_json(file)]
+        return _bytes(file, "".join(f"{line}\n" for line in lines).encode())
     if path.endswith(".parquet"):
         schema = next((schema for folder, schema in TABLES.items() if path.startswith(folder)), None)
         if schema is None:
@@ -53,14 +55,6 @@ def difference(root: Path, path: str, scratch: Path) -> str:
     else:
         return ""
     return "" if file_digest(again) == file_digest(file) else "not what its writer makes of what it holds"
-
-
-def _lines(file: Path, *, ensure_ascii: bool) -> bytes:
-    try:
-        records = [parse_json(line) for line in file.read_bytes().split(b"\n")[:-1]]
-        return "".join(f"{json.dumps(record, ensure_ascii=ensure_ascii)}\n" for record in records).encode()
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file}: cannot be read as lines of JSON ({error})") from None
 
 
 def _bytes(file: Path, again: bytes) -> str:

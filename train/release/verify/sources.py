@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from train.artifact import digest, file_digest, parse_json, read_json
+from train.artifact import digest, file_digest, read_json
 from train.config import build
 from train.data.benchmarks import OURS, BenchmarksConfig, gather, set_name
 from train.data.documents import DocumentsConfig, extract
@@ -138,7 +138,7 @@ def extraction_problems(release: Release, source: Mapping[str, Any], counted: Ma
     if source["kind"] != "pypi" and any(files.get(name) != sha256 for name, sha256 in licences.items()):
         yield "data/extracted.json: a licence that is not the source's file"
     path = f"data/left_out/{source['slug']}.jsonl"
-    lines = [parse_json(line) for line in release.bytes(path).splitlines()]
+    lines = release.json(path)
     if any(line.keys() != {"path", "reason"} for line in lines):
         yield f"{path}: another form"
     reasons = Counter(line.get("reason") for line in lines)

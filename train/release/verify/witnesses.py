@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from train.artifact import parse_json
 from train.data.tokenizer import load as load_tokenizer
 from train.differences import first_difference
 from train.model import Transformer
@@ -61,16 +60,10 @@ FORMS: dict[str, Any] = {
 
 def witnesses(release: Release) -> list[str]:
     """Each log holds what its writer writes and no more; what follows from config, weights and log is derived again."""
-    logs = {path: _read(release, path) for path in paths(release) if path.rpartition("/")[2] in FORMS}
+    logs = {path: release.json(path) for path in paths(release) if path.rpartition("/")[2] in FORMS}
     checks = (_retrieved, _operations, _packages, _resources)
     wrong = (f"{path}: {line}" for path, log in logs.items() for line in unformed(FORMS[path.rpartition("/")[2]], log))
     return list(wrong) or [line for check in checks for line in check(release, logs)]
-
-
-def _read(release: Release, path: str) -> Any:
-    if path.endswith(".json"):
-        return release.json(path)
-    return [parse_json(line) for line in release.text(path).splitlines()]
 
 
 def _retrieved(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
