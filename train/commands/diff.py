@@ -2,10 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from train.release.bounds import confine
+from train.release.cards import templates
 from train.release.prove import diff
 from train.release.verify.run import require
 
@@ -20,19 +20,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return diff.changes(args.before, args.after)
 
 
-def lines(report: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:
+def lines(report: dict[str, Any], args: argparse.Namespace) -> list[str]:
     """A heading a kind with its number of changes, and a line a change."""
-    shown = sys.maxsize if args.all else SHOWN
-    if report["same"]:
-        yield f"the same: identity {report['identities'][0]}"
-        return
-    yield "identity   {} -> {}".format(*(identity[:12] for identity in report["identities"]))
-    for kind, changes in report["changes"].items():
-        yield f"{kind:<10} {len(changes) or 'no'} change{'' if len(changes) == 1 else 's'}"
-        for change in changes[:shown]:
-            yield f"           {change['what']}: {short(change['before'])} -> {short(change['after'])}"
-        if len(changes) > shown:
-            yield f"           and {len(changes) - shown} more: --all shows them"
+    return templates.lines("diff.jinja", report=report, shown=sys.maxsize if args.all else SHOWN, short=short)
 
 
 def status(report: dict[str, Any]) -> int:

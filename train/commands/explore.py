@@ -12,7 +12,7 @@ from train.explore import queries
 from train.explore.lineage import lineage
 from train.explore.search import corpus
 from train.release.bounds import confine
-from train.release.cards.templates import text
+from train.release.cards import templates
 
 AROUND = 40  # bytes of context on either side of an occurrence
 RUNS = Path("runs")
@@ -84,8 +84,7 @@ def text_of(args: argparse.Namespace) -> str:
 
 def lines(report: Any, args: argparse.Namespace) -> Iterator[str]:
     for answer in report if args.question == "affected" else [report]:
-        page = text("explore.jinja", question=args.question, found=answer, most=args.most, flat=flat)
-        yield page.removesuffix("\n")
+        yield from templates.lines("explore.jinja", question=args.question, found=answer, most=args.most, flat=flat)
 
 
 def flat(text: str) -> str:

@@ -1,11 +1,11 @@
 """`pellucid plan`: what there is already, what would be made, and what training would take here; nothing is written."""
 
 import argparse
-from collections.abc import Iterator
 from typing import Any
 
 from train.artifact import read_json
 from train.compose import built, requested
+from train.release.cards import templates
 from train.steps import tokens_seen
 
 
@@ -41,15 +41,5 @@ def planned(config: Any, seconds: float) -> dict[str, Any]:
     return report
 
 
-def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[str]:
-    for run in report:
-        if args.multirun:
-            yield f"\n# {' '.join(run['overrides'])}"
-        for name, artifact in run["artifacts"].items():
-            yield f"{name:<10} {'there' if artifact['there'] else 'to make':<7}  {artifact['folder']}"
-        yield from run["takes"]
-        if "passes" in run:
-            advice = "beyond some four, more text does more than more steps"
-            yield f"passes     {run['passes']:.2f} over the text; {advice}"
-        else:
-            yield "passes     over the text: not known before `tokens` is made"
+def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> list[str]:
+    return templates.lines("plan.jinja", report=report, multirun=args.multirun)

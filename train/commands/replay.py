@@ -22,13 +22,13 @@ from train.machine import Machine
 from train.release.attest import dsse, statements
 from train.release.bounds import confine, limit_time, require_plain
 from train.release.bundle import model_of
+from train.release.cards import templates
 from train.release.prove import replay, reproduce
 from train.release.standards.osaid import ladder
 from train.release.verify.run import require
 from train.terminal import note
 
 MINUTES = 24 * 60  # that a segment may take
-SHOWN = 8  # differences of the environment
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -115,27 +115,9 @@ def lines(report: dict[str, Any], args: argparse.Namespace) -> list[str]:
     """The report for people: the verdict on each segment, how far all of them together go, and what that shows."""
     if "into" in report:
         return [f"what was reached is in {report['into']}"]
-    parts = [line for part in report["segments"] for line in segment_lines(part)]
-    extent = f"{len(report['segments'])} of {report['count']} segments, {report['chosen']}, in {report['seconds']} s"
-    missed = f"; a single false one would have been missed with probability {report['missed']}"
-    extent += ": of the others this says nothing" if report["missed"] is None else missed
-    doubts = [reproduce.doubt(report["other_code"])] if report["other_code"] else []
-    return [*parts, extent, *doubts, *ladder(report["release"], replay.outcomes(report))]
-
-
-def segment_lines(part: dict[str, Any]) -> list[str]:
-    """The verdict on a segment, what differs, why, and in which environment."""
-    steps = part["steps"]
-    span = f"segment {part['segment']}, {f'steps {steps[0] + 1} to {steps[1]}' if steps else 'the evaluation'}"
-    verdict = "holds" if part["holds"] else "DIFFERS"
-    report = [f"{verdict}  {span}: {part['compared']}, {part['training_seconds']} s"]
-    report += [f"         {line}" for line in part["problems"]]
-    if part["holds"]:
-        return report
-    unlike = [f"{name} {a} there, {b} here" for name, (a, b) in part["environment"].items()]
-    more = f"; and {len(unlike) - SHOWN} more" if len(unlike) > SHOWN else ""
-    environment = f"environment: {'; '.join(unlike[:SHOWN]) or 'the same'}{more}"
-    return [*report, f"         {part['cause']}", *([f"         {environment}"] if steps else [])]
+    doubt = reproduce.doubt(report["other_code"]) if report["other_code"] else ""
+    page = templates.lines("replay.jinja", report=report, doubt=doubt)
+    return [*page, *ladder(report["release"], replay.outcomes(report))]
 
 
 def status(report: dict[str, Any]) -> int:

@@ -12,12 +12,12 @@ from typing import Any
 from train.compose import how
 from train.release.attest import dsse, statements
 from train.release.bounds import limit_memory, require_plain
+from train.release.cards import templates
 from train.release.prove import reproduce, sandbox
 from train.release.standards.osaid import ladder
 from train.release.verify.run import require
 from train.terminal import note
 
-SHOWN = 5  # differences of one stage
 STATUS = {"bit-identical": 0, "differs": 1}
 
 
@@ -52,36 +52,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def lines(report: dict[str, Any], args: argparse.Namespace) -> list[str]:
-    """The report for people: a line a stage, what differs below it, and the verdict."""
-    page = []
-    for name, stage in report["stages"].items():
-        page.append(f"{name:<10} {stage['status']}")
-        page += [f"           {line}" for line in stage["differences"][:SHOWN]]
-        if len(stage["differences"]) > SHOWN:
-            page.append(f"           and {len(stage['differences']) - SHOWN} more")
+    """The report for people: a line a stage, what differs below it, the verdict, and what that rests on."""
     taken = [name for name, stage in report["stages"].items() if stage["status"] == "taken from the release"]
-    since = f", from the released documents on: {', '.join(taken)} were not made again" if taken else ""
-    return [
-        *page,
-        f"{report['verdict']}{since}",
-        *endings(report),
-        *ladder(report["release"], reproduce.outcomes(report)),
-    ]
-
-
-def endings(report: dict[str, Any]) -> list[str]:
-    """What the verdict rests on: what differs first, where it stopped, whose code ran."""
-    if report["verdict"] == "bit-identical":
-        return [f"identity   {report['identity']}"]
-    if report["verdict"] == "not complete":
-        return [
-            f"the run ended with status {report['exit_status']}: see above. The same command goes on from what was "
-            "made; when a source is gone, --from-release-data starts from the released documents"
-        ]
-    if not report["first"]:
-        return [reproduce.doubt(report["other_code"])]
-    promise = "; outside `exact`, bits are promised on the recorded stack alone"
-    return [f"first      {report['first']}{promise if report['verdict'] == 'not comparable' else ''}"]
+    page = templates.lines("reproduce.jinja", report=report, taken=taken, doubt=reproduce.doubt(report["other_code"]))
+    return [*page, *ladder(report["release"], reproduce.outcomes(report))]
 
 
 def status(report: dict[str, Any]) -> int:

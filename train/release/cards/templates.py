@@ -45,9 +45,10 @@ def html(template: str, **values: Any) -> bytes:
     return page.get_template(template).render(values).encode()
 
 
-def text(template: str, **values: Any) -> str:
-    """Lines for a terminal by a template below `train/commands`."""
-    return _environment(keep_trailing_newline=True).get_template(template).render(values)
+def lines(template: str, **values: Any) -> list[str]:
+    """What a command tells people, by a template below `train/commands`."""
+    page: str = _environment().get_template(template).render(values)
+    return page.removesuffix("\n").split("\n")
 
 
 def _environment(**options: Any) -> Environment:
