@@ -82,8 +82,8 @@ def near_duplicates(config: pipeline.Run) -> Rates:
 def dropped_by_us(texts: Sequence[str], threshold: float) -> set[int]:
     """The places of the texts that are dropped."""
     signatures = np.array([minhash.signature(words(text).numbers) for text in texts])
-    kept = minhash.representatives(signatures, np.array([len(text) for text in texts]), threshold)
-    return set(np.flatnonzero(kept != np.arange(len(texts))).tolist())
+    clusters = minhash.components(len(texts), minhash.pairs(signatures, threshold))
+    return set(np.flatnonzero(clusters != np.arange(len(texts))).tolist())
 
 
 def dropped_by_datatrove(texts: Sequence[str]) -> set[int]:

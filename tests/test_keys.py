@@ -111,11 +111,12 @@ def test_imports_count_wherever_they_run():
 
 # For each stage the modules whose meaning its key holds: whoever adds one sees here what it makes anew.
 GROUND = "artifact errors world"
-FILTERS = """
+JUDGED = """
     letters data/dedup/contamination data/text/file_types data/filters/language data/dedup/minhash
     data/dedup/ngrams data/filters/quality data/filters/pii data/filters/repetition data/filters/rules
-    config data/filters/apply data/ledger data/selected data/schema spdx
+    config data/filters/apply data/ledger data/candidates data/schema spdx
 """
+FILTERS = f"{JUDGED} data/judged data/duplicates data/selected"
 RAW = """
     config letters data/sources/archive data/sources/local data/sources/hub data/sources/pinned data/text/language_tag
     data/raw data/sources/spec data/generated/stories data/generated/stories.txt
@@ -130,6 +131,8 @@ CLOSURES = {
         data/text/language_tag data/text/rst data/sources/spec data/schema spdx
     """,
     "benchmarks": f"{RAW} data/benchmarks data/generated/pairs data/schema data/generated/pairs.txt",
+    "judged": f"{JUDGED} data/judged",
+    "duplicates": f"{JUDGED} data/duplicates",
     "selected": FILTERS,
     "tokenizer": "data/schema data/text/file_types data/tokenizer",
     "tokens": TOKENS,

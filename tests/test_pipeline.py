@@ -34,7 +34,7 @@ def keys(*overrides: str) -> dict[str, str]:
     return {name: record["key"] for name, record in pipeline.plan(run_config(*overrides)).items()}
 
 
-AFTER_DATA = ["selected", "tokenizer", "tokens", "weights", "evaluation", "release"]
+AFTER_DATA = ["judged", "duplicates", "selected", "tokenizer", "tokens", "weights", "evaluation", "release"]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,11 @@ AFTER_DATA = ["selected", "tokenizer", "tokens", "weights", "evaluation", "relea
         ("until=tokens", []),
         ("evaluation.seed=9", ["evaluation", "release"]),
         ("training.steps=25", ["weights", "evaluation", "release"]),
-        ("tokenizer.vocabulary=300", AFTER_DATA[1:]),
+        ("tokenizer.vocabulary=300", AFTER_DATA[3:]),
         ("data.selected.too_short=30", AFTER_DATA),
-        ("benchmarks.pairs.seed=2", ["benchmarks", *AFTER_DATA]),
+        ("data.selected.near_duplicates=0.9", AFTER_DATA[1:]),
+        ("data.selected.contaminated=0.3", AFTER_DATA[2:]),
+        ("benchmarks.pairs.seed=2", ["benchmarks", *AFTER_DATA[2:]]),
     ],
 )
 def test_an_override_changes_the_keys_it_touches_and_no_other(override, artifacts):

@@ -61,6 +61,11 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def part_of(cls: type[T], config: Any) -> T:
+    """Those settings of a larger dataclass that are the fields of `cls`."""
+    return cls(**{field.name: getattr(config, field.name) for field in dataclasses.fields(cls)})  # type: ignore[arg-type]
+
+
 def check_name(name: str) -> None:
     """ValueError unless `name` can be that of a folder, a file and a repository: no path, nothing hidden."""
     if not re.fullmatch(r"[^\W_]([\w.-]{0,98}[^\W_])?", name):

@@ -23,8 +23,12 @@ ARTIFACTS = {
     "raw": Artifact("train/data/raw.py", (), {DATA: ("sources.json",)}),
     "documents": Artifact("train/data/documents.py", ("raw",), {DATA: ("licences/", "left_out/")}),
     "benchmarks": Artifact("train/data/benchmarks.py", (), {SETS: ("sets.json", "*.parquet", "licences/")}),
+    "judged": Artifact("train/data/judged.py", ("documents",), {}),
+    "duplicates": Artifact("train/data/duplicates.py", ("judged",), {}),
     "selected": Artifact(
-        "train/data/selected.py", ("documents", "benchmarks"), {DATA: ("counts.json", "documents/", "ledger/")}
+        "train/data/selected.py",
+        ("judged", "duplicates", "benchmarks"),
+        {DATA: ("counts.json", "documents/", "ledger/")},
     ),
     "tokenizer": Artifact("train/data/tokenizer.py", ("selected",), {"": ("tokenizer.json",)}),
     "tokens": Artifact("train/data/tokens.py", ("selected", "tokenizer"), {DATA: ("tokens.json", "ranges/")}),
@@ -55,7 +59,7 @@ def placed(artifact: str, product: str) -> str | None:
 
 def folder_of(release: Path, artifact: str) -> Path:
     """The folder of a release in which an artifact's files stand under the names that its stage gave them."""
-    return release / next(iter(ARTIFACTS[artifact].folders))
+    return release / next(iter(ARTIFACTS[artifact].folders), "")
 
 
 def release_name(config: Mapping[str, Any]) -> str:

@@ -25,13 +25,15 @@ from train.artifact import (
     set_aside,
     write_json,
 )
-from train.config import check_name, plain
+from train.config import check_name, part_of, plain
 from train.data import summaries
 from train.data.benchmarks import BenchmarksConfig, check_sets, gather
 from train.data.documents import DocumentsConfig, extract
+from train.data.duplicates import DuplicatesConfig, compare
+from train.data.judged import JudgedConfig, judge
 from train.data.mixture import require_sources
 from train.data.raw import RawConfig, check_files, fetch, repository_files
-from train.data.selected import SelectedConfig, select
+from train.data.selected import SelectConfig, SelectedConfig, select
 from train.data.sources.pinned import VanishedError
 from train.data.sources.places import obtain
 from train.data.sources.spec import availability
@@ -59,7 +61,17 @@ from train.workers import work
 from train.world import World
 
 Artifact = Literal[
-    "raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights", "evaluation", "release"
+    "raw",
+    "documents",
+    "benchmarks",
+    "judged",
+    "duplicates",
+    "selected",
+    "tokenizer",
+    "tokens",
+    "weights",
+    "evaluation",
+    "release",
 ]
 
 
@@ -137,7 +149,11 @@ STAGES = (
         summaries.benchmarks,
         check_sets,
     ),
-    Stage("selected", select, lambda run: run.data.selected, summary=summaries.selected),
+    Stage("judged", judge, lambda run: part_of(JudgedConfig, run.data.selected), summary=summaries.judged),
+    Stage(
+        "duplicates", compare, lambda run: part_of(DuplicatesConfig, run.data.selected), summary=summaries.duplicates
+    ),
+    Stage("selected", select, lambda run: part_of(SelectConfig, run.data.selected), summary=summaries.selected),
     Stage("tokenizer", learn, lambda run: run.tokenizer, summary=summaries.tokenizer),
     Stage("tokens", encode, lambda run: None, summary=summaries.tokens),
     Stage("weights", fit, lambda run: FitConfig(run.model, run.training), summary=summaries.weights),
@@ -146,7 +162,8 @@ STAGES = (
 )
 LARGE: tuple[Artifact, Artifact] = ("weights", "release")  # which hold checkpoints
 UP_TO_WEIGHTS = tuple(stage.name for stage in STAGES)[: [stage.name for stage in STAGES].index("weights") + 1]
-SHARED = ("documents", "selected")  # what is made by all workers together, a part each; the rest needs only one
+# What is made by all workers together, a part each; the rest needs only one.
+SHARED = ("documents", "judged", "duplicates", "selected")
 
 
 def run(

@@ -1,7 +1,8 @@
 """A stage whose parts are shared: the same function for each worker, in processes of this machine or on a Ray cluster.
 
-Workers do not speak to each other. Each writes its parts as whole files; whoever is last finds the files of all and
-writes what sums them up. So a worker that died has only to be run again, alone or with the others, in any order.
+Workers do not speak to each other. Each writes its parts as whole files and passes over those that are there. When all
+have ended, the function runs once more, alone: it finds the parts of all and writes what sums them up. So a worker that
+died has only to be run again, alone or with the others, in any order.
 """
 
 import logging
@@ -25,13 +26,12 @@ RETRIES = 5  # of a part whose node or process was lost
 
 
 def work(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, machine: Machine) -> None:
-    """Run `make` once for each worker; all have ended when this returns or raises, and the first failure is raised."""
+    """Run `make` once for each worker, then alone; all have ended when this returns or raises the first failure."""
     if machine.engine == "ray":
         on_ray(make, config, inputs, out, machine)
-    elif (size := machine.workers or os.cpu_count() or 1) == 1:
-        make(config, inputs, out, World(0, 1, machine))
-    else:
+    elif (size := machine.workers or os.cpu_count() or 1) > 1:
         in_processes(make, config, inputs, out, machine, size)
+    make(config, inputs, out, World(0, 1, machine))
 
 
 def in_processes(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, machine: Machine, size: int) -> None:

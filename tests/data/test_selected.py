@@ -8,13 +8,15 @@ from dataclasses import fields, replace
 import pytest
 from conftest import MACHINE
 
-from train.artifact import inventory
+from train.artifact import clear_unfinished, inventory
 from train.config import build, plain
 from train.data import summaries
+from train.data.duplicates import compare
 from train.data.filters.rules import COMPARISONS, PREDICATES, Thresholds
+from train.data.judged import canonical_id, judge, split
 from train.data.ledger import SPLITS, add, nested
 from train.data.schema import DOCUMENT, ITEM, Document, LedgerRow, read_records, read_rows, write_rows
-from train.data.selected import SelectedConfig, canonical_id, kept_documents, select, split
+from train.data.selected import SelectedConfig, kept_documents, select
 from train.errors import ConfigError, UserError
 from train.world import World
 
@@ -61,13 +63,16 @@ def selected(folder, rows=ROWS, config=CONFIG, size=1, files=2):
     """Select from `rows`, dealt over some files; return the artifact."""
     for number in range(files):
         write_rows(folder / "in" / "documents" / f"{number}.parquet", rows[number::files], DOCUMENT)
-    for rank in reversed(range(size)):
-        select(
-            config,
-            {"documents": folder / "in", "benchmarks": folder / "benchmarks"},
-            folder / "out",
-            World(rank, size, MACHINE),
-        )
+    return made(folder, config, size)
+
+
+def made(folder, config=CONFIG, size=1):
+    """Select by so many workers, from the last to the first, and then alone; return the artifact."""
+    inputs = {"documents": folder / "in", "benchmarks": folder / "benchmarks"}
+    for name, make in {"judged": judge, "duplicates": compare, "out": select}.items():
+        for world in [*(World(rank, size, MACHINE) for rank in reversed(range(size))), World(0, 1, MACHINE)]:
+            make(config, inputs, folder / name, world)
+        inputs[name] = folder / name
     return folder / "out"
 
 
@@ -174,7 +179,8 @@ def test_what_cannot_be_judged_in_a_language_is_kept_and_told(tmp_path, tag, kep
     config = replace(CONFIG, few_words=50, held_out=0.5, near_duplicates=1.0)
     texts = [f"{'x' * n} " * 60 for n in (9, 11)] + ["农民在山上看日出。" * 20]
     rows = [replace(row(text, f"{number}"), language=tag) for number, text in enumerate(texts)]
-    told = summaries.selected(selected(tmp_path, rows, config), {}, config, World(0, 1, MACHINE))
+    selected(tmp_path, rows, config)
+    told = summaries.judged(tmp_path / "judged", {"documents": tmp_path / "in"}, config, World(0, 1, MACHINE))
     assert told.startswith(f"{kept} of 3 documents") and ("; switched off: few_words" in told) is (tag == "zh")
 
 
@@ -186,13 +192,6 @@ def test_any_number_of_workers_and_any_order_write_the_same_bytes(tmp_path, size
     assert len([name for name in one if name.startswith("documents/")]) == CONFIG.parts
 
 
-def test_counts_wait_for_the_last_worker(tmp_path):
-    write_rows(tmp_path / "in" / "documents" / "0.parquet", ROWS, DOCUMENT)
-    inputs = {"documents": tmp_path / "in", "benchmarks": tmp_path / "benchmarks"}
-    select(CONFIG, inputs, tmp_path / "out", World(1, 2, MACHINE))
-    assert not (tmp_path / "out" / "counts.json").exists()
-
-
 def test_the_number_of_parts_changes_files_and_nothing_else(tmp_path):
     splits = {}
     for parts in (1, 7):
@@ -202,13 +201,20 @@ def test_the_number_of_parts_changes_files_and_nothing_else(tmp_path):
     assert splits[1][0] == sorted(splits[1][0], key=lambda row: row.id)
 
 
-def test_what_an_interrupted_attempt_left_does_no_harm(tmp_path):
+def test_parts_that_are_there_are_kept_and_what_an_interrupted_attempt_left_does_no_harm(tmp_path):
     clean = inventory(selected(tmp_path / "clean", size=2))
-    left = tmp_path / "again" / "out" / "witness" / ".judged.tmp"
-    left.mkdir(parents=True)
-    (left / ".part-0000.0-of-2.1234.tmp").write_text("torn")
-    (left / "part-0000.0-of-7").write_text("of another number of workers")
-    assert inventory(selected(tmp_path / "again", size=2)) == clean
+    again = selected(tmp_path / "again", size=3)
+    marks = [tmp_path / "again/judged/bands/0.rows", again / "documents/part-0001.parquet"]
+    gone = ("documents/part-0000.parquet", "counts/part-0000.json", "counts.json")
+    pair = tmp_path / "again/duplicates/pairs/band-03.u64"
+    for part in (tmp_path / "again/judged/bands/1.rows", pair, *(again / name for name in gone)):
+        part.unlink()
+        part.with_name(f".{part.name}.1234.tmp").write_text("torn")
+    before = [path.stat().st_mtime_ns for path in marks]
+    made(tmp_path / "again", size=2)
+    assert [path.stat().st_mtime_ns for path in marks] == before
+    clear_unfinished(tmp_path / "again")
+    assert inventory(again) == clean
 
 
 WORDY = [" ".join(random.Random(n).choices([f"word{i}" for i in range(500)], k=60)) for n in range(40)]

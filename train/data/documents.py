@@ -48,13 +48,12 @@ def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, worl
     Raises UserError when a source matches no file, lacks a licence file that it names, or holds a damaged file.
     """
     records = read_sources(inputs["raw"] / "sources.json")
+    counts = {record.source.purl: out / "counts" / f"{record.source.slug}.json" for record in records}
     for record in world.track(world.share(records), "extract"):
-        counts = Extraction(config, record, inputs["raw"] / record.source.slug, out).run()
-        write_json(out / "counts" / f"{record.source.slug}.json", counts)
-    # Whichever worker ends last finds the counts of all.
-    parts = {record.source.purl: out / "counts" / f"{record.source.slug}.json" for record in records}
-    if all(path.exists() for path in parts.values()):
-        write_json(out / "counts.json", {purl: read_json(path) for purl, path in parts.items()})
+        if not (path := counts[record.source.purl]).exists():
+            write_json(path, Extraction(config, record, inputs["raw"] / record.source.slug, out).run())
+    if world.size == 1:  # alone, before or after others
+        write_json(out / "counts.json", {purl: read_json(path) for purl, path in counts.items()})
 
 
 class Extraction:

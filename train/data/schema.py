@@ -4,7 +4,8 @@ A table's columns are the fields of its dataclass, in that order. The only modul
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeVar
@@ -104,22 +105,39 @@ def columns_of(record: type) -> pa.Schema:
 DOCUMENT, SELECTED, LEDGER, ITEM, RANGES = map(columns_of, (Document, SelectedDocument, LedgerRow, Item, TokenRange))
 
 
-def write_rows(path: Path, rows: Iterable[Any], schema: pa.Schema) -> None:
-    """Write records, or mappings, as one Parquet file, whole or not at all, holding few of them in memory.
+@contextmanager
+def table(path: Path, schema: pa.Schema) -> Iterator[Callable[[Any], None]]:
+    """Give what writes a record, or a mapping, to one Parquet file, whole or not at all, and holds few in memory.
 
     A group ends after `ROWS_AT_A_TIME` rows, or `CHARACTERS_AT_A_TIME` in the column `text`.
     """
-    with whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd", compression_level=9) as writer:
-        batch: list[Mapping[str, Any]] = []
+    batch: list[Mapping[str, Any]] = []
+    held = 0
+
+    def write(row: Any) -> None:
+        nonlocal held
+        batch.append(row if isinstance(row, Mapping) else vars(row))
+        held += len(batch[-1].get("text", ""))
+        if len(batch) == ROWS_AT_A_TIME or held > CHARACTERS_AT_A_TIME:
+            flush()
+
+    def flush() -> None:
+        nonlocal held
+        writer.write_table(pa.Table.from_pylist(batch, schema))
+        batch.clear()
         held = 0
-        for row in rows:
-            batch.append(row if isinstance(row, Mapping) else vars(row))
-            held += len(batch[-1].get("text", ""))
-            if len(batch) == ROWS_AT_A_TIME or held > CHARACTERS_AT_A_TIME:
-                writer.write_table(pa.Table.from_pylist(batch, schema))
-                batch, held = [], 0
+
+    with whole(path) as file, pq.ParquetWriter(file, schema, compression="zstd", compression_level=9) as writer:
+        yield write
         if batch:
-            writer.write_table(pa.Table.from_pylist(batch, schema))
+            flush()
+
+
+def write_rows(path: Path, rows: Iterable[Any], schema: pa.Schema) -> None:
+    """Write records, or mappings, as one Parquet file: see `table`."""
+    with table(path, schema) as write:
+        for row in rows:
+            write(row)
 
 
 def read_records(record: type[T], paths: Iterable[Path]) -> Iterator[T]:

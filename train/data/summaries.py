@@ -3,9 +3,13 @@
 import json
 import math
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from train.artifact import WITNESS, read_json
+from train.data.candidates import DROPPED, INDEX
 from train.data.documents import left_out_summary
 from train.data.filters.rules import unjudged
 from train.data.raw import RawConfig, passed_over
@@ -56,17 +60,31 @@ def held(path: Path) -> str | None:
         return file_type(file.read(HEAD))
 
 
+def judged(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+    """How many documents pass the rules, and which of these cannot judge a language."""
+    rows = [np.fromfile(path, INDEX)["split"] != DROPPED for path in artifact.glob("index/**/*.rows")]
+    line = f"{sum(map(np.count_nonzero, rows)):,} of {counted(sum(map(len, rows)), 'document')} pass the rules"
+    paths = (inputs["documents"] / "documents").rglob("*.parquet")
+    tags = {row["language"] for path in paths for row in islice(read_rows([path], ["language"]), 1)}  # one a source
+    off = (f"{', '.join(names)} cannot judge {tag}" for tag, names in unjudged(vars(config), tags).items())
+    return "; switched off: ".join([line, *off])
+
+
+def duplicates(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+    """How many texts are in clusters."""
+    pairs = np.concatenate([np.fromfile(path, "<u8") for path in artifact.glob("pairs/*.u64")])
+    return f"{counted(len(np.unique(pairs)), 'document')} nearly the same as another"
+
+
 def selected(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
-    """How many documents and bytes are kept, the rules that dropped most, and those that cannot judge a language."""
+    """How many documents and bytes are kept, and the rules that dropped most."""
     counts = read_json(artifact / "counts.json")
     before, kept = counts["raw"], counts["kept"]
     few = any(2 * kept[unit] < before[unit] for unit in ("documents", "bytes"))
     line = f"{'less than half: ' if few else ''}{kept['documents']:,} of {counted(before['documents'], 'document')}, "
     line += f"{kept['bytes']:,} of {before['bytes']:,} bytes"
-    line += commonest("; dropped most by ", {name: entry["documents"] for name, entry in counts["dropped"].items()})
-    tags = {row["language"] for row in read_rows([*artifact.glob("documents/*.parquet")], ["language"])}
-    off = (f"{', '.join(names)} cannot judge {tag}" for tag, names in unjudged(vars(config), tags).items())
-    return "; switched off: ".join([line, *off])
+    reasons = {name: entry["documents"] for name, entry in counts["dropped"].items()}
+    return line + commonest("; dropped most by ", reasons)
 
 
 def tokens(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from train.data.dedup.minhash import NONE, SIZE, WORDS, clusters, representatives, signature, similarity
+from train.data.dedup.minhash import NONE, SIZE, WORDS, components, pairs, signature, similarity
 from train.data.dedup.ngrams import ngrams, words
 
 VOCABULARY = [f"{a}{b}{c}" for a in "bdfgklmnpr" for b in "aeiou" for c in "lmnrst"]
@@ -26,6 +26,11 @@ def changed(original, share, seed=0):
 
 def signatures(*texts):
     return np.array([signature(words(each).numbers) for each in texts])
+
+
+def clusters(found, threshold):
+    """For each text the first one of its cluster."""
+    return components(len(found), pairs(found, threshold))
 
 
 def jaccard(one, other):
@@ -91,10 +96,13 @@ def test_texts_of_too_few_words_are_like_nothing():
     assert clusters(found, 0.5).tolist() == [0, 1, 2, 3]
 
 
-def test_the_longest_is_kept_and_among_equals_the_first():
-    found = signatures(text(1), text(2), text(1), text(2), text(1), text(3))
-    assert representatives(found, np.array([5, 7, 9, 7, 9, 1]), 0.9).tolist() == [2, 1, 2, 1, 2, 5]
-    assert representatives(found[:0], np.array([]), 0.9).tolist() == []
+def test_what_is_joined_does_not_depend_on_texts_that_are_missing():
+    middle = text(1)
+    one, other = (changed(middle, 0.02, seed) for seed in (1, 2))
+    found = signatures(one, middle, other)
+    assert similarity(found[0], found[2]) < 0.8 < min(similarity(found[1], each) for each in found[::2])
+    assert clusters(found, 0.8).tolist() == [0, 0, 0]
+    assert clusters(found[::2], 0.8).tolist() == [0, 1]
 
 
 def test_the_clusters_do_not_depend_on_the_order_of_the_texts():

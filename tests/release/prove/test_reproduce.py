@@ -112,7 +112,7 @@ def test_a_changed_document_shows_in_the_tokenizer_when_the_released_documents_a
     reseal(copy)
     options = ("--into", tmp_path / "new", "--from-release-data", "until=tokens")
     out, _ = command(copy, *options, status=1)
-    given = ("raw", "documents", "benchmarks", "selected")
+    given = ("raw", "documents", "benchmarks", "judged", "duplicates", "selected")
     assert out.splitlines()[:4] == [f"{name:<10} taken from the release" for name in given]
     assert "\nFAILS        made again " in out
     assert "\nfirst      tokenizer: " in out or "\nfirst      tokens: " in out

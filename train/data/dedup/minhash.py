@@ -10,7 +10,7 @@ Written here, on numpy, because signatures decide which documents are kept: thei
 and with any version of a library, which no library for them promises.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,40 +48,15 @@ def similarity(one: Signatures, other: Signatures) -> NDArray[np.float64]:
     return (one == other).mean(-1)
 
 
-def representatives(signatures: Signatures, lengths: NDArray[np.int64], threshold: float) -> NDArray[np.int64]:
-    """The text that is kept of each text's cluster, (texts,): the longest, of equally long ones the first."""
-    best: dict[int, int] = {}
-    first = clusters(signatures, threshold)
-    for text, cluster in enumerate(first):
-        if lengths[text] > lengths[best.setdefault(cluster, text)]:
-            best[cluster] = text
-    return np.array([best[cluster] for cluster in first], np.int64)
+def band_keys(signatures: Signatures) -> NDArray[np.uint64]:
+    """A number for each band of each signature, (texts, SIZE) -> (BANDS, texts): equal where the bands are equal."""
+    keys = np.zeros((BANDS, len(signatures)), np.uint64)
+    for row in range(ROWS):
+        keys = keys * MULTIPLIER + signatures[:, row::ROWS].T
+    return mix64(keys)
 
 
-def clusters(signatures: Signatures, threshold: float) -> NDArray[np.int64]:
-    """Connected components of similar texts, (texts, SIZE) -> (texts,): for each text the first one of its cluster.
-
-    A cluster is what pairs of at least `threshold` similarity join, in one or more steps, so two of its texts may be
-    less alike than that. In each band the texts that agree are compared with the first of them, those that are unlike
-    it with the first among themselves, and so on. The order of texts must not depend on that of the input.
-    """
-    first = np.arange(len(signatures))
-    nonempty = np.flatnonzero((signatures != NONE).any(1))  # texts with any n-gram
-    for band in range(BANDS):
-        keys = np.zeros(len(nonempty), np.uint64)
-        for row in range(ROWS * band, ROWS * (band + 1)):
-            keys = keys * MULTIPLIER + signatures[nonempty, row]
-        for group in _equal(keys):
-            texts = nonempty[group]
-            while len(texts) > 1:
-                alike = similarity(signatures[texts[0]], signatures[texts[1:]]) >= threshold
-                for text in texts[1:][alike]:
-                    _join(first, int(texts[0]), int(text))
-                texts = texts[1:][~alike]
-    return np.array([_root(first, text) for text in range(len(first))], np.int64)
-
-
-def _equal(keys: Numbers) -> Iterator[Places]:
+def equal(keys: Numbers) -> Iterator[Places]:
     """Where equal keys stand, in order, for each key that stands more than once."""
     order = np.argsort(keys, kind="stable")
     bounds = np.r_[0, np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1, len(keys)]
@@ -89,12 +64,51 @@ def _equal(keys: Numbers) -> Iterator[Places]:
         yield order[bounds[several] : bounds[several + 1]]
 
 
-def _root(first: NDArray[np.int64], text: int) -> int:
+def joined(
+    texts: Numbers, signatures: Callable[[Numbers], Signatures], threshold: float, band: int
+) -> Iterator[tuple[int, int]]:
+    """Pairs that join those of `texts`, all equal in `band`, that are at least `threshold` alike, in one or more steps.
+
+    A pair that is equal in an earlier band is left out: it is joined there. The signatures are asked for a block at a
+    time. What is joined does not depend on the order of the texts, nor on others that are missing.
+    """
+    reached: list[int] = []
+    while len(texts) > (not reached):
+        if not reached:
+            reached, texts = [int(texts[0])], texts[1:]
+        one = reached.pop()
+        own, alike = signatures(np.array([one], np.uint64))[0], np.zeros(len(texts), bool)
+        for start in range(0, len(texts), AT_A_TIME):
+            block = slice(start, start + AT_A_TIME)
+            same = signatures(texts[block]) == own
+            alike[block] = same.mean(-1) >= threshold
+            new = alike[block] & ~same[:, : ROWS * band].reshape(len(same), band, ROWS).all(-1).any(-1)
+            yield from ((one, int(other)) for other in texts[block][new])
+        reached += texts[alike].tolist()
+        texts = texts[~alike]
+
+
+def pairs(signatures: Signatures, threshold: float) -> Iterator[tuple[int, int]]:
+    """Pairs of places that join the similar ones of some texts, (texts, SIZE)."""
+    places = np.flatnonzero((signatures != NONE).any(1)).astype(np.uint64)  # of texts with any n-gram
+    for band, keys in enumerate(band_keys(signatures[places])):
+        for group in equal(keys):
+            yield from joined(places[group], signatures.__getitem__, threshold, band)
+
+
+def components(count: int, joins: Iterable[tuple[int, int]]) -> NDArray[np.int64]:
+    """Connected components of what is joined, (count,): for each the first one of its component.
+
+    A cluster is what pairs join in one or more steps, so two of its texts may be less alike than the threshold.
+    """
+    first = list(range(count))
+    for pair in joins:
+        one, other = sorted(_root(first, each) for each in pair)
+        first[other] = one
+    return np.array([_root(first, each) for each in range(count)], np.int64)
+
+
+def _root(first: list[int], text: int) -> int:
     while first[text] != text:
         first[text] = text = first[first[text]]  # halves the way for the next one
     return text
-
-
-def _join(first: NDArray[np.int64], one: int, other: int) -> None:
-    roots = sorted((_root(first, one), _root(first, other)))
-    first[roots[1]] = roots[0]

@@ -48,7 +48,8 @@ RECORDS = (
     "statistics",
     "how to make it again",
 )  # headings of what the pipeline writes
-STAGES = ("raw", "documents", "selected", "tokenizer", "tokens")
+COMPARED = tuple(rule.__name__ for rule in rules.COMPARISONS)
+STAGES = ("raw", "documents", "judged", "duplicates", "selected", "tokenizer", "tokens")
 
 
 def written(release: Path) -> tuple[dict[str, str], dict[str, str], str]:
@@ -109,6 +110,7 @@ def data_card(release: Path) -> bytes:
         left_out=", ".join(f"{shown(number)} {reason.replace('_', ' ')}" for reason, number in sorted(lost.items())),
         rules=rules.described(),
         unjudged=rules.unjudged(facts.config["data"]["selected"], {each["language"] for each in facts.sources}),
+        passed=facts.counts["kept"]["documents"] + sum(facts.counts["dropped"][n]["documents"] for n in COMPARED),
         overlap=overlap,
         overlapping=[*overlap["sets"].items(), ("the text held out", overlap["held_out"])],
         quantiles=QUANTILES,

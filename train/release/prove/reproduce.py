@@ -28,7 +28,7 @@ from train.release.standards.osaid import RUNGS, regular_files
 from train.training.checkpoint import read_tensors
 
 MOST = 20  # files of the code that are shown
-GIVEN = ("raw", "documents", "benchmarks", "selected")  # what the released documents stand for
+GIVEN = ("raw", "documents", "benchmarks", "judged", "duplicates", "selected")  # what the released documents stand for
 
 
 def home(release: Path, into: Path | None) -> Path:

@@ -14,14 +14,15 @@ import numpy as np
 from train.artifact import as_json
 from train.config import build
 from train.data.dedup.contamination import contaminated, evaluated, items_of
-from train.data.dedup.minhash import clusters, signature
+from train.data.dedup.minhash import pairs, signature
 from train.data.dedup.ngrams import words
 from train.data.filters.apply import Judgement, apply_filters, enabled, reasons_beside_text
 from train.data.filters.rules import PREDICATES, REDACTORS, licences
+from train.data.judged import canonical_id
+from train.data.judged import split as split_of
 from train.data.ledger import Judged, count
 from train.data.schema import LedgerRow, Origin, SelectedDocument
-from train.data.selected import SelectedConfig, canonical_id
-from train.data.selected import split as split_of
+from train.data.selected import SelectedConfig
 from train.data.tokens import read_tokens
 from train.differences import first_difference
 from train.errors import UserError
@@ -106,13 +107,13 @@ def selection(release: Release) -> list[str]:
                  for a, b in pairwise(places) if not a < b]  # fmt: skip
     problems += [f"text {text[:12]}: stands twice" for text, times in Counter(texts).items() if times > 1]
     numbers = [words(document.text).numbers for document in documents]
-    firsts = clusters(np.array([signature(each) for each in numbers]), config.near_duplicates)
-    pairs = zip(documents, numbers, strict=True)
-    held_out = evaluated((document.id, each) for document, each in pairs if document.split != "train")
+    alike = pairs(np.array([signature(each) for each in numbers]), config.near_duplicates)
+    problems += [f"document {documents[one].id[:12]}: is nearly the same as {documents[other].id[:12]}"
+                 for one, other in alike]  # fmt: skip
+    numbered = zip(documents, numbers, strict=True)
+    held_out = evaluated((document.id, each) for document, each in numbered if document.split != "train")
     items = items_of(release.folders["benchmarks"])
-    for place, (each, first) in enumerate(zip(documents, firsts, strict=True)):
-        if first != place:
-            problems.append(f"document {each.id[:12]}: is nearly the same as {documents[first].id[:12]}")
+    for each in documents:
         reason = each.split == "train" and contaminated(words(each.text), config.contaminated, items, held_out)
         problems += [f"document {each.id[:12]}: {reason}"] if reason else []
     if without_language and not problems:

@@ -7,6 +7,9 @@ from typing import Any
 from train.artifact import file_digest
 from train.config import build
 from train.data.benchmarks import OURS, BenchmarksConfig, set_name
+from train.data.candidates import FORMS
+from train.data.dedup.minhash import BANDS
+from train.data.duplicates import name as band_name
 from train.data.ledger import SPLITS
 from train.data.raw import RawConfig
 from train.data.selected import SelectedConfig
@@ -69,6 +72,8 @@ def products(release: Release) -> dict[str, set[str]]:
         "benchmarks": {"sets.json", *(f"{name}.parquet" for name in names), *_files(others),
                        *(["sources.json"] if sets.raw else []),
                        *(f"licences/{sha256}.txt" for each in others for sha256 in each["licences"].values())},
+        "judged": {f"{form}/{slug}.{suffix}" for form, suffix in FORMS.items() for slug in slugs},
+        "duplicates": {f"pairs/{band_name(band)}.u64" for band in range(BANDS)},
         "selected": {"counts.json", *(f"documents/{part}.parquet" for part in parts),
                      *(f"ledger/{part}.parquet" for part in parts), *(f"counts/{part}.json" for part in parts)},
         "tokenizer": {"tokenizer.json"},

@@ -1,5 +1,6 @@
 """Checks of the model: settings, tokenizer, weights, checkpoints, and what is measured of them, all made again."""
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -12,9 +13,11 @@ from train.artifact import WITNESS, file_digest, read_json
 from train.config import build, plain
 from train.data.benchmarks import BenchmarksConfig
 from train.data.documents import DocumentsConfig
+from train.data.duplicates import DuplicatesConfig
+from train.data.judged import JudgedConfig
 from train.data.ledger import SPLITS
 from train.data.raw import RawConfig
-from train.data.selected import SelectedConfig
+from train.data.selected import SelectConfig, SelectedConfig
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
@@ -42,6 +45,7 @@ PACKED = 0.01  # share by which versions of a compressor may differ
 ROUND_TRIPS = 200  # documents
 WHOLE = {"name", "data", "benchmarks", "tokenizer", "model", "training", "evaluation", "release"}
 DATA = {"name", "raw", "documents", "selected"}
+SELECTING = {"judged": JudgedConfig, "duplicates": DuplicatesConfig, "selected": SelectConfig}
 
 
 def settings(release: Release) -> list[str]:
@@ -66,11 +70,16 @@ def settings(release: Release) -> list[str]:
 
 def stage_settings(config: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Of each stage that has settings, their type and the part of a release's config that they are."""
+    selected = config["data"]["selected"]
+    build(SelectedConfig, selected)  # which knows every key
     return {
         "raw": (RawConfig, config["data"]["raw"]),
         "documents": (DocumentsConfig, config["data"]["documents"]),
         "benchmarks": (BenchmarksConfig, config["benchmarks"]),
-        "selected": (SelectedConfig, config["data"]["selected"]),
+        **{
+            name: (kind, {field.name: selected[field.name] for field in dataclasses.fields(kind)})
+            for name, kind in SELECTING.items()
+        },
         "tokenizer": (TokenizerConfig, config["tokenizer"]),
         "weights": (FitConfig, {"model": config["model"], "training": config["training"]}),
         "evaluation": (MeasureConfig, {"model": config["model"], "evaluation": config["evaluation"]}),

@@ -10,6 +10,8 @@ from typing import Any
 from train.config import build
 from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.documents import DocumentsConfig, extract
+from train.data.duplicates import compare
+from train.data.judged import judge
 from train.data.raw import RawConfig, fetch
 from train.data.selected import SelectedConfig, select
 from train.data.sources.pinned import FileSpec
@@ -20,11 +22,16 @@ from train.release.prove.reproduce import products_apart
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 
-STAGES: tuple[tuple[str, Callable[..., None], type, Callable[[Any], Any], bool], ...] = (
+Make = Callable[..., None]
+SELECTING: dict[str, Make] = {"judged": judge, "duplicates": compare, "selected": select}
+STAGES: tuple[tuple[str, Make, type, Callable[[Any], Any], bool], ...] = (
     ("raw", fetch, RawConfig, lambda config: config["data"]["raw"], True),
     ("documents", extract, DocumentsConfig, lambda config: config["data"]["documents"], False),
     ("benchmarks", gather, BenchmarksConfig, lambda config: config["benchmarks"], True),
-    ("selected", select, SelectedConfig, lambda config: config["data"]["selected"], False),
+    *(
+        (name, make, SelectedConfig, lambda config: config["data"]["selected"], False)
+        for name, make in SELECTING.items()
+    ),
 )  # name, what makes it, its settings and where they stand in the config, whether it fetches
 
 

@@ -28,7 +28,7 @@ Level = Literal["quick", "full", "deep", "sources"]
 Check = Callable[[Any], list[str]]
 ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
 SHOWN = 3  # problems of one check
-PREPARED = ("raw", "documents", "benchmarks", "selected")  # what `sources` makes again
+PREPARED = ("raw", "documents", "benchmarks", "judged", "duplicates", "selected")  # what `sources` makes again
 
 
 def verify(path: Path, level: Level, only: Collection[str] = (), **where: Any) -> list[Result]:

@@ -11,10 +11,11 @@ from train.data.benchmarks import OURS, BenchmarksConfig, gather, set_name
 from train.data.documents import DocumentsConfig, extract
 from train.data.raw import RawConfig, fetch
 from train.data.schema import Document, Item, SelectedDocument, read_records
-from train.data.selected import SelectedConfig, select
+from train.data.selected import SelectedConfig
 from train.data.text.readers import REASONS
 from train.differences import first_difference
 from train.keys import ROOT
+from train.release.verify.prepared import SELECTING
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 from train.spdx import of_row
@@ -158,12 +159,13 @@ def generated(release: Release) -> list[str]:
         return problems
     if not (ROOT / "pyproject.toml").is_file():
         raise NotChecked("their licence is a file of the source tree, and this is an installed package")
-    again = {name: release.scratch / "generated" / name for name in ("raw", "documents", "selected")}
+    again = {name: release.scratch / "generated" / name for name in ("raw", "documents", *SELECTING)}
     fetch(build(RawConfig, {**raw, "sources": own}), {}, again["raw"], release.world)
     extract(documents, again, again["documents"], release.world)
     if own == raw["sources"]:
         settled = build(SelectedConfig, release.config["data"]["selected"])
-        select(settled, {**release.folders, **again}, again["selected"], release.world)
+        for name, make in SELECTING.items():
+            make(settled, {**release.folders, **again}, again[name], release.world)
         return problems + [line for name in again for line in release.made_again(name, again[name])]
     return problems + list(_among_others(release, read_json(again["raw"] / "sources.json"), again["documents"]))
 
