@@ -4,7 +4,7 @@
 # make bench              speed and memory of the data stages and of training, beside their peers
 # make sample             let the model write; ARGS=--serve: on a page and as an API, on this machine alone
 # make test               every test, the whole chain on recipe tiny among them
-# plan, config, verify, replay, reproduce, explore, score, diff, assess, sign, archive, publish: see README.md, and
+# plan, config, verify, replay, reproduce, explore, score, diff, assess, sign, archive, publish: see docs/commands.md, and
 # .venv/bin/python -m train --help (`pellucid --help` where it is installed)
 PYTHON ?= python3
 RECIPE ?= reference

@@ -23,7 +23,7 @@ def test_there_is_no_more_to_read_than_before(folder):
     assert sum(map(lines, ROOT.glob(f"{folder}/**/*.py"))) <= most, f"and the goal is {goal}"
 
 
-def test_the_reading_core_is_an_afternoon_and_the_readme_shows_it_in_order():
+def test_the_reading_core_is_an_afternoon_and_the_docs_show_it_in_order():
     core = [f"train/{name.replace('.', '/')}.py" for name in CORE]
     assert sum(lines(ROOT / path) for path in core) <= 4_000
-    assert re.findall(r"^\| `(train/[\w/]+\.py)` \| [^|`]+ \|$", (ROOT / "README.md").read_text(), re.M) == core
+    assert re.findall(r"^\| `(train/[\w/]+\.py)` \| [^|`]+ \|$", (ROOT / "docs/code.md").read_text(), re.M) == core

@@ -69,17 +69,17 @@ def test_what_is_not_given_is_left_out(make):
     assert title == ["scripts/pellucid.py", "fork", "--authors", "x", "--", "a", "-t", "b c"]
 
 
-COMMANDS = re.findall(r"(?m)^make (?!help|test)(\w+)([^#\n]*)", (ROOT / "README.md").read_text())
+COMMANDS = re.findall(r"(?m)^make (?!help|test)(\w+)([^#\n]*)", (ROOT / "docs/commands.md").read_text())
 
 
 @pytest.mark.parametrize(("target", "rest"), COMMANDS)
-def test_each_command_of_the_readme_is_one_that_parses(target, rest, make):
+def test_each_command_of_the_docs_is_one_that_parses(target, rest, make):
     given = dict(word.partition("=")[::2] for word in shlex.split(rest))
     _, verb, *words = make(target, given)
     assert verb == target and cli.parse(verb, words).json is False
 
 
-def test_the_readme_shows_every_verb():
+def test_the_docs_show_every_verb():
     assert {target for target, _ in COMMANDS} == VERBS.keys()
 
 

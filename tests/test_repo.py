@@ -163,7 +163,7 @@ def test_every_recipe_says_what_it_takes_and_how_to_run_it():
         assert command in (f"make release RECIPE={path.stem}", "make release" if path.stem == default else "")
 
 
-README = (ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else ""
+README, CODE = (ROOT / "README.md").read_text(), (ROOT / "docs/code.md").read_text()
 
 
 def test_readme_commands_are_targets():
@@ -172,10 +172,10 @@ def test_readme_commands_are_targets():
     assert {"release", "test"} <= used <= targets
 
 
-def test_readme_shows_the_table_as_it_is():
+def test_docs_show_the_table_as_it_is():
     from train.pipeline import STAGES
 
-    rows = re.findall(r"^\| `(\w+)` \| `([\w/.]+)` (\w+) \| ([^|]*) \|", README, re.M)
+    rows = re.findall(r"^\| `(\w+)` \| `([\w/.]+)` (\w+) \| ([^|]*) \|", CODE, re.M)
     found = [(name, path, verb, needs.strip()) for name, path, verb, needs in rows]
     wanted = [
         (
@@ -189,7 +189,44 @@ def test_readme_shows_the_table_as_it_is():
     assert found == wanted
 
 
-def test_readme_names_every_room_and_nothing_that_is_not_there():
-    named = set(re.findall(r"`((?:train|scripts|configs|tests|data_cards)/[\w/.]*)`", README))
+def test_docs_name_every_room_and_nothing_that_is_not_there():
+    text = "".join(path.read_text() for path in (ROOT / "README.md", *ROOT.glob("docs/[a-z]*.md")))
+    named = set(re.findall(r"`((?:train|scripts|configs|tests|data_cards)/[\w/.]*)`", text))
     assert {path for path in named if not (ROOT / path).exists()} == set()
     assert {path.parent.relative_to(ROOT).as_posix() + "/" for path in MODULES} <= named
+
+
+def recipes():
+    """The table of recipes, as their heads and their configurations tell it."""
+    from train.compose import compose
+    from train.config import build
+    from train.model import ModelConfig
+    from train.quantities import brief
+    from train.training.budget import needs
+    from train.training.loop import FitConfig, TrainingConfig
+
+    yield "| recipe | parameters | hardware | time | memory | score |"
+    yield "|---|---|---|---|---|---|"
+    for name in ("tiny", "reference", "my_text", "shakespeare", "gpu", "cluster"):
+        head = (ROOT / "configs/recipe" / f"{name}.yaml").read_text().partition("\n\n")[0]
+        config = compose([f"recipe={name}"])
+        fit = FitConfig(build(ModelConfig, config["model"]), build(TrainingConfig, config["training"]))
+        size = brief(needs(fit, config["tokenizer"]["vocabulary"], 1).parameters)
+        told = {key: re.search(rf"# {key}: (.*)", head)[1] for key in ("hardware", "time", "memory", "score")}
+        cells = [text if key == "score" else text.partition(";")[0] for key, text in told.items()]
+        yield f"| `{name}` | {size} | {' | '.join(cells)} |"
+
+
+def test_the_readme_tells_of_each_recipe_what_its_head_tells():
+    table = "\n".join(recipes())
+    assert table in README, f"README.md: under `## Recipes` should stand\n{table}"
+
+
+def test_the_readme_shows_how_verify_ends_and_says_where_everything_else_stands():
+    from train.release.standards.osaid import RUNGS
+
+    assert all(f"  {rung.name:<10}  {rung.establishes}" in README for rung in RUNGS)
+    for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+        assert all((path.parent / link).is_file() for link in links), (path, links)
+    assert (ROOT / "docs/release.svg").stat().st_size < 150_000

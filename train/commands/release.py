@@ -10,6 +10,7 @@ from typing import Any
 from train.artifact import read_json
 from train.compose import built, requested
 from train.errors import UserError
+from train.keys import ROOT
 from train.layout import release_name
 from train.release.standards.osaid import ladder, summary
 
@@ -75,9 +76,18 @@ def deliver(artifacts: dict[str, Path], releases: Path, say: Say) -> Path:
     say("\n".join([*ladder(str(placed), reached), ""]))
     sample = read_json(artifacts["evaluation"] / "samples.json")[0]
     say(f"sample     {sample['prompt'] + sample['text']}\n")
-    where = f"RELEASE={shlex.quote(str(placed))}"
-    say(f"next       make sample {where}\n           make verify {where}")
+    say("next       " + "\n           ".join(next_commands(shlex.quote(str(placed)))))
     return placed
+
+
+def next_commands(release: str) -> list[str]:
+    """What to type to read what the model writes and what it read, and to check both."""
+    if (ROOT / "Makefile").is_file():
+        return [f"make {words}" for words in (f"sample RELEASE={release}", f"explore RELEASE={release} ARGS='step 1'",
+                                              f"verify RELEASE={release}")]  # fmt: skip
+    return [
+        f"pellucid {words}" for words in (f"sample {release}", f"explore --from {release} step 1", f"verify {release}")
+    ]
 
 
 def show_scores(evaluation: Path, say: Say) -> None:
