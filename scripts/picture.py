@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from train.quantities import brief
 from train.release.cards import report
+from train.release.cards.facts import Facts
 
 INK, SOFT, LINE, GREEN, RED = "#1f1d1a", "#625e57", "#d8d2c6", "#0a6f68", "#b3471d"
 
@@ -24,7 +25,7 @@ def box(x: float, y: float, width: float, height: float, fill: str = "#ffffff", 
 
 def picture(release: Path) -> str:
     """The drawing, a function of the release's records."""
-    facts, identity = report.Facts(release), json.loads((release / "MANIFEST.json").read_bytes())["identity"]
+    facts, identity = Facts(release), json.loads((release / "MANIFEST.json").read_bytes())["identity"]
     kept, tokens = facts.counts["kept"]["documents"], sum(split["tokens"] for split in facts.tokens.values())
     bits = {each["name"]: each for group in report.scores(release) for each in group["scores"]
             if group["unit"].startswith("Bits per byte")}  # fmt: skip
