@@ -151,6 +151,18 @@ def test_a_broken_download_goes_on_where_it_stopped(tmp_path, index):
     assert [wanted for path, wanted, _ in index.requests if "files" in path] == [None, "bytes=100000-", "bytes=200000-"]
 
 
+def test_a_connection_that_is_cut_again_and_again_is_taken_up_as_long_as_it_brings_something(
+    tmp_path, index, monkeypatch
+):
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    index.faults = ["truncate"]
+    with pytest.raises(UserError, match="go on from what there is"):
+        run(tmp_path, pypi_source())
+    monkeypatch.setattr(download, "PROGRESS", 50_000)
+    run(tmp_path, pypi_source())
+    assert [wanted for path, wanted, _ in index.requests if "files" in path] == [None, "bytes=100000-", "bytes=200000-"]
+
+
 def test_what_an_interrupted_run_left_is_used(tmp_path, index):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / f"{SHA256}.part").write_bytes(DATA[:5000])

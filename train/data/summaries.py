@@ -38,17 +38,22 @@ def documents(artifact: Path, inputs: Mapping[str, Path], config: object, world:
     kept = f"{count['documents']:,} of {counted(texts, 'text')} in {counted(count['files'], 'file')}"
     if unlicensed := sum(number for source in sources for number in source["unlicensed"].values()):
         kept += f"; without a licence {unlicensed:,}"
-    return f"{kept}; left out: {left_out_summary(reasons, examples(artifact, inputs['raw']))}" if reasons else kept
+    if not reasons:
+        return kept
+    return f"{kept}; left out: {left_out_summary(reasons, examples(artifact, inputs['raw'], len(reasons)))}"
 
 
-def examples(artifact: Path, raw: Path) -> dict[str, str]:
-    """Of each reason, the first text that it left out, with what its first bytes tell."""
+def examples(artifact: Path, raw: Path, reasons: int) -> dict[str, str]:
+    """Of each of the `reasons`, the first text that it left out, with what its first bytes tell."""
     first: dict[str, str] = {}
     for path in sorted((artifact / "left_out").glob("*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            left = json.loads(line)
-            if left["reason"] not in first:
-                first[left["reason"]] = ": ".join(filter(None, (left["path"], held(raw / path.stem / left["path"]))))
+        with path.open("rb") as lines:
+            for left in map(json.loads, lines):
+                if left["reason"] not in first:
+                    shown = filter(None, (left["path"], held(raw / path.stem / left["path"])))
+                    first[left["reason"]] = ": ".join(shown)
+                if len(first) == reasons:
+                    return first
     return first
 
 

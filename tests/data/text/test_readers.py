@@ -424,6 +424,20 @@ def test_a_damaged_file_or_a_missing_column_is_one_clear_line(name, data, proble
     assert "\n" not in str(caught.value)
 
 
+CUT = [{"body": f"{number} {'word ' * 40}"} for number in range(400)]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("packed", PACK)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_a_file_that_ends_in_mid_stream_is_refused_whole(name, packed, share):
+    table = "body\n" + "".join(f'"{row["body"]}\n"\n' for row in CUT)
+    data = PACK[packed](table.encode() if name == "a.csv" else rows_of(name, CUT))
+    assert len(read(name + packed, data, BODY)) == len(CUT)
+    with pytest.raises(UserError, match=rf"^{name}.*(the file ends in|unexpected end|is damaged|read as Parquet)"):
+        read(name + packed, data[: int(share * len(data))], BODY)
+
+
 FAR = pa.array([1_700_000_000_000_000_000])  # microseconds, where nanoseconds were meant
 UNHELD = {  # by Python
     "timestamp": FAR.cast(pa.timestamp("us")),

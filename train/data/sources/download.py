@@ -16,7 +16,8 @@ from train.artifact import sync_directory
 from train.data.sources.pinned import FileSpec, VanishedError
 from train.errors import UserError
 
-ATTEMPTS = 5  # at one file, each going on where the last one stopped
+ATTEMPTS = 5  # in a row that bring less than PROGRESS, each going on where the last one stopped
+PROGRESS = 2**20  # bytes more than ever before: a connection may be cut often in hours
 BACKOFF = 0.5  # seconds, doubled from attempt to attempt
 TIMEOUT = 30.0  # seconds without a byte
 CONNECT = 10.0  # seconds, at most, for a connection
@@ -123,10 +124,12 @@ def fetch_url(
     """Bring `part` to its full size from `url`; a stream that breaks off or stalls is taken up again."""
     failure: Exception | None = None
     part.touch()
-    size = 0
-    for attempt in range(ATTEMPTS):
+    size = best = part.stat().st_size
+    attempt = 0
+    while attempt < ATTEMPTS:
         if attempt:
             time.sleep(BACKOFF * 2 ** (attempt - 1))
+        attempt += 1
         size = part.stat().st_size
         if size == wanted.bytes:
             return
@@ -153,6 +156,8 @@ def fetch_url(
             raise UserError(f"is larger than the {wanted.bytes} bytes it is pinned with; the download was deleted")
         if size == wanted.bytes:
             return
+        if size >= best + PROGRESS:
+            attempt, best = 0, size
     raise UserError(reason(failure) if failure else f"ends after {size} of {wanted.bytes} bytes; check `bytes`")
 
 

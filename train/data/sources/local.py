@@ -82,7 +82,7 @@ def entries(root: Path, dots: bool, own: Collection[Path]) -> Iterator[tuple[str
         raise error
 
     for folder, folders, files in os.walk(root, onerror=fail):
-        above = Path(folder)
+        above, passed = Path(folder), set()
         for name in sorted([*folders, *files]):
             path = above / name
             shown = path.relative_to(root).as_posix()
@@ -94,8 +94,8 @@ def entries(root: Path, dots: bool, own: Collection[Path]) -> Iterator[tuple[str
                 shown += "/"
             if kind:
                 yield f"{shown} -> {os.readlink(path)}" if kind == "links" else shown, kind
-                folders[:] = [each for each in folders if each != name]
-        folders.sort()
+                passed.add(name)
+        folders[:] = sorted(set(folders) - passed)
 
 
 def check_globs(globs: Sequence[str], names: Sequence[str]) -> None:

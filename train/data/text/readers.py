@@ -167,7 +167,8 @@ def _json_lines(file: BinaryIO, name: str) -> Iterator[Any]:
         try:
             yield json.loads(text)
         except (ValueError, RecursionError):
-            raise UserError(f"{name}, line {number}: expected a JSON object, got {text[:40].strip()!r}") from None
+            cut = "" if line.endswith(b"\n") else "; the file ends in the middle of it: fetch or write it anew"
+            raise UserError(f"{name}, line {number}: expected a JSON object, got {text[:40].strip()!r}{cut}") from None
 
 
 def _parquet(file: BinaryIO, name: str, columns: Columns | None) -> Iterator[Any]:
