@@ -181,10 +181,26 @@ def test_stages_need_only_what_stands_above_them():
 
 def test_made_once_then_kept_and_moved_with_its_folder(command):
     said = command("until=tokens")
-    assert said.count(" kept ") == 6 and " made " not in said
+    assert said.count(" kept ") == 8 and " made " not in said
     (command.home / "runs").rename(command.home / "moved")
     said = command("until=tokens", "machine.runs=moved")
-    assert said.count(" kept ") == 6 and " made " not in said
+    assert said.count(" kept ") == 8 and " made " not in said
+
+
+def test_whom_to_credit_is_corrected_without_training_again_and_without_trusting_what_is_damaged(command):
+    command("until=weights")
+    first, credit = command.artifact("weights"), 'data.raw.sources.0.attribution="Somebody else"'
+    trained = json.loads((first / "manifest.json").read_text())
+    said = command("until=weights", credit)
+    [final] = set(command.home.glob("runs/weights-*[0-9a-f]")) - {first}
+    record = json.loads((final / "manifest.json").read_text())
+    assert "weights    kept" in said and "weights    made" not in said and "selected   made" in said
+    assert record["products"] == trained["products"] and record["key"] != trained["key"]
+    assert record["inputs"]["tokens"]["key"] != trained["inputs"]["tokens"]["key"]
+    shutil.rmtree(final)
+    (first / "model.safetensors").unlink()
+    (first / "model.safetensors").write_bytes(b"damaged")
+    assert "weights    made" in command("until=weights", credit)
 
 
 def test_a_damaged_artifact_is_named_set_aside_and_made_anew(command):
@@ -197,7 +213,7 @@ def test_a_damaged_artifact_is_named_set_aside_and_made_anew(command):
     assert f"{tokens} is damaged: train.npy: expected" in said
     assert tokens.with_name(tokens.name + ".damaged").is_dir()
     said = command("until=tokens")
-    assert said.count(" kept ") == 5 and said.count(" made ") == 1
+    assert said.count(" kept ") == 7 and said.count(" made ") == 1
     assert (tokens / "manifest.json").read_bytes() == wanted
 
 

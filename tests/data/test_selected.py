@@ -167,7 +167,7 @@ def test_what_is_kept_and_what_dropped_most_is_told_in_a_line(tmp_path):
     told = summaries.selected(selected(tmp_path), {}, CONFIG, World(0, 1, MACHINE))
     assert re.fullmatch(
         rf"61 of 66 documents, [\d,]+ of {size:,} bytes; dropped most by exact_duplicates 2, duplicate_lines 1, "
-        r"mostly_symbols 1, \.\.\.",
+        r"mostly_symbols 1, \.\.\.; examples: \.venv/bin/python -m train explore --from \S+ dropped",
         told,
     )
     few = selected(tmp_path / "few", [*MANY, *(row(f"short {n}", f"{n}") for n in range(70))])

@@ -155,6 +155,16 @@ def test_run_and_release_give_the_same_answers(explore, release):
         assert explore("runs", *question) == explore("release", *question)
 
 
+def test_dropped_counts_what_each_rule_dropped_and_shows_examples(asked, explore, release):
+    rows = [row for row in read_rows(sorted((release / "data/ledger").glob("*.parquet"))) if row["action"] == "dropped"]
+    told = asked("release", "dropped", "--most", 2)["rules"]
+    assert {name: rule["documents"] for name, rule in told.items()} == Counter(row["reason"] for row in rows)
+    name = rows[0]["reason"]
+    assert told[name]["examples"][0]["detail"] == rows[0]["detail"] and len(told[name]["examples"]) <= 2
+    assert rows[0]["path"] in explore("runs", "dropped", name) == explore("release", "dropped", name)
+    explore("release", "dropped", "no_such_rule", status=1)
+
+
 def test_search_finds_every_occurrence_whatever_the_tokens(asked, explore, release):
     texts = {row["id"]: row["text"] for row in rows(release, "documents") if row["split"] == "train"}
     some = next(iter(texts.values()))

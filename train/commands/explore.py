@@ -9,7 +9,7 @@ from typing import Any
 
 from train.errors import UserError
 from train.explore import queries
-from train.explore.lineage import lineage
+from train.explore.lineage import ledger_of, lineage
 from train.explore.search import corpus
 from train.release.bounds import confine
 from train.release.cards import templates
@@ -20,6 +20,7 @@ ASKED = {  # question -> what it takes
     "step": "the number of a step",
     "document": "one document",
     "source": "one source",
+    "dropped": "nothing, or the name of one rule",
     "search": "one text",
     "trace": "one text, or --file, or the standard input",
     "affected": "at least one ID or PURL",
@@ -33,6 +34,8 @@ def run(args: argparse.Namespace) -> Any:
     confine(*(folder for folder in folders if (folder / "MANIFEST.json").exists()))
     if question == "affected":
         return list(affected(folders, what))
+    if question == "dropped":
+        return queries.dropped(ledger_of(folders[0]), *what or [None], most=args.most)
     subject = lineage(folders[0])
     if question == "step":
         return queries.step(subject, int(what[0]))
@@ -48,7 +51,9 @@ def run(args: argparse.Namespace) -> Any:
 def require(args: argparse.Namespace, folders: list[Path]) -> None:
     """UserError when what is asked for is not what that question takes."""
     question, what = args.question, args.what
-    if not {"affected": len(what) >= 1, "trace": len(what) <= 1}.get(question, len(what) == 1):
+    if not {"affected": len(what) >= 1, "trace": len(what) <= 1, "dropped": len(what) <= 1}.get(
+        question, len(what) == 1
+    ):
         got = " ".join(map(repr, what)) or "nothing"
         raise UserError(f"explore {question}: expected {ASKED[question]}, got {got}")
     if question == "step" and not re.fullmatch("-?[0-9]+", what[0]):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -89,7 +90,8 @@ def selected(artifact: Path, inputs: Mapping[str, Path], config: object, world: 
     line = f"{'less than half: ' if few else ''}{kept['documents']:,} of {counted(before['documents'], 'document')}, "
     line += f"{kept['bytes']:,} of {before['bytes']:,} bytes"
     reasons = {name: entry["documents"] for name, entry in counts["dropped"].items()}
-    return line + commonest("; dropped most by ", reasons)
+    examples = f"; examples: .venv/bin/python -m train explore --from {shlex.quote(str(artifact))} dropped"
+    return line + commonest("; dropped most by ", reasons) + (examples if any(reasons.values()) else "")
 
 
 def tokens(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:

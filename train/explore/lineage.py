@@ -177,6 +177,16 @@ def lineage(folder: Path) -> Lineage:
     return Lineage(folder, sources, licences, artifacts["selected"], artifacts["tokenizer"], ranges, order)
 
 
+def ledger_of(folder: Path) -> Iterator[LedgerRow]:
+    """The entries of the ledger of a release, of an artifact `selected`, or of the newest one in a folder of runs."""
+    places = [folder / "data" / "ledger", folder / "ledger"]
+    newest = sorted(folder.glob("selected-*[0-9a-f]/ledger"), key=lambda path: path.parent.stat().st_mtime_ns)
+    table = next((path for path in (*places, *reversed(newest)) if path.is_dir()), None)
+    if table is None:
+        raise UserError(f"{folder}: neither a release nor a folder of runs in which `selected` was made")
+    return read_records(LedgerRow, sorted(table.glob("*.parquet")))
+
+
 def _chain(folder: Path) -> dict[str, Path]:
     """The artifact `folder` and all that it was made from, by stage."""
     path = folder

@@ -83,6 +83,22 @@ def source(lineage: Lineage, name: str) -> dict[str, Any]:
     return {"source": purl, "record": lineage.records.get(purl, {}), **tables, "share": share, **read}
 
 
+def dropped(entries: Iterable[LedgerRow], rule: str | None, most: int) -> dict[str, Any]:
+    """Of each rule, or of one, how many documents it dropped and the first `most` of them, the rule that did most first."""
+    rules: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        if entry.action == "dropped":
+            of_rule = rules.setdefault(entry.reason, {"documents": 0, "bytes": 0, "examples": []})
+            of_rule["documents"] += 1
+            of_rule["bytes"] += entry.bytes
+            if len(of_rule["examples"]) < most:
+                of_rule["examples"].append({name: getattr(entry, name) for name in ("id", "source", "path", "detail")})
+    if rule is not None and rule not in rules:
+        raise UserError(f"{rule!r}: dropped no document{did_you_mean(rule, rules)}")
+    ordered = sorted(rules.items(), key=lambda item: (-item[1]["documents"], item[0]))
+    return {"rules": {name: of_rule for name, of_rule in ordered if rule in (None, name)}}
+
+
 def affected(lineage: Lineage, item: str) -> dict[str, Any] | None:
     """Which steps and checkpoints were influenced by what `item` names; None if that is unknown.
 
