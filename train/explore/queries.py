@@ -84,7 +84,7 @@ def source(lineage: Lineage, name: str) -> dict[str, Any]:
 
 
 def dropped(entries: Iterable[LedgerRow], rule: str | None, most: int) -> dict[str, Any]:
-    """Of each rule, or of one, how many documents it dropped and the first `most` of them, the rule that did most first."""
+    """How many documents each rule, or one, dropped, and the first `most` of them; the rule that dropped most first."""
     rules: dict[str, dict[str, Any]] = {}
     for entry in entries:
         if entry.action == "dropped":
