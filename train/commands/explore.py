@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> Any:
     if question == "affected":
         return list(affected(folders, what))
     if question == "dropped":
-        return queries.dropped(ledger_of(folders[0]), *what or [None], most=args.most)
+        return queries.dropped(ledger_of(folders[0]), what[0] if what else None, args.most)
     subject = lineage(folders[0])
     if question == "step":
         return queries.step(subject, int(what[0]))

@@ -94,7 +94,7 @@ def dropped(entries: Iterable[LedgerRow], rule: str | None, most: int) -> dict[s
             if len(of_rule["examples"]) < most:
                 of_rule["examples"].append({name: getattr(entry, name) for name in ("id", "source", "path", "detail")})
     if rule is not None and rule not in rules:
-        raise UserError(f"{rule!r}: dropped no document{did_you_mean(rule, rules)}")
+        raise UserError(f"{rule!r}: dropped no document{did_you_mean(rule, list(rules))}")
     ordered = sorted(rules.items(), key=lambda item: (-item[1]["documents"], item[0]))
     return {"rules": {name: of_rule for name, of_rule in ordered if rule in (None, name)}}
 
