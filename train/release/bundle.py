@@ -27,7 +27,7 @@ from train.artifact import (
     write_bytes,
     write_json,
 )
-from train.config import build, check_date
+from train.config import Count, Positive, build, check_date
 from train.data import tokenizer
 from train.data.tokens import read_tokens
 from train.errors import UserError
@@ -73,6 +73,16 @@ class Statement:
         check_date(self.date)
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A short training by which settings were chosen: the publisher's word, as it is no part of a release."""
+
+    settings: str  # what they were
+    tokens: Count  # that it read
+    seconds: Count  # of processors
+    bits_per_byte: Positive  # of the held-out text, afterwards
+
+
 WORDS = ("title", "description", "contact", "intended_use", "limits")  # of people, in cards
 
 
@@ -99,12 +109,14 @@ class ReleaseConfig:
     intended_use: str  # what it is for
     limits: str  # what it is not for
     not_used: dict[str, str]  # id of a row of kind "declared" in standards/osaid.py -> the reason
+    trials: tuple[Trial, ...]  # hyper-parameter search; where there are any, its reason in `not_used` has no effect
     statements: tuple[Statement, ...]  # what people vouch for
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", self.version):  # also of folders, and of commands
             raise ValueError(f"version: expected letters, digits, '.', '_', '+' and '-', got {self.version!r}")
         require_words({name: getattr(self, name) for name in WORDS} | {"authors": ", ".join(self.authors)})
+        require_words({f"trials.{number}.settings": trial.settings for number, trial in enumerate(self.trials)})
         check_date(self.date)
         for kind, items in (("declared", self.not_used), ("statement", [s.item for s in self.statements])):
             known = [row.id for row in osaid.ROWS if row.kind == kind] + forms.statements() * (kind == "statement")

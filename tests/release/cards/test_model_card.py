@@ -52,12 +52,14 @@ def test_the_card_tells_how_training_was_set(copy):
     training["batch"] = 48
     changes = {"weight_decay": 0.0625, "clip": 0.875, "warmup_steps": 77, "decay_fraction": 0.35, "beta2": 0.9375}
     training["optimizer"] |= {**changes, "schedule": "warmup_stable_decay"}
+    config["release"]["trials"] = [{"settings": "width 192", "tokens": 9000, "seconds": 30, "bits_per_byte": 2.125}]
     write_json(copy / "code/config.json", config)
     card = model_card(copy).decode()
     size = 48 * config["model"]["context"]
     for row in (
         f"| batch | 48 windows, {size:,} tokens a step |",
         "| weight decay, of matrices | 0.0625 |",
+        r"| width 192 | 9,000 | 30 | 2.1250 |",
         "| clipping, of the norm of the whole gradient | 0.8750 |",
     ):
         assert row in card

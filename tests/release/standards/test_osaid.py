@@ -3,6 +3,8 @@
 from train.artifact import read_json, write_json
 from train.release.standards.osaid import files, summary, table, verdict
 
+TRIAL = {"settings": "batch 4", "tokens": 655360, "seconds": 130, "bits_per_byte": 2.1}
+
 
 def status(release, row):
     return next(each.status for each in table(release) if each.row.id == row)
@@ -40,6 +42,11 @@ def test_statements_carry_name_and_date_and_must_be_made(copy):
 def test_conditional_items_are_declared_with_a_reason(copy):
     assert status(copy, "4").startswith("not used: Nothing was labelled")
     config = read_json(copy / "code/config.json")
+    search = "hyper-parameter search"
+    assert status(copy, search).startswith("not used: ")
+    config["release"]["trials"] = [TRIAL]
+    write_json(copy / "code/config.json", config)
+    assert status(copy, search) == "evidenced" and status(copy, "4").startswith("not used: ")
     config["release"]["not_used"] = {}
     write_json(copy / "code/config.json", config)
     assert status(copy, "4") == "evidenced"

@@ -72,6 +72,7 @@ CODE_LIKE = r"(?i)\.(py|ipynb|rs|cpp|cu|jl)$"
 DATA_LIKE = r"(?i)^(?!logs?/)(.*\.(parquet|arrow|jsonl(\.gz|\.zst)?)$|(.*/)?(data|corpus)[^/]*/[^/]*\.(csv|txt)$)"
 ASKED = "logs/release/asked.json"  # the overrides as they were typed, and the kinds of places of sources
 WEIGHTS = "model.safetensors config.json evaluation/logits.json"
+SEARCH = "hyper-parameter search"
 ROWS = (
     Row("1", "D1a", "provenance of all training data", f"{CARD} data/croissant.json data/licences/ data/ranges/",
         "provenance",
@@ -120,7 +121,7 @@ ROWS = (
     Row("17", "P", "parameters under OSI-approved terms, with an explicit statement", "README.md LICENSE",
         "parameter_terms", like=WEIGHTS_LIKE),
     Row("18", "use", "no restriction of use", "REUSE.toml LICENSES/ data/licences/", "use_restrictions"),
-    Row("hyper-parameter search", "C4", "hyper-parameter search", "code/configs/", "components", kind="declared",
+    Row(SEARCH, "C4", "hyper-parameter search", "code/configs/", "components", kind="declared",
         like=r"(?i)(^|/)(sweep|(grid|hyper|param)[^/]*search)[^/]*\.(py|ya?ml|json)$",
         component="Supporting libraries and tools"),
     Row("description", "D1", "the data is described well enough to build a substantially equivalent system",
@@ -191,7 +192,12 @@ def table(release: Path) -> list[Answer]:
     paths = [*release_files(release), "README.md"]
     config = read_json(release / "code" / "config.json")["release"]
     statements = {entry["item"]: entry for entry in config["statements"]}
-    return [answer(row, paths, config["not_used"].get(row.id), statements.get(row.id)) for row in ROWS]
+    return [answer(row, paths, unused(config).get(row.id), statements.get(row.id)) for row in ROWS]
+
+
+def unused(about: Mapping[str, Any]) -> dict[str, str]:
+    """The items that a release's config declares as not used, with reasons: a search that lists its trials was used."""
+    return {item: why for item, why in about["not_used"].items() if not (item == SEARCH and about["trials"])}
 
 
 def answer(row: Row, paths: list[str], reason: str | None, statement: Mapping[str, str] | None) -> Answer:

@@ -10,6 +10,7 @@ from train.differences import first_difference
 from train.keys import closure, meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle, lock, repository
+from train.release.standards.osaid import SEARCH
 from train.release.verify.forms import MANIFEST, unformed
 from train.release.verify.result import NotChecked
 from train.release.view import Release
@@ -46,7 +47,8 @@ def components(release: Release) -> list[str]:
         plain = {path: release.products.get(f"code/{path}") for path in code}
         if apart := first_difference(release.json(f"logs/{name}/commitment.json").get("sources"), plain):
             problems.append(f"logs/{name}/commitment.json: other sources than code/ holds: {apart}")
-    if not release.config["release"]["not_used"].get("hyper-parameter search", "").strip():
+    about = release.config["release"]
+    if not (about["trials"] or about["not_used"].get(SEARCH, "").strip()):
         problems.append("hyper-parameter search: neither there nor declared as not used")
     return problems
 
