@@ -3,6 +3,7 @@
 import math
 from decimal import Decimal
 from fractions import Fraction
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -141,6 +142,11 @@ def test_functions_are_near_those_of_a_library(function, reference, arguments, t
     x = floats(arguments)
     found, expected = function(x).double().numpy(), reference(x.double().numpy())
     assert np.abs(found / expected - 1).max() <= tolerance
+
+
+@pytest.mark.parametrize("share", [0.5, 0.6, 0.975, 0.9999995])
+def test_the_quantile_of_normal_numbers_is_that_of_a_library(share):
+    assert exact.normal_quantile(share) == pytest.approx(NormalDist().inv_cdf(share), rel=1e-14)
 
 
 def test_exponential_is_clamped_and_one_at_zero():

@@ -236,6 +236,21 @@ def decay_sum(decay: float, count: int) -> float:
         return float(1 - Decimal(decay) ** count)
 
 
+def normal_quantile(share: float) -> float:
+    """What a normal number (mean 0, variance 1) is below with probability `share`, in [1/2, 1): Newton's steps."""
+    with localcontext(prec=60):
+        z, step = Decimal(0), Decimal(1)
+        while abs(step) > Decimal("1e-25"):
+            term, area, n = z, z, 0  # under exp(-z^2 / 2) from 0 to z, by Taylor's series
+            while abs(term) > Decimal("1e-40"):
+                n += 1
+                term *= -z * z / (2 * n)
+                area += term / (2 * n + 1)
+            step = ((Decimal(share) - Decimal("0.5")) * (2 * PI).sqrt() - area) * (z * z / 2).exp()
+            z += step
+        return float(z)
+
+
 def rotations(context: int, head_width: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
     """Cosine and sine of position p times theta^(-2i / head_width), both [context, head_width / 2], float64.
 

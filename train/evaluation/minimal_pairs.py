@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from train.data.schema import read_rows
 from train.data.tokenizer import Tokenizer
 from train.evaluation.baselines import ByteModel
 from train.evaluation.prediction import predict
-from train.exact import LN2
+from train.exact import LN2, normal_quantile
 from train.model import Transformer
 from train.world import World
 
@@ -111,7 +110,7 @@ def score(pairs: Sequence[Pair], confidence: float) -> dict[str, Any]:
 
 def wilson(right: int, count: int, confidence: float) -> tuple[float, float]:
     """The interval of Wilson (1927) for a share, which is no point where all or none are right, as a bootstrap's is."""
-    z, share = NormalDist().inv_cdf((1 + confidence) / 2), right / count
+    z, share = normal_quantile((1 + confidence) / 2), right / count
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return round(max(0.0, middle - half), 6), round(min(1.0, middle + half), 6)
