@@ -124,9 +124,9 @@ def shapes(model: ModelConfig) -> Counter[tuple[int, int]]:
 def needs(config: FitConfig, vocabulary: int, micro_batches: int) -> Needs:
     """What training as `config` says takes, in slices of the batch as `micro_batches` says.
 
-    Memory: weights and gradients in the precision of the numerics, the optimizer's state in float32; and the larger of
-    what forward keeps for backward (some 8 widths, 11 of attention and 4 of the feed-forward block a token and layer)
-    and what the optimizer holds for a moment (gradients in float32; Muon's largest stack three times).
+    Memory: weights and gradients in the precision of the numerics, all else in float32: the optimizer's state; and the
+    larger of what forward keeps for backward (some 8 widths, 11 of attention and 4 of the feed-forward block a token
+    and layer) and what the optimizer holds for a moment (gradients in float32; Muon's largest stack three times).
     """
     model, training = config.model, config.training
     counted, inner = shapes(model), model.heads * model.head_width
@@ -136,7 +136,7 @@ def needs(config: FitConfig, vocabulary: int, micro_batches: int) -> Needs:
     muon = matrices if training.optimizer.name == "muon" else 0
     state, size = 4 * muon + 8 * (parameters - muon), training.numerics.compute.itemsize
     sequences = math.ceil(training.batch / micro_batches)
-    kept = sequences * model.context * model.layers * (8 * model.width + 11 * inner + 4 * model.hidden) * size
+    kept = sequences * model.context * model.layers * (8 * model.width + 11 * inner + 4 * model.hidden) * 4
     stack = max(out * into * number for (out, into), number in counted.items()) if muon else 0
     seen = tokens_seen(training.steps, training.batch, model.context)
     checkpoints = math.ceil(training.steps / training.checkpoint_every)
