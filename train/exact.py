@@ -25,6 +25,7 @@ PIECE = 1024  # longest sum in a float32 accumulator; longer ones are sums of su
 ROW_PIECE = 2**13  # longest sum of products `to_row_grids` in a float64 accumulator
 LENGTH = 12  # an operand's rows and columns measure at most 2^12 grid distances
 DOUBLE = False
+ONEDNN = torch.backends.mkldnn.is_available()
 MAGIC = 1.5 * 2.0**23  # float32 numbers of this size are 1 apart
 MAGIC_DOUBLE = 1.5 * 2.0**52
 # (2^f - 1) / f by powers of f, the highest first: least squares at Chebyshev's points of [-1/2, 1/2]
@@ -38,7 +39,25 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     """The products of matrices that `product` adds up, in float32 from float32; tests put other orders in its place."""
     if DOUBLE:
         return (a.double() @ b.double()).float()
-    return by_tensor_cores(a, b) if a.is_cuda and a.dtype == torch.float32 else a @ b
+    if a.dtype == torch.float32 and a.is_cuda:
+        return by_tensor_cores(a, b)
+    if a.dtype == torch.float32 and a.is_cpu and ONEDNN:
+        return (opaque if torch.compiler.is_compiling() else by_onednn)(a, b)
+    return a @ b
+
+
+def by_onednn(a: Tensor, b: Tensor) -> Tensor:
+    """a [.., m, k] @ b [k, n] or [.., k, n] by oneDNN, twice as fast as torch's own products on some processors."""
+    linear = torch.ops.mkldnn._linear_pointwise
+    if b.dim() == 2:
+        return linear(a, b.mT, None, "none", [], "")
+    pairs = zip(a.flatten(0, -3), b.flatten(0, -3), strict=True)
+    return torch.stack([linear(x, y.mT, None, "none", [], "") for x, y in pairs]).view(*a.shape[:-1], b.shape[-1])
+
+
+# The compiler would take `b` for a constant.
+opaque = torch.library.custom_op("train::by_onednn", by_onednn, mutates_args=())
+opaque.register_fake(lambda a, b: a.new_empty((*a.shape[:-1], b.shape[-1])))
 
 
 def by_tensor_cores(a: Tensor, b: Tensor, multiply: Callable[..., Tensor] = torch.bmm) -> Tensor:

@@ -315,7 +315,8 @@ def _by_head(p: Tensor, target: Tensor, x: Tensor, head: Tensor, dhead: Tensor, 
     """
     dx = None
     for part in slices(p, grid):
-        dhead.add_(summed(product(part.mT, x), 0, torch.float64)[0])
+        for gradient in product(part.mT, x):
+            dhead.add_(gradient)
         dx = product(part, head) if dx is None else dx.add_(product(part, head))
     assert dx is not None
     dhead.index_add_(0, target, -x.double().flatten(0, 1))

@@ -293,7 +293,7 @@ def require_products(model: Transformer, batch: np.ndarray, world: World) -> Non
     found = []
     for double in (False, True):
         with exact.double_products() if double else nullcontext(), _eager(world.machine if double else None):
-            gradients(model, first, 1)
+            gradients(model, first, 1, World(0, 1, world.machine))
         found.append([parameter.grad for parameter in model.parameters()])
         model.zero_grad()
     if not all(torch.equal(a, b) for a, b in zip(*found, strict=True)):
@@ -339,11 +339,36 @@ def gradients(model: Transformer, batch: np.ndarray, micro_batches: int, world: 
     tokens = tokens.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tokens
     total = torch.zeros((), dtype=next(model.parameters()).dtype, device=device)
     for share in tokens.chunk(micro_batches):
-        loss = model.loss(share[:, :-1], share[:, 1:])
-        loss.backward()
-        total = total + loss.detach()
+        total = total + _side_by_side(model, share, world)
     # The one moment at which the processor waits for a GPU before the update.
     return averaged(model, total.item(), len(batch) * (batch.shape[1] - 1), world)
+
+
+def _side_by_side(model: Transformer, share: torch.Tensor, world: World | None) -> torch.Tensor:
+    """Add the gradients of `share` [sequences, context + 1], of which threads take whole groups; the nats of it.
+
+    Threads that share the work on small matrices spend their time waiting. Under `exact` the order of sums is free.
+    """
+    threads, lanes = torch.get_num_threads(), 1
+    if world and model.exact and share.is_cpu and not (world.machine.compile or world.machine.sharded):
+        lanes = math.gcd(len(share) // model.exact.sequences, threads)
+    if lanes == 1:
+        loss = model.loss(share[:, :-1], share[:, 1:])
+        loss.backward()
+        return loss.detach()
+    with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(threads // lanes,)) as pool:
+        parts = list(pool.map(functools.partial(_gradients, model), share.chunk(lanes)))
+    nats, *found = (functools.reduce(torch.add, each) for each in zip(*parts, strict=True))
+    torch.set_num_threads(threads)  # which some libraries have for all threads alike
+    for parameter, gradient in zip(model.parameters(), found, strict=True):
+        parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+    return nats
+
+
+def _gradients(model: Transformer, share: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The nats of a micro-batch, and their gradients."""
+    loss = model.loss(share[:, :-1], share[:, 1:])
+    return loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))
 
 
 @torch.no_grad()
