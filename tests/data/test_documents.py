@@ -8,6 +8,8 @@ import re
 import tarfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import MACHINE, Command
 
@@ -161,6 +163,57 @@ def test_any_number_of_workers_writes_the_same(tmp_path):
     assert not (tmp_path / "both" / "counts.json").exists()
     extract(CONFIG, {"raw": raw}, tmp_path / "both", world())
     assert inventory(tmp_path / "alone") == inventory(tmp_path / "both")
+
+
+LINES = [{"text": f"line {number} " + "x" * (number % 7) ** 3} for number in range(40)]
+LARGE = "\n".join(map(json.dumps, [*LINES[:20], {"text": "y" * 3000}, {"text": " "}, *LINES[20:]])).encode()
+SPLIT = {
+    "one large file of JSON lines": ({"a.jsonl": LARGE}, 9),
+    "its last line without an end, and empty lines": ({"a.jsonl": b"\n\n" + LARGE + b"\n\n" + b'{"text": "z"}'}, 9),
+    "Parquet, by groups of rows": ({"a.parquet": LINES}, 3),
+    "many small files": ({f"{n:02d}.txt": f"{n} ".encode() * 90 for n in range(20)}, 5),
+    "small files beside large ones": ({"a.txt": b"a", "b.jsonl": LARGE, "c.txt": b"c" * 5000, "d.txt": b"d"}, 12),
+    "a packed file, which cannot be entered": ({"a.jsonl.gz": gzip.compress(LARGE)}, 1),
+}
+
+
+@pytest.mark.parametrize("name", SPLIT)
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_a_source_is_shared_by_files_and_spans_of_files(tmp_path, monkeypatch, name, size):
+    files, least = SPLIT[name]
+    raw, config = tmp_path / "raw", DocumentsConfig({"jsonl": "rows", "txt": "plain", "parquet": "parquet"})
+    columns = {**PLAIN, "path": None}
+    write(raw / "generic-one-1", {path: data for path, data in files.items() if isinstance(data, bytes)})
+    for path, rows in files.items():
+        if isinstance(rows, list):
+            pq.write_table(
+                pa.Table.from_pylist(rows), raw / "generic-one-1" / path, row_group_size=7, compression="none"
+            )
+    write_json(raw / "sources.json", [source(raw, columns=columns)])
+
+    def extracted(out):
+        for world in [*(World(rank, size, MACHINE) for rank in reversed(range(size))), World(0, 1, MACHINE)]:
+            extract(config, {"raw": raw}, tmp_path / out, world)
+        rows = read_rows(sorted((tmp_path / out / "documents").glob("*.parquet")))
+        return [row["text"] for row in rows], json.loads((tmp_path / out / "counts.json").read_text())
+
+    once = extracted("once")
+    monkeypatch.setattr(documents, "PART_BYTES", 500)
+    assert extracted("parts") == once
+    stems = [path.stem for path in sorted((tmp_path / "parts" / "documents").iterdir())]
+    assert len(stems) >= least and (least == 1 or stems[1] == f"generic-one-1-00001-of-{len(stems):05d}")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts" / "documents").iterdir()}
+    (tmp_path / "parts" / "counts" / f"{stems[-1]}.json").unlink()
+    assert extracted("parts") == once
+    kept = [path.stem for path, time in before.items() if path.stat().st_mtime_ns == time]
+    assert sorted(kept) == stems[:-1]  # what was whole is not made again
+
+
+def test_rows_up_to_a_limit_are_one_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "PART_BYTES", 100)
+    columns = {**PLAIN, "path": None}
+    rows, _ = run(tmp_path, {"a.jsonl": LARGE}, kind="hub", limit=9, columns=columns)
+    assert [row["text"] for row in rows] == [line["text"] for line in LINES[:9]]
 
 
 def test_config_names_the_formats_there_are():

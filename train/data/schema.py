@@ -158,9 +158,16 @@ def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> It
 
 
 def rows_of(
-    file: Path | BinaryIO, name: str, columns: Sequence[str] | None, types: pa.Schema | None = None
+    file: Path | BinaryIO,
+    name: str,
+    columns: Sequence[str] | None,
+    types: pa.Schema | None = None,
+    span: tuple[int, int | None] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one Parquet file, which errors call `name`; of `columns` alone, such as `a.b`, of `types`."""
+    """Yield the rows of one Parquet file, which errors call `name`; of `columns` alone, such as `a.b`, of `types`.
+
+    Of a span of bytes, those of the row groups that begin in it.
+    """
     try:
         bound = Bound(file, name)
         with pq.ParquetFile(file) as parquet:
@@ -172,12 +179,22 @@ def rows_of(
                 if field.type != (kind := parquet.schema_arrow.field(field.name).type):
                     raise UserError(f"{name}: expected {field.type} in the column {field.name!r}, found {kind}")
             size = bound.rows_at_a_time(parquet.metadata)
-            for batch in parquet.iter_batches(size, columns=columns and list(columns)):
+            groups = [
+                n for n in range(parquet.num_row_groups) if not span or within(span, parquet.metadata.row_group(n))
+            ]
+            for batch in parquet.iter_batches(size, groups, columns and list(columns)):
                 yield from map(bound.counted, values(batch, name))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         held = None if isinstance(error, OSError) and error.errno else file_type(first_bytes(file))
         why = f"it holds {held}" if held not in (None, "Parquet") else " ".join(str(error).split())
         raise UserError(f"{name}: cannot be read as Parquet ({why})") from None
+
+
+def within(span: tuple[int, int | None], group: pq.RowGroupMetaData) -> bool:
+    """Whether a row group begins in a span of bytes."""
+    columns = [group.column(number) for number in range(group.num_columns)]
+    start = min(column.dictionary_page_offset or column.data_page_offset for column in columns)
+    return span[0] <= start < (start + 1 if span[1] is None else span[1])
 
 
 def first_bytes(file: Path | BinaryIO) -> bytes:

@@ -44,6 +44,8 @@ CONTROL = re.compile(r"[\x01-\x08\x0e-\x1f\x7f-\x9f]")
 TEXT_AND_PATH = Columns("text", "path", None, {}, None)
 NAMES, DEPTH = 40, 3  # of fields that an error lists, and of fields in fields
 MISSING = object()
+Span = tuple[int, int | None]  # bytes of a file: first, and one past the last; None: to the end
+WHOLE: Span = (0, None)
 REASONS = ("undecodable", "binary", "empty", "oversized")
 
 
@@ -64,18 +66,20 @@ def texts(
     formats: Mapping[str, Format],
     columns: Columns | None,
     most: int | None = None,
+    span: Span | None = None,
 ) -> Iterator[ExtractedText]:
     """Yield what the file called `name` holds, of rows the first `most`. Its suffix, small or large, tells the format,
     after one of packing: `.md`, `.md.gz`.
 
-    `columns` says which field of a row holds what, None: `text` and `path`. Raises
+    `columns` says which field of a row holds what, None: `text` and `path`. `span` is of a file that is `divisible`:
+    the rows that begin there, named by its first byte and their number in it where no field names them. Raises
     UserError when the format is not known, the file is damaged or unpacks to too much, a row has no such text, or no
     row has one of the other fields.
     """
-    stem, dot, packed = name.rpartition(".")
-    packed = packed.lower() if dot else ""
-    suffix = PurePosixPath(stem if packed in PACKED else name).suffix.removeprefix(".")
+    suffix, packed = _suffixes(name)
     kind = formats.get(suffix) or formats.get(suffix.lower())
+    first = not span or not span[0]  # of a file's spans
+    name = name if first or not span else f"{name}@{span[0]}"
     if kind is None:
         known, remedy = ", ".join(formats), converter(suffix) or "add its suffix to documents.formats"
         raise UserError(f"{name} is none of {known}; exclude it, or {remedy}")
@@ -88,14 +92,27 @@ def texts(
             rows = delimited.rows(opened, name, DELIMITERS[kind], wanted, TEXT_BYTES)
             yield from _rows(rows, name, columns, most)
         elif kind == "rows":
-            yield from _rows(_json_lines(opened, name), name, columns, most)
+            yield from _rows(_json_lines(opened, name, span or WHOLE), name, columns, most, first)
         else:
-            table = islice(_parquet(opened, name, columns), most)
+            table = islice(_parquet(opened, name, columns, span), most)
             yield from (_of_row(row, name, number, columns) for number, row in enumerate(table, start=1))
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno:  # of the system, not of the file
             raise
         raise UserError(f"{name}: {_damage(error, file, packed)}") from None
+
+
+def divisible(name: str, formats: Mapping[str, Format]) -> bool:
+    """Whether a file can be read from any byte on: JSON lines from the next one, Parquet from the next group of rows."""
+    suffix, packed = _suffixes(name)
+    return packed not in PACKED and (formats.get(suffix) or formats.get(suffix.lower())) in ("rows", "parquet")
+
+
+def _suffixes(name: str) -> tuple[str, str]:
+    """The suffix that tells a file's format, and the last one in lower case, which may tell its packing."""
+    stem, dot, packed = name.rpartition(".")
+    packed = packed.lower() if dot else ""
+    return PurePosixPath(stem if packed in PACKED else name).suffix.removeprefix("."), packed
 
 
 def _damage(error: Exception, file: BinaryIO, packed: str) -> str:
@@ -145,16 +162,19 @@ def _clean(text: str) -> tuple[str, str]:
     return CONTROL.sub("", text.replace(BYTE_ORDER_MARK, "")), ""
 
 
-def _json_lines(file: BinaryIO, name: str) -> Iterator[Any]:
+def _json_lines(file: BinaryIO, name: str, span: Span) -> Iterator[Any]:
     """Each line's value; an `ExtractedText` with the reason in place of a line that is too long or not UTF-8."""
-    number = 0
-    while line := file.readline(TEXT_BYTES + 1):
+    number, (start, end) = 0, span
+    if start:
+        file.seek(start - 1)
+        _skip_line(file)
+    while (end is None or file.tell() < end) and (line := file.readline(TEXT_BYTES + 1)):
         number += 1
-        if number == 1:
+        if number == 1 and not start:
             check_type(line, name, "JSON lines")
         if len(line) > TEXT_BYTES:
-            while line and not line.endswith(b"\n"):
-                line = file.readline(2**20)
+            if not line.endswith(b"\n"):
+                _skip_line(file)
             yield _skipped(f"{name}#{number}", "oversized")
             continue
         try:
@@ -171,19 +191,26 @@ def _json_lines(file: BinaryIO, name: str) -> Iterator[Any]:
             raise UserError(f"{name}, line {number}: expected a JSON object, got {text[:40].strip()!r}{cut}") from None
 
 
-def _parquet(file: BinaryIO, name: str, columns: Columns | None) -> Iterator[Any]:
+def _skip_line(file: BinaryIO) -> None:
+    while (line := file.readline(2**20)) and not line.endswith(b"\n"):
+        pass
+
+
+def _parquet(file: BinaryIO, name: str, columns: Columns | None, span: Span | None) -> Iterator[Any]:
     named = columns_named(columns or TEXT_AND_PATH)
     with tempfile.TemporaryFile() as seekable:
         if not file.seekable():  # the index of the columns stands at the end
             while chunk := file.read(2**20):
                 seekable.write(chunk)
             file = seekable
-        yield from schema.rows_of(file, name, sorted(named))
+        yield from schema.rows_of(file, name, sorted(named), span=span)
 
 
-def _rows(rows: Iterator[Any], name: str, columns: Columns | None, most: int | None) -> Iterator[ExtractedText]:
-    """What rows hold; UserError when a field that `columns` names is in none of them."""
-    unseen = columns_named(columns) if columns else set()
+def _rows(
+    rows: Iterator[Any], name: str, columns: Columns | None, most: int | None, first: bool = True
+) -> Iterator[ExtractedText]:
+    """What rows hold; UserError when a field that `columns` names is in none of a file's `first` ones."""
+    unseen = columns_named(columns) if columns and first else set()
     fields: dict[str, None] = {}
     for number, row in enumerate(islice(rows, most), start=1):
         if isinstance(row, ExtractedText):

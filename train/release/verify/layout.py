@@ -9,11 +9,13 @@ from train.config import build
 from train.data.benchmarks import OURS, BenchmarksConfig, set_name
 from train.data.candidates import FORMS
 from train.data.dedup.minhash import BANDS
+from train.data.documents import DocumentsConfig
+from train.data.documents import parts as parts_of
 from train.data.duplicates import name as band_name
 from train.data.ledger import SPLITS
-from train.data.raw import RawConfig
 from train.data.selected import SelectedConfig
 from train.data.selected import name as part_name
+from train.data.sources.spec import SourceRecord
 from train.layout import ARTIFACTS, placed
 from train.release import bundle
 from train.release.attest.dsse import PLACE
@@ -57,7 +59,8 @@ def _apart(release: Release, path: str) -> bool:
 def products(release: Release) -> dict[str, set[str]]:
     """Artifact -> the paths of its products."""
     config, sources = release.config, release.json("data/sources.json")
-    slugs = [source.slug for source in build(RawConfig, config["data"]["raw"]).sources]
+    extracting = build(DocumentsConfig, config["data"]["documents"])
+    stems = [part.stem for entry in sources for part in parts_of(extracting, SourceRecord.from_json(entry))]
     sets = build(BenchmarksConfig, config["benchmarks"])
     parts = [part_name(part) for part in range(build(SelectedConfig, config["data"]["selected"]).parts)]
     others = [each for each in release.json("evaluation/data/sets.json") if each["name"] != OURS["name"]]
@@ -67,12 +70,12 @@ def products(release: Release) -> dict[str, set[str]]:
                    for name in (WEIGHTS, OPTIMIZER, STATE)}  # fmt: skip
     return {
         "raw": {"sources.json", *_files(sources)},
-        "documents": {"counts.json", *licence_texts(release), *(f"documents/{slug}.parquet" for slug in slugs),
-                      *(f"left_out/{slug}.jsonl" for slug in slugs), *(f"counts/{slug}.json" for slug in slugs)},
+        "documents": {"counts.json", *licence_texts(release), *(f"documents/{stem}.parquet" for stem in stems),
+                      *(f"left_out/{stem}.jsonl" for stem in stems), *(f"counts/{stem}.json" for stem in stems)},
         "benchmarks": {"sets.json", *(f"{name}.parquet" for name in names), *_files(others),
                        *(["sources.json"] if sets.raw else []),
                        *(f"licences/{sha256}.txt" for each in others for sha256 in each["licences"].values())},
-        "judged": {f"{form}/{slug}.{suffix}" for form, suffix in FORMS.items() for slug in slugs},
+        "judged": {f"{form}/{stem}.{suffix}" for form, suffix in FORMS.items() for stem in stems},
         "duplicates": {f"pairs/{band_name(band)}.u64" for band in range(BANDS)},
         "selected": {"counts.json", *(f"documents/{part}.parquet" for part in parts),
                      *(f"ledger/{part}.parquet" for part in parts), *(f"counts/{part}.json" for part in parts)},

@@ -8,10 +8,11 @@ from typing import Any
 from train.artifact import digest, file_digest, read_json
 from train.config import build
 from train.data.benchmarks import OURS, BenchmarksConfig, gather, set_name
-from train.data.documents import DocumentsConfig, extract
+from train.data.documents import DocumentsConfig, extract, parts
 from train.data.raw import RawConfig, fetch
 from train.data.schema import Document, Item, SelectedDocument, read_records
 from train.data.selected import SelectedConfig
+from train.data.sources.spec import SourceRecord
 from train.data.text.readers import REASONS
 from train.differences import first_difference
 from train.keys import ROOT
@@ -138,8 +139,10 @@ def extraction_problems(release: Release, source: Mapping[str, Any], counted: Ma
     files = {file["path"]: file["sha256"] for file in source["files"]}
     if source["kind"] != "pypi" and any(files.get(name) != sha256 for name, sha256 in licences.items()):
         yield "data/extracted.json: a licence that is not the source's file"
-    path = f"data/left_out/{source['slug']}.jsonl"
-    lines = release.json(path)
+    extracting = build(DocumentsConfig, release.config["data"]["documents"])
+    names = [part.stem for part in parts(extracting, SourceRecord.from_json(dict(source)))]
+    path = f"data/left_out/{source['slug']}"
+    lines = [line for name in names for line in release.json(f"data/left_out/{name}.jsonl")]
     if any(line.keys() != {"path", "reason"} for line in lines):
         yield f"{path}: another form"
     reasons = Counter(line.get("reason") for line in lines)
