@@ -75,7 +75,7 @@ class Part:
 
 
 def parts(config: DocumentsConfig, record: SourceRecord) -> list[Part]:
-    """The parts of a source, of about PART_BYTES each, fixed by its files' sizes and kinds; one if rows have a limit."""
+    """The parts of a source, of about PART_BYTES each, fixed by its files' sizes and kinds; one if rows are limited."""
     limited = getattr(record.source, "limit", None) is not None
     grouped: list[list[tuple[str, readers.Span]]] = [[]]
     held = 0
@@ -89,7 +89,7 @@ def parts(config: DocumentsConfig, record: SourceRecord) -> list[Part]:
 
 
 def spans(config: DocumentsConfig, record: SourceRecord, step: int) -> Iterator[tuple[str, readers.Span, int]]:
-    """The paths of a source's files, each with its spans of `step` bytes (0: whole) and their sizes; none of an archive."""
+    """Each file's path with its spans of `step` bytes (0: whole) and their sizes; none of an archive."""
     for file in record.files if not isinstance(record.source, PypiSource) else ():
         if of_documents(record.source, file.path):
             divided = 0 < step < file.bytes and readers.divisible(file.path, config.formats)

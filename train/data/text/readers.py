@@ -103,7 +103,7 @@ def texts(
 
 
 def divisible(name: str, formats: Mapping[str, Format]) -> bool:
-    """Whether a file can be read from any byte on: JSON lines from the next one, Parquet from the next group of rows."""
+    """Whether a file can be read from any byte on: JSON lines from the next, Parquet from the next group of rows."""
     suffix, packed = _suffixes(name)
     return packed not in PACKED and (formats.get(suffix) or formats.get(suffix.lower())) in ("rows", "parquet")
 
