@@ -44,6 +44,8 @@ def contaminated(text: Words, threshold: float, items: Evaluated, held_out: Eval
             owner = items.index.tables[length].owners_of(rows[:1])[0]
             return f"{items.names[owner]}: {text.span(places[0], length)}"
     matches = {length: (places, rows) for length, places, rows in held_out.index.find(text.numbers)}
+    if not any(len(rows) for _, rows in matches.values()):
+        return None
     counts = held_out.index.shared({length: np.unique(rows) for length, (_, rows) in matches.items()})
     sizes = np.minimum(held_out.index.sizes, len(np.unique(ngrams(text.numbers, WORDS))))
     shares = counts / np.maximum(1, sizes)

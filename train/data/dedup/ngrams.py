@@ -8,6 +8,7 @@ the same number with a chance of about 2^-64: among a million n-grams looked for
 20,000 for a single false match.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,7 @@ ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, made odd: has an inverse
 MULTIPLIER = np.uint64(ODD)
 MIXER = np.uint64(0xD6E8FEB86659FD93)
 HALF = np.uint64(32)
+LETTERS = re.compile(r"[^\W_]+")  # what `isalnum` says yes to
 SIEVE = 16  # places for each n-gram in an index, so that most n-grams that it lacks are told by one look
 
 
@@ -148,7 +150,12 @@ class Table:
 @cache
 def _kinds() -> NDArray[np.uint8]:
     """The kind of each character: PARTS words, LETTER (or digit) in one, MARK on one, or ALONE as a word."""
-    kinds = np.array([LETTER * c.isalnum() or MARK * mark(c) for c in map(chr, range(CHARACTERS))], np.uint8)
+    kinds = np.zeros(CHARACTERS, np.uint8)
+    for plane in (0, 1, 14):  # the others have ideographs, what is private, or nothing, and no marks
+        every = slice(plane << 16, plane + 1 << 16)
+        kinds[every] = [MARK * mark(chr(code)) for code in range(every.start, every.stop)]
+    for letters in LETTERS.finditer("".join(map(chr, range(CHARACTERS)))):
+        kinds[slice(*letters.span())] = LETTER
     for first, last in UNPARTED:
         block = kinds[first : last + 1]
         block[block == LETTER] = ALONE

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from train.data.filters.quality import words
+
 Redactor = Callable[[str, str], tuple[str, int]]
 
 
@@ -84,7 +86,8 @@ def _diallable(number: str) -> bool:
 
 def secrets(text: str, mark: str) -> tuple[str, int]:
     """Private keys and access tokens of well-known services, replaced by a mark; only forms hard to mistake."""
-    return SECRET.subn(lambda _: mark, text) if SECRET_HINT.search(text) else (text, 0)
+    long = " ".join(word for word in words(text) if len(word) >= SECRET_LENGTH)
+    return SECRET.subn(lambda _: mark, text) if "PRIVATE KEY" in text or SECRET_HINT.search(long) else (text, 0)
 
 
 SECRET = re.compile(
@@ -114,11 +117,12 @@ SECRET = re.compile(
         )
     )
 )
-# The literal starts alone, to pass quickly over the many texts that hold none.
+# The literal starts alone, to pass quickly over the many texts that hold none; none but keys holds a blank.
 SECRET_HINT = re.compile(
-    r"PRIVATE KEY|A[KS]IA|gh[pousr]_|github_pat_|glpat-|xox|slack|AIza|sk_live_|npm_|hf_|pypi-|eyJ"
+    r"A[KS]IA|gh[pousr]_|github_pat_|glpat-|xox|slack|AIza|sk_live_|npm_|hf_|pypi-|eyJ"
     r"|sk-(?:ant|proj|svc)|SG\.|dop_v1_|shp[acps][ats]_"
 )
+SECRET_LENGTH = 20  # characters of the shortest one
 
 
 def _each(pattern: re.Pattern[str], wanted: Callable[[str], bool], text: str, mark: str) -> tuple[str, int]:

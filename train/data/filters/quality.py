@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import islice
 
 from train.letters import CLOSING, ENDS, WORD_MARKS, mark
 
@@ -87,8 +88,8 @@ def symbols_per_word(text: str, threshold: float) -> str | None:
 
 def few_alphabetic_words(text: str, threshold: float) -> str | None:
     """A smaller share of words than the threshold has a letter in it. Gopher: 0.80."""
-    count = sum(times for word, times in vocabulary(text).items() if word.isalpha() or LETTER.search(word))
-    share = count / max(1, len(words(text)))
+    without = [word for word in vocabulary(text) if not word.isalpha() and not LETTER.search(word)]
+    share = (len(words(text)) - sum(vocabulary(text)[word] for word in without)) / max(1, len(words(text)))
     return f"{share:.4f} of words" if share < threshold else None
 
 
@@ -97,6 +98,8 @@ LETTER = re.compile(r"[^\W\d_]")
 
 def few_stop_words(text: str, threshold: int) -> str | None:
     """Fewer than the threshold stand in the text of eight words that its language is full of. Gopher: 2, English."""
+    if any(len(vocabulary(text).keys() & listed) >= threshold for listed in STOP_WORDS.values()):
+        return None  # as it is for most texts
     present = set(map(str.lower, vocabulary(text)))
     most = max(len(present & listed) for listed in STOP_WORDS.values())
     return f"{most} stop words" if most < threshold else None
@@ -121,7 +124,7 @@ STOP_WORDS = {
 
 def few_sentences(text: str, threshold: int) -> str | None:
     """Fewer sentences than the threshold, counted by the marks that end them. C4: 3."""
-    count = len(SENTENCE.findall(text))
+    count = sum(1 for _ in islice(SENTENCE.finditer(text), threshold))
     return f"{count} sentences" if count < threshold else None
 
 
@@ -169,6 +172,7 @@ def lorem_ipsum(text: str, threshold: int) -> str | None:
     return f"{count} times" if count > threshold else None
 
 
+@lru_cache(maxsize=1)
 def _mean_length(text: str) -> float:
     return sum(map(len, words(text))) / max(1, len(words(text)))
 

@@ -4,32 +4,36 @@ A piece *repeats* when an equal one stands earlier in the same text.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import chain, count, islice
 
-from train.data.filters.quality import lines, more, words
+import numpy as np
+from numpy.typing import NDArray
+
+from train.data.filters.quality import lines, more, vocabulary, words
+
+Places = NDArray[np.int64]
 
 
 def duplicate_lines(text: str, threshold: float) -> str | None:
     """A larger share of lines than the threshold repeats an earlier line. Gopher: 0.30."""
-    return more(_repeats(lines(text))[0], threshold, "lines")
+    return more(_of_lines(text)[0], threshold, "lines")
 
 
 def duplicate_line_characters(text: str, threshold: float) -> str | None:
     """A larger share of the text than the threshold stands in lines that repeat. Gopher: 0.20, FineWeb: 0.10."""
-    return more(_repeats(lines(text))[1], threshold, "the text")
+    return more(_of_lines(text)[1], threshold, "the text")
 
 
 def duplicate_paragraphs(text: str, threshold: float) -> str | None:
     """A larger share of paragraphs than the threshold repeats an earlier paragraph. Gopher: 0.30."""
-    return more(_repeats(_paragraphs(text))[0], threshold, "paragraphs")
+    return more(_of_paragraphs(text)[0], threshold, "paragraphs")
 
 
 def duplicate_paragraph_characters(text: str, threshold: float) -> str | None:
     """A larger share of the text than the threshold stands in paragraphs that repeat. Gopher: 0.20."""
-    return more(_repeats(_paragraphs(text))[1], threshold, "the text")
+    return more(_of_paragraphs(text)[1], threshold, "the text")
 
 
 def top_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
@@ -38,11 +42,12 @@ def top_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
     Characters are those of words; an n-gram that stands only once takes none.
     """
     ends = _ends(text)
-    for n, (threshold, recurring) in enumerate(zip(thresholds, _recurring(text), strict=False), start=2):
-        times, somewhere = Counter(recurring.values()), {which: at for at, which in recurring.items()}
-        tops = ((count, ends[somewhere[which] + n] - ends[somewhere[which]]) for which, count in times.items())
-        count, length = max(tops, default=(0, 0))
-        if detail := more(count * length / max(1, ends[-1]), threshold, f"the text is one {n}-gram"):
+    for n, threshold in enumerate(thresholds, start=2):
+        first, times, _ = _recurring(text)(n)
+        lengths = ends[first + n] - ends[first]
+        top = np.lexsort((lengths, times))[-1:]
+        share = int((times * lengths)[top].sum()) / max(1, int(ends[-1]))
+        if detail := more(share, threshold, f"the text is one {n}-gram"):
             return detail
     return None
 
@@ -53,51 +58,73 @@ def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
     Characters are those of words, each counted once however many n-grams cover it.
     """
     ends = _ends(text)
-    for n, (threshold, recurring) in enumerate(zip(thresholds, _recurring(text)[3:], strict=False), start=5):
-        covered, end, seen = 0, 0, set()
-        for at, which in recurring.items():
-            if which in seen:
-                covered += ends[at + n] - ends[max(at, end)]
-                end = at + n
-            seen.add(which)
-        if detail := more(covered / max(1, ends[-1]), threshold, f"the text in {n}-grams"):
+    for n, threshold in enumerate(thresholds, start=5):
+        _, _, again = _recurring(text)(n)
+        covered = ends[again + n] - ends[np.maximum(again, np.r_[0, again + n][:-1])]  # what the one before left
+        share = int(covered.sum()) / max(1, int(ends[-1]))
+        if detail := more(share, threshold, f"the text in {n}-grams"):
             return detail
+        if share <= min(thresholds[n - 5 :]):  # what longer ones cover, these do
+            break
     return None
 
 
 @lru_cache(maxsize=1)
-def _recurring(text: str) -> list[dict[int, int]]:
-    """Where the n-grams stand that occur more than once, for n from 2 to 10: position in words -> number of the n-gram.
+def _recurring(text: str) -> Callable[[int], tuple[Places, Places, Places]]:
+    """What tells of n-grams that occur more than once, for n from 2 on: where in words each stands first, how often it
+    stands in the text, and, in order, where any of them stands again.
 
     What recurs at n + 1 recurs at n, so each n looks only where the one before it found something.
     """
-    known: dict[str, int] = {}
-    ids = [known.setdefault(word, len(known)) for word in words(text)]
-    positions, recurring = dict(enumerate(ids)), []
-    for n in range(2, 11):
-        pairs = [which * len(ids) + ids[at + n - 1] for at, which in positions.items() if at + n <= len(ids)]
-        times = Counter(pairs)
-        numbers = {pair: number for number, pair in enumerate(times) if times[pair] > 1}
-        fitting = zip(positions, pairs, strict=False)  # the last may lack room for n words
-        positions = {at: numbers[pair] for at, pair in fitting if pair in numbers}
-        recurring.append(positions)
-    return recurring
+    numbers = {word: number for number, word in enumerate(vocabulary(text))}
+    ids = np.fromiter(map(numbers.__getitem__, words(text)), np.int64)
+    levels = _levels(ids)
+    known: list[tuple[Places, Places, Places]] = []
+
+    def of(n: int) -> tuple[Places, Places, Places]:
+        known.extend(islice(levels, max(0, n - 1 - len(known))))
+        return known[n - 2]
+
+    return of
+
+
+def _levels(ids: Places) -> Iterator[tuple[Places, Places, Places]]:
+    """What `_recurring` tells, for n from 2 on, of words with these numbers."""
+    places, which = np.arange(len(ids)), ids
+    for n in count(2):
+        fitting = np.searchsorted(places, len(ids) - n, "right")  # the last may lack room for n words
+        places, which = places[:fitting], which[:fitting] * len(ids) + ids[places[:fitting] + n - 1]
+        order = np.argsort(which, kind="stable")
+        ordered = which[order]
+        same = np.zeros(len(order) + 1, bool)  # as the one before
+        same[1:-1] = ordered[1:] == ordered[:-1]
+        first, last = np.flatnonzero(same[1:] & ~same[:-1]), np.flatnonzero(same[:-1] & ~same[1:])
+        again = np.zeros(len(order), bool)
+        again[order[same[:-1]]] = True
+        yield places[order[first]], last - first + 1, places[again]
+        again[order[first]] = True
+        which[order] = np.cumsum(~same[:-1])
+        places, which = places[again], which[again]
 
 
 @lru_cache(maxsize=1)
-def _ends(text: str) -> list[int]:
+def _ends(text: str) -> Places:
     """For each word the characters of all words before it, and at the end those of all."""
-    return [0, *accumulate(map(len, words(text)))]
+    return np.cumsum(np.fromiter(chain([0], map(len, words(text))), np.int64))
 
 
-def _paragraphs(text: str) -> list[str]:
-    """What blank lines separate."""
-    return [part for part in map(str.strip, re.split(r"\n\s*\n", text)) if part]
+@lru_cache(maxsize=1)
+def _of_lines(text: str) -> tuple[float, float]:
+    return _repeats(lines(text))
 
 
-def _repeats(pieces: Iterable[str]) -> tuple[float, float]:
+@lru_cache(maxsize=1)
+def _of_paragraphs(text: str) -> tuple[float, float]:
+    """Of what blank lines separate."""
+    return _repeats([part for part in map(str.strip, re.split(r"\n\s*\n", text)) if part])
+
+
+def _repeats(pieces: Sequence[str]) -> tuple[float, float]:
     """The share of pieces that repeat an earlier one, and the share of characters in them."""
-    times = Counter(pieces)
-    total = sum(len(piece) * count for piece, count in times.items())
-    again = sum(len(piece) * (count - 1) for piece, count in times.items())
-    return (times.total() - len(times)) / max(1, times.total()), again / max(1, total)
+    different, total = set(pieces), sum(map(len, pieces))
+    return (len(pieces) - len(different)) / max(1, len(pieces)), (total - sum(map(len, different))) / max(1, total)
