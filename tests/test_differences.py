@@ -3,6 +3,7 @@
 import pytest
 
 from train.differences import NOTHING, differences, first_difference
+from train.release.file_differences import bytes_apart
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,22 @@ def test_the_first_one_is_a_line_and_may_be_within_a_tolerance():
     assert first_difference({"a": 0.5, "b": 1}, {"a": 0.6}, "x", 0.2) == "x.b: 1 is recorded, nothing was made"
     assert first_difference(float("nan"), float("nan"), tolerance=1.0)
     assert first_difference([1], [1]) is None
+
+
+LONG = "a" * 100
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "made", "says"),
+    [
+        ("a.json", '{"a": 1}', '{"a": 2}', "a: 1 is recorded, 2 was made"),
+        ("a.json", '{"a": "1"}', '{"a": 1}', "a: '1' is recorded, 1 was made"),
+        ("a.json", '{"a":1}', '{"a": 1}', 'line 1: {"a":1} is recorded, {"a": 1} was made'),
+        ("a.json", "{", "{}", "line 1: { is recorded, {} was made"),
+        ("a.md", "x\ny\n", "x\nz\n", "line 2: y is recorded, z was made"),
+        ("a.md", "x", "x\n\n", "the same values, spelt otherwise"),
+        ("a.md", f"{LONG}b", f"{LONG}c", f"line 1: ...{'a' * 20}b is recorded, ...{'a' * 20}c was made"),
+    ],
+)
+def test_of_two_files_the_value_or_line_is_told_that_differs_first(name, recorded, made, says):
+    assert bytes_apart(name, recorded.encode(), made.encode()) == says

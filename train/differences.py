@@ -41,5 +41,13 @@ def _pairs(a: Any, b: Any, path: str) -> Iterator[Difference]:
 def first_difference(recorded: Any, made: Any, path: str = "", tolerance: float = 0.0) -> str | None:
     """The first of the `differences` as a line; None where there is none."""
     for where, a, b in differences(recorded, made, path, tolerance):
-        return f"{where}: {str(a)[:80]} is recorded, {str(b)[:80]} was made"
+        return f"{where}: {sides(*(repr(v) if str(a) == str(b) or v == '' else str(v) for v in (a, b)))}"
     return None
+
+
+def sides(recorded: str, made: str) -> str:
+    """Two texts side by side, of long ones the part from shortly before they differ."""
+    same = next((n for n, (a, b) in enumerate(zip_longest(recorded, made)) if a != b), 0)
+    start = same - 20 if same > 60 else 0
+    a, b = (f"{'...' * bool(start)}{text[start : start + 80]}" for text in (recorded, made))
+    return f"{a} is recorded, {b} was made"

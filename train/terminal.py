@@ -87,6 +87,9 @@ REMEDIES = {
     errno.EDQUOT: "your share of the disk is used up; free some, then run the same command again",
     errno.EMFILE: "too many files are open at once; raise the limit (ulimit -n)",
 }
+# What may be gone when the same command runs again.
+PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOMEM,
+           errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH)  # fmt: skip
 
 
 def explain(error: OSError) -> str:
@@ -100,4 +103,5 @@ def explain(error: OSError) -> str:
         missing = error.errno == errno.ENOENT and where.name == str(where)
         remedy = "make sure it is there, or, if it is a program, install it" if missing else REMEDIES[error.errno]
         return f"{where}: {error.strerror}; {remedy}"
-    return f"{where}: {error.strerror or error}; nothing that was whole is lost, run the same command again"
+    again = ", run the same command again" * (error.errno in PASSING)
+    return f"{where}: {error.strerror or error}; nothing that was whole is lost{again}"

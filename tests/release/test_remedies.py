@@ -1,6 +1,7 @@
 """A good release that fails by what others did to its folder: the failure says what, and what to do."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -99,8 +100,12 @@ def test_what_nobody_is_known_to_leave_fails_without_a_guess(name, folder):
 
 
 def test_a_changed_file_is_no_matter_of_line_ends(folder):
+    size = (folder / "README.md").stat().st_size
     (folder / "README.md").write_bytes(b"another\r\ncard\r\n")
-    assert integrity(folder) == Result("integrity", "fails", "README.md: changed")
+    assert integrity(folder) == Result("integrity", "fails", f"README.md: changed: 15 bytes, {size} are listed")
+    (folder / "README.md").write_bytes(b"0" * size)
+    told = r"README.md: changed: SHA-256 [0-9a-f]{12}, [0-9a-f]{12} is listed"
+    assert re.fullmatch(told, integrity(folder).detail)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +125,7 @@ def test_the_books_of_the_hub_and_its_client_are_told_and_no_failure(names, fold
     (folder / ".cache/huggingface/empty").mkdir(parents=True)
     assert integrity(folder).ok
     (folder / "README.md").write_text("changed")
-    assert integrity(folder) == Result("integrity", "fails", "README.md: changed")
+    assert integrity(folder).detail.startswith("README.md: changed: SHA-256 ")
 
 
 def test_a_manifest_that_lists_such_a_file_does_not_hold(folder):

@@ -1,5 +1,6 @@
 """Each check has a release that fails it: the table says which alteration. A check without one fails the suite."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,33 @@ TAMPER = {
     "recipe": lambda r: edit(r / "code/overrides.json", 0, by=lambda _: "recipe=reference"),
     "secrets": lambda r: append(r / "logs/weights/log.jsonl", TOKEN),
 }
+# What a check that fails says of a value: where it stands, as it is recorded, as it was derived.
+SAYS = {
+    "integrity": r"NOTICE: changed: \d+ bytes, \d+ are listed",
+    "sources": r"data/sources.json: .*: attribution: .* and others is recorded, .* was made",
+    "generated": r"evaluation/data/sets.json: \[0\].items: 601 is recorded, 600 was made",
+    "statistics": r"data/statistics.json: tokens: (\d+) is recorded, (?!\1)\d+ was made",
+    "counts": r"data/counts.json: dropped.too_short.documents: \d+ is recorded, \d+ was made",
+    "tokens": r"data/ranges/train.parquet: row \d+: .*; data/tokens.json: train.bytes: \d+ is recorded, \d+ was made",
+    "source_kinds": r"\d+ is recorded, \d+ was made",
+    "settings": r"training.evaluate_every: 4 is recorded, 5 was made",
+    "tokenizer": r"tokenizer.json: the same values, spelt otherwise",
+    "scores": r"evaluation/scores.json: bits_per_byte.value: [\d.]+ is recorded, [\d.]+ was made",
+    "overlap": r"data/overlap.json: held_out.words.shared: \d+ is recorded, \d+ was made",
+    "weights": r"model.safetensors: .*: [\w.]+\[\d+.*\]: [-e\d.]+ is recorded, [-e\d.]+ was made; 1 elements",
+    "logits": r"evaluation/logits.json: \[1\].next\[0\].logit: [-\d.]+ is recorded, [-\d.]+ was made",
+    "losses": r"step 4: held_out_loss: [\d.]+ is recorded, [\d.]+ was made",
+    "optimizer_state": r"checkpoints/next_step.json: files.model.safetensors: '' is recorded, [0-9a-f]{64} was made",
+    "chain": r"inputs.tokens.products: 0{64} is recorded, [0-9a-f]{64} was made",
+    "licences": r"LICENSES/Apache-2.0.txt: line 1: do as you like is recorded, ",
+    "cards": r"README.md: line \d+: \| parameters \| 1\d+,\d+ \| is recorded, \| parameters \| \d+,\d+ \| was made",
+    "metadata": r"data/croissant.json: distribution\[0\].sha256: 0{64} is recorded, [0-9a-f]{64} was made",
+    "osaid": r"openness.json: verdict.must.stated: 0 is recorded, 3 was made",
+    "order": r"logs/weights/log.jsonl: step 1: batch: 0[0-9a-f]{64} is recorded, [0-9a-f]{64} was made",
+    "mof": r"provenance/mof.yml: line \d+: .*Card of data.* is recorded, .*Data card.* was made",
+    "report": r"report.html: line \d+: <body hidden> is recorded, <body> was made",
+    "recipe": r"code/overrides.json: \[0\]: recipe=reference is recorded, recipe=tiny was made",
+}
 
 
 def test_every_check_has_a_release_that_fails_it():
@@ -158,4 +186,5 @@ def test_a_check_fails_by_name(copy, name):
     results = {result.name: result for result in verify(copy, "full", {name, "integrity"}, overrides_of=overrides_of)}
     assert not results[name].ok
     assert results[name].detail and "could not be checked" not in results[name].detail
+    assert re.search(SAYS.get(name, ""), results[name].detail), results[name].detail
     assert results["integrity"].ok == (name != "integrity")

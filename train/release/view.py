@@ -1,5 +1,6 @@
 """A release that somebody else made, as the checks read it, and what can be made again from what it holds."""
 
+import builtins
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from train.artifact import check, file_digest, parse_json, products_digest, read_json
+from train.artifact import check, file_digest, products_digest, read_json
 from train.data.schema import LedgerRow, SelectedDocument, read_records
 from train.data.tokens import TokensConfig, encode
-from train.differences import first_difference
 from train.errors import UserError
 from train.layout import ARTIFACTS, folder_of, placed
 from train.machine import Machine
 from train.release import bundle
+from train.release.file_differences import bytes_apart, file_apart
 from train.release.standards import osaid
 from train.world import World
 
@@ -114,21 +115,23 @@ class Release:
         """Which of these files have other bytes when they are written again, and where they first differ."""
         problems = []
         for path in paths:
-            again = bundle.WRITTEN[path](self.path)
-            if again != self.bytes(path):
-                apart = first_difference(self.json(path), parse_json(again)) if path.endswith(".json") else None
-                problems.append(f"{path}: {apart or 'not what its records give'}")
+            problems += self.same(path, bundle.WRITTEN[path](self.path))
         return problems
+
+    def same(self, path: str, made: builtins.bytes) -> list[str]:
+        """The file at `path` has the bytes that were made; else a line tells where they first differ."""
+        recorded = self.bytes(path)
+        return [] if made == recorded else [f"{path}: {bytes_apart(path, recorded, made)}"]
 
     def made_again(self, name: str, folder: Path) -> list[str]:
         """The products in the folder `made` are those that the artifact's manifest lists and those that stand here."""
         (folder / "manifest.json").write_bytes(self.bytes(f"provenance/{name}.json"))
-        problems = [f"{name} made again: {problem}" for problem in check(folder)]
+        problems = []
         for product in osaid.regular_files(folder):
             place = placed(name, product)
             if place in self.products and self.products[place] != file_digest(folder / product):
-                problems.append(f"{place}: differs from what was made again")
-        return problems
+                problems.append(f"{place}: {file_apart(self.path / place, folder / product)}")
+        return problems + [f"{name} made again: {problem}" for problem in check(folder)]
 
 
 Check = Callable[[Release], list[str]]  # a line a problem, none when the claim holds

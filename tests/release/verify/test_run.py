@@ -37,7 +37,8 @@ def test_what_was_made_must_be_what_was_committed_to(copy):
     write_json(path, told)
     write_json(copy / "MANIFEST.json", manifest_of(copy))
     (result,) = verify(copy, "full", {"chain"})
-    assert result.detail == "provenance/weights.json: is not what was committed to in logs/weights/commitment.json"
+    committed = "provenance/weights.json: is not what was committed to in logs/weights/commitment.json"
+    assert result.detail == f"{committed}: config.training.seed: 0 is recorded, 1 was made"
 
 
 # A release that means harm ------------------------------------------------------------------------------------------

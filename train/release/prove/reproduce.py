@@ -8,24 +8,21 @@ makes proves nothing before somebody has read it, and the verdict says so.
 import shutil
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from train import programs
 from train.artifact import WITNESS, file_digest, inventory, read_json, write_bytes
-from train.data.schema import read_rows
 from train.data.sources.pypi import settings
 from train.differences import first_difference
 from train.errors import UserError
 from train.layout import ARTIFACTS, placed
 from train.letters import harmless
 from train.release.bundle import RESOLVED, ROOT, manifest_of, source_tree
-from train.release.differences import tensors_apart
+from train.release.file_differences import file_apart
 from train.release.lock import install
 from train.release.prove.sandbox import confined
 from train.release.standards.osaid import RUNGS, regular_files
-from train.training.checkpoint import read_tensors
 
 MOST = 20  # files of the code that are shown
 GIVEN = ("raw", "documents", "benchmarks", "judged", "duplicates", "selected")  # what the released documents stand for
@@ -192,37 +189,9 @@ def files_apart(
 
 
 def _closer(release: Path, name: str, folder: Path, path: str) -> str:
-    """Where in a file of tensors or of records the first difference is, if the release holds that file."""
-    ways: dict[str, Callable[[Path, Path], str | None]] = {
-        ".safetensors": lambda a, b: tensors_apart(read_tensors(a), read_tensors(b)),
-        ".json": lambda a, b: first_difference(read_json(a), read_json(b)),
-        ".parquet": rows_apart,
-    }
-    place, way = placed(name, path), ways.get(Path(path).suffix)
-    if not way or not place or not (release / place).is_file():
-        return ""
-    line = way(release / place, folder / path)
-    return f"; {line}" if line else ""
-
-
-def rows_apart(recorded: Path, here: Path) -> str | None:
-    """The first row that only one of two Parquet files holds, or the first row and column in which they differ."""
-    for number, (a, b) in enumerate(zip_longest(read_rows([recorded]), read_rows([here]))):
-        if a != b:
-            theirs, ours = ({_name(row) for row in read_rows([path])} for path in (recorded, here))
-            if a and _name(a) not in ours:
-                return f"row {number}: {_name(a)} is recorded and was not made"
-            if b and _name(b) not in theirs:
-                return f"row {number}: {_name(b)} was made and is not recorded"
-            return f"row {number}: {first_difference(a, b)}"
-    return None
-
-
-def _name(row: Mapping[str, Any]) -> str:
-    """What tells a row of a table from the others: a document, with what was decided about it in a ledger."""
-    decision = [str(row[key]) for key in ("action", "reason") if key in row]
-    where = [f"({row['path']} of {row['source']})"] if "source" in row else []
-    return " ".join([*decision, f"document {str(row.get('id'))[:64]}", *where])
+    """Where in a file the first difference is, if the release holds that file."""
+    place = placed(name, path)
+    return f"; {file_apart(release / place, folder / path)}" if place and (release / place).is_file() else ""
 
 
 def _artifact(runs: Path, name: str) -> Path | None:

@@ -10,6 +10,7 @@ from train.data.schema import ITEM, LEDGER, RANGES, SELECTED, read_rows, write_r
 from train.errors import UserError
 from train.release import bundle
 from train.release.attest.dsse import PLACE
+from train.release.file_differences import bytes_apart
 from train.release.view import Release
 from train.training.checkpoint import read_tensors, write_tensors
 
@@ -58,4 +59,5 @@ def difference(root: Path, path: str, scratch: Path) -> str:
 
 
 def _bytes(file: Path, again: bytes) -> str:
-    return "" if again == file.read_bytes() else "not spelt as its writer spells what it holds"
+    here = file.read_bytes()
+    return "" if again == here else f"not spelt as its writer spells what it holds: {bytes_apart('', here, again)}"

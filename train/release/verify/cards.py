@@ -47,7 +47,7 @@ def report(release: Release) -> list[str]:
         "report.html": report_page(release.path, release.json("MANIFEST.json")["identity"]),
         "logs/weights/loss.svg": loss_chart(release.path),
     }
-    return [f"{path}: not what its records give" for path, data in pages.items() if data != release.bytes(path)]
+    return [problem for path, data in pages.items() for problem in release.same(path, data)]
 
 
 def placeholders(release: Release) -> list[str]:

@@ -90,15 +90,17 @@ def chain(release: Release) -> list[str]:
         if record["inputs"].keys() != set(ARTIFACTS[name].needs):
             problems.append(f"{name}: was made from {', '.join(record['inputs'])}, not from what that stage needs")
         bound = release.json(f"logs/{name}/commitment.json")["bound"]
-        if {key: value for key, value in record.items() if key != "products"} != bound:
-            problems.append(f"provenance/{name}.json: is not what was committed to in logs/{name}/commitment.json")
+        if apart := first_difference({key: value for key, value in record.items() if key != "products"}, bound):
+            committed = f"is not what was committed to in logs/{name}/commitment.json"
+            problems.append(f"provenance/{name}.json: {committed}: {apart}")
         keys = {each: entry["key"] for each, entry in record["inputs"].items()}
         decides = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
         if digest(decides) != record["key"]:
             problems.append(f"{name}: its key is not the digest of stage, config, code and inputs")
         for each, entry in record["inputs"].items():
-            if (release.provenance[each]["key"], release.digest_of(each)) != (entry["key"], entry["products"]):
-                problems.append(f"{name}: was made from another {each}")
+            here = {"key": release.provenance[each]["key"], "products": release.digest_of(each)}
+            if apart := first_difference(entry, here):
+                problems.append(f"{name}: was made from another {each}: {apart}")
         for product, entry in record["products"].items():
             place = placed(name, product)
             size = (release.path / place).stat().st_size if place in release.products else None

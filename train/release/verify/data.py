@@ -172,9 +172,8 @@ def source_kinds(release: Release) -> list[str]:
 
 def overlap(release: Release) -> list[str]:
     """The overlap of training text with what is evaluated on, found again."""
-    path = "data/overlap.json"
-    again = as_json(find_overlap({**release.folders, "tokens": release.tokens}, release.world))
-    return [] if again == release.bytes(path) else [f"{path}: not what documents and evaluation sets give"]
+    again = find_overlap({**release.folders, "tokens": release.tokens}, release.world)
+    return release.same("data/overlap.json", as_json(again))
 
 
 def order(release: Release) -> list[str]:
@@ -183,12 +182,12 @@ def order(release: Release) -> list[str]:
     training, train = config.training, read_tokens(release.tokens, "train")
     path = "logs/weights/log.jsonl"
     if [record["step"] for record in release.log] != list(range(1, training.steps + 1)):
-        return [f"{path}: tells of {len(release.log)} steps, or in another order"]
+        return [f"{path}: tells of {len(release.log)} steps of {training.steps}, or in another order"]
     problems, drawn = [], config.order(release.tokens)
     for step, record in enumerate(release.log, start=1):
         batch = drawn.batch_at(train, step - 1)
-        if record.get("batch") != hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest():
-            problems.append(f"{path}: step {step} read another batch")
-        if record.get("tokens") != tokens_seen(step, training.batch, config.model.context):
-            problems.append(f"{path}: step {step}: another number of tokens")
+        sha256 = hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest()
+        drawn_again = {"batch": sha256, "tokens": tokens_seen(step, training.batch, config.model.context)}
+        if apart := first_difference({name: record.get(name) for name in drawn_again}, drawn_again):
+            problems.append(f"{path}: step {step}: {apart}")
     return problems

@@ -40,7 +40,7 @@ def integrity(root: Path) -> list[str]:
     problems += [f"{name}: not in MANIFEST.json" for name in paths if name not in listed]
     problems += [f"{name}: a witness among the products" for name in products if name.startswith(osaid.WITNESSES)]
     problems += [f"{n}: a product among the witnesses" for n in witnesses if not n.startswith(osaid.WITNESSES)]
-    problems += [f"{name}: changed" for name in changes]
+    problems += [f"{name}: changed: {how}" for name, how in changes.items()]
     if identity != digest({name: entry["sha256"] for name, entry in products.items()}):
         problems.append("identity: not the digest over the products")
     if (root / "MANIFEST.json").read_bytes() != as_json(read_json(root / "MANIFEST.json")):
@@ -111,11 +111,15 @@ def wrong_name(path: str) -> str:
     return f"has a name of more than {LONGEST} characters" if len(path) > LONGEST else ""
 
 
-def changed(root: Path, listed: dict[str, dict[str, Any]]) -> list[str]:
-    """Which files differ from what is listed of them. A file of another size is not read, whatever its size."""
-    same = [name for name, entry in listed.items() if (root / name).stat().st_size == entry["bytes"]]
-    other = {name for name, sha256 in digests(root, same) if sha256 != listed[name]["sha256"]}
-    return sorted(other | (listed.keys() - set(same)))
+def changed(root: Path, listed: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The files that differ from what is listed of them, and how. One of another size is not read, whatever that is."""
+    sizes = {name: (root / name).stat().st_size for name in listed}
+    other = {name: f"{size} bytes, {listed[name]['bytes']} are listed" for name, size in sizes.items()
+             if size != listed[name]["bytes"]}  # fmt: skip
+    for name, sha256 in digests(root, listed.keys() - other.keys()):
+        if sha256 != listed[name]["sha256"]:
+            other[name] = f"SHA-256 {sha256[:12]}, {listed[name]['sha256'][:12]} is listed"
+    return dict(sorted(other.items()))
 
 
 def digests(root: Path, names: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,7 @@ from train.differences import first_difference
 from train.evaluation.measure import MeasureConfig, measure
 from train.model import Transformer, load_weights, weights_of
 from train.release import bundle
+from train.release.file_differences import file_apart
 from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
 from train.release.view import Release
@@ -126,7 +127,8 @@ def weights(release: Release) -> list[str]:
     bundle.model_of(release.path)
     last = bundle.checkpoints_of(release.path)[-1]
     if file_digest(last / WEIGHTS) != file_digest(release.path / WEIGHTS):
-        problems.append(f"{WEIGHTS}: differs from checkpoints/{last.name}/{WEIGHTS}")
+        apart = file_apart(release.path / WEIGHTS, last / WEIGHTS)
+        problems.append(f"{WEIGHTS}: not that of checkpoints/{last.name}: {apart}")
     return problems + release.written("provenance/facts.json")
 
 
@@ -256,4 +258,5 @@ def optimizer_state(release: Release) -> list[str]:
     again = bundle.next_step(release.path, release.tokens)
     if training["numerics"]["contract"] in ("pinned", "fast") and again and recorded:
         again = {**again, "files": recorded["files"]}  # which only the recorded stack can compare
-    return [] if again == recorded else [f"{path}: one more step gives {again}, recorded is {recorded}"]
+    apart = first_difference(recorded, again)
+    return [f"{path}: {apart}"] if apart else []

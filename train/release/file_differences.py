@@ -1,0 +1,55 @@
+"""Where two files of one kind first differ: the value, row, element or line, as it is recorded and as it was made."""
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from train.artifact import parse_json
+from train.data.schema import read_rows
+from train.differences import first_difference, sides
+from train.release.differences import tensors_apart
+from train.training.checkpoint import read_tensors
+
+SAME = "the same values, spelt otherwise"
+
+
+def file_apart(recorded: Path, made: Path) -> str:
+    """Where two files that have other bytes first differ, by the suffix of the second."""
+    if made.suffix == ".safetensors":
+        return tensors_apart(read_tensors(recorded), read_tensors(made)) or SAME
+    if made.suffix == ".parquet":
+        return rows_apart(recorded, made) or SAME
+    return bytes_apart(made.name, recorded.read_bytes(), made.read_bytes())
+
+
+def bytes_apart(name: str, recorded: bytes, made: bytes) -> str:
+    """The first value of a JSON file in which two of one `name` differ, the first line of another."""
+    try:
+        if name.endswith(".json") and (line := first_difference(parse_json(recorded), parse_json(made))):
+            return line
+    except (ValueError, RecursionError):  # a stranger's, and no JSON
+        pass
+    lines = [data.decode(errors="backslashreplace").split("\n") for data in (recorded, made)]
+    pairs = enumerate(zip_longest(*lines, fillvalue=""), 1)
+    return next((f"line {n}: {sides(a, b)}" for n, (a, b) in pairs if a != b), SAME)
+
+
+def rows_apart(recorded: Path, here: Path) -> str | None:
+    """The first row that only one of two Parquet files holds, or the first row and column in which they differ."""
+    for number, (a, b) in enumerate(zip_longest(read_rows([recorded]), read_rows([here]))):
+        if a != b:
+            theirs, ours = ({_name(row) for row in read_rows([path])} for path in (recorded, here))
+            if a and _name(a) not in ours:
+                return f"row {number}: {_name(a)} is recorded and was not made"
+            if b and _name(b) not in theirs:
+                return f"row {number}: {_name(b)} was made and is not recorded"
+            return f"row {number}: {first_difference(a, b)}"
+    return None
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """What tells a row of a table from the others: a document, with what was decided about it in a ledger."""
+    decision = [str(row[key]) for key in ("action", "reason") if key in row]
+    where = [f"({row['path']} of {row['source']})"] if "source" in row else []
+    return " ".join([*decision, f"document {str(row.get('id'))[:64]}", *where])
