@@ -69,6 +69,16 @@ def test_the_help_of_a_verb_has_a_sentence_an_example_that_parses_and_exit_statu
     assert cli.parse(name, line.stdout.split("\0")[:-1]).json is False
 
 
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_takes_a_number_of_threads(name, pellucid, monkeypatch):
+    words = [*re.sub(r"[<>'\"].*?[<>'\"]", "x", VERBS[name].example).split(), "machine.threads=3"]
+    args = cli.parse(name, words)
+    told = [word for value in vars(args).values() if isinstance(value, list) for word in map(str, value)]
+    assert (args.threads == "3") is not ("machine.threads=3" in told)
+    if args.threads:
+        assert cli.parse(name, [*words[:-1], "machine.threads=7", *words[-1:]]).threads == "3"
+
+
 def test_the_version_is_that_of_the_project(pellucid):
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert pellucid("--version") == (0, f"pellucid {version}\n", "")

@@ -26,6 +26,7 @@ INTERRUPTED = "130 interrupted"
 # How long a thread of OpenMP (libgomp) spins before it sleeps. Its own default, milliseconds, is right for idle cores
 # alone: of two threads on two busy cores each waits for the other, and a step takes forty times as long.
 SPIN = "1000"
+THREADS = re.compile(r"machine\.threads=([1-9][0-9]*)")  # what every verb takes: how many of the processor compute
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +57,8 @@ def perform(name: str, args: argparse.Namespace) -> int:
             f"{name}: works in a clone of the repository alone, as a release holds the source tree that made it; this "
             f"is an installed package. Clone it and work there. What works without: {without}"
         )
+    if args.threads:
+        os.environ["OMP_NUM_THREADS"] = args.threads  # read when torch is loaded
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN)  # read when torch is loaded, by children too
     command: Any = importlib.import_module(f"train.commands.{name}")
@@ -120,4 +123,10 @@ def parse(name: str, words: list[str]) -> argparse.Namespace:
     for argument, options in verb.arguments.items():
         (apart if argument in verb.apart else parser).add_argument(argument, **options)
     parser.add_argument("--json", action="store_true", help="print what comes out as JSON")
-    return parser.parse_args(words) if "--" in words else parser.parse_intermixed_args(words)
+    threads, options = [], words[: words.index("--")] if "--" in words else words
+    if not {"machine", "overrides", "words"} & verb.arguments.keys() and name != "verify":  # they take all of `machine`
+        threads = [match[1] for word in options if (match := THREADS.fullmatch(word))]
+        words = [*(word for word in options if not THREADS.fullmatch(word)), *words[len(options) :]]
+    args = parser.parse_args(words) if "--" in words else parser.parse_intermixed_args(words)
+    args.threads = threads[-1] if threads else None
+    return args
