@@ -385,6 +385,19 @@ def test_files_that_are_not_pinned_yet_are_refused_with_the_digest_to_pin(tmp_pa
         run(tmp_path, files(tmp_path, None))
 
 
+def test_what_is_new_changed_and_gone_since_the_pin_is_named(tmp_path):
+    for name in ("LICENSE", "a.txt", "b.txt", "c.txt"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text(name)
+    pinned = digest({path.name: file_digest(path) for path in (tmp_path / "in").iterdir()})
+    run(tmp_path, files(tmp_path / "in", pinned, include=("*.txt",)), out="raw-12345678")
+    (tmp_path / "in" / "a.txt").write_text("A")
+    (tmp_path / "in" / "b.txt").rename(tmp_path / "in" / "d.txt")
+    machine = replace(MACHINE, runs=tmp_path, cache=tmp_path / "cache")
+    with pytest.raises(UserError, match=r"since it was pinned 1 new \(d.txt\), 1 gone \(b.txt\), 1 changed \(a.txt\)"):
+        check_files(RawConfig((files(tmp_path / "in", pinned, include=("*.txt",)),)), World(0, 1, machine, obtain))
+
+
 def checked(tmp_path: Path, source: FilesSource) -> None:
     """`raw` is kept: hold it against what is there now."""
     check_files(RawConfig((source,)), World(0, 1, replace(MACHINE, cache=tmp_path / "cache"), obtain))

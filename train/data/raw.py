@@ -12,10 +12,10 @@ from typing import Annotated
 
 from annotated_types import MinLen
 
-from train.artifact import WITNESS, copy_file, digest, file_digest, whole, write_bytes, write_json
+from train.artifact import WITNESS, copy_file, digest, file_digest, read_json, whole, write_bytes, write_json
 from train.data.sources import hub, pinned
 from train.data.sources.archive import matches
-from train.data.sources.local import Listing, listing
+from train.data.sources.local import Listing, examples, listing
 from train.data.sources.pinned import FileSpec, VanishedError
 from train.data.sources.spec import AnySource, File, FilesSource, HubSource, PypiSource, SourceRecord, StoriesSource
 from train.errors import UserError
@@ -115,9 +115,23 @@ def _check_pinned(source: FilesSource, place: Path, world: World) -> tuple[Path,
         pinned_before = "" if source.sha256 is None else " and raise the version in purl"
         raise UserError(
             f"{place}: expected sha256 {source.sha256 or 'null'}, found {digest_found} over {len(digests)} files; "
-            f"if these are the files you mean, set sha256 to the latter{pinned_before}{beside}"
+            f"if these are the files you mean, set sha256 to the latter{pinned_before}"
+            f"{since_pinned(source, digests, world.machine.runs)}{beside}"
         )
     return root, names
+
+
+def since_pinned(source: FilesSource, digests: Mapping[str, str], runs: Path) -> str:
+    """Which files are new, changed or gone since the source was pinned, where an artifact of that pin is in `runs`."""
+    records = (record for path in runs.glob("raw-*/sources.json") for record in read_json(path))
+    for files in ({file["path"]: file["sha256"] for file in record["files"]} for record in records):
+        if digest(files) == source.sha256:
+            both = digests.keys() & files.keys()
+            apart = {"new": digests.keys() - both, "gone": files.keys() - both,
+                     "changed": {name for name in both if digests[name] != files[name]}}  # fmt: skip
+            told = (f"{len(names)} {kind} ({examples(kind, [*names])})" for kind, names in apart.items() if names)
+            return f"; since it was pinned {', '.join(told)}"
+    return ""
 
 
 def passed_over(config: RawConfig, world: World) -> list[str]:
