@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import MACHINE
 
-from train.artifact import digest, inventory
+from train.artifact import digest, file_digest, inventory
 from train.config import build
 from train.data import summaries
 from train.data.raw import RawConfig, check_files, fetch
