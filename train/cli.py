@@ -123,10 +123,10 @@ def parse(name: str, words: list[str]) -> argparse.Namespace:
     for argument, options in verb.arguments.items():
         (apart if argument in verb.apart else parser).add_argument(argument, **options)
     parser.add_argument("--json", action="store_true", help="print what comes out as JSON")
-    threads, options = [], words[: words.index("--")] if "--" in words else words
+    threads, typed = [], words[: words.index("--")] if "--" in words else words
     if not {"machine", "overrides", "words"} & verb.arguments.keys() and name != "verify":  # they take all of `machine`
-        threads = [match[1] for word in options if (match := THREADS.fullmatch(word))]
-        words = [*(word for word in options if not THREADS.fullmatch(word)), *words[len(options) :]]
+        threads = [match[1] for word in typed if (match := THREADS.fullmatch(word))]
+        words = [*(word for word in typed if not THREADS.fullmatch(word)), *words[len(typed) :]]
     args = parser.parse_args(words) if "--" in words else parser.parse_intermixed_args(words)
     args.threads = threads[-1] if threads else None
     return args
