@@ -9,7 +9,7 @@ import itertools
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,18 +79,11 @@ def overrides_of(resolved: Mapping[str, Any]) -> list[str]:
         return settings({**resolved, "until": "release"})
 
 
-def sources_of(composed: Any) -> Iterator[list[dict[str, Any]]]:
-    """The lists of sources in a configuration."""
-    for group in (composed["data"], composed["benchmarks"]):
-        if group["raw"]:
-            yield group["raw"]["sources"]
-
-
 def placeless(composed: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as a release keeps it: without how to run, and without where sources are looked for."""
     kept = json.loads(json.dumps({name: value for name, value in composed.items() if name not in HOW}))
-    for sources in sources_of(kept):
-        for source in sources:
+    for group in (kept["data"], kept["benchmarks"]):
+        for source in group["raw"]["sources"] if group["raw"] else ():
             here = {"path": slug(source["purl"]), "mirrors": []}
             source.update({name: value for name, value in here.items() if name in source})
     return kept
@@ -169,7 +162,8 @@ def settings(composed: Mapping[str, Any]) -> list[str]:
     names = sorted(path.stem for path in (CONFIGS / "recipe").glob("*.yaml"))
     try:
         wanted = placeless(composed)
-        name = wanted["name"] if wanted["name"] in names else min(names, key=lambda each: distance(each, wanted))
+        apart_from = lambda name: len(list(differences(base(f"recipe={name}"), wanted)))  # noqa: E731
+        name = wanted["name"] if wanted["name"] in names else min(names, key=apart_from)
         words = [f"recipe={name}"]
         if base(*words)["data"]["name"] != (data := str(wanted["data"]["name"])):
             words += [f"data={data}"] if (CONFIGS / "data" / f"{data}.yaml").is_file() else []
@@ -188,11 +182,6 @@ def base(*words: str) -> dict[str, Any]:
     return placeless(container(list(words)))
 
 
-def distance(recipe: str, wanted: Mapping[str, Any]) -> int:
-    """In how many settings a configuration differs from a recipe."""
-    return sum(1 for _ in differences(base(f"recipe={recipe}"), wanted))
-
-
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted path and value of each setting of `after` that is not as in `before`, in the order of their names."""
     for name, value in sorted(after.items()):
@@ -205,9 +194,8 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str
 def spelled(value: Any) -> str:
     """A value in the grammar of overrides, without quotes where it means the same without."""
     if isinstance(value, dict):
-        return (
-            "{" + ",".join(f"{re.sub(SIGNS, SIGNED, key)}:{spelled(item)}" for key, item in sorted(value.items())) + "}"
-        )
+        items = (f"{re.sub(SIGNS, SIGNED, key)}:{spelled(item)}" for key, item in sorted(value.items()))
+        return "{" + ",".join(items) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(spelled, value)) + "]"
     if isinstance(value, str) and (not re.fullmatch(r"[A-Za-z_]([\w .-]*\w)?", value) or value.lower() in RESERVED):
@@ -281,7 +269,7 @@ def typed(key: str, value: str) -> str:
 
 def quoted(text: str) -> str:
     """Text as it stands between double quotes in an override."""
-    return re.sub(r'(?<!\\)(\\*)("|$)', lambda found: 2 * found[1] + found[2].replace('"', '\\"'), text)
+    return re.sub(r'(?<!\\)(\\*)("|$)', lambda match: 2 * match[1] + match[2].replace('"', '\\"'), text)
 
 
 def problem(error: Exception, overrides: list[str]) -> str:
@@ -291,16 +279,16 @@ def problem(error: Exception, overrides: list[str]) -> str:
         return f"{unknown[1]}: no such key{did_you_mean(unknown[1], list(dotted_paths(container([]))))}"
     if where := place(error):
         return where
-    culprit = next((o for o in overrides if refused(o, error)), None)
+    culprit = next((o for o in overrides if fails_alike(error, container, [o])), None)
     return text if culprit is None or culprit in text else f"{culprit}: {text}"
 
 
-def refused(override: str, error: Exception) -> bool:
-    """Whether the override alone fails in the same way."""
+def fails_alike(error: Exception, attempt: Callable[[Any], Any], subject: Any) -> bool:
+    """Whether the `attempt` at one thing alone fails in the same way."""
     try:
-        container([override])
+        attempt(subject)
     except Exception as again:
-        return type(again) is type(error) and str(again) == str(error)
+        return (type(again), str(again)) == (type(error), str(error))
     return False
 
 
@@ -329,26 +317,21 @@ def first_fault(path: Path, error: Exception) -> tuple[int, str] | None:
     import yaml
     from omegaconf import OmegaConf
 
-    data = path.read_bytes()
-    try:
-        OmegaConf.load(path)
-    except Exception as again:
-        if (type(again), str(again)) != (type(error), str(error)):
-            return None
-    else:
+    if not fails_alike(error, OmegaConf.load, path):
         return None
+    data = path.read_bytes()
     if isinstance(error, UnicodeDecodeError):
         byte = data[error.start]
         return data[: error.start].count(b"\n") + 1, f"is not UTF-8 (byte 0x{byte:02x}); save the file as UTF-8"
     if isinstance(error, yaml.reader.ReaderError):
         return data.decode()[: int(error.position)].count("\n") + 1, f"{error.reason}; take the character out"
     if isinstance(error, yaml.MarkedYAMLError):
-        told = error.problem or str(error.context)
+        what = error.problem or str(error.context)
         # A quote that nothing ends is told where it begins.
-        mark = error.context_mark if "end of stream" in told else error.problem_mark
+        mark = error.context_mark if "end of stream" in what else error.problem_mark
         wrong = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
         advice = "; a value with a colon, a hash sign or a bracket stands in quotes" if wrong else ""
-        return (mark.line + 1 if mark else 1), told + advice
+        return (mark.line + 1 if mark else 1), what + advice
     return faulty_scalar(data.decode()), f"{str(error)[:200]}; a value that is meant as text stands in quotes"
 
 

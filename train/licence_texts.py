@@ -36,10 +36,10 @@ def family(identifier: str) -> str:
 
 def recognised(words: str) -> list[str]:
     """The families of licences whose text this is, or that it holds, the likeliest first; `words` by `plain_text`."""
-    found = [name for name, pattern in PATTERNS.items() if re.search(pattern, words)]
+    names = [name for name, pattern in PATTERNS.items() if re.search(pattern, words)]
     wider = {"NCSA": "MIT MIT-0 BSD-2-Clause", "MIT-0": "MIT", "BSD-3-Clause": "BSD-2-Clause"}
-    hidden = {name for each in found for name in wider.get(each, "").split()}
-    return [name for name in found if name not in hidden]
+    hidden = {name for each in names for name in wider.get(each, "").split()}
+    return [name for name in names if name not in hidden]
 
 
 def evidence(words: str, identifier: str) -> Evidence:
@@ -60,16 +60,16 @@ def claim_problem(texts: dict[str, bytes], expression: str) -> tuple[str, bool]:
         return f"a licence file {error}", True
     if expression == spdx.NOASSERTION:  # rows tell theirs
         return "", False
-    found: dict[str, Evidence] = {}
+    kinds: dict[str, Evidence] = {}
     for identifier in spdx.identifiers(expression):
-        kinds = {evidence(each, identifier) for each in words.values()}
-        found[identifier] = next(kind for kind in ("text", "named", "not recognised", "other") if kind in kinds)
-    told = {name for name, kind in found.items() if kind in ("text", "named")}
-    unsure = {name for name, kind in found.items() if kind == "not recognised"}
-    if spdx.covered(expression, lambda leaf: set(leaf.split(" WITH ")) <= told):
+        every = {evidence(each, identifier) for each in words.values()}
+        kinds[identifier] = next(kind for kind in ("text", "named", "not recognised", "other") if kind in every)
+    evident = {name for name, kind in kinds.items() if kind in ("text", "named")}
+    unsure = {name for name, kind in kinds.items() if kind == "not recognised"}
+    if spdx.covered(expression, lambda leaf: set(leaf.split(" WITH ")) <= evident):
         return "", False
     names = ", ".join(sorted(texts))
-    if spdx.covered(expression, lambda leaf: set(leaf.split(" WITH ")) <= told | unsure):
+    if spdx.covered(expression, lambda leaf: set(leaf.split(" WITH ")) <= evident | unsure):
         return f"{names}: not recognised as {expression}, of which no text is known here: read it", False
     is_of = sorted({name for each in words.values() for name in recognised(each)})
     instead = f"the text of {' and '.join(is_of)}" if is_of else "neither its text nor its name"

@@ -105,5 +105,5 @@ def url(identifier: str) -> str:
 
 def restriction(text: str, *, name: bool) -> str | None:
     """What in a licence's name or text reserves some uses; None if nothing was found."""
-    found = (RESTRICTED_NAME if name else RESTRICTED_TEXT).search(text)
-    return found[0] if found else None
+    match = (RESTRICTED_NAME if name else RESTRICTED_TEXT).search(text)
+    return match[0] if match else None
