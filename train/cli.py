@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words[0] if words else "--help"
     if name in ("-h", "--help"):
-        say(overview())
+        verbs = [f"  {each:<10} {verb.does}" for each, verb in VERBS.items()]
+        say("\n".join(["usage: pellucid VERB ...", "", *verbs, "", "pellucid VERB --help tells the rest; --version"]))
         return 0
     if name == "--version":
         say(f"pellucid {version()}")
@@ -86,12 +87,6 @@ def version() -> str:
         text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
         return re.findall(r'(?m)^version = "(.*)"$', text)[0]
     return metadata.version("pellucid")
-
-
-def overview() -> str:
-    """All verbs, one a line."""
-    lines = [f"  {name:<10} {verb.does}" for name, verb in VERBS.items()]
-    return "\n".join(["usage: pellucid VERB ...", "", *lines, "", "pellucid VERB --help tells the rest; --version"])
 
 
 class Parser(argparse.ArgumentParser):

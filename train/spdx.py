@@ -78,16 +78,16 @@ def not_allowed(expression: str, allowed: Iterable[str]) -> str | None:
     return None if inside else f"'{expression}' is not among {', '.join(sorted(names))}"
 
 
-def of_row(told: str, names: Mapping[str, str]) -> str:
-    """The expression that a row's words stand for: `names` has it, or they are one; else NOASSERTION."""
-    return names.get(told) or _as_usual(told)
-
-
 @cache
-def _as_usual(told: str) -> str:
+def _usual(text: str) -> str:
     """An SPDX expression as it is usually spelled. What only resembles one ("GPL") stands for nothing."""
     try:
-        usual = str(parsed(told))
+        usual = str(parsed(text))
     except ValueError:
         return NOASSERTION
-    return usual if usual.lower() == told.lower() else NOASSERTION
+    return usual if usual.lower() == text.lower() else NOASSERTION
+
+
+def of_row(text: str, names: Mapping[str, str]) -> str:
+    """The expression that a row's words stand for: `names` has it, or they are one; else NOASSERTION."""
+    return names.get(text) or _usual(text)

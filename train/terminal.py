@@ -24,7 +24,9 @@ def guarded(command: Callable[[T], Any], arguments: T, failure: int = 1) -> int:
     Only our own mistakes show a traceback, and not of a command that judges (`failure` 2): what it reads is a
     stranger's, and must not crash its checker.
     """
-    tolerate()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what its encoding lacks by its number, in place of failing
     try:
         status = command(arguments)
         sys.stdout.flush()
@@ -54,13 +56,6 @@ def fail(text: str, status: int = 1) -> NoReturn:
         sys.exit(lines)
     print(lines, file=sys.stderr)
     sys.exit(status)
-
-
-def tolerate() -> None:
-    """Let the streams show what their encoding lacks by its number, in place of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def say(line: str) -> None:

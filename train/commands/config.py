@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     ]
     for group in groups:
         if not any(within(row["key"], group) for row in rows):
-            known = sorted({prefix for row in rows for prefix in prefixes(row["key"])})
+            known = sorted({".".join(row["key"].split(".")[:count]) for row in rows for count in range(1, 9)})
             raise UserError(f"{group}: no such group or key{did_you_mean(group, known)}")
     return [row for row in rows if not groups or any(within(row["key"], group) for group in groups)]
 
@@ -35,8 +35,3 @@ def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[st
 
 def within(key: str, group: str) -> bool:
     return key == group or key.startswith(f"{group}.")
-
-
-def prefixes(key: str) -> list[str]:
-    words = key.split(".")
-    return [".".join(words[: count + 1]) for count in range(len(words))]

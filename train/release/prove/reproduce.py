@@ -169,7 +169,8 @@ def products_apart(release: Path, name: str, folder: Path) -> list[str]:
     lines = files_apart(recorded, here, lambda path: _closer(release, name, folder, path))
     for path, entry in here.items():
         place = placed(name, path)
-        if place and recorded.get(path) == entry and _digest(release / place) != entry["sha256"]:
+        same = place and (release / place).is_file() and file_digest(release / place) == entry["sha256"]
+        if place and recorded.get(path) == entry and not same:
             lines.append(f"{place}: not the file that is recorded and was made{_closer(release, name, folder, path)}")
     return lines
 
@@ -196,7 +197,3 @@ def _closer(release: Path, name: str, folder: Path, path: str) -> str:
 
 def _artifact(runs: Path, name: str) -> Path | None:
     return next((path for path in sorted(runs.glob(f"{name}-*")) if not path.suffix and path.is_dir()), None)
-
-
-def _digest(path: Path) -> str | None:
-    return file_digest(path) if path.is_file() else None

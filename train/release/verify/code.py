@@ -11,7 +11,7 @@ from train.keys import closure, meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle, lock, repository
 from train.release.standards.osaid import SEARCH
-from train.release.verify.forms import MANIFEST, unformed
+from train.release.verify.forms import FORMS, unformed
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 
@@ -79,10 +79,8 @@ def environment(release: Release) -> list[str]:
 
 def chain(release: Release) -> list[str]:
     """Keys, digests and commitments lead from each artifact to the next, and to every product that is here."""
-    records = release.provenance.items()
-    if problems := [
-        f"provenance/{name}.json: {line}" for name, record in records for line in unformed(MANIFEST, record)
-    ]:
+    records, form = release.provenance.items(), FORMS["manifest.json"]
+    if problems := [f"provenance/{name}.json: {line}" for name, record in records for line in unformed(form, record)]:
         return problems
     for name, record in records:
         if record["stage"] != name:

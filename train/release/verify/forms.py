@@ -1,4 +1,4 @@
-"""Forms of records: which keys they have and of what type their values are, for what no other record tells.
+"""Forms of records: which keys they have and of what type their values are, as `forms.toml` spells it.
 
 A form is a type or several, `object` for anything, a pattern, [the form of each], {key: form} of exactly these keys,
 where one that ends in "?" may be absent, or {str: form} of any keys.
@@ -6,15 +6,35 @@ where one that ends in "?" may be absent, or {str: form} of any keys.
 
 import math
 import re
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from train.training.meters import UNREADABLE
+
 LONGEST = 300  # characters of a text
-HEX = re.compile("[0-9a-f]{64}")
-MANIFEST = {
-    "stage": str, "config": object, "code": {str: HEX}, "inputs": {str: {"key": HEX, "products": HEX}}, "key": HEX,
-    "products": {str: {"sha256": HEX, "bytes": int}},
-}  # of an artifact  # fmt: skip
+WORDS: dict[str, Any] = {
+    "anything": object, "text": str, "whole": int, "number": float, "truth": bool, "null": type(None), "list": list,
+    "mapping": dict, "numbers": {str: float}, "sha256": re.compile("[0-9a-f]{64}"),
+    "commit": re.compile("[0-9a-f]{40,64}"), "moment": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"),
+    "place": re.compile("folder|mirror"), "algorithm": re.compile("SHA-256"), "expression": {"expression": str},
+    "name": {"license": {"name": str}}, "unreadable": re.compile(re.escape(UNREADABLE)),
+}  # fmt: skip
+
+
+def spelt(form: Any) -> Any:
+    """The form that a table of `forms.toml` spells."""
+    if isinstance(form, str):
+        kinds = tuple(WORDS[word] for word in form.split(" or "))
+        return kinds if len(kinds) > 1 else kinds[0]
+    if isinstance(form, list):
+        return [spelt(form[0])]
+    return {str if key == "*" else key: spelt(each) for key, each in form.items()}
+
+
+FORMS = spelt(tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")))
+FORMS["stack.json"] |= {"earlier": [dict(FORMS["stack.json"])]}
 
 
 def unformed(form: Any, value: Any, place: str = "") -> Iterator[str]:

@@ -1,7 +1,6 @@
 """The check of the logs: of what is somebody's word, its form; of what follows from config and log, the values."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -11,51 +10,12 @@ from train.differences import first_difference
 from train.model import Transformer
 from train.release import bundle
 from train.release.standards.sbom import bill_of, component
-from train.release.verify.forms import HEX, unformed
+from train.release.verify.forms import FORMS, unformed
 from train.release.verify.layout import witnesses as paths
 from train.release.view import Release
-from train.training.meters import UNREADABLE, operations
+from train.training.meters import operations
 
 COUNTED = 0.05  # share by which torch's count of operations may differ between its versions
-DAY = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-MAYBE = type(None)
-COMMIT = {"commit": (re.compile("[0-9a-f]{40,64}"), MAYBE), "uncommitted_changes": (bool, MAYBE)}
-RUN = {**COMMIT, "python": str, "platform": str, "processor": str, "processors": (int, MAYBE), "packages": {str: str},
-       "began": float, "seconds": float}  # fmt: skip
-STACK = {
-    **dict.fromkeys(("torch", "device", "capability", "architecture", "processor"), str),
-    **dict.fromkeys(("threads", "micro_batches", "ranks"), int),
-    **dict.fromkeys(("compile", "sharded", "bfloat16"), bool),
-    **dict.fromkeys(("gpu?", "cuda?"), str),
-    **dict.fromkeys(("cudnn?", "driver?"), int),
-    "switches": {str: str},
-}
-RESOURCES = {"from_step": int, "to_step": int, "seconds": float, "peak_bytes": int, "gpu_peak_bytes?": int,
-             "energy_joules": (re.compile(re.escape(UNREADABLE)), {str: float})}  # fmt: skip
-STEP = {
-    "step": int, "batch": HEX, "tokens": int, "update_to_weight?": {str: float}, "gradient_noise?": {str: float},
-    **dict.fromkeys(("loss", "gradient_norm", "learning_rate", "seconds", "tokens_per_second"), float),
-    **dict.fromkeys(("matrix_learning_rate?", "held_out_loss?", "mfu?"), float),
-}  # fmt: skip
-PACKAGE = {
-    **dict.fromkeys(("type", "bom-ref", "name", "version", "purl"), str),
-    "licenses?": [({"expression": str}, {"license": {"name": str}})],
-    "hashes?": [{"alg": re.compile("SHA-256"), "content": HEX}],
-}
-FORMS: dict[str, Any] = {
-    "run.json": RUN,
-    "commitment.json": {"bound": dict, "sources": {str: HEX}, "committed": float},
-    "commit.json": COMMIT,
-    "asked.json": {"overrides": list, "places": {str: [re.compile("folder|mirror")]}},
-    "retrieved.json": {str: {"retrieved": DAY, "from": str}},
-    "compressed.json": {"xz_whole_text": int},
-    "operations.json": {"by_formula": int, "counted": (float, int)},
-    "stack.json": {**STACK, "earlier": [STACK]},
-    "packages.json": {"$schema": str, "bomFormat": str, "specVersion": str, "version": int, "metadata": dict,
-                      "components": [PACKAGE]},
-    "resources.jsonl": [RESOURCES],
-    "log.jsonl": [STEP],
-}  # fmt: skip
 
 
 def witnesses(release: Release) -> list[str]:
