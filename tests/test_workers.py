@@ -90,14 +90,13 @@ def fail(config: str, inputs: object, out: Path, world: World) -> None:
         ("mendable", UserError, r"^part 1: is empty\Z"),
         ("full", OSError, "No space left"),
         ("killed", UserError, "^out: a worker was killed .* run the same command again$"),
-        ("mistaken", KeyError, "mistaken"),
+        ("mistaken", KeyError, "in fail"),
     ],
 )
 def test_a_failure_of_one_ends_all_and_is_raised_here(tmp_path, how, error, line):
     began = time.monotonic()
-    with pytest.raises(error, match=line) as caught:
+    with pytest.raises(error, match=line):
         work(fail, how, {}, tmp_path / "out", replace(MACHINE, workers=2))
-    assert "in fail" in str(caught.value.__cause__) or how == "killed"  # where it was
     assert time.monotonic() - began < 120  # not the 300 s of the first worker
     assert gone(json.loads((tmp_path / "out" / "0.json").read_text()))
 

@@ -10,10 +10,11 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -36,29 +37,54 @@ def work(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, machine
 
 def in_processes(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, machine: Machine, size: int) -> None:
     """One process for each worker. Ctrl-C is this process's to answer: it ends the others."""
-    pool = ProcessPoolExecutor(size, multiprocessing.get_context("spawn"), begin)
+    context = multiprocessing.get_context("spawn")
+    workers: dict[Any, BaseProcess] = {}
     resource_tracker.ensure_running()  # now: it lifts the block below
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which new processes inherit
         try:
-            tasks = [pool.submit(make, config, inputs, out, World(rank, size, machine)) for rank in range(size)]
+            for rank in range(size):
+                receiver, tell = context.Pipe(duplex=False)
+                worker = context.Process(target=one, args=(make, config, inputs, out, World(rank, size, machine), tell))
+                worker.start()
+                tell.close()
+                workers[receiver] = worker
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        for task in as_completed(tasks):
-            task.result()
-    except BrokenProcessPool:
-        raise UserError(
+        running = list(workers)
+        while running:
+            for ready in wait(running):
+                running.remove(ready)
+                if failure := last_word(ready, out):
+                    raise failure
+    finally:
+        for process in workers.values():
+            process.terminate()
+            process.join()
+
+
+def last_word(receiver: Any, out: Path) -> Exception | None:
+    """The exception of the worker at the other end, UserError if it was killed; None when it did its work."""
+    try:
+        return receiver.recv()
+    except EOFError:
+        return UserError(
             f"{out.name}: a worker was killed (by hand, or for want of memory: see machine.workers); "
             "nothing that was whole is lost, run the same command again"
-        ) from None
-    finally:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        pool.shutdown()
+        )
 
 
-def begin() -> None:
+def one(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, world: World, tell: Connection) -> None:
+    """The life of one process: its share, and a last word."""
     threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        make(config, inputs, out, world)
+    except Exception as error:
+        if not isinstance(error, UserError | OSError):  # our own mistake: say where
+            error.add_note(traceback.format_exc())
+        tell.send(error)
+    else:
+        tell.send(None)
 
 
 def end_with_parent() -> None:
