@@ -20,3 +20,7 @@ from train.quantities import brief, byte_size, duration, shown
 )  # fmt: skip
 def test_a_number_for_people(form, value, text):
     assert form(value) == text
+
+
+def test_a_unit_stands_apart_from_its_number_whatever_that_is():
+    assert (brief(867, "B"), brief(1780, "B")) == ("867\u00a0B", "1.78\u00a0kB")

@@ -11,12 +11,12 @@ def shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}" if abs(value) >= 0.0001 else f"{value:g}"
 
 
-def brief(number: float) -> str:
-    """A number of three digits with its SI prefix: 1.38 M."""
+def brief(number: float, unit: str = "") -> str:
+    """A number of three digits with its SI prefix and unit: 1.38 MB."""
     for size, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= size:
-            return f"{number / size:#.3g}".rstrip(".") + f"\N{NO-BREAK SPACE}{prefix}"
-    return f"{number:.3g}"
+            return f"{number / size:#.3g}".rstrip(".") + f"\N{NO-BREAK SPACE}{prefix}{unit}"
+    return f"{number:.3g}\N{NO-BREAK SPACE}{unit}".rstrip()
 
 
 def byte_size(number: int) -> str:

@@ -66,7 +66,14 @@ def test_the_page_shows_what_the_records_say(release):
     for sample in read_json(release / "evaluation/samples.json"):
         assert harmless(sample["text"]) in html.unescape(text)
     assert read_json(release / "MANIFEST.json")["identity"] in text
-    for word in ("less is better", "more is better", "baseline: byte 4gram", ">step 0<", "dotted: chance, 0.5"):
+    for word in (
+        "less is better",
+        "more is better",
+        "baseline: byte 4gram",
+        ">step 0<",
+        "dotted: chance, 0.5",
+        "What the words mean",
+    ):
         assert word in text
     found = read_json(release / "openness.json")
     assert f"{found['verdict']['must']['held']} of {found['verdict']['must']['items']} items" in shown

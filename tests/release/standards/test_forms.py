@@ -7,7 +7,7 @@ import pytest
 from train.artifact import read_json, write_json
 from train.config import build
 from train.errors import ConfigError
-from train.release.bundle import ReleaseConfig
+from train.release.bundle import ROOT, ReleaseConfig, source_tree
 from train.release.cards.markdown import record
 from train.release.standards import forms
 from train.release.standards.osaid import table, verdict
@@ -119,6 +119,16 @@ def test_a_large_model_may_be_meant_and_then_its_representative_is_asked_for(cop
     assert forms.status(copy)[EU] == ["statements.authorised representative"]
 
 
+def test_trials_are_told_where_there_were_any(copy):
+    asked = "Compute usage including R&D"
+    assert answers(copy, "foundation_model_transparency")[asked].startswith("not answered by the publisher")
+    config = read_json(copy / "code/config.json")
+    config["release"]["trials"] = [{"settings": "a", "tokens": 2000}]
+    write_json(copy / "code/config.json", config)
+    told = "trainings by which settings were chosen: settings a, tokens 2,000"
+    assert answers(copy, "foundation_model_transparency")[asked] == told
+
+
 def test_weights_that_began_from_others_name_them(copy):
     assert answers(copy, "eu_training_summary")["1.2 models it depends on"].startswith("not applicable")
     config = read_json(copy / "code/config.json")
@@ -131,6 +141,10 @@ def test_a_form_says_nothing_of_a_release_whose_record_lacks_it(copy):
     (copy / "provenance/facts.json").write_text("{}\n")
     with pytest.raises(Exception, match=r"nothing stands at /flops"):
         forms.page(copy, "eu_training_summary")
+
+
+def test_the_table_is_in_the_key_of_a_release():
+    assert forms.TABLE.relative_to(ROOT).as_posix() in source_tree(ROOT)
 
 
 def test_statements_are_on_what_is_asked_for(release):

@@ -104,7 +104,9 @@ class Form:
             if kind != "?":
                 raise
             return None
-        return shown(len(value)) if kind == "number of " else None if value is None else said(value)
+        if kind == "?" and not value:
+            return None
+        return shown(len(value)) if kind == "number of " else said(value)
 
     def _sources(self, kinds: list[str], answer: Answer) -> str:
         sources = [source for source in self.facts.sources if source["kind"] in kinds]
