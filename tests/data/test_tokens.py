@@ -6,10 +6,11 @@ import pytest
 from conftest import MACHINE
 
 from train.artifact import inventory
+from train.data import tokens as tokens_module
 from train.data.generated.stories import stories
-from train.data.schema import SELECTED, read_rows, write_rows
+from train.data.schema import SELECTED, SelectedDocument, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
-from train.data.tokens import TokensConfig, encode, read_tokens, write_header
+from train.data.tokens import TokensConfig, encode, encoded, read_tokens, write_header
 from train.errors import UserError
 from train.world import World
 
@@ -85,6 +86,20 @@ def test_arrays_are_as_narrow_as_the_vocabulary_allows_and_hold_no_pickle(folder
     assert sorted(inventory(folder / "tokens")) == [
         "held_out.npy", "ranges/held_out.parquet", "ranges/train.parquet", "tokens.json", "train.npy",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("most", [{"DOCUMENTS_AHEAD": 3}, {"CHARACTERS_AHEAD": 3000}])
+def test_documents_are_encoded_ahead_in_their_order_and_few_at_a_time(folder, monkeypatch, most):
+    for name, number in most.items():
+        monkeypatch.setattr(tokens_module, name, number)
+    taken = []
+    documents = (taken.append(text) or SelectedDocument(*[text] * 9) for text in TEXTS)
+    tokenizer = load(folder / "tokenizer")
+    for number, (document, tokens) in enumerate(encoded(tokenizer, documents)):
+        assert document.text == TEXTS[number] == tokenizer.decode(tokens.tolist())
+        ahead = taken[number:]
+        assert len(ahead) <= 4 if "DOCUMENTS_AHEAD" in most else sum(map(len, ahead[:-1])) <= 3000
+    assert taken == TEXTS
 
 
 def test_the_header_is_as_long_for_any_number_of_tokens(tmp_path):

@@ -1,9 +1,10 @@
 """Stage 6: each split as one flat array of tokens, and for each document where in it its tokens lie."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+import os
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +19,7 @@ from train.data.tokenizer import Tokenizer, load
 from train.errors import UserError
 from train.world import World
 
-DOCUMENTS_AT_A_TIME = 256
+DOCUMENTS_AHEAD, CHARACTERS_AHEAD = 256, 2**25  # that are encoded before they are written, at most
 
 
 @dataclass(frozen=True)
@@ -57,21 +58,20 @@ def read_tokens(artifact: Path, split: str) -> NDArray[np.unsignedinteger]:
 def encode_split(
     tokenizer: Tokenizer, documents: Iterator[SelectedDocument], array: Path, ranges: Path
 ) -> dict[str, Any]:
-    """Write the array and the ranges of one split, a few documents at a time; return its counts."""
+    """Write the array and the ranges of one split, document by document; return its counts."""
     dtype = np.dtype("<u2" if tokenizer.vocabulary <= 2**16 else "<u4")
     counts: Counter[tuple[str, ...]] = Counter()
 
     def ranges_written(file: BinaryIO) -> Iterator[TokenRange]:
         start = 0
-        while batch := list(islice(documents, DOCUMENTS_AT_A_TIME)):
-            for document, tokens in zip(batch, tokenizer.encode([each.text for each in batch]), strict=True):
-                file.write(np.array([*tokens, tokenizer.end_of_text], dtype).tobytes())
-                end, size = start + len(tokens) + 1, len(document.text.encode())
-                for group in ((), ("sources", document.source), ("licences", document.licence)):
-                    for unit, number in (("documents", 1), ("bytes", size), ("tokens", end - start)):
-                        counts[(*group, unit)] += number
-                yield TokenRange(document.id, start, end, size, document.source, document.path, document.licence)
-                start = end
+        for document, tokens in encoded(tokenizer, documents):
+            file.write(np.append(tokens, np.uint32(tokenizer.end_of_text)).astype(dtype).tobytes())
+            end, size = start + len(tokens) + 1, len(document.text.encode())
+            for group in ((), ("sources", document.source), ("licences", document.licence)):
+                for unit, number in (("documents", 1), ("bytes", size), ("tokens", end - start)):
+                    counts[(*group, unit)] += number
+            yield TokenRange(document.id, start, end, size, document.source, document.path, document.licence)
+            start = end
 
     with whole(array) as file:
         write_header(file, dtype, 0)
@@ -79,6 +79,23 @@ def encode_split(
         file.seek(0)
         write_header(file, dtype, counts[("tokens",)])
     return {**nested(counts), "bytes_per_token": round(counts[("bytes",)] / counts[("tokens",)], 4)}
+
+
+def encoded(
+    tokenizer: Tokenizer, documents: Iterable[SelectedDocument]
+) -> Iterator[tuple[SelectedDocument, NDArray[np.uint32]]]:
+    """Each document with its tokens; a thread for each processor goes ahead of whoever takes them."""
+    ahead: deque[tuple[SelectedDocument, Future[NDArray[np.uint32]]]] = deque()
+    held = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for document in documents:
+            ahead.append((document, pool.submit(tokenizer.tokens, document.text)))
+            held += len(document.text)
+            while len(ahead) > DOCUMENTS_AHEAD or held > CHARACTERS_AHEAD:
+                first, tokens = ahead.popleft()
+                held -= len(first.text)
+                yield first, tokens.result()
+        yield from ((document, tokens.result()) for document, tokens in ahead)
 
 
 def write_header(file: BinaryIO, dtype: np.dtype[Any], tokens: int) -> None:
