@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 
 import pytest
+import yaml
 from conftest import MACHINE
 
 from train.artifact import digest, inventory, read_json
@@ -11,6 +13,7 @@ from train.config import build
 from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.schema import ITEM, read_rows
 from train.errors import ConfigError, UserError
+from train.keys import ROOT
 from train.world import World
 
 WORLD = World(0, 1, MACHINE)
@@ -116,3 +119,10 @@ def test_config_invariants(tmp_path):
         build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 0}, "raw": None})
     with pytest.raises(ConfigError, match=r"there is more than one set 'pairs'"):
         settings(tmp_path, name="pairs")
+
+
+def test_the_example_in_the_config_builds_as_it_stands_but_for_the_digest():
+    text = (ROOT / "configs/benchmarks/pairs.yaml").read_text()
+    example = re.search(r"(?m)^#   sources:\n(#     .*\n)+", text)[0].replace("sha256: ...", f"sha256: {'0' * 64}")
+    raw = yaml.safe_load(re.sub(r"(?m)^#   ", "", example))
+    assert build(BenchmarksConfig, {"pairs": None, "raw": raw}).raw.sources[0].language == "en"

@@ -254,7 +254,8 @@ class Handler(BaseHTTPRequestHandler):
         }
         allowed = "POST" if path == "/v1/completions" else "GET"
         if path not in ("/", "/v1/completions", *pages):
-            raise Refusal(404, f"there is nothing at {path!r}")
+            chat = "; this is no chat model: it goes on with a text, at /v1/completions" if "chat" in path else ""
+            raise Refusal(404, f"there is nothing at {path!r}{chat}")
         if self.command != allowed:
             raise Refusal(405, f"{self.command} is not allowed here; {allowed} is")
         if path == "/v1/completions":
