@@ -10,10 +10,13 @@ one that is missing is left out, and said so.
 
 import dataclasses
 import importlib.util
+import multiprocessing
+import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,12 +37,14 @@ from train.data.ledger import SPLITS
 from train.data.schema import Document, read_records
 from train.data.selected import kept_documents
 from train.errors import UserError, did_you_mean
+from train.machine import Machine
 from train.terminal import guarded
 from train.world import World
 
 T = TypeVar("T")
 Rates = dict[str, dict[str, float]]  # contestant -> unit -> value
 ROUNDS = 3
+STORIES, TIMES = 4000, (1, 8, 32)  # of the smallest corpus, some 4 MB; and how many times as much
 
 
 def select(config: pipeline.Run) -> Rates:
@@ -160,6 +165,33 @@ def encoding(config: pipeline.Run) -> Rates:
     return speeds(contestants, texts, sum(len(text.encode()) for text in texts))
 
 
+def memory(config: pipeline.Run) -> dict[str, list[float]]:
+    """The peak memory, in MB, of a worker in each data stage, on 1x, 8x and 32x of a corpus of stories.
+
+    As much text is held out of each, since the index of held-out text stands in memory.
+    """
+    peaks: dict[str, list[float]] = {}
+    for times in TIMES:
+        count, held_out = f"data.raw.sources.0.count={STORIES * times}", f"data.selected.held_out={0.08 / times}"
+        scaled = build(pipeline.Run, compose(["recipe=tiny", count, held_out]))
+        with tempfile.TemporaryDirectory() as home:
+            made: dict[str, Path] = {}
+            for stage in pipeline.STAGES[: pipeline.UP_TO_WEIGHTS.index("weights")]:
+                made[stage.name] = Path(home) / stage.name
+                with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                    task = pool.submit(peak, stage.make, stage.config(scaled), dict(made), scaled.machine)
+                    peaks.setdefault(stage.name, []).append(task.result())
+    for name, row in peaks.items():
+        print(f"{name:<11}" + "".join(f"{value:9.0f} MB" for value in row), flush=True)
+    return peaks
+
+
+def peak(make: Callable[..., None], config: Any, made: dict[str, Path], machine: Machine) -> float:
+    """The peak memory of this process, in MB, once it has made the last of some artifacts."""
+    make(config, made, list(made.values())[-1], World(0, 1, machine))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
 def documents(made: Mapping[str, Path]) -> Any:
     return read_records(Document, sorted((made["documents"] / "documents").glob("*.parquet")))
 
@@ -198,6 +230,7 @@ BENCHMARKS: dict[str, Callable[[pipeline.Run], Any]] = {
     "near_duplicates": near_duplicates,
     "tokenizer_training": tokenizer_training,
     "encoding": encoding,
+    "memory": memory,
     **bench_training.BENCHMARKS,
 }
 

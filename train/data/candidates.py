@@ -24,7 +24,7 @@ from train.data.schema import SelectedDocument
 Rows = NDArray[np.void]
 FORMS = {"texts": "jsonl", "index": "rows", "nodes": "rows", "bands": "rows"}  # folder -> suffix
 DROPPED = 255  # in the place of a split, of a document that a rule drops
-RUN = 2**16  # rows that are sorted together, and about as many that stand in memory together
+RUN = 2**13  # rows that are sorted together, and about as many that stand in memory together
 LINE = [
     ("start", "<u8"),
     ("size", "<u8"),

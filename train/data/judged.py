@@ -21,8 +21,8 @@ import numpy as np
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from train.artifact import whole
-from train.data.candidates import DROPPED, FORMS, INDEX, NODE, RUN, Candidate, mapped
-from train.data.dedup.minhash import BANDS, NONE, SIZE, band_keys, signature
+from train.data.candidates import DROPPED, FORMS, INDEX, NODE, RUN, Candidate
+from train.data.dedup.minhash import BANDS, NONE, SIZE, band_key, signature
 from train.data.dedup.ngrams import words
 from train.data.filters import rules
 from train.data.filters.apply import FilterConfig, apply_filters, reasons_beside_text
@@ -34,6 +34,7 @@ from train.world import World
 
 Parts = Annotated[int, Ge(1), Le(512)]
 HeldOut = Annotated[float, Gt(0), Lt(1)]
+NO_KEYS = np.empty(0, np.uint64)
 NOTHING = np.full(SIZE, NONE)  # the signature of a text that is not compared
 
 
@@ -105,12 +106,12 @@ def write_run(rows: list[tuple[Any, ...]], file: BinaryIO) -> None:
 
 def write_bands(nodes: Path, file: BinaryIO) -> None:
     """Write the keys of each band, in order, with the nodes that have them."""
-    table = mapped(nodes, NODE)
-    keys = np.concatenate([band_keys(table["signature"][start : start + RUN]) for start in range(0, len(table), RUN)]
-                          or [np.empty((BANDS, 0), np.uint64)], 1)  # fmt: skip
-    for band in keys:
-        order = np.argsort(band, kind="stable").astype("<u8")
-        file.write(band[order].astype("<u8").tobytes() + order.tobytes())
+    size = NODE.itemsize
+    for band in range(BANDS):
+        some = (np.fromfile(nodes, NODE, RUN, offset=at) for at in range(0, nodes.stat().st_size, RUN * size))
+        keys = np.concatenate([NO_KEYS, *(band_key(rows["signature"], band) for rows in some)])
+        order = np.argsort(keys, kind="stable").astype("<u8")
+        file.write(keys[order].astype("<u8").tobytes() + order.tobytes())
 
 
 def check_excluded(config: JudgedConfig, paths: list[Path]) -> None:

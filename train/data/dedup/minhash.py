@@ -48,11 +48,11 @@ def similarity(one: Signatures, other: Signatures) -> NDArray[np.float64]:
     return (one == other).mean(-1)
 
 
-def band_keys(signatures: Signatures) -> NDArray[np.uint64]:
-    """A number for each band of each signature, (texts, SIZE) -> (BANDS, texts): equal where the bands are equal."""
-    keys = np.zeros((BANDS, len(signatures)), np.uint64)
-    for row in range(ROWS):
-        keys = keys * MULTIPLIER + signatures[:, row::ROWS].T
+def band_key(signatures: Signatures, band: int) -> Numbers:
+    """A number for a band of each signature, (texts, SIZE) -> (texts,): equal where the bands are equal."""
+    keys = np.zeros(len(signatures), np.uint64)
+    for row in range(ROWS * band, ROWS * (band + 1)):
+        keys = keys * MULTIPLIER + signatures[:, row]
     return mix64(keys)
 
 
@@ -91,8 +91,8 @@ def joined(
 def pairs(signatures: Signatures, threshold: float) -> Iterator[tuple[int, int]]:
     """Pairs of places that join the similar ones of some texts, (texts, SIZE)."""
     places = np.flatnonzero((signatures != NONE).any(1)).astype(np.uint64)  # of texts with any n-gram
-    for band, keys in enumerate(band_keys(signatures[places])):
-        for group in equal(keys):
+    for band in range(BANDS):
+        for group in equal(band_key(signatures[places], band)):
             yield from joined(places[group], signatures.__getitem__, threshold, band)
 
 
