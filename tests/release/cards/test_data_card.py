@@ -9,6 +9,7 @@ import yaml
 
 from train.artifact import digest, read_json, write_json
 from train.data import schema
+from train.data.filters.rules import COMPARISONS
 from train.errors import UserError
 from train.keys import ROOT
 from train.release.cards import data_card
@@ -39,8 +40,16 @@ def test_the_card_holds_what_people_wrote_and_what_records_say(release):
     assert f"{counts['raw']['documents']:,} extracted = {counts['kept']['documents']:,} kept" in card
     assert source["purl"] in card
     assert "| too_short | Fewer characters than the threshold. | `900` | 33 |" in card
-    assert table(card, "Steps")[4][:4] == ["selected", "`code/train/data/selected.py`", "those of the rules",
+    dropped = {rule: entry["documents"] for rule, entry in counts["dropped"].items()}
+    compared = sum(dropped[rule.__name__] for rule in COMPARISONS)
+    passed = 500 - sum(dropped.values()) + compared
+    assert table(card, "Steps")[4][:4] == ["judged", "`code/train/data/judged.py`", "those of the rules",
                                            "500 documents"]  # fmt: skip
+    assert [row[3:] for row in table(card, "Steps")[4:7]] == [
+        ["500 documents", f"{passed} documents", f"{500 - passed} documents, by the rules"],
+        [f"{passed} documents", "which are nearly the same", "nothing"],
+        [f"{passed} documents", f"{counts['kept']['documents']} documents", f"{compared} documents, by comparison"],
+    ]
     assert table(card, "Sources")[2][:2] == [source["purl"], "open"]
     assert [row[0] for row in table(card, "Licences")[2:]] == ["Apache-2.0", "all"]
 
