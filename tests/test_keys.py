@@ -114,7 +114,7 @@ GROUND = "artifact errors world"
 JUDGED = """
     letters data/dedup/contamination data/text/file_types data/filters/language data/dedup/minhash
     data/dedup/ngrams data/filters/quality data/filters/pii data/filters/repetition data/filters/rules
-    config data/filters/apply data/ledger data/candidates data/schema spdx
+    config data/filters/apply data/filters/lines data/ledger data/candidates data/schema spdx
 """
 FILTERS = f"{JUDGED} data/judged data/duplicates data/selected"
 RAW = """

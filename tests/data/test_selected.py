@@ -18,6 +18,7 @@ from train.data.ledger import SPLITS, add, nested
 from train.data.schema import DOCUMENT, ITEM, Document, LedgerRow, read_records, read_rows, write_rows
 from train.data.selected import SelectedConfig, kept_documents, select
 from train.errors import ConfigError, UserError
+from train.release.verify.data import against
 from train.world import World
 
 OFF = dict.fromkeys(field.name for field in fields(Thresholds))
@@ -350,6 +351,42 @@ def test_every_find_is_replaced_and_counted(tmp_path):
     assert redacted == {"documents": 1, "occurrences": 2, "bytes": 2 * (16 - 7)}
 
 
+LINED = {
+    "menu\nThis is the text that stays here.\nPlease enable JavaScript to go on.\n": (
+        "This is the text that stays here.\n",
+        {"few_word_lines": "1 lines taken out", "boilerplate_lines": "1 lines taken out"},
+    ),
+    "A line with ann@site.org as its word.\nmail: bob@site.org\n": (
+        "A line with <email> as its word.\n",
+        {"email_addresses": "2 replaced", "few_word_lines": "1 lines taken out"},
+    ),
+    "menu\nabout\n": (None, {"few_word_lines": "no line is left"}),
+}
+
+
+@pytest.mark.parametrize("text", LINED)
+def test_lines_are_taken_out_and_the_rest_is_kept_with_the_chain_of_ids(tmp_path, text):
+    left, found = LINED[text]
+    off = {"too_short": None, "duplicate_lines": None, "few_word_lines": 3, "boilerplate_lines": ("javascript",)}
+    config = replace(CONFIG, **off)
+    out = selected(tmp_path, [*MANY, row(text, "page.txt")], config)
+    entries = [entry for entry in ledger(out) if entry.path == "page.txt"]
+    assert {entry.reason: entry.detail for entry in entries} == found
+    counts = json.loads((out / "counts.json").read_text())
+    gone = sum(entry["bytes"] for table in ("dropped", "redacted", "edited") for entry in counts[table].values())
+    assert counts["raw"]["bytes"] == counts["kept"]["bytes"] + gone
+    if left is None:
+        assert [entry.action for entry in entries] == ["dropped"] and "page.txt" not in kept_in(out)
+        return
+    kept = kept_in(out)["page.txt"]
+    assert kept.text == left and {entry.became for entry in entries} == {kept.id}
+    assert {entry.id for entry in entries} == {hashlib.sha256(text.encode()).hexdigest()}
+    assert counts["edited"]["few_word_lines"]["occurrences"] == 1
+    assert list(against(config, kept, None)) == []
+    told = list(against(config, replace(kept, text=f"{left}menu\n"), None))
+    assert told == ["few_word_lines finds something in it"]
+
+
 @pytest.mark.parametrize(
     ("rows", "config", "message"),
     [
@@ -383,6 +420,8 @@ def test_nothing_left_is_one_clear_line(tmp_path, rows, config, message):
         ("language", {"en": 101}, "language.en: expected 1 to 100, got 101"),
         ("excluded", {"f" * 64: " "}, "expected when and why"),
         ("phone_numbers", "93.184.216.34", "would itself be redacted"),
+        ("boilerplate_lines", ["JavaScript"], "boilerplate_lines: expected phrases in small letters, got 'JavaScript'"),
+        ("boilerplate_lines", [], "boilerplate_lines: expected null or a length of at least 1"),
         ("mostly_symbols", 1.1, "mostly_symbols: expected null or 0 to 1"),
         ("email_addresses", "ann@site.org", "would itself be redacted"),
     ],

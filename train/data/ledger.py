@@ -11,6 +11,10 @@ from train.data.schema import LedgerRow, SelectedDocument
 from train.errors import UserError
 
 SPLITS = ("train", "held_out")
+OCCURRENCES = {"redacted": "replaced", "edited": "lines taken out"}  # what changes a text -> what it does
+CHANGED = {rule.__name__: "redacted" for rule in rules.REDACTORS} | {
+    rule.__name__: "edited" for rule in rules.LINE_RULES
+}
 
 
 @dataclass
@@ -22,7 +26,7 @@ class Judged:
 
 
 def ledger_rows(judged: Judged) -> Iterator[LedgerRow]:
-    """The ledger's rows for one document: one if it is dropped, else one for each redaction."""
+    """The ledger's rows for one document: one if it is dropped, else one for each rule that changed it."""
     document, judgement = judged.document, judged.judgement
 
     def row(action: str, reason: str, detail: str, became: str) -> LedgerRow:
@@ -32,17 +36,17 @@ def ledger_rows(judged: Judged) -> Iterator[LedgerRow]:
     if judgement.dropped:
         yield row("dropped", *judgement.dropped, "")
     else:
-        for reason, (occurrences, _) in judgement.redacted.items():
-            yield row("redacted", reason, f"{occurrences} replaced", document.id)
+        for reason, (occurrences, _) in judgement.changed.items():
+            yield row(CHANGED[reason], reason, f"{occurrences} {OCCURRENCES[CHANGED[reason]]}", document.id)
 
 
 def count(judged: Iterable[Judged]) -> dict[str, Any]:
-    """Documents and bytes: as extracted (`raw`, `dropped`), as kept, and what redaction took from those."""
+    """Documents and bytes: as extracted (`raw`, `dropped`), as kept, and what rules took out of those."""
     counts: Counter[tuple[str, ...]] = Counter()
     named = (rules.excluded, rules.no_licence, *rules.PREDICATES, *rules.COMPARISONS)
-    names = [("dropped", rule.__name__) for rule in named] + [("redacted", rule.__name__) for rule in rules.REDACTORS]
+    names = [("dropped", rule.__name__) for rule in named] + [(action, name) for name, action in CHANGED.items()]
     add_to(counts, names, 0, 0)  # a rule that finds nothing counts 0
-    counts.update({("redacted", rule.__name__, "occurrences"): 0 for rule in rules.REDACTORS})
+    counts.update({(action, name, "occurrences"): 0 for name, action in CHANGED.items()})
     for each in judged:
         document, judgement = each.document, each.judgement
         groups = [("sources", document.source), ("licences", document.licence)]
@@ -53,9 +57,9 @@ def count(judged: Iterable[Judged]) -> dict[str, Any]:
             continue
         kept = [("kept",), ("splits", document.split), *((*group, "kept") for group in groups)]
         add_to(counts, kept, len(document.text.encode()))
-        for reason, (occurrences, size) in judgement.redacted.items():
-            counts["redacted", reason, "occurrences"] += occurrences
-            add_to(counts, [("redacted", reason)], size)
+        for reason, (occurrences, size) in judgement.changed.items():
+            counts[CHANGED[reason], reason, "occurrences"] += occurrences
+            add_to(counts, [(CHANGED[reason], reason)], size)
     return nested(counts)
 
 
@@ -87,10 +91,9 @@ def add(*trees: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_counts(held_out: float, counts: Mapping[str, Any]) -> None:
-    """The chain closes: what came in is what is kept, what is dropped and what redaction took. No split is empty."""
-    tables = ("raw", "kept", "splits", "dropped", "redacted")
-    raw, kept, splits, dropped, redacted = (counts.get(key, {}) for key in tables)
-    for unit, away in (("documents", [dropped]), ("bytes", [dropped, redacted])):
+    """The chain closes: what came in is what is kept, what is dropped and what rules took out. No split is empty."""
+    raw, kept, splits, dropped = (counts.get(key, {}) for key in ("raw", "kept", "splits", "dropped"))
+    for unit, away in (("documents", [dropped]), ("bytes", [dropped, *(counts.get(key, {}) for key in OCCURRENCES)])):
         gone = sum(entry[unit] for table in away for entry in table.values())
         assert raw.get(unit, 0) == kept.get(unit, 0) + gone, f"{unit}: {counts}"
         assert kept.get(unit, 0) == sum(entry[unit] for entry in splits.values()), f"{unit}: {counts}"

@@ -66,7 +66,7 @@ class LedgerRow:
     source: str
     path: str
     licence: str
-    action: str  # "dropped" or "redacted"
+    action: str  # "dropped", "redacted" or "edited"
     reason: str  # name of the rule
     detail: str  # what the rule saw
     bytes: int  # of the document as extracted

@@ -68,7 +68,7 @@ def source(lineage: Lineage, name: str) -> dict[str, Any]:
     """What became of a source's documents: kept by split, licence and evidence, lost by reason; when it was read."""
     purl = matching_source(lineage, name)
     kept, ledger = _rows(lineage, lambda row: row.source == purl)
-    names = ("splits", "licences", "evidence", "dropped", "redacted")
+    names = ("splits", "licences", "evidence", "dropped", "redacted", "edited")
     tables: dict[str, dict[str, dict[str, int]]] = {name: {} for name in names}
     for each in kept:
         size = {"documents": 1, "bytes": each.bytes, "tokens": each.end - each.start}

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from train.data.filters import quality, repetition, rules
+from train.data.filters import lines, quality, repetition, rules
 from train.data.filters.language import language, shares
 from train.data.filters.pii import email_addresses, ip_addresses, phone_numbers, secrets
 from train.data.filters.rules import licences
@@ -47,6 +47,22 @@ TEN = "a b c d e f g h i j"  # ten words, none of which recurs
 def test_a_predicate_passes_just_inside_and_drops_just_outside(rule, inside, outside, threshold, saw):
     assert rule(inside, threshold) is None
     assert rule(outside, threshold) == saw
+
+
+@pytest.mark.parametrize(
+    ("rule", "setting", "text", "left"),
+    [
+        (lines.unended_lines, 0, "Title\n\nA sentence.\n- item\n“Why?”\nla fin…\n", "\nA sentence.\n“Why?”\nla fin…\n"),
+        (lines.unended_lines, 5, "Title\nlonger title\n", "Title\n"),
+        (lines.unended_lines, 0, "老农在山上看日出。\n目录\n", "老农在山上看日出。\n"),
+        (lines.few_word_lines, 3, "one two\n  one two three  \n\n\tone\r\nx y z", "  one two three  \n\nx y z"),
+        (lines.few_word_lines, 1, "a\n \n\n", "a\n \n\n"),
+        (lines.boilerplate_lines, ("javascript", "terms of use"), "No JavaScript!\nTerms of Use\nJava\n", "Java\n"),
+    ],
+)  # fmt: skip
+def test_a_rule_of_lines_takes_out_the_lines_it_tells_and_no_other(rule, setting, text, left):
+    assert lines.without(text, rule, setting) == (left, text.count("\n") - left.count("\n"))
+    assert lines.without(left, rule, setting) == (left, 0)
 
 
 def test_every_predicate_judges_an_empty_text():

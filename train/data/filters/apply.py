@@ -1,11 +1,13 @@
-"""Applying the filters to a document: redactors first, then the predicates, in the order of `rules`."""
+"""Applying the filters to a document: first what changes its text, then the predicates, in the order of `rules`."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from train.data.filters import rules
+from train.data.filters.lines import without
 from train.data.schema import Document, Origin
 
 
@@ -28,21 +30,35 @@ class Judgement:
 
     id: str  # as extracted
     bytes: int  # as extracted
-    redacted: dict[str, tuple[int, int]]  # redactor -> occurrences, and bytes by which the text grew shorter
+    changed: dict[str, tuple[int, int]]  # rule -> finds or lines, and bytes by which the text grew shorter
     dropped: tuple[str, str] | None  # the first reason and what the rule saw
 
 
 def apply_filters(config: FilterConfig, document: Document) -> tuple[Document, Judgement]:
-    """The document as it would be kept, its text redacted and its id that of this text, and the judgement on it."""
-    text, redacted = document.text, {}
-    for redactor, mark in enabled(config, rules.REDACTORS):
-        before = len(text.encode())
-        text, occurrences = redactor(text, mark)
-        if occurrences:
-            redacted[redactor.__name__] = (occurrences, before - len(text.encode()))
+    """The document as it would be kept, its text changed and its id that of this text, and the judgement on it."""
+    text, changed, again = document.text, dict[str, tuple[int, int]](), True
+    while again:
+        again = False
+        for name, change in changes(config, document.language):
+            after, occurrences = change(text)
+            if occurrences:
+                before = changed.get(name, (0, 0))
+                shorter = len(text.encode()) - len(after.encode())
+                changed[name], text, again = (before[0] + occurrences, before[1] + shorter), after, True
     dropped = next(drop_reasons(config, document, text), None)
-    judgement = Judgement(document.id, len(document.text.encode()), redacted, dropped)
+    if not dropped and not text.strip():
+        dropped = (list(changed)[-1], "no line is left")
+    judgement = Judgement(document.id, len(document.text.encode()), changed, dropped)
     return replace(document, text=text, id=hashlib.sha256(text.encode()).hexdigest()), judgement
+
+
+def changes(config: FilterConfig, tag: str) -> Iterator[tuple[str, Callable[[str], tuple[str, int]]]]:
+    """What changes a text in a language, by the names of the rules: (text) -> the text, and how often it was found."""
+    for redactor, mark in enabled(config, rules.REDACTORS):
+        yield redactor.__name__, partial(redactor, mark=mark)
+    for rule, setting in enabled(config, rules.LINE_RULES):
+        if rules.judges(rule, setting, tag):
+            yield rule.__name__, partial(without, rule=rule, setting=setting)
 
 
 def drop_reasons(config: FilterConfig, document: Document, text: str) -> Iterator[tuple[str, str]]:

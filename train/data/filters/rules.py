@@ -5,9 +5,11 @@ which shows the first line of its docstring.
 
 * A predicate takes (text, threshold) and returns what it saw, or None when the text passes.
 * A redactor takes (text, mark) and returns the text with `mark` in the place of each find, and how many it found.
+* A rule of lines takes (line, setting) and says whether the line is taken out of its text.
 
-Redactors run first and predicates judge what is left, so each rule can be checked again on the text we keep. The
-ledger holds the first reason that applies; `PREDICATES` is their order, the cheap ones first.
+Redactors and rules of lines run first, until none finds anything, and predicates judge what is left, so each rule can
+be checked again on the text we keep. The ledger holds the first reason that applies; `PREDICATES` is their order, the
+cheap ones first.
 
 Predicates stand in `quality.py`, `repetition.py` and `language.py`, redactors in `redaction.py`, and here what does not
 lie in a document's text. Published thresholds stand in the docstrings, after the recipes' names: Gopher (Rae et al.
@@ -19,12 +21,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from annotated_types import Ge, Le, MaxLen
+from annotated_types import Ge, Le, MaxLen, MinLen
 
 from train import spdx
 from train.config import Natural, Share
 from train.data.dedup.contamination import contaminated
-from train.data.filters import pii, quality, repetition
+from train.data.filters import lines, pii, quality, repetition
 from train.data.filters.language import language
 from train.data.schema import Document, Origin
 
@@ -40,6 +42,9 @@ class Thresholds:
     ip_addresses: str | None  # what takes their place
     phone_numbers: str | None  # what takes their place
     secrets: str | None  # what takes their place
+    unended_lines: Natural | None  # most characters of such a line
+    few_word_lines: Natural | None  # least words
+    boilerplate_lines: Annotated[tuple[str, ...], MinLen(1)] | None  # phrases in small letters
     too_short: Natural | None  # characters
     too_long: Natural | None  # characters
     few_words: Natural | None  # least words
@@ -71,6 +76,9 @@ class Thresholds:
             mark = getattr(self, name)
             if mark is not None and any(other(mark, "")[1] for other in REDACTORS):
                 raise ValueError(f"{name}: the mark {mark!r} would itself be redacted")
+        for phrase in self.boilerplate_lines or ():
+            if phrase != phrase.lower().strip() or not phrase:
+                raise ValueError(f"boilerplate_lines: expected phrases in small letters, got {phrase!r}")
         for few, many in (("too_short", "too_long"), ("few_words", "many_words"), ("short_words", "long_words")):
             low, high = getattr(self, few), getattr(self, many)
             if low is not None and high is not None and low > high:
@@ -119,6 +127,11 @@ REDACTORS: tuple[pii.Redactor, ...] = (
     pii.phone_numbers,
     pii.secrets,
 )
+LINE_RULES: tuple[Callable[[str, Any], bool], ...] = (
+    lines.unended_lines,
+    lines.few_word_lines,
+    lines.boilerplate_lines,
+)
 PREDICATES: tuple[Predicate, ...] = (
     quality.too_short,
     quality.too_long,
@@ -158,23 +171,24 @@ ON_MARKS = {quality.few_sentences, quality.few_punctuated_lines}
 ON_LENGTHS = {quality.short_words, quality.long_words, quality.few_stop_words}  # judged for the languages with a list
 
 
-def judges(rule: Predicate, setting: Any, tag: str) -> bool:
+def judges(rule: Callable[..., Any], setting: Any, tag: str) -> bool:
     """Whether a rule, as it is set, means something for texts in the language of a BCP 47 tag."""
     name = tag.partition("-")[0]
     if rule is language:
         return name in {"mul", "und", *(each.partition("-")[0] for each in setting)}
-    lacks = (name in NO_BLANKS and rule in ON_WORDS) or (name in NO_MARKS and rule in ON_MARKS)
+    lacks = name in NO_BLANKS and rule in {*ON_WORDS, lines.few_word_lines}
+    lacks = lacks or (name in NO_MARKS and rule in {*ON_MARKS, lines.unended_lines})
     return not lacks and (rule not in ON_LENGTHS or name in quality.STOP_WORDS)
 
 
 def unjudged(settings: Mapping[str, Any], tags: Iterable[str]) -> dict[str, list[str]]:
     """Of each language, the rules that are set and cannot judge its texts, which pass them by."""
-    on = {rule: setting for rule in PREDICATES if (setting := settings[rule.__name__]) is not None}
+    on = {rule: setting for rule in (*LINE_RULES, *PREDICATES) if (setting := settings.get(rule.__name__)) is not None}
     off = {tag: [rule.__name__ for rule, set_to in on.items() if not judges(rule, set_to, tag)] for tag in sorted(tags)}
     return {tag: names for tag, names in off.items() if names}
 
 
 def described() -> dict[str, str]:
     """Every rule's name and, in a sentence, what it finds; in the order in which they apply."""
-    named = (licences, excluded, no_licence, *REDACTORS, *PREDICATES, *COMPARISONS)
+    named = (licences, excluded, no_licence, *REDACTORS, *LINE_RULES, *PREDICATES, *COMPARISONS)
     return {rule.__name__: str(rule.__doc__).splitlines()[0] for rule in named}

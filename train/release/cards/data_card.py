@@ -11,6 +11,7 @@ from typing import Any
 
 from train.artifact import digest
 from train.data.filters import rules
+from train.data.ledger import OCCURRENCES
 from train.errors import UserError
 from train.quantities import shown
 from train.release.cards.facts import Facts
@@ -121,7 +122,7 @@ def data_card(release: Path) -> bytes:
 def _front(facts: Facts) -> dict[str, Any]:
     """What the hub and `datasets` read."""
     tables = {"documents": ("kept", "documents/*.parquet"), "ledger": ("decisions", "ledger/*.parquet")}
-    if not any(entry["documents"] for kind in ("dropped", "redacted") for entry in facts.counts[kind].values()):
+    if not any(entry["documents"] for kind in ("dropped", *OCCURRENCES) for entry in facts.counts[kind].values()):
         del tables["ledger"]  # `datasets` does not open a table without rows
     about, name = facts.about, facts.config["data"]["name"]
     return {

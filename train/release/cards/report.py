@@ -13,6 +13,7 @@ from typing import Any
 
 from train.artifact import read_json
 from train.data.filters import rules
+from train.data.ledger import OCCURRENCES
 from train.quantities import shown
 from train.release.attest import dsse
 from train.release.cards.facts import CHANCE, OWN, Facts
@@ -206,9 +207,10 @@ def funnel(counts: Mapping[str, Any]) -> dict[str, Any]:
             left -= lost["documents"]
             at = {"from": percent(left, whole), "part": percent(lost["documents"], whole)}
             reasons.append({"name": name.replace("_", " "), "what": described.get(name, ""), **lost, **at})
-    redacted = {name: part for name, part in counts["redacted"].items() if part["documents"]}
+    changed = {action: {name: part for name, part in counts[action].items() if part["documents"]}
+               for action in OCCURRENCES}  # fmt: skip
     kept = {**counts["kept"], "part": percent(counts["kept"]["documents"], whole)}
-    return {"raw": counts["raw"], "reasons": reasons, "kept": kept, "redacted": redacted}
+    return {"raw": counts["raw"], "reasons": reasons, "kept": kept, **changed}
 
 
 def strip(unit: str, quantiles: Mapping[str, int]) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from train.data.dedup.contamination import contaminated, evaluated, items_of
 from train.data.dedup.minhash import pairs, signature
 from train.data.dedup.ngrams import words
 from train.data.filters.apply import Judgement, apply_filters, enabled, reasons_beside_text
-from train.data.filters.rules import PREDICATES, REDACTORS, licences
+from train.data.filters.rules import LINE_RULES, PREDICATES, REDACTORS, licences
 from train.data.judged import canonical_id
 from train.data.judged import split as split_of
-from train.data.ledger import Judged, count
+from train.data.ledger import CHANGED, OCCURRENCES, Judged, count
 from train.data.schema import LedgerRow, Origin, SelectedDocument
 from train.data.selected import SelectedConfig
 from train.data.tokens import read_tokens
@@ -42,8 +42,9 @@ def counts(release: Release) -> list[str]:
             problems.append(f"document {document.id[:12]}: its id is not the digest of its text")
     counted = count(every)
     # By which of several redactions a text grew shorter, and by how much, only its source could tell.
-    shorter = [sum(entry.pop("bytes") for entry in tree["redacted"].values()) for tree in (recorded, counted)]
-    if apart := first_difference(recorded, counted) or first_difference(shorter[0], shorter[1], "redacted.bytes"):
+    trees = ([entry for action in OCCURRENCES for entry in tree[action].values()] for tree in (recorded, counted))
+    shorter = [sum(entry.pop("bytes") for entry in entries) for entries in trees]
+    if apart := first_difference(recorded, counted) or first_difference(shorter[0], shorter[1], "bytes taken out"):
         problems.append(f"data/counts.json: {apart}")
     for purl, entry in extracted.items():
         raw = counted["sources"].get(purl, {}).get("raw", {"documents": 0, "bytes": 0})
@@ -63,7 +64,8 @@ def judged(release: Release) -> Iterator[Judged]:
             dropped = SelectedDocument(row.id, "", row.source, row.path, row.licence, "", "", "", "")
             yield Judged(dropped, Judgement(row.id, row.bytes, {}, (row.reason, row.detail)))
         else:
-            if not re.fullmatch("[1-9][0-9]* replaced", row.detail) or row.action != "redacted":
+            does = OCCURRENCES.get(row.action)
+            if not re.fullmatch(f"[1-9][0-9]* {does}", row.detail) or CHANGED.get(row.reason) != row.action:
                 raise UserError(f"data/ledger: {row.action} {row.detail!r}: no entry that is written")
             redactions.setdefault((row.became, row.source, row.path), []).append(row)
     for document in release.documents():
@@ -73,8 +75,8 @@ def judged(release: Release) -> Iterator[Judged]:
             raise UserError(f"data/ledger: {document.path}: entries of one document that contradict each other")
         id, before = (rows[0].id, rows[0].bytes) if rows else (document.id, size)
         shorter = [before - size, *(0 for _ in rows)]  # all of it by the first: see `counts`
-        redacted = {row.reason: (int(row.detail.split()[0]), by) for row, by in zip(rows, shorter, strict=False)}
-        yield Judged(document, Judgement(id, before, redacted, None))
+        changed = {row.reason: (int(row.detail.split()[0]), by) for row, by in zip(rows, shorter, strict=False)}
+        yield Judged(document, Judgement(id, before, changed, None))
     for (id, _, path), _ in redactions.items():
         raise UserError(f"data/ledger: {path} became {id[:12]}, which is not here")
 
@@ -127,7 +129,7 @@ def ledger_apart(release: Release, config: SelectedConfig, kept: list[SelectedDo
     """Rows of the ledger that this config cannot lead to: a rule that is off, a number that passes, no such text."""
     rows = list(release.ledger())
     titles = {f"{each.path} of {each.source}" for each in kept} | {f"{row.path} of {row.source}" for row in rows}
-    on = {rule.__name__: setting for rule, setting in enabled(config, (*REDACTORS, *PREDICATES))}
+    on = {rule.__name__: setting for rule, setting in enabled(config, (*REDACTORS, *LINE_RULES, *PREDICATES))}
     for row in rows:
         beside = next(reasons_beside_text(config, Origin(row.id, row.source, row.path, row.licence)), None)
         number = re.match(r"(\d+) (characters|words)$", row.detail)
@@ -150,7 +152,7 @@ def ledger_apart(release: Release, config: SelectedConfig, kept: list[SelectedDo
 def against(config: SelectedConfig, document: SelectedDocument, before: str | None) -> Iterator[str]:
     """What the rules say against a kept document, whose id as extracted was `before`."""
     _, judgement = apply_filters(config, document)
-    yield from (f"{name} finds something in it" for name in judgement.redacted)
+    yield from (f"{name} finds something in it" for name in judgement.changed)
     extracted = dataclasses.replace(document, id=before or document.id)
     dropped = judgement.dropped or next(reasons_beside_text(config, extracted), None)
     if dropped:
