@@ -11,22 +11,7 @@ from train.errors import UserError
 from train.explore.lineage import Lineage, Order, checkpoints, lineage, readings
 
 CONTEXT, BATCH, STEPS, SEED = 7, 4, 23, 5
-LENGTHS = [
-    1,
-    6,
-    7,
-    8,
-    7,
-    14,
-    15,
-    1,
-    2,
-    30,
-    3,
-    7,
-    21,
-    5,
-]  # tokens; 127 in all, 18 windows, a little more than 5 epochs
+LENGTHS = [1, 6, 7, 8, 7, 14, 15, 1, 2, 30, 3, 7, 21, 5]  # tokens; 127 in all, 18 windows, a little more than 5 epochs
 
 
 @pytest.fixture(params=[[], [0.7, 0.3]], ids=["all text", "a mixture"])

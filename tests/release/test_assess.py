@@ -124,8 +124,7 @@ def test_what_a_mof_yml_lists_is_not_found_for_that(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "licence, held",
-    [("cc-by-nc-4.0", "-NC"), ("openrail", "openrail"), ("[mit, cc-by-nd-4.0]", "-ND")],
+    "licence, held", [("cc-by-nc-4.0", "-NC"), ("openrail", "openrail"), ("[mit, cc-by-nd-4.0]", "-ND")]
 )
 def test_restrictions_of_use_are_named(folder, licence, held):
     with_card(folder, licence)

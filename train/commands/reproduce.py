@@ -42,11 +42,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     status = reproduce.command(python, script, *options, *args.machine, home=home, readable=[release], also=known)
     require_plain(home / "runs")
     limit_memory(release, home / "runs")
-    given = reproduce.GIVEN if args.from_release_data else ()
-    report = reproduce.compare(release, home / "runs", given, other)
+    ready = reproduce.GIVEN if args.from_release_data else ()
+    report = reproduce.compare(release, home / "runs", ready, other)
     holds = {"bit-identical": True, "bit-identical, by other code": None, "differs": False}
     if key and report["verdict"] in holds:
-        stated = {**report, "given": list(given)}
+        stated = {**report, "given": list(ready)}
         note(f"statement  {statements.attest(release, 'reproduce', holds[report['verdict']], stated, key)}")
     return {"release": str(args.release), "folder": str(home), "exit_status": status, **report}
 

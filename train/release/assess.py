@@ -105,7 +105,7 @@ def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, A
         licences.append((path, True, by_text(text), terms.restriction(text, name=False)))
     named = {"README.md: license": head.get("license_name") if head.get("license") == "other" else head.get("license")}
     named |= {f"mof.yml: {name}": each.get("license") for name, each in mof.items()}
-    spelt = [(where, name) for where, given in named.items() if (name := by_name(given))]
+    spelt = [(where, name) for where, text in named.items() if (name := by_name(text))]
     licences += [(where, False, name, terms.restriction(name, name=True)) for where, name in spelt]
     return [
         {"where": where, "text": text, "licence": name, "standing": terms.standing(name or ""), "restriction": held}

@@ -113,15 +113,12 @@ class Release:
 
     def written(self, *paths: str) -> list[str]:
         """Which of these files have other bytes when they are written again, and where they first differ."""
-        problems = []
-        for path in paths:
-            problems += self.same(path, bundle.WRITTEN[path](self.path))
-        return problems
+        return [line for path in paths for line in self.same(path, bundle.WRITTEN[path](self.path))]
 
-    def same(self, path: str, made: builtins.bytes) -> list[str]:
+    def same(self, path: str, again: builtins.bytes) -> list[str]:
         """The file at `path` has the bytes that were made; else a line tells where they first differ."""
         recorded = self.bytes(path)
-        return [] if made == recorded else [f"{path}: {bytes_apart(path, recorded, made)}"]
+        return [] if again == recorded else [f"{path}: {bytes_apart(path, recorded, again)}"]
 
     def made_again(self, name: str, folder: Path) -> list[str]:
         """The products in the folder `made` are those that the artifact's manifest lists and those that stand here."""

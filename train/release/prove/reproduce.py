@@ -93,18 +93,18 @@ def environment(lock: Path, home: Path, say: Callable[[str], None]) -> str:
 
 def give(release: Path, home: Path) -> Path:
     """A folder with the artifacts that the released documents stand for: manifests, and links into the release."""
-    given = home / "given"
-    shutil.rmtree(given, ignore_errors=True)
+    ready = home / "given"
+    shutil.rmtree(ready, ignore_errors=True)
     for name in GIVEN:
         manifest = release / "provenance" / f"{name}.json"
-        links = {given / name / "manifest.json": manifest, given / name / WITNESS: release / "logs" / name}
+        links = {ready / name / "manifest.json": manifest, ready / name / WITNESS: release / "logs" / name}
         for product in read_json(manifest)["products"]:
             if (place := placed(name, product)) and (release / place).is_file():
-                links[given / name / product] = release / place
+                links[ready / name / product] = release / place
         for link, target in links.items():
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(target.resolve())
-    return given
+    return ready
 
 
 def command(
@@ -128,13 +128,13 @@ def command(
 # What came out ------------------------------------------------------------------------------------------------------
 
 
-def compare(release: Path, runs: Path, given: Collection[str], other: Collection[str] = ()) -> dict[str, Any]:
+def compare(release: Path, runs: Path, ready: Collection[str], other: Collection[str] = ()) -> dict[str, Any]:
     """What stands in `runs`, made by code of which `other` is not ours, against the release, as plain data."""
     recorded, stages = read_json(release / "MANIFEST.json"), {}
     for name in ARTIFACTS:
-        artifact = None if name in given else _artifact(runs, name)
+        artifact = None if name in ready else _artifact(runs, name)
         stages[name] = _stage(artifact_apart(release, name, artifact) if artifact else None)
-    for name in given:
+    for name in ready:
         stages[name]["status"] = "taken from the release"
     packed = _artifact(runs, "release")
     again = manifest_of(packed / "release") if packed else {"identity": None, "products": {}}

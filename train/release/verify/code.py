@@ -17,21 +17,17 @@ from train.release.view import Release
 
 PINNED = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow")  # what the products pass through
 STRANGE = 5  # files that are named
-COMPONENTS = (
-    ("C1 processing", "train/data/documents.py"),
-    ("C1 filtering", "train/data/selected.py"),
-    ("C2 training", "train/training/loop.py"),
-    ("C2 arguments", "scripts/run.py"),
-    ("C3 validation and testing", "train/evaluation/measure.py"),
-    ("C4 tokenizer", "train/data/tokenizer.py"),
-    ("C5 inference", "train/inference/generate.py"),
-    ("C6 architecture", "train/model.py"),
-)
+COMPONENTS = {
+    "C1 processing": "train/data/documents.py", "C1 filtering": "train/data/selected.py",
+    "C2 training": "train/training/loop.py", "C2 arguments": "scripts/run.py",
+    "C3 validation and testing": "train/evaluation/measure.py", "C4 tokenizer": "train/data/tokenizer.py",
+    "C5 inference": "train/inference/generate.py", "C6 architecture": "train/model.py",
+}  # fmt: skip
 
 
 def components(release: Release) -> list[str]:
     """The source code has each part that the definition names, and each is a program that can be read."""
-    needed = ((item, f"code/{path}") for item, path in COMPONENTS)
+    needed = ((item, f"code/{path}") for item, path in COMPONENTS.items())
     problems = [f"{path}: missing, which {item} asks for" for item, path in needed if path not in release.paths]
     meanings: dict[str, str] = {}
     for path in release.paths:

@@ -10,13 +10,7 @@ from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.differences import first_difference
 from train.evaluation.baselines import ByteModel, compressed_size, count_grams
-from train.evaluation.measure import (
-    MeasureConfig,
-    byte_model_score,
-    compressor_score,
-    model_scores,
-    score_documents,
-)
+from train.evaluation.measure import MeasureConfig, byte_model_score, compressor_score, model_scores, score_documents
 from train.evaluation.minimal_pairs import pairs_of, sentence_bits, summary
 from train.model import Transformer
 from train.release import bundle
