@@ -26,6 +26,7 @@ ROW_PIECE = 2**13  # longest sum of products `to_row_grids` in a float64 accumul
 LENGTH = 12  # an operand's rows and columns measure at most 2^12 grid distances
 DOUBLE = False
 ONEDNN = torch.backends.mkldnn.is_available()
+SMALL = 2**21  # multiplications, so few that calling for each matrix of a batch would take longer
 MAGIC = 1.5 * 2.0**23  # float32 numbers of this size are 1 apart
 MAGIC_DOUBLE = 1.5 * 2.0**52
 # (2^f - 1) / f by powers of f, the highest first: least squares at Chebyshev's points of [-1/2, 1/2]
@@ -41,7 +42,8 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
         return (a.double() @ b.double()).float()
     if a.dtype == torch.float32 and a.is_cuda:
         return by_tensor_cores(a, b)
-    if a.dtype == torch.float32 and a.is_cpu and ONEDNN:
+    small = a.dim() > 2 and b.dim() > 2 and a.shape[-2] * a.shape[-1] * b.shape[-1] < SMALL
+    if a.dtype == torch.float32 and a.is_cpu and ONEDNN and not small:
         return (opaque if torch.compiler.is_compiling() else by_onednn)(a, b)
     return a @ b
 
