@@ -225,7 +225,7 @@ def test_a_gradient_that_its_accumulator_might_not_hold_is_nan(monkeypatch, limi
 
 
 def test_kernels_that_round_the_first_micro_batch_are_refused(monkeypatch):
-    machine = SimpleNamespace(micro_batches=1, compile=False)
+    machine = SimpleNamespace(micro_batches=1, compile=False, sharded=False)
     config = SimpleNamespace(model=MODEL, training=SimpleNamespace(batch=BATCH, seed=0))
     model = NUMERICS.place(Transformer(MODEL, VOCABULARY, seed=1), "cpu", BATCH)
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, 1000)
