@@ -16,6 +16,7 @@ from conftest import MACHINE
 
 from train.artifact import digest, file_digest, inventory
 from train.config import build
+from train.data import raw as raw_module
 from train.data import summaries
 from train.data.raw import RawConfig, check_files, fetch
 from train.data.sources import download, pypi
@@ -344,6 +345,15 @@ def test_files_are_pinned_by_one_digest_that_the_error_tells(tmp_path):
     out = run(tmp_path, files(folder, expected, include=("**/*.txt",)))
     assert sorted(inventory(out)) == ["generic-mine-1/LICENSE", "generic-mine-1/deep/a.txt", "sources.json"]
     assert not any(str(tmp_path).encode() in path.read_bytes() for path in out.rglob("*") if path.is_file())
+
+
+def test_files_that_change_while_they_are_copied_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("A")
+    (tmp_path / "LICENSE").write_text("L")
+    sha256 = digest({name: hashlib.sha256(text).hexdigest() for name, text in [("LICENSE", b"L"), ("a.txt", b"A")]})
+    monkeypatch.setattr(raw_module.shutil, "copyfile", lambda _, target: Path(target).write_text("B"))
+    with pytest.raises(UserError, match="mine@1: its files changed while they were copied; run the same command"):
+        run(tmp_path, files(tmp_path / "a.txt", sha256))
 
 
 def test_one_file_is_a_source_too(tmp_path):

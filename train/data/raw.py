@@ -67,8 +67,10 @@ def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World
                 names = _place_files(source, folder, world)
             case StoriesSource():
                 names = _place_stories(source, folder)
-        files = (File(n, file_digest(folder / n), (folder / n).stat().st_size) for n in sorted(names))
-        records.append(SourceRecord(source, tuple(files)).to_json())
+        files = tuple(File(n, file_digest(folder / n), (folder / n).stat().st_size) for n in sorted(names))
+        if isinstance(source, FilesSource) and digest({file.path: file.sha256 for file in files}) != source.sha256:
+            raise UserError(f"{source.purl}: its files changed while they were copied; run the same command again")
+        records.append(SourceRecord(source, files).to_json())
     write_json(out / "sources.json", records)
     write_json(out / WITNESS / "retrieved.json", retrieved)
 
