@@ -89,17 +89,18 @@ def chain(release: Release) -> list[str]:
             problems.append(f"provenance/{name}.json: {committed}: {apart}")
         keys = {each: entry["key"] for each, entry in record["inputs"].items()}
         decides = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
-        if digest(decides) != record["key"]:
-            problems.append(f"{name}: its key is not the digest of stage, config, code and inputs")
+        if apart := first_difference(record["key"], digest(decides), "key"):
+            problems.append(f"{name}: not the digest of stage, config, code and inputs: {apart}")
         for each, entry in record["inputs"].items():
             here = {"key": release.provenance[each]["key"], "products": release.digest_of(each)}
             if apart := first_difference(entry, here):
                 problems.append(f"{name}: was made from another {each}: {apart}")
         for product, entry in record["products"].items():
-            place = placed(name, product)
+            if not (place := placed(name, product)):
+                continue
             size = (release.path / place).stat().st_size if place in release.products else None
-            if place and (release.products.get(place), size) != (entry["sha256"], entry["bytes"]):
-                problems.append(f"{place}: not what {name} made, by provenance/{name}.json")
+            if apart := first_difference(entry, {"sha256": release.products.get(place), "bytes": size}):
+                problems.append(f"{place}: not what {name} made, by provenance/{name}.json: {apart}")
     return problems + release.written("provenance/chain.json")
 
 

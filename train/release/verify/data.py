@@ -38,8 +38,8 @@ def counts(release: Release) -> list[str]:
     recorded, extracted, tokens = (release.json(f"data/{name}.json") for name in ("counts", "extracted", "tokens"))
     problems, every = [], list(judged(release))
     for document in (each.document for each in every if not each.judgement.dropped):
-        if hashlib.sha256(document.text.encode()).hexdigest() != document.id:
-            problems.append(f"document {document.id[:12]}: its id is not the digest of its text")
+        if (sha256 := hashlib.sha256(document.text.encode()).hexdigest()) != document.id:
+            problems.append(f"document {document.id[:12]}: its id is not the digest of its text, {sha256}")
     counted = count(every)
     # By which of several redactions a text grew shorter, and by how much, only its source could tell.
     trees = ([entry for action in OCCURRENCES for entry in tree[action].values()] for tree in (recorded, counted))

@@ -41,8 +41,8 @@ def integrity(root: Path) -> list[str]:
     problems += [f"{name}: a witness among the products" for name in products if name.startswith(osaid.WITNESSES)]
     problems += [f"{n}: a product among the witnesses" for n in witnesses if not n.startswith(osaid.WITNESSES)]
     problems += [f"{name}: changed: {how}" for name, how in changes.items()]
-    if identity != digest({name: entry["sha256"] for name, entry in products.items()}):
-        problems.append("identity: not the digest over the products")
+    if identity != (again := digest({name: entry["sha256"] for name, entry in products.items()})):
+        problems.append(f"identity: {str(identity)[:64]}, the digest over the products is {again}")
     if (root / "MANIFEST.json").read_bytes() != as_json(read_json(root / "MANIFEST.json")):
         problems.append("MANIFEST.json: not spelt as its writer spells what it holds")
     return problems

@@ -16,6 +16,7 @@ from train.data.sources.spec import SourceRecord
 from train.data.text.readers import REASONS
 from train.differences import first_difference
 from train.keys import ROOT
+from train.release.file_differences import file_apart
 from train.release.verify.prepared import SELECTING
 from train.release.verify.result import NotChecked
 from train.release.view import Release
@@ -183,8 +184,10 @@ def _pairs(release: Release) -> list[str]:
     records = [each for each in release.json("evaluation/data/sets.json") if each["name"] == OURS["name"]]
     apart = first_difference(records, read_json(folder / "sets.json"))
     problems = [f"evaluation/data/sets.json: {apart}"] if apart else []
-    if file_digest(folder / path) != release.products.get(f"evaluation/data/{path}"):
-        problems.append(f"evaluation/data/{path}: not what the seed gives")
+    place = f"evaluation/data/{path}"
+    if file_digest(folder / path) != release.products.get(place):
+        here = release.path / place
+        problems.append(f"{place}: {file_apart(here, folder / path) if here.is_file() else 'missing'}")
     return problems
 
 
