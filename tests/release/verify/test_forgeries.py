@@ -62,6 +62,7 @@ def hints(path: str) -> tuple[str, ...]:
 
 
 HINTS = (
+    (r".*-2\.\w+$", "layout"),  # a file added beside another
     ("logs/weights/log", "losses order"),
     (r"logs/\w+/commitment", "witnesses components chain"),
     ("logs/", "witnesses environment"),
