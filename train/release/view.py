@@ -128,7 +128,7 @@ class Release:
             place = placed(name, product)
             if place in self.products and self.products[place] != file_digest(folder / product):
                 problems.append(f"{place}: {file_apart(self.path / place, folder / product)}")
-        return problems + [f"{name} made again: {problem}" for problem in check(folder)]
+        return problems + [f"provenance/{name}.json: made again: {problem}" for problem in check(folder)]
 
 
 Check = Callable[[Release], list[str]]  # a line a problem, none when the claim holds

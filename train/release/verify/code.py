@@ -39,7 +39,7 @@ def components(release: Release) -> list[str]:
     for name, record in release.provenance.items():
         code = code_of(release, name, meanings)
         if apart := first_difference(record["code"], code):
-            problems.append(f"{name}: was made by other code than code/ holds: {apart}")
+            problems.append(f"provenance/{name}.json: made by other code than code/ holds: {apart}")
         plain = {path: release.products.get(f"code/{path}") for path in code}
         if apart := first_difference(release.json(f"logs/{name}/commitment.json").get("sources"), plain):
             problems.append(f"logs/{name}/commitment.json: other sources than code/ holds: {apart}")
@@ -79,28 +79,28 @@ def chain(release: Release) -> list[str]:
     if problems := [f"provenance/{name}.json: {line}" for name, record in records for line in unformed(form, record)]:
         return problems
     for name, record in records:
+        path = f"provenance/{name}.json"
         if record["stage"] != name:
-            problems.append(f"provenance/{name}.json: the manifest of the stage {record['stage']}")
+            problems.append(f"{path}: the manifest of the stage {record['stage']}")
         if record["inputs"].keys() != set(ARTIFACTS[name].needs):
-            problems.append(f"{name}: was made from {', '.join(record['inputs'])}, not from what that stage needs")
+            problems.append(f"{path}: made from {', '.join(record['inputs'])}, not from what that stage needs")
         bound = release.json(f"logs/{name}/commitment.json")["bound"]
         if apart := first_difference({key: value for key, value in record.items() if key != "products"}, bound):
-            committed = f"is not what was committed to in logs/{name}/commitment.json"
-            problems.append(f"provenance/{name}.json: {committed}: {apart}")
+            problems.append(f"{path}: is not what was committed to in logs/{name}/commitment.json: {apart}")
         keys = {each: entry["key"] for each, entry in record["inputs"].items()}
         decides = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
         if apart := first_difference(record["key"], digest(decides), "key"):
-            problems.append(f"{name}: not the digest of stage, config, code and inputs: {apart}")
+            problems.append(f"{path}: the key is not the digest of stage, config, code and inputs: {apart}")
         for each, entry in record["inputs"].items():
             here = {"key": release.provenance[each]["key"], "products": release.digest_of(each)}
             if apart := first_difference(entry, here):
-                problems.append(f"{name}: was made from another {each}: {apart}")
+                problems.append(f"{path}: made from another {each}: {apart}")
         for product, entry in record["products"].items():
             if not (place := placed(name, product)):
                 continue
             size = (release.path / place).stat().st_size if place in release.products else None
             if apart := first_difference(entry, {"sha256": release.products.get(place), "bytes": size}):
-                problems.append(f"{place}: not what {name} made, by provenance/{name}.json: {apart}")
+                problems.append(f"{place}: not what {name} made, by {path}: {apart}")
     return problems + release.written("provenance/chain.json")
 
 
