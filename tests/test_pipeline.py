@@ -78,7 +78,7 @@ SPELLINGS = [
     ["data=stories", "tokenizer=bpe512", "model=tiny", "evaluation=stories", "name=tiny", "training.batch=16",
      "training.steps=50", "training.checkpoint_every=100", "training.evaluate_every=100", "training.evaluate_batches=2",
      "training.optimizer.learning_rate=0.01", "training.optimizer.matrix_learning_rate=0.03",
-     "training.numerics.group=32", "release.authors=[Ann Example]"],
+     "training.numerics.group=32", "release.trials=[]", "release.authors=[Ann Example]"],
 ]  # fmt: skip
 
 
@@ -135,7 +135,7 @@ INDEXED = {"kind": "pypi", **MINE, "purl": "pkg:pypi/demo@1.0", "filename": "dem
     [
         (
             {"kind": "files", **MINE, "columns": None, "path": "a", "mirrors": []},
-            {"path": "there", "mirrors": ["b"]},
+            {"path": "a_folder", "mirrors": ["b"]},
         ),
         ({**INDEXED, "mirrors": []}, {"mirrors": ["http://127.0.0.1/demo-1.0.tar.gz"]}),
     ],
@@ -148,7 +148,7 @@ def test_of_where_a_source_is_looked_for_only_the_kind_is_a_witness(one, other):
         config = build(pipeline.Run, mapping)
         plans.append(pipeline.plan(config))
         told.append(pipeline.asked(config)["places"][one["purl"]])
-    assert plans[0] == plans[1] and "there" not in str(plans) and "127.0.0.1" not in str(plans)
+    assert plans[0] == plans[1] and "a_folder" not in str(plans) and "127.0.0.1" not in str(plans)
     folder = ["folder"] * ("path" in one)
     assert told == [folder, [*folder, "mirror"]]
 

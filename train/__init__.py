@@ -11,8 +11,7 @@
 The reading core, in order; all else is a leaf that need not be opened:
 
     pipeline artifact keys config world
-    data.raw data.documents data.benchmarks data.filters.rules data.judged data.candidates data.duplicates
-    data.selected data.tokenizer data.tokens data.batches
-    model exact training.optimizer training.numerics training.checkpoint training.loop evaluation.measure
-    release.bundle release.verify.run release.verify.integrity
+    data.raw data.documents data.filters.rules data.judged data.duplicates data.selected data.tokenizer data.tokens
+    data.batches model exact training.optimizer training.checkpoint training.loop evaluation.measure
+    release.bundle release.verify.run
 """

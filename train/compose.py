@@ -305,7 +305,14 @@ def faulty_reference(path: Path, error: Exception) -> tuple[int, str] | None:
     """Line and description of an interpolation or a package that cannot be resolved, if it stands in a config file."""
     what, _, key = (str(error) or str(error.__cause__)).partition("full_key: ")
     name = re.findall(r"[A-Za-z_]\w*", key.split("\n")[0])[-1:]
-    wanted = rf"\s*(- )?{name[0]}\s*:.*\$\{{" if name else r"#\s*@package\b.*\S\s+\S" if "@package" in what else r"(?!)"
+    missing = re.escape("".join(re.findall(r"Interpolation key '([^']*)'", what)))
+    wanted = (
+        rf"\s*(- )?{name[0]}\s*:.*\$\{{{missing}"
+        if name
+        else r"#\s*@package\b.*\S\s+\S"
+        if "@package" in what
+        else r"(?!)"
+    )
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         if re.match(wanted, line):
             return number, " ".join(what.split())

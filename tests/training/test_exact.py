@@ -226,16 +226,15 @@ def test_a_gradient_that_its_accumulator_might_not_hold_is_nan(monkeypatch, limi
 
 def test_kernels_that_round_the_first_micro_batch_are_refused(monkeypatch):
     machine = SimpleNamespace(micro_batches=1, compile=False, sharded=False)
-    config = SimpleNamespace(model=MODEL, training=SimpleNamespace(batch=BATCH, seed=0))
     model = NUMERICS.place(Transformer(MODEL, VOCABULARY, seed=1), "cpu", BATCH)
-    tokens = np.random.default_rng(0).integers(0, VOCABULARY, 1000)
-    require_products(model, tokens, config, World(0, 1, machine))
+    batch, world = batches()[0], World(0, 1, machine)
+    require_products(model, batch, world)
     real = exact.matmul
     monkeypatch.setattr(
         exact, "matmul", lambda a, b: real(a, b) if exact.DOUBLE else (a.bfloat16() @ b.bfloat16()).float()
     )
     with pytest.raises(UserError, match="float32 products of the first micro-batch"):
-        require_products(model, tokens, config, World(0, 1, machine))
+        require_products(model, batch, world)
 
 
 def test_the_noise_of_gradients_is_told_by_tensor(monkeypatch):

@@ -126,7 +126,8 @@ class Form:
     def _record(self, place: str, answer: Answer) -> Any:
         """What stands at FILE#POINTER; a step `[KEY=VALUE]` goes on with each item of a list that has it."""
         file, _, pointer = place.partition("#")
-        before, chosen, below = re.fullmatch(r"(.*?)(?:/\[(.*)\]/(.*))?", pointer).groups()  # type: ignore[union-attr]
+        before, _, rest = pointer.partition("/[")
+        chosen, _, below = rest.partition("]/")
         value = self.facts.record(file, before)
         if chosen:
             key, _, wanted = chosen.partition("=")
