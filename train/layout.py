@@ -37,7 +37,15 @@ ARTIFACTS = {
         "train/evaluation/measure.py",
         ("weights", "tokens", "tokenizer", "selected", "benchmarks"),
         {
-            "evaluation/": ("documents.json", "scores.json", "pairs.json", "minimal_pairs.json", "samples.json"),
+            "evaluation/": (
+                "documents.json",
+                "scores.json",
+                "pairs.json",
+                "minimal_pairs.json",
+                "choices.json",
+                "multiple_choice.json",
+                "samples.json",
+            ),
             DATA: ("overlap.json",),
         },
     ),

@@ -10,7 +10,7 @@ from conftest import MACHINE
 
 from train.artifact import digest, inventory, read_json
 from train.config import build
-from train.data.benchmarks import BenchmarksConfig, gather
+from train.data.benchmarks import BenchmarksConfig, gather, item
 from train.data.schema import ITEM, read_rows
 from train.errors import ConfigError, UserError
 from train.keys import ROOT
@@ -19,7 +19,7 @@ from train.world import World
 WORLD = World(0, 1, MACHINE)
 PAIR = {"sentence_good": "Nora sees herself.", "sentence_bad": "Nora sees himself.", "pairID": "7"}
 FILES = {
-    "agreement.jsonl": [PAIR, {**PAIR, "sentence_good": "He runs.", "UID": "verbs"}],
+    "agreement.jsonl": [PAIR, {**PAIR, "sentence_good": "He runs.", "UID": "verbs", "field": "syntax"}],
     "questions.jsonl": [{"text": "What is the answer, and why?"}],
 }
 
@@ -56,7 +56,7 @@ def test_our_own_set(tmp_path):
     assert [row["id"] for row in found[:4]] == [
         *(f"subject_verb_agreement:{n}" for n in (1, 2, 3)), "agreement_past_a_noun:1",
     ]  # fmt: skip
-    assert all(row["set"] == "pairs" and row["text"] != row["contrast"] for row in found)
+    assert all(row["set"] == "pairs" and len(set(row["choices"])) == 2 and not row["answer"] for row in found)
     (record,) = read_json(tmp_path / "sets.json")
     assert (record["name"], record["licence"], record["items"]) == ("pairs", "Apache-2.0", len(found))
     assert set(record["groups"].values()) == {3}
@@ -65,9 +65,9 @@ def test_our_own_set(tmp_path):
 def test_files_of_pairs_and_of_texts(tmp_path):
     gather(settings(tmp_path, own={"seed": 1, "count": 1}), {}, tmp_path / "out", WORLD)
     assert [tuple(row.values()) for row in rows(tmp_path / "out", "grammar")] == [
-        ("grammar", "agreement", "agreement.jsonl:1", "Nora sees herself.", "Nora sees himself."),
-        ("grammar", "verbs", "agreement.jsonl:2", "He runs.", "Nora sees himself."),
-        ("grammar", "questions", "questions.jsonl:1", "What is the answer, and why?", ""),
+        ("grammar", "agreement", "", "", "agreement.jsonl:1", "", ["Nora sees herself.", "Nora sees himself."], 0),
+        ("grammar", "verbs", "syntax", "", "agreement.jsonl:2", "", ["He runs.", "Nora sees himself."], 0),
+        ("grammar", "questions", "", "", "questions.jsonl:1", "", ["What is the answer, and why?"], 0),
     ]
     own, record = read_json(tmp_path / "out" / "sets.json")
     assert own["name"] == "pairs"
@@ -103,6 +103,79 @@ def test_a_line_that_is_no_item_is_named(tmp_path, wrong):
     with pytest.raises(UserError) as caught:
         gather(config, {}, tmp_path / "out", WORLD)
     assert str(caught.value).startswith("pkg:generic/grammar@1: one.jsonl, line 2: expected a JSON object with")
+
+
+QUESTION = {"question": "It is", "choices": ["red", "not"], "answer": 1}
+ENDINGS = {"endings": ["runs.", "[step] sits  down."], "label": "1"}
+LETTERS = {"text": ["a cat", "a dog"], "label": ["A", "B"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "context", "answer"),
+    [
+        (QUESTION, "It is ", "not"),
+        ({**QUESTION, "answer": "red"}, "It is ", "red"),
+        ({**QUESTION, "answer": "B"}, "It is ", "not"),
+        ({**QUESTION, "answer": "1", "choices": ["1", "2"]}, "It is ", "1"),  # rather the text than the number
+        ({**QUESTION, "answer": 1, "choices": ["1", "2"]}, "It is ", "2"),
+        ({"context": "", "choices": ["a", "b", "c"], "answer": 2}, " ", "c"),
+        ({"ctx": "She", **ENDINGS}, "She ", "[step] sits  down."),
+        (
+            {"activity_label": "Sitting", "ctx_a": "Look. [title] How", "ctx_b": "then she", "ctx": "x", **ENDINGS},
+            "Sitting: Look.. How Then she ",
+            " sits down.",
+        ),
+        ({"question": "Who?", "choices": LETTERS, "answerKey": "B"}, "Question: Who?\nAnswer: ", "a dog"),
+        (
+            {
+                "question": {
+                    "stem": "Who?",
+                    "choices": [{"text": "a cat", "label": "1"}, {"text": "a dog", "label": "2"}],
+                },
+                "answerKey": "1",
+            },
+            "Question: Who?\nAnswer: ",
+            "a cat",
+        ),
+        ({"goal": "To sit", "sol1": "Sit.", "sol2": "Go.", "label": 0}, "Question: To sit\nAnswer: ", "Sit."),
+    ],
+)
+def test_questions_as_people_have_them(line, context, answer):
+    found = item("set", "file:1", json.dumps(line).encode(), "file")
+    assert (found.context, found.choices[found.answer]) == (context, answer)
+    assert found.text == context + answer
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({**QUESTION, "answer": 2}, "the answer 2 is none of the 2 choices, counted from 0"),
+        ({**QUESTION, "answer": -1}, "the answer -1 is none"),
+        ({**QUESTION, "answer": "C"}, 'the answer "C" is none'),
+        ({**QUESTION, "answer": ""}, 'the answer "" is none'),
+        ({**QUESTION, "answer": True}, "the answer true is none"),
+        ({**QUESTION, "answer": None}, "the answer null is none"),
+        ({**QUESTION, "answer": [0]}, "expected a JSON object with"),
+        (
+            {**QUESTION, "choices": ["one"]},
+            'expected two or more choices, each a text that is not empty, found ["one"]',
+        ),
+        ({**QUESTION, "choices": ["one", ""]}, "expected two or more choices"),
+        ({**QUESTION, "choices": "ab"}, "expected two or more choices"),
+        ({**QUESTION, "choices": ["one", 2]}, "expected two or more choices"),
+        ({**QUESTION, "question": 7}, "expected a JSON object with"),
+        ({"question": "Who?", "choices": ["a", "b"]}, "expected a JSON object with"),
+        ({"question": "Who?", "choices": LETTERS, "answerKey": "C"}, 'the answer "C" is none of the labels ["A", "B"]'),
+        ({"question": "Who?", "choices": ["a", "b"], "answerKey": "A"}, "expected a JSON object with"),
+        ({"goal": "To sit", "sol1": "Sit.", "sol2": "Go."}, "expected a JSON object with"),
+        ({"ctx": "She", **ENDINGS, "label": ""}, 'the answer "" is none'),
+    ],
+)
+def test_a_question_without_an_answer_is_named_by_file_and_line(tmp_path, line, said):
+    config = settings(tmp_path, {"one.jsonl": [QUESTION, line]})
+    with pytest.raises(UserError) as caught:
+        gather(config, {}, tmp_path / "out", WORLD)
+    assert str(caught.value).startswith(f"pkg:generic/grammar@1: one.jsonl, line 2: {said}")
 
 
 def test_a_set_without_items_and_a_set_that_has_changed_are_errors(tmp_path):

@@ -15,7 +15,7 @@ from train.data.duplicates import compare
 from train.data.filters.rules import COMPARISONS, PREDICATES, Thresholds
 from train.data.judged import canonical_id, judge, split
 from train.data.ledger import SPLITS, add, nested
-from train.data.schema import DOCUMENT, ITEM, Document, LedgerRow, read_records, read_rows, write_rows
+from train.data.schema import DOCUMENT, ITEM, Document, Item, LedgerRow, read_records, read_rows, write_rows
 from train.data.selected import SelectedConfig, kept_documents, select
 from train.errors import ConfigError, UserError
 from train.release.verify.data import against
@@ -244,13 +244,13 @@ def test_of_near_duplicates_in_any_split_the_longest_is_kept(tmp_path, size):
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_what_gives_away_an_item_or_a_held_out_text_is_dropped(tmp_path, size):
-    item = {"set": "pairs", "group": "g", "id": "g:1", "text": "The quick, brown fox jumps!", "contrast": ""}
+    item = Item("pairs", "g", "", "", "g:1", "The quick, brown ", ["fox jumps!", "dog jumps!"], 0)
     write_rows(tmp_path / "benchmarks" / "pairs.parquet", [item], ITEM)
     rows = [row(text, f"{n:02d}.txt") for n, text in enumerate(WORDY)]
     held_out = next(each for each in rows if split(CONFIG, each.id) == "held_out")
     planted = [
         row(f"{text} {' '.join(f'other{number}x{n}' for n in range(40))}", f"{text[:5]}-{number}")
-        for text in (item["text"], held_out.text)
+        for text in (item.text, held_out.text)
         for number in range(10)
     ]
     out = selected(tmp_path, [*rows, *planted], size=size, files=2)

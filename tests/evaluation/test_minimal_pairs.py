@@ -13,10 +13,11 @@ from conftest import MACHINE
 from train.artifact import digest, write_json
 from train.config import build
 from train.data.benchmarks import BenchmarksConfig, gather
-from train.data.schema import ITEM, SELECTED, write_rows
+from train.data.schema import ITEM, SELECTED, Item, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.evaluation.baselines import count_grams
-from train.evaluation.minimal_pairs import score, score_pairs, sentence_bits, summary, wilson
+from train.evaluation.items import choice_bits, score_items, scored_items, wilson
+from train.evaluation.minimal_pairs import average, score, summary
 from train.keys import ROOT
 from train.model import ModelConfig, Transformer
 from train.world import World
@@ -43,6 +44,10 @@ def model(tokenizer):
     return Transformer(TINY, tokenizer.vocabulary, seed=1).double()
 
 
+def sentence_bits(model, tokenizer, texts, batch):
+    return choice_bits(model, tokenizer, [("", text) for text in texts], batch=batch, world=WORLD)
+
+
 def naive(model, tokens):
     """Bits of a sentence after the mark, its end left out, a window of the context at a time."""
     sequence, bits = [0, *tokens], 0.0
@@ -58,10 +63,9 @@ def naive(model, tokens):
 def test_a_sentence_costs_the_same_alone_and_beside_others(model, tokenizer, batch):
     expected = [naive(model, tokens) for tokens in tokenizer.encode(TEXTS)]
     assert len(tokenizer.encode(TEXTS)[4]) > TINY.context > len(tokenizer.encode(TEXTS)[1])
-    found = sentence_bits(model, tokenizer, TEXTS, batch=batch, world=WORLD)
+    found = sentence_bits(model, tokenizer, TEXTS, batch=batch)
     assert found == pytest.approx(expected, abs=6e-4)
-    assert found == [round(bits, 3) for bits in found]
-    assert found == [sentence_bits(model, tokenizer, [text], batch=1, world=WORLD)[0] for text in TEXTS]
+    assert found == [sentence_bits(model, tokenizer, [text], batch=1)[0] for text in TEXTS]
 
 
 @pytest.mark.parametrize(
@@ -80,17 +84,20 @@ def test_a_sentence_costs_the_same_alone_and_beside_others(model, tokenizer, bat
 def test_what_two_sentences_begin_with_is_computed_once(model, tokenizer, texts, computed):
     inputs = []
     seen = model.model.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].numel()))
-    found = sentence_bits(model, tokenizer, texts, batch=1000, world=WORLD)
+    found = sentence_bits(model, tokenizer, texts, batch=1000)
     seen.remove()
     assert found == pytest.approx([naive(model, tokens) for tokens in tokenizer.encode(texts)], abs=6e-4)
     assert sum(inputs) == computed
 
 
+TAGS = {"a": ("syntax", "order"), "b": ("syntax", "length")}
+
+
 def items(home, pairs):
-    """An artifact `benchmarks` with one set of these (group, good, bad)."""
+    """An artifact `benchmarks` with one set of these (group, choices)."""
     rows = [
-        {"set": "mine", "group": group, "id": str(number), "text": good, "contrast": bad}
-        for number, (group, good, bad) in enumerate(pairs)
+        Item("mine", group, *TAGS.get(group, ("", "")), str(number), "", choices, 0)
+        for number, (group, *choices) in enumerate(pairs)
     ]
     write_rows(home / "mine.parquet", rows, ITEM)
     (home / "sets.json").write_text(json.dumps([{"name": "mine", "purl": "pkg:generic/mine@3", "licence": "MIT"}]))
@@ -100,13 +107,14 @@ def items(home, pairs):
 def test_where_all_tokens_cost_the_same_the_shorter_wins_and_equals_tie(tokenizer, tmp_path):
     flat = Transformer(TINY, tokenizer.vocabulary).double()
     torch.nn.init.zeros_(flat.model.embed_tokens.weight)
-    benchmarks = items(
-        tmp_path, [("b", "x y", "x y z"), ("b", "x y z", "x y"), ("a", "xyz", "zyx"), ("a", "a text", "")]
-    )
-    pairs = score_pairs(flat, tokenizer, count_grams([b"x y", b"xyz"]), benchmarks, batch=3, world=WORLD)
-    assert len(pairs) == 3  # an item without a contrast is no pair
+    benchmarks = items(tmp_path, [("b", "x y", "x y z"), ("b", "x y z", "x y"), ("a", "xyz", "zyx"), ("a", "a text")])
+    some = scored_items(benchmarks)
+    pairs = score_items(flat, tokenizer, count_grams([b"x y", b"xyz"]), some, batch=3, world=WORLD)
+    assert len(pairs) == 3  # a text alone is no pair
     assert pairs[2]["bits"] == [round(3 * np.log2(262), 3)] * 2
-    found = summary(pairs, benchmarks, 0.95)["mine"]
+    found = summary(some, pairs, benchmarks, 0.95)["mine"]
+    assert found["average"]["value"] == 0.25 and found["fields"].keys() == {"syntax"} == {*found["fields"]}
+    assert {name: each["value"] for name, each in found["phenomena"].items()} == {"length": 0.5, "order": 0.0}
     assert (found["value"], found["pairs"], found["ties"]) == (round(1 / 3, 6), 3, 1)
     assert {group: (s["value"], s["ties"]) for group, s in found["groups"].items()} == {"a": (0.0, 1), "b": (0.5, 0)}
     assert found["byte_4gram"] == round(2 / 3, 6)  # it knows `xyz`, and that `x y` ends there
@@ -147,8 +155,10 @@ def test_files_as_blimp_has_them_and_our_own_set(model, tokenizer, tmp_path, mon
     }  # fmt: skip
     config = build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 4}, "raw": {"sources": [source]}})
     gather(config, {}, tmp_path / "out", WORLD)
-    pairs = score_pairs(model, tokenizer, count_grams([b"The cats sit."]), tmp_path / "out", batch=4, world=WORLD)
-    found = summary(pairs, tmp_path / "out", 0.9)
+    some = scored_items(tmp_path / "out")
+    pairs = score_items(model, tokenizer, count_grams([b"The cats sit."]), some, batch=4, world=WORLD)
+    found = summary(some, pairs, tmp_path / "out", 0.9)
+    assert found["blimp"]["files"] == {"two.jsonl": hashlib.sha256(files["two.jsonl"]).hexdigest()}
     assert {name: (s["pairs"], len(s["groups"])) for name, s in found.items()} == {"blimp": (2, 2), "pairs": (48, 12)}
     assert found["blimp"]["purl"] == "pkg:generic/blimp@1"
     right = sum(pair["bits"][0] < pair["bits"][1] for pair in pairs if pair["set"] == "pairs")
@@ -156,16 +166,23 @@ def test_files_as_blimp_has_them_and_our_own_set(model, tokenizer, tmp_path, mon
 
 
 def test_without_pairs_there_is_nothing_to_tell(tmp_path):
-    assert score_pairs(None, load_nothing(), count_grams([b"x"]), tmp_path, batch=1, world=WORLD) == []
-    assert summary([], tmp_path, 0.95) == {}
+    assert score_items(None, Nothing(), count_grams([b"x"]), scored_items(tmp_path), batch=1, world=WORLD) == []
+    assert summary([], [], tmp_path, 0.95) == {}
 
 
-def load_nothing():
-    class Nothing:
-        def encode(self, texts):
-            return []
+class Nothing:
+    def encode(self, texts):
+        return []
 
-    return Nothing()
+
+def test_an_average_counts_groups_alike_and_has_their_intervals():
+    groups = [{**score([{"bits": [1.0, 2.0], "byte_4gram": [1.0, 1.0]}] * count, 0.95)} for count in (20, 40)]
+    assert {**average(groups[:1]), "value": 1.0}.items() >= {"low": groups[0]["low"], "high": 1.0, "pairs": 20}.items()
+    wrong = score([{"bits": [2.0, 1.0], "byte_4gram": [1.0, 1.0]}] * 1000, 0.95)
+    found = average([groups[0], wrong])
+    assert (found["value"], found["groups"], found["pairs"]) == (0.5, 2, 1020)
+    assert found["low"] == pytest.approx(0.5 - (1 - groups[0]["low"]) / 2, abs=1e-6)
+    assert found["high"] == pytest.approx(0.5 + wrong["high"] / 2, abs=1e-6)
 
 
 def test_several_runs_are_shown_with_their_spread(tmp_path, capsys):
@@ -176,6 +193,7 @@ def test_several_runs_are_shown_with_their_spread(tmp_path, capsys):
         scores = {name: {"value": value} for name, value in scores.items()}
         write_json(tmp_path / str(seed) / "scores.json", scores)
         write_json(tmp_path / str(seed) / "minimal_pairs.json", {"pairs": {"value": 0.5}})
+        write_json(tmp_path / str(seed) / "multiple_choice.json", {})
     show_spread([tmp_path / str(seed) for seed in range(3)], print)
     head, bits, _, accuracy, bytes_, pairs = capsys.readouterr().out.strip().splitlines()
     assert head.split() == ["spread", "over", "3", "runs", "mean", "sd", "least", "most"]

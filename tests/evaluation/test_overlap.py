@@ -3,7 +3,7 @@
 import pytest
 from conftest import MACHINE
 
-from train.data.schema import ITEM, SELECTED, write_rows
+from train.data.schema import ITEM, SELECTED, Item, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import encode
 from train.evaluation.overlap import TOKENS, overlap
@@ -32,8 +32,8 @@ def inputs(tmp_path_factory):
         document("h2", "nothing of this stands anywhere else than in this text, which is held out whole", "held_out"),
     ]
     write_rows(inputs["selected"] / "documents" / "part-0000.parquet", rows, SELECTED)
-    items = [{"set": "pairs", "group": "g", "id": id, "text": text, "contrast": ""} for id, text in ITEMS.items()]
-    other = [{"set": "other", "group": "g", "id": "1", "text": "word7 is between", "contrast": ""}]
+    items = [Item("pairs", "g", "", "", id, "", [text], 0) for id, text in ITEMS.items()]
+    other = [Item("other", "g", "", "", "1", "word7 is ", ["beside", "between"], 1)]
     for name, some in (("pairs", items), ("other", other)):
         write_rows(inputs["benchmarks"] / f"{name}.parquet", some, ITEM)
     learn(TokenizerConfig(275, None), inputs, inputs["tokenizer"], WORLD)

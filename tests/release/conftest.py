@@ -1,5 +1,7 @@
 """A small release, made once by the real command; tests that alter one get a copy."""
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import forger
 import pytest
 import torch
 import warm
+
+from train.artifact import digest
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
@@ -30,11 +34,38 @@ PRIVATE = {
 }  # fmt: skip
 
 
+# An evaluation set of others: pairs as BLiMP has them, and questions, in a folder beside those of runs.
+SETS = {
+    "pairs.jsonl": [{"sentence_good": "The cats sit.", "sentence_bad": "The cats sits.", "UID": "agreement",
+                     "field": "morphology", "linguistics_term": "subject_verb_agreement"}],
+    "questions.jsonl": [{"question": f"Of {number} ships the storm left", "choices": ["one", "the others"],
+                         "answer": 1} for number in range(8)],
+}  # fmt: skip
+
+
+def declared(home: Path) -> str:
+    """The override that declares SETS, which are written below `home`."""
+    files = {name: "".join(f"{json.dumps(row)}\n" for row in rows) for name, rows in SETS.items()}
+    files["LICENSE"] = "CC0-1.0\n"
+    (home / "sets").mkdir()
+    for name, text in files.items():
+        (home / "sets" / name).write_text(text)
+    sha256 = digest({name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()})
+    return (
+        f"benchmarks.raw={{sources:[{{kind:files,path:sets,purl:'pkg:generic/others@1',sha256:{sha256},licence:CC0-1.0,"
+        "licence_files:[LICENSE],attribution:nobody,language:en,include:['*.jsonl'],exclude:[],columns:null,mirrors:[]}]}"
+    )
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory) -> list[str]:
     """The overrides by which the release is made, and the folders that it is made in."""
     home = tmp_path_factory.mktemp("telltale")
-    return [*SMALL.split(), *(f"machine.{name}={home / name}" for name in ("runs", "releases", "cache"))]
+    return [
+        *SMALL.split(),
+        declared(home),
+        *(f"machine.{name}={home / name}" for name in ("runs", "releases", "cache")),
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -43,9 +74,10 @@ def home(small) -> Path:
     with pytest.MonkeyPatch.context() as patched:
         for name, value in PRIVATE.items():
             patched.setenv(name, value)
-        done = warm.run([str(ROOT / "scripts" / "run.py"), *small])
+        home = Path(small[-1].partition("=")[2]).parent
+        done = warm.run([str(ROOT / "scripts" / "run.py"), *small], home)
     assert done.returncode == 0, done.stdout + done.stderr
-    return Path(small[-1].partition("=")[2]).parent
+    return home
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from conftest import MACHINE
 from train.artifact import read_json
 from train.data.schema import read_rows
 from train.data.tokenizer import load
-from train.evaluation.minimal_pairs import sentence_bits
+from train.evaluation.items import choice_bits
 from train.inference.generate import generate
 from train.keys import ROOT
 from train.release import bundle
@@ -167,7 +167,8 @@ def test_lm_eval_finds_our_bits_per_byte_and_so_its_word_perplexity(subject, hel
     }  # fmt: skip
     found = lm_eval_scores(subject, tmp_path, [{"text": text} for text in held_out], task)
     model = bundle.model_of(subject)
-    bits = sum(sentence_bits(model, load(subject), held_out, batch=4, world=World(0, 1, MACHINE)))
+    texts = [("", text) for text in held_out]
+    bits = sum(choice_bits(model, load(subject), texts, batch=4, world=World(0, 1, MACHINE)))
     size, words = (sum(map(len, units)) for units in ((t.encode() for t in held_out), map(WORDS.split, held_out)))
     assert len(held_out) > DOCUMENTS / 4
     assert found["bits_per_byte"] == pytest.approx(bits / size, rel=1e-5)
@@ -179,15 +180,15 @@ def test_lm_eval_judges_the_pairs_as_we_do(subject, tmp_path):
     rows = [  # what is longer than the context it cuts off, where we go on
         row
         for row in read_rows([subject / "evaluation/data/pairs.parquet"])
-        if max(map(len, words.encode([row["text"], row["contrast"]]))) < context
+        if max(map(len, words.encode(row["choices"]))) < context
     ]
     task = {
         "output_type": "multiple_choice", "doc_to_text": "", "doc_to_target": 0, "target_delimiter": "",
-        "doc_to_choice": "{{[text, contrast]}}", "metric_list": [{"metric": "acc"}],
+        "doc_to_choice": "{{choices}}", "metric_list": [{"metric": "acc"}],
     }  # fmt: skip
     found = lm_eval_scores(subject, tmp_path, rows, task)
-    texts = [row[side] for row in rows for side in ("text", "contrast")]
-    bits = sentence_bits(bundle.model_of(subject), words, texts, batch=16, world=World(0, 1, MACHINE))
+    texts = [("", sentence) for row in rows for sentence in row["choices"]]
+    bits = choice_bits(bundle.model_of(subject), words, texts, batch=16, world=World(0, 1, MACHINE))
     ties = sum(good == bad for good, bad in zip(bits[::2], bits[1::2], strict=True))
     right = sum(good < bad for good, bad in zip(bits[::2], bits[1::2], strict=True))
     assert len(rows) > 400 and abs(found["acc"] * len(rows) - right) <= ties + 1e-6

@@ -107,6 +107,11 @@ def titled(evaluation: Path) -> dict[str, dict[str, Any]]:
         **{name: scores[name] for name in own},
         **{f"baseline {name}": score for name, score in scores.items() if name not in own},
         **{f"minimal pairs, {name}": score for name, score in pairs.items()},
+        **{
+            f"{name}, {measure}": {**record[measure], "unit": record["unit"]}
+            for name, record in read_json(evaluation / "multiple_choice.json").items()
+            for measure in ("acc", "acc_norm")
+        },
     }
 
 

@@ -1,10 +1,12 @@
 """Stage 3. The evaluation sets, pinned like sources: what training text is kept clear of, and models are scored on."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from string import ascii_uppercase
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le
@@ -40,8 +42,8 @@ class PairsConfig:
 class BenchmarksConfig:
     """Each source of `raw` is a set, called by the name in its Package URL.
 
-    Its files are JSON lines, one item a line: a minimal pair `sentence_good`, `sentence_bad`, as BLiMP has them, or a
-    `text`. A group of items is the field `UID` where there is one, else the file.
+    Its files are JSON lines, one item a line, of a shape in `SHAPES`. A group of items is the field `UID` where there
+    is one, else the file.
     """
 
     pairs: PairsConfig | None  # null: without our own
@@ -107,7 +109,7 @@ def written(name: str, items: Iterable[Item], out: Path) -> dict[str, Any]:
 def own_items(config: PairsConfig) -> Iterator[Item]:
     """The items of the set that this repository writes."""
     for number, (group, good, bad) in enumerate(pairs(config.seed, config.count)):
-        yield Item(OURS["name"], group, f"{group}:{number % config.count + 1}", good, bad)
+        yield Item(OURS["name"], group, "", "", f"{group}:{number % config.count + 1}", "", [good, bad], 0)
 
 
 def read_items(name: str, purl: str, folder: Path, paths: Iterable[str]) -> Iterator[Item]:
@@ -117,19 +119,103 @@ def read_items(name: str, purl: str, folder: Path, paths: Iterable[str]) -> Iter
             if line.strip():
                 try:
                     yield item(name, f"{path}:{number}", line, PurePosixPath(path).stem)
-                except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+                except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+                    why = error.args[0] if isinstance(error, BadAnswer) else f"expected a JSON object with {EXPECTED}"
                     raise UserError(
-                        f"{purl}: {path}, line {number}: expected a JSON object with sentence_good and "
-                        "sentence_bad, or with text; correct the file, or leave it out by `exclude`"
+                        f"{purl}: {path}, line {number}: {why}; correct the file, or leave it out by `exclude`"
                     ) from None
+
+
+class BadAnswer(ValueError):
+    """Of a question: choices that are none, or an answer that is not among them."""
 
 
 def item(name: str, id: str, line: bytes, group: str) -> Item:
     """The item that a line of JSON holds, in its own group or else in `group`; ValueError and the like if none."""
     fields = json.loads(line)
-    pair = "sentence_good" in fields
-    text, contrast = (fields["sentence_good"], fields["sentence_bad"]) if pair else (fields["text"], "")
-    group = fields.get("UID", group)
-    for value in (text, contrast, group):
+    shape: Any = next((shape for key, shape in SHAPES.items() if key in fields), None)
+    context, choices, answer = shape(fields)
+    group, field, phenomenon = (fields.get(key, least) for key, least in (("UID", group), *TAGS))
+    for value in (context, *choices, group, field, phenomenon):
         value.encode()  # raises what is no Unicode text
-    return Item(name, group, id, text, contrast)
+    return Item(name, group, field, phenomenon, id, context, choices, answer)
+
+
+# What a line of JSON may hold ----------------------------------------------------------------------------------------
+
+Asked = tuple[str, list[str], int]  # what stands before the choices, the choices, the number of the right one
+TAGS = (("field", ""), ("linguistics_term", ""))  # of BLiMP's lines
+
+
+def question(context: str, choices: Any, answer: Any) -> Asked:
+    """A question, of which `answer` is the number of a choice, its text or its letter; BadAnswer if it is none."""
+    if not isinstance(choices, list) or len(choices) < 2 or not all(isinstance(each, str) and each for each in choices):
+        raise BadAnswer(f"expected two or more choices, each a text that is not empty, found {shortened(choices)}")
+    names = {str(number): number for number in range(len(choices))}
+    names |= dict(zip(ascii_uppercase, range(len(choices)), strict=False))
+    names |= {choice: choices.index(choice) for choice in choices}
+    number = answer if type(answer) is int else names.get(answer, -1)
+    if not 0 <= number < len(choices):
+        raise BadAnswer(f"the answer {shortened(answer)} is none of the {len(choices)} choices, counted from 0")
+    return context + " ", choices, number
+
+
+def shortened(value: Any) -> str:
+    """A value as JSON, its end left out where it is long."""
+    text = json.dumps(value)
+    return text if len(text) < 80 else f"{text[:77]}..."
+
+
+def hellaswag(fields: Mapping[str, Any]) -> Asked:
+    """`ctx`, `endings`, `label`. With the activity and both sentences of the context, as people prompt with them."""
+    if "activity_label" not in fields:
+        return question(fields["ctx"], fields["endings"], fields["label"])
+    context = f"{fields['activity_label']}: {fields['ctx_a']} {fields['ctx_b'].capitalize()}"
+    return question(without_marks(context), [without_marks(each) for each in fields["endings"]], fields["label"])
+
+
+def without_marks(text: str) -> str:
+    """A text of WikiHow without the marks that were left in it, such as `[title]`."""
+    return re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". ")).replace("  ", " ")
+
+
+def arc(fields: Mapping[str, Any]) -> Asked:
+    """`question`, `choices` as columns or as rows of `text` and `label`, and `answerKey`."""
+    stem: Any = fields["question"]
+    stem, choices = (stem["stem"], stem["choices"]) if isinstance(stem, dict) else (stem, fields["choices"])
+    texts, labels = ([row[key] for row in choices] if isinstance(choices, list) else choices[key] for key in
+                     ("text", "label"))  # fmt: skip
+    if fields["answerKey"] not in labels:
+        raise BadAnswer(f"the answer {shortened(fields['answerKey'])} is none of the labels {shortened(labels)}")
+    return question(asked(stem), texts, labels.index(fields["answerKey"]))
+
+
+def piqa(fields: Mapping[str, Any]) -> Asked:
+    """`goal`, `sol1`, `sol2`, `label`."""
+    return question(asked(fields["goal"]), [fields["sol1"], fields["sol2"]], fields["label"])
+
+
+def asked(text: str) -> str:
+    """How people prompt with a question of ARC or PIQA."""
+    return "Question: " + text + "\nAnswer:"
+
+
+def plainly(fields: Mapping[str, Any]) -> Asked:
+    """`question` or `context`, as it stands, `choices` and `answer`."""
+    context = fields["question"] if "question" in fields else fields["context"]
+    return question(context, fields["choices"], fields["answer"])
+
+
+# By a key that no shape before it has.
+SHAPES: Mapping[str, Callable[[Mapping[str, Any]], Asked]] = {
+    "sentence_good": lambda fields: ("", [fields["sentence_good"], fields["sentence_bad"]], 0),
+    "endings": hellaswag,
+    "sol1": piqa,
+    "answerKey": arc,
+    "choices": plainly,
+    "text": lambda fields: ("", [fields["text"]], 0),
+}
+EXPECTED = (
+    "sentence_good and sentence_bad, with question, choices and answer, with what HellaSwag, ARC or PIQA have, or with "
+    "text"
+)

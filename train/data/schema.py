@@ -24,7 +24,7 @@ CHARACTERS_AT_A_TIME = 2**25
 # of what is unpacked together.
 UNPACKED, RATIO, ROW, TOGETHER = 2**24, 1000, 64, 2**28
 NAMES = 40  # of columns that an error lists
-COLUMN_TYPES: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64()}
+COLUMN_TYPES: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), list[str]: pa.list_(pa.string())}
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,21 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class Item:
-    """One item of an evaluation set."""
+    """One item of an evaluation set: a question with its answers, a minimal pair, or a text."""
 
     set: str
     group: str  # what the item tests; one score each
+    field: str  # of a group, such as "syntax"; empty where nobody says
+    phenomenon: str  # which several groups may test; empty where nobody says
     id: str  # of the item in its set
-    text: str  # what may not stand in training text; of a minimal pair, the good sentence
-    contrast: str  # of a minimal pair, the bad sentence; else empty
+    context: str  # what stands before each choice, with the blank between; empty but for a question
+    choices: list[str]  # of a minimal pair, the good sentence and the bad one; of a text, itself
+    answer: int  # number of the right choice
+
+    @property
+    def text(self) -> str:
+        """What may not stand in training text."""
+        return self.context + self.choices[self.answer]
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,9 @@ class ByteModel:
             p = np.divide(counted, total + kinds, out=p, where=total > 0)
         return p
 
-    def bits(self, text: bytes) -> float:
-        """What `text` and its end cost."""
-        return -math.fsum(log(torch.from_numpy(self.probability(grams_of(text))))) / LN2
+    def bits(self, text: bytes, before: bytes = b"") -> float:
+        """What `text` and its end cost after what stands `before` it."""
+        return -math.fsum(log(torch.from_numpy(self.probability(grams_of(before + text)[len(before) :])))) / LN2
 
 
 def count_grams(texts: Iterable[bytes]) -> ByteModel:

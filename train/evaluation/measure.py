@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from train.artifact import WITNESS, write_json
 from train.config import Count, Natural
 from train.data import tokenizer as tokenizers
-from train.data.schema import read_rows
+from train.data.schema import Item, read_rows
 from train.data.selected import kept_documents
 from train.data.tokenizer import Tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
+from train.evaluation import minimal_pairs, multiple_choice
 from train.evaluation.baselines import compressed_size, count_grams
-from train.evaluation.minimal_pairs import score_pairs, summary
+from train.evaluation.items import Row, is_question, score_items, scored_items
 from train.evaluation.overlap import overlap
 from train.evaluation.prediction import predict
 from train.exact import LN2
@@ -84,16 +85,28 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
         "byte_4gram": byte_model_score([grams.bits(text) for text in held_out], documents, settings),
         "xz_whole_text": compressor_score(size, documents),
     }
-    pairs = score_pairs(model, tokenizer, grams, inputs["benchmarks"], batch=settings.batch, world=world)
+    items = scored_items(inputs["benchmarks"])
+    rows = score_items(model, tokenizer, grams, items, batch=settings.batch, world=world)
     write_json(out / "documents.json", documents)
     write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **baselines})
-    write_json(out / "pairs.json", pairs)
-    write_json(out / "minimal_pairs.json", summary(pairs, inputs["benchmarks"], settings.confidence))
+    for name, record in item_records(items, rows, inputs["benchmarks"], settings.confidence).items():
+        write_json(out / name, record)
     write_json(
         out / "samples.json", samples(model, tokenizer, settings.samples, [text.decode() for text in held_out[:2]])
     )
     write_json(out / "overlap.json", overlap(inputs, world))
     write_json(out / WITNESS / "compressed.json", {"xz_whole_text": size})
+
+
+def item_records(items: Sequence[Item], rows: Sequence[Row], benchmarks: Path, confidence: float) -> dict[str, Any]:
+    """The files that tell what was scored by choices, minimal pairs and questions apart: name -> what stands in it."""
+    pairs = sum(not is_question(item) for item in items)  # which come first
+    return {
+        "pairs.json": rows[:pairs],
+        "minimal_pairs.json": minimal_pairs.summary(items[:pairs], rows[:pairs], benchmarks, confidence),
+        "choices.json": rows[pairs:],
+        "multiple_choice.json": multiple_choice.summary(items[pairs:], rows[pairs:], benchmarks, confidence),
+    }
 
 
 def load_model(directory: Path, config: ModelConfig, vocabulary: int) -> Transformer:

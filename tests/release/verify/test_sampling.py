@@ -41,6 +41,13 @@ def test_a_sample_holds_and_says_what_it_was(release, little, tmp_path):
         ("evaluation/pairs.json", lambda found: found[0].update(byte_4gram=[0.1, 0.2])),
         ("evaluation/pairs.json", lambda found: found.pop()),
         ("evaluation/minimal_pairs.json", lambda found: found["pairs"].update(value=0.99)),
+        ("evaluation/minimal_pairs.json", lambda found: found["others"]["average"].update(value=0.99)),
+        ("evaluation/minimal_pairs.json", lambda found: found["others"]["files"].clear()),
+        ("evaluation/choices.json", lambda found: [row.update(bits=[0.2, 0.1]) for row in found]),
+        ("evaluation/choices.json", lambda found: found[0].update(byte_4gram=[0.1, 0.2])),
+        ("evaluation/choices.json", lambda found: found.pop(0)),
+        ("evaluation/multiple_choice.json", lambda found: found["others"]["acc_norm"].update(value=0.99)),
+        ("evaluation/multiple_choice.json", lambda found: found["others"].update(chance=0.1)),
     ],
 )
 def test_what_a_sample_finds_or_what_follows_from_it_fails(copy, little, tmp_path, path, change):

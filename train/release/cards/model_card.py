@@ -33,6 +33,7 @@ def model_card(release: Path) -> bytes:
         pairs=pairs,
         chance=CHANCE,
         below=[(name, score) for name, score in groups if score["value"] < CHANCE],
+        questions=facts.record("evaluation/multiple_choice.json"),
         samples=facts.record("evaluation/samples.json"),
         table=table,
         verdict=osaid.verdict(release, table),

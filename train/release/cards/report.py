@@ -14,6 +14,7 @@ from typing import Any
 from train.artifact import read_json
 from train.data.filters import rules
 from train.data.ledger import OCCURRENCES
+from train.evaluation.multiple_choice import MEASURES
 from train.quantities import shown
 from train.release.attest import dsse
 from train.release.cards.facts import CHANCE, OWN, Facts
@@ -29,6 +30,8 @@ CURVES = (
     ("Learning rate", "", {"learning_rate": "learning rate"}),
     ("Gradient norm", "", {"gradient_norm": "gradient norm"}),
 )  # title, unit, name in the log -> name on the page
+PAIRS = "how often it finds the good sentence of two more probable"
+QUESTIONS = "how often it finds the right answer the most probable one"
 # By a status's first word.
 MARKS = {
     "evidenced": "shown",
@@ -54,7 +57,7 @@ def report(release: Path, identity: str) -> bytes:
         "charts": charts(log),
         "log": log[::-1][:: math.ceil(len(log) / ROWS)][::-1],
         "scores": scores(release),
-        "pairs": minimal_pairs(release),
+        "choices": choices(release),
         "samples": record(release, "evaluation/samples.json"),
         "statistics": facts.statistics,
         "licences": shares(facts.terms),
@@ -155,24 +158,39 @@ def scores(release: Path) -> list[dict[str, Any]]:
     return sorted(groups, key=lambda group: -len(group["scores"]))
 
 
-def minimal_pairs(release: Path) -> list[dict[str, Any]]:
-    """Each set of minimal pairs and its phenomena, if the release has such scores."""
-    path = release / "evaluation" / "minimal_pairs.json"
-    sets = read_json(path) if path.is_file() else {}
+def choices(release: Path) -> list[dict[str, Any]]:
+    """Each set of minimal pairs or questions and its groups, beside what a guess would reach."""
     groups = []
-    for name, whole in sets.items():
-        parts = {"all": whole, **whole.get("groups", {})}
+    for name, whole in record(release, "evaluation/minimal_pairs.json").items():
+        rows = [judged(each, part, part, CHANCE) for each, part in parts(whole)]
+        groups.append({"name": f"Minimal pairs: {spoken(name)}", "what": PAIRS, "scores": rows, "chance": CHANCE})
+    for name, whole in record(release, "evaluation/multiple_choice.json").items():
         rows = [
-            bar({**part, "name": each.replace("_", " "), "method": beside(part)}, 1.0) for each, part in parts.items()
+            judged(f"{each}, {measure}", part, part[measure], part["chance"])
+            for each, part in parts(whole)
+            for measure in MEASURES
         ]
-        groups.append({"name": name.replace("_", " "), "scores": rows, "chance": CHANCE})
+        groups.append(
+            {"name": f"Questions: {spoken(name)}", "what": QUESTIONS, "scores": rows, "chance": whole["chance"]}
+        )
     return groups
 
 
-def beside(part: Mapping[str, Any]) -> str:
-    """What a score of minimal pairs is read against: their number, the baseline, and a guess where it is worse."""
-    below = "; below chance" if part["value"] < CHANCE else ""
-    return f"{part['pairs']} pairs; baseline, byte 4-grams: {shown(part['byte_4gram'])}{below}"
+def parts(whole: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """A set as a whole, then its groups."""
+    return [("all", whole), *whole["groups"].items()]
+
+
+def judged(name: str, part: Mapping[str, Any], score: Mapping[str, Any], chance: float) -> dict[str, Any]:
+    """A score's bar, and what it is read against: of how many, the baseline, and a guess where it is worse."""
+    below = "; below chance" if score["value"] < chance else ""
+    counted = f"{part['pairs']} pairs" if "pairs" in part else f"{part['items']} items"
+    method = f"{counted}; baseline, byte 4-grams: {shown(score['byte_4gram'])}{below}"
+    return bar({**score, "name": spoken(name), "method": method}, 1.0)
+
+
+def spoken(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def bar(score: Mapping[str, Any], most: float) -> dict[str, Any]:

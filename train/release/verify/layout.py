@@ -83,7 +83,8 @@ def products(release: Release) -> dict[str, set[str]]:
         "tokens": {"tokens.json", *(name for split in SPLITS for name in (f"{split}.npy", f"ranges/{split}.parquet"))},
         "weights": {WEIGHTS, *checkpoints},
         "evaluation": {f"{name}.json" for name in
-                       ("documents", "scores", "pairs", "minimal_pairs", "samples", "overlap")},
+                       ("documents", "scores", "pairs", "minimal_pairs", "choices", "multiple_choice", "samples",
+                        "overlap")},
     }  # fmt: skip
 
 

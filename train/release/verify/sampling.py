@@ -10,14 +10,20 @@ from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.differences import first_difference
 from train.evaluation.baselines import ByteModel, compressed_size, count_grams
-from train.evaluation.measure import MeasureConfig, byte_model_score, compressor_score, model_scores, score_documents
-from train.evaluation.minimal_pairs import pairs_of, sentence_bits, summary
+from train.evaluation.items import baseline_row, score_items, scored_items
+from train.evaluation.measure import (
+    MeasureConfig,
+    byte_model_score,
+    compressor_score,
+    item_records,
+    model_scores,
+    score_documents,
+)
 from train.model import Transformer
 from train.release import bundle
 from train.release.view import Release
 
-PAIRS = 100  # minimal pairs that are scored again
-SIDES = ("text", "contrast")  # of a pair: the good sentence and the bad one
+ITEMS = 100  # pairs and questions that are scored again
 
 
 def scoring_operations(release: Release) -> int:
@@ -50,33 +56,34 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
     }
     if apart := first_difference(release.json("evaluation/scores.json"), follows):
         problems.append(f"evaluation/scores.json: does not follow from the documents: {apart}")
-    problems += sampled_pairs(release, config, model, grams)
+    problems += sampled_items(release, config, model, grams)
     names = ", ".join(row["id"][:8] for row in chosen[:5]) + (", ..." if len(chosen) > 5 else "")
     release.notes.append(
         f"a sample: {len(chosen)} of {len(ranges)} held-out documents, by nonce {release.nonce}: {names}; "
-        f"of the pairs at most {PAIRS}, and no samples; --deep does all"
+        f"of pairs and questions at most {ITEMS}, and no samples; --deep does all"
     )
     return problems
 
 
-def sampled_pairs(release: Release, config: MeasureConfig, model: Transformer, grams: ByteModel) -> list[str]:
-    """Some minimal pairs scored again, and the yardstick of all; the summary follows from all of them."""
-    recorded, sets = release.json("evaluation/pairs.json"), release.folders["benchmarks"]
-    rows = pairs_of(sets)
-    same = [{**{name: row[name] for name in ("set", "group", "id")},
-             "byte_4gram": [round(grams.bits(row[side].encode()), 3) for side in SIDES]} for row in rows]  # fmt: skip
+def sampled_items(release: Release, config: MeasureConfig, model: Transformer, grams: ByteModel) -> list[str]:
+    """Some pairs and questions scored again, and the baseline of all; the summaries follow from all of them."""
+    recorded = [row for name in ("pairs", "choices") for row in release.json(f"evaluation/{name}.json")]
+    sets, settings = release.folders["benchmarks"], config.evaluation
+    items = scored_items(sets)
+    same = [baseline_row(item, grams) for item in items]
     if apart := first_difference([{k: v for k, v in each.items() if k != "bits"} for each in recorded], same):
-        return [f"evaluation/pairs.json: {apart}"]
-    chosen = sorted(range(len(rows)), key=lambda number: _draw(release, f"pair {number}"))[:PAIRS]
-    texts = [rows[number][side] for number in chosen for side in SIDES]
-    words = load_tokenizer(release.path)
-    bits = sentence_bits(model, words, texts, batch=config.evaluation.batch, world=release.world)
-    problems = [f"evaluation/pairs.json: pair {rows[number]['id']}: scored {again}, recorded is {before}"
-                for place, number in enumerate(chosen)
-                if (before := recorded[number].get("bits")) != (again := bits[2 * place : 2 * place + 2])]  # fmt: skip
-    follows = summary(recorded, sets, config.evaluation.confidence)
-    if apart := first_difference(release.json("evaluation/minimal_pairs.json"), follows):
-        problems.append(f"evaluation/minimal_pairs.json: does not follow from the pairs: {apart}")
+        return [f"evaluation/pairs.json, choices.json: {apart}"]
+    numbers = sorted(range(len(items)), key=lambda number: _draw(release, f"pair {number}"))[:ITEMS]
+    chosen, words = [items[number] for number in numbers], load_tokenizer(release.path)
+    again = score_items(model, words, grams, chosen, batch=settings.batch, world=release.world)
+    problems = [
+        f"evaluation/pairs.json, choices.json: {row['id']}: scored {row['bits']}, recorded {recorded[number].get('bits')}"
+        for number, row in zip(numbers, again, strict=True)
+        if recorded[number].get("bits") != row["bits"]
+    ]
+    for name, record in item_records(items, recorded, sets, settings.confidence).items():
+        if apart := first_difference(release.json(f"evaluation/{name}"), record):
+            problems.append(f"evaluation/{name}: does not follow from the items: {apart}")
     return problems
 
 
