@@ -42,7 +42,7 @@ from train.release.cards.statistics import statistics
 from train.release.chain import chain
 from train.release.lock import unlike
 from train.release.sharing import share
-from train.release.standards import croissant, forms, mof, osaid, reuse, sbom
+from train.release.standards import croissant, eval_results, forms, mof, osaid, reuse, sbom
 from train.release.standards.osaid import regular_files, release_files
 from train.steps import tokens_seen
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
@@ -53,7 +53,7 @@ from train.world import World
 ROOT = Path(__file__).resolve().parents[2]
 TOP_LEVEL = """
     train configs data_cards scripts tests docs .ci Makefile pyproject.toml requirements.lock LICENSE README.md
-    CHANGELOG.md CITATION.cff NOTICE UPGRADE.md .gitignore .gitattributes
+    CHANGELOG.md CONTRIBUTING.md CITATION.cff NOTICE UPGRADE.md .gitignore .gitattributes
 """  # all that makes up the source code; folders and files
 RESOLVED = ("code/config.json", "code/overrides.json")  # of the code, what people did not write
 PROMPTS = ("The ", "In the beginning", "for example, ")
@@ -325,6 +325,7 @@ WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "data/croissant.json": _json(croissant.croissant),
     "provenance/mof.yml": mof.mof_yml,
     **{path: partial(forms.page, name=name) for path, name in forms.pages().items()},
+    eval_results.PLACE: eval_results.eval_results,
     "README.md": model_card.model_card,
     "openness.json": _json(osaid.openness_json),
 }

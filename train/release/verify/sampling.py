@@ -77,9 +77,9 @@ def sampled_items(release: Release, config: MeasureConfig, model: Transformer, g
     chosen, words = [items[number] for number in numbers], load_tokenizer(release.path)
     again = score_items(model, words, grams, chosen, batch=settings.batch, world=release.world)
     problems = [
-        f"evaluation/pairs.json, choices.json: {row['id']}: scored {row['bits']}, recorded {recorded[number].get('bits')}"
+        f"evaluation/pairs.json, choices.json: {row['id']}: scored {row['bits']}, recorded is {before}"
         for number, row in zip(numbers, again, strict=True)
-        if recorded[number].get("bits") != row["bits"]
+        if (before := recorded[number].get("bits")) != row["bits"]
     ]
     for name, record in item_records(items, recorded, sets, settings.confidence).items():
         if apart := first_difference(release.json(f"evaluation/{name}"), record):
