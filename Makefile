@@ -25,7 +25,7 @@ given = $(if $(findstring file,$(origin $(1))),$($(1)),$(value $(1)))
 $(foreach name,$(GIVEN),$(eval export GIVEN_$(name) = $$(call given,$(name))))
 unexport $(GIVEN)
 
-.PHONY: help setup release test bench check format verify replay reproduce diff assess sign archive publish
+.PHONY: help setup release test selftest bench check format verify replay reproduce diff assess sign archive publish
 .PHONY: sample score pairs explore export fork plan config clean
 help: ; @sed -n '/^PYTHON/q; s/^# //p' Makefile
 
@@ -54,6 +54,7 @@ pairs: score
 explore: setup ; @$(PELLUCID) explore "--from=$$GIVEN_RELEASE" $(ARGS)
 fork: setup ; @$(PELLUCID) fork $(ARGS) -- "$$GIVEN_NAME" "$$GIVEN_TITLE" "$$GIVEN_DEST"
 bench: setup ; @$(PELLUCID) bench $(ARGS)
+selftest: setup ; @$(PELLUCID) selftest $(ARGS)
 test: setup ; $(if $(filter-out file,$(origin RELEASE)),RELEASE="$$GIVEN_RELEASE") $(RUN) -m pytest $(ARGS)
 
 check: setup

@@ -1,6 +1,6 @@
-"""Whether the same bytes are trained elsewhere: `python scripts/emulate.py [--on PLACE]... [OVERRIDES]`.
+"""Whether the same bytes are trained elsewhere: `python scripts/emulate.py [--on PLACE]... [--into docs/validation]`.
 
-It makes everything up to the tokens, trains here, and trains again in each PLACE, always with the command itself:
+It runs `pellucid selftest` here and in each PLACE:
 
 * Haswell, Skylake-Client, EPYC-Rome (those three where none is named), or what else `qemu-x86_64 -cpu help` lists
 * aarch64, emulated by qemu-aarch64, with Debian's Python, the lock's wheels and torch 2.9.1 for that architecture: the
@@ -9,33 +9,31 @@ It makes everything up to the tokens, trains here, and trains again in each PLAC
 
 On Debian `apt install qemu-user` brings the emulators. What the last two need is downloaded once into --cache, where
 nothing of the system or of the project's environment is touched: 0.7 GB for aarch64. Emulated arithmetic is a hundred
-times slower, so steps are few unless OVERRIDES say more. Status 0 where all products are the same, 1 where not.
+times slower. With --into each transcript is written there. Status 0 where all bytes are the known ones, 1 where not.
 """
 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing is written
 sys.path.insert(0, str(ROOT))
 
-from train.artifact import product_digest
+from train.commands import selftest
 from train.errors import UserError
 from train.release.lock import pins
 from train.terminal import guarded
 
 PROCESSORS = ("Haswell", "Skylake-Client", "EPYC-Rome")
-SMALL = ("recipe=tiny", "training.steps=4", "training.batch=4", "training.checkpoint_every=4",
-         "training.evaluate_every=4", "training.evaluate_batches=1")  # fmt: skip
 HERE = "here"
 AARCH64_TORCH = "torch==2.9.1"
 # What training loads that is compiled; other packages are read from this environment.
@@ -51,16 +49,27 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     parser.add_argument("--on", action="append", metavar="PLACE", help="a processor, aarch64 or torch==VERSION")
     parser.add_argument("--cache", type=Path, default="~/.cache/pellucid-elsewhere", help="default: %(default)s")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
-    asked = parser.parse_intermixed_args(arguments)
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="where to write the transcripts")
+    asked = parser.parse_args(arguments)
     cache = asked.cache.expanduser()
     places = {place: interpreter(place, cache) for place in (HERE, *(asked.on or PROCESSORS))}
-    with tempfile.TemporaryDirectory() as home:
-        prepared = Path(home) / "prepared"
-        train(prepared, HERE, places[HERE], asked.overrides, "tokens")
-        digests = {place: trained(prepared, place, how, asked.overrides) for place, how in places.items()}
-    if apart := [place for place, digest in digests.items() if digest != digests[HERE]]:
-        raise UserError(f"{', '.join(apart)}: trains other bytes than this machine")
+    reports = {place: tested(place, how, asked.into) for place, how in places.items()}
+    if apart := [place for place, report in reports.items() if not report["same"]]:
+        raise UserError(f"{', '.join(apart)}: trains other bytes than the known ones")
+
+
+def tested(place: str, how: Interpreter, into: Path | None) -> dict[str, Any]:
+    """What `pellucid selftest` reports in a place; its transcript is printed, and written where asked for."""
+    python, variables = how
+    command = [*python, str(ROOT / "scripts" / "pellucid.py"), "selftest", "machine.threads=1", "--json"]
+    report: dict[str, Any] = json.loads(run(command, env=os.environ | variables, what=place, allowed=(0, 1)))
+    made = [] if place == HERE else [f"$ python scripts/emulate.py --on {place}"]
+    transcript = "".join(f"{line}\n" for line in [*made, *selftest.lines(report, argparse.Namespace())])
+    print(transcript, flush=True)
+    if into:
+        name = " ".join([report["machine"]["processor"], "torch", report["machine"]["torch"].partition("+")[0]])
+        (into / f"{re.sub('[^a-z0-9._]+', '-', name.lower())}.txt").write_text(transcript)
+    return report
 
 
 def interpreter(place: str, cache: Path) -> Interpreter:
@@ -123,35 +132,18 @@ def install(site: Path, wanted: list[str], lines: Iterable[str] = ()) -> None:
     run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(site), *wanted], "\n".join(lines))
 
 
-def trained(prepared: Path, place: str, how: Interpreter, overrides: list[str]) -> str:
-    """The digest of the weights that are trained in a place from artifacts that are `prepared`; it is printed too."""
-    runs, began = prepared.with_name(place.replace("==", "-")), time.monotonic()
-    shutil.copytree(prepared, runs)
-    train(runs, place, how, overrides, "weights")
-    (weights,) = (path for path in runs.glob("weights-*") if path.suffix == "")
-    digest, stack = product_digest(weights), json.loads((weights / "witness" / "stack.json").read_text())
-    there = ", ".join(stack[name] for name in ("processor", "capability", "torch"))
-    print(f"{place:<16} {digest} ({there}; {time.monotonic() - began:.0f} s)", flush=True)
-    return digest
-
-
-def train(runs: Path, place: str, how: Interpreter, overrides: list[str], until: str) -> None:
-    """The command itself, up to the artifact `until`, with its artifacts in `runs`."""
-    machine = [f"machine.runs={runs}", "machine.workers=1", "machine.threads=1", "machine.progress=none"]
-    python, variables = how
-    command = [*python, str(ROOT / "scripts" / "run.py"), *SMALL, *overrides, f"until={until}", *machine]
-    run(command, env=os.environ | variables, what=place)
-
-
-def run(line: list[str], text: str = "", env: dict[str, str] | None = None, what: str = "") -> None:
-    """Run a program to its end; UserError with its last line where it fails."""
+def run(
+    line: list[str], text: str = "", env: dict[str, str] | None = None, what: str = "", allowed: tuple[int, ...] = (0,)
+) -> str:
+    """What a program says that is run to its end; UserError with its last line where its status is not `allowed`."""
     try:
         done = subprocess.run(line, input=text, env=env, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise UserError(f"{line[0]} is not installed; it is one of Debian's") from None
-    if done.returncode:
+    if done.returncode not in allowed:
         said = done.stderr.strip().splitlines()
         raise UserError(f"{what or line[0]}: {said[-1] if said else f'ended with status {done.returncode}'}")
+    return done.stdout
 
 
 if __name__ == "__main__":

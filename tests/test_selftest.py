@@ -1,0 +1,65 @@
+"""The fixed little training: its known bytes however it is computed, its exit statuses, and the transcripts of others."""
+
+import argparse
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import warm
+from conftest import MACHINE
+
+from train.commands import selftest
+from train.errors import UserError
+from train.training import numerics
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("machine", [MACHINE, replace(MACHINE, threads=2, micro_batches=2)])
+def test_the_bytes_are_the_known_ones(machine):
+    threads = torch.get_num_threads()
+    assert selftest.trained(machine)[0] == selftest.KNOWN
+    torch.set_num_threads(threads)
+
+
+def test_the_command_tells_machine_torch_settings_and_both_digests():
+    done = warm.run([str(ROOT / "scripts" / "pellucid.py"), "selftest", "machine.threads=1", "--json"])
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["same"] and report["digest"] == report["known"] == selftest.KNOWN
+    assert report["machine"]["torch"] == torch.__version__ and report["settings"]["numerics"]["contract"] == "exact"
+    said = list(selftest.lines(report, argparse.Namespace()))
+    assert said[0] == "$ pellucid selftest machine.threads=1" and said[-2].split() == ["digest", selftest.KNOWN]
+    assert selftest.status(report) == 0
+    other = {**report, "digest": "0" * 64, "same": False}
+    assert selftest.status(other) == 1 and "ANOTHER" in list(selftest.lines(other, argparse.Namespace()))[-1]
+
+
+def test_a_premise_that_fails_is_named(monkeypatch):
+    monkeypatch.setattr(numerics.premises, "failures", lambda *_: iter(["subnormal numbers are not kept"]))
+    with pytest.raises(UserError, match="subnormal numbers are not kept"):
+        selftest.trained(MACHINE)
+
+
+@pytest.mark.parametrize("word", ["machine.threads=0", "training.steps=3", "machine.device=tpu"])
+def test_only_how_to_compute_can_be_said(word):
+    done = warm.run([str(ROOT / "scripts" / "pellucid.py"), "selftest", word])
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+TRANSCRIPTS = sorted(ROOT.glob("docs/validation/*.txt"))
+
+
+def test_there_are_transcripts_of_several_machines():
+    assert len(TRANSCRIPTS) > 1
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_a_transcript_has_the_known_digest(path):
+    text = path.read_text()
+    assert text.startswith("$ ") and re.search(r"^date       \d{4}-\d\d-\d\d, in ", text, re.M)
+    assert re.search(r"^digest     (\w+)$", text, re.M)[1] == selftest.KNOWN, "make it again: CONTRIBUTING.md says how"
+    assert f"known      {selftest.KNOWN}: the same" in text and "\ntorch      " in text
