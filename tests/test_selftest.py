@@ -1,4 +1,4 @@
-"""The fixed little training: its known bytes however it is computed, its exit statuses, and the transcripts of others."""
+"""The fixed little training: its known bytes however it is computed, exit statuses, and transcripts of others."""
 
 import argparse
 import json

@@ -73,7 +73,7 @@ def folder(tmp_path_factory):
     home = tmp_path_factory.mktemp("questions")
     row = dict.fromkeys(SELECTED.names, "") | {"text": TEXT * 9, "split": "train"}
     write_rows(home / "selected" / "documents" / "part-0000.parquet", [row], SELECTED)
-    learn(TokenizerConfig(280), {"selected": home / "selected"}, home, WORLD)
+    learn(TokenizerConfig(280, None), {"selected": home / "selected"}, home, WORLD)
     words, source = load(home), np.random.PCG64(1)
     model = Transformer(MODEL, words.vocabulary)
     for weights in model.parameters():
