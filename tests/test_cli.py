@@ -13,7 +13,7 @@ from train.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOORS = {"run": "release", "pairs": "score"} | {
-    verb: verb for verb in VERBS if verb not in ("release", "score", "plan", "config", "bench")
+    verb: verb for verb in VERBS if verb not in ("release", "score", "plan", "config", "bench", "selftest")
 }
 DOOR = '''"""`pellucid {verb}` of this checkout."""
 

@@ -139,7 +139,8 @@ CLOSURES = {
     "weights": f"""{TOKENS} config data/batches data/mixture differences exact kernels model premises steps
         training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
     "evaluation": f"""{TOKENS} config differences exact kernels model premises training/checkpoint training/numerics
-        evaluation/measure evaluation/minimal_pairs evaluation/overlap evaluation/prediction evaluation/baselines
+        evaluation/measure evaluation/items evaluation/minimal_pairs evaluation/multiple_choice evaluation/overlap
+        evaluation/prediction evaluation/baselines
         inference/generate""",
 }
 # What only says how to run: handed to a stage by its world, or standing above it.
