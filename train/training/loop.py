@@ -121,34 +121,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     if world.rank == 0:
         record_stack(out, training.numerics, machine, belongs_to)
         world.meter(out, model)
-    saving: list[Future[None]] = []
-
-    def keep(log: "Log | None", record: dict[str, Any], stop: bool) -> None:
-        settle(saving, wait=False)
-        step = record["step"]
-        if (log or machine.sharded) and (step % training.evaluate_every == 0 or step == training.steps):
-            with _eager(machine):
-                record["held_out_loss"] = held_out_loss(model, held_out, config)
-                if model.exact and step == training.steps:
-                    record["gradient_noise"] = gradient_noise(model, held_out)
-        if log:
-            log.record(record)
-        if (
-            is_checkpoint(step, training.checkpoint_every, training.steps)
-            or stop
-            or (machine.save_every and step % machine.save_every == 0)
-        ):
-            settle(saving, wait=True)
-            directory = _place(out, training, step)
-            if machine.sharded:  # all write together, so training waits
-                state = Checkpoint(step, {n: p.detach().float() for n, p in model.named_parameters()}, optimizer.state)
-                task = functools.partial(join_shares, directory, write_shares(directory, state), state, belongs_to)
-            elif log:
-                copy = Checkpoint(step, weights_of(model), optimizer.state).copy()
-                task = functools.partial(save, directory, copy, belongs_to)
-            if log:
-                saving.append(writer.submit(_after_its_log, log, task))
-                saving.append(writer.submit(thin, out / "resume", machine.keep_saves))
+    saving: list[Future[None]] = []  # of checkpoints, in the background
 
     # Whatever ends the training, what is being saved is saved, and then the log is closed.
     with joined(world, out.name), stop_requests() as asked, ExitStack() as ending, ThreadPoolExecutor(1) as writer:
@@ -164,17 +137,23 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         start, skipped = resumed(out, model, optimizer, training, belongs_to, world)
         log: Log | None = None
         if world.rank == 0:
-            settings = {**plain(config), "data": belongs_to["data"]}
-            log = world.log(out / LOG, machine, start, training.steps, settings)
+            log = world.log(out / LOG, machine, start, training.steps, {**plain(config), "data": belongs_to["data"]})
             ending.callback(log.close)
             log.compare_with_peak(model, world.size)
-            for line in skipped:
-                log.note(f"passed over a checkpoint: {line}")
-            if start:
-                log.note(f"going on after step {start}")
+            note_start(log, start, skipped)
         for record in steps(config, model, optimizer, inputs["tokens"], world, range(start, training.steps)):
-            stop = any_rank(bool(asked), world)
-            keep(log, record, stop)
+            step, stop = record["step"], any_rank(bool(asked), world)
+            settle(saving, wait=False)
+            if (log or machine.sharded) and (step % training.evaluate_every == 0 or step == training.steps):
+                record |= evaluated(config, model, held_out, machine, step)
+            if log:
+                log.record(record)
+            if (log or machine.sharded) and (stop or is_due(step, training, machine)):
+                settle(saving, wait=True)
+                write = snapshot(_place(out, training, step), step, model, optimizer, belongs_to, machine)
+                if log:
+                    saving.append(writer.submit(_after_its_log, log, write))
+                    saving.append(writer.submit(thin, out / "resume", machine.keep_saves))
             if stop:
                 settle(saving, wait=True)
                 raise KeyboardInterrupt if asked[:1] == [signal.SIGINT] else SystemExit(128 + signal.SIGTERM)
@@ -188,6 +167,42 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         made = [out / WEIGHTS, *sorted(out.glob("checkpoints/*/*"))]
         log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
     shutil.rmtree(out / "resume", ignore_errors=True)
+
+
+def note_start(log: "Log", start: int, skipped: list[UserError]) -> None:
+    """Say in the log after which step a training goes on, and why newer checkpoints were passed over."""
+    for line in skipped:
+        log.note(f"passed over a checkpoint: {line}")
+    if start:
+        log.note(f"going on after step {start}")
+
+
+def evaluated(
+    config: FitConfig, model: Transformer, held_out: np.ndarray, machine: "Machine", step: int
+) -> dict[str, Any]:
+    """What the record of a step holds of the held-out text: its loss, and after the last step the gradients' noise."""
+    with _eager(machine):
+        measured: dict[str, Any] = {"held_out_loss": held_out_loss(model, held_out, config)}
+        if model.exact and step == config.training.steps:
+            measured["gradient_noise"] = gradient_noise(model, held_out)
+    return measured
+
+
+def is_due(step: int, training: TrainingConfig, machine: "Machine") -> bool:
+    """Whether the state after a step is written: for the release, or only to go on from."""
+    product = is_checkpoint(step, training.checkpoint_every, training.steps)
+    return product or bool(machine.save_every and step % machine.save_every == 0)
+
+
+def snapshot(
+    directory: Path, step: int, model: Transformer, optimizer: Optimizer, belongs_to: Any, machine: "Machine"
+) -> Callable[[], None]:
+    """Copy the state after `step`, or write all ranks' shares of it; what is left to do for a checkpoint of it."""
+    if machine.sharded:  # all write together, so training waits
+        state = Checkpoint(step, {n: p.detach().float() for n, p in model.named_parameters()}, optimizer.state)
+        return functools.partial(join_shares, directory, write_shares(directory, state), state, belongs_to)
+    copy = Checkpoint(step, weights_of(model), optimizer.state).copy()
+    return functools.partial(save, directory, copy, belongs_to)
 
 
 def _place(out: Path, training: TrainingConfig, step: int) -> Path:
