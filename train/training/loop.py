@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from train import exact
-from train.artifact import file_digest, manifest, product_digest, whole
+from train.artifact import copy_file, file_digest, manifest, product_digest
 from train.config import Count, Natural, plain
 from train.data import schema
 from train.data.batches import Order, batch_at, ordered, prefetch, window_count
@@ -162,8 +162,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     with ending:
         if log is None:
             return
-        with whole(out / WEIGHTS) as file, (_place(out, training, training.steps) / WEIGHTS).open("rb") as last:
-            shutil.copyfileobj(last, file)
+        copy_file(_place(out, training, training.steps) / WEIGHTS, out / WEIGHTS)
         made = [out / WEIGHTS, *sorted(out.glob("checkpoints/*/*"))]
         log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
     shutil.rmtree(out / "resume", ignore_errors=True)
