@@ -38,9 +38,10 @@ def command(*arguments: object, status: int, threads: int = 1) -> tuple[str, str
 
 
 @pytest.fixture(scope="session")
-def made(release, tmp_path_factory) -> Path:
+def made(release, home, tmp_path_factory) -> Path:
     """A folder in which the release was made again, with two threads where it was made with one."""
     folder = tmp_path_factory.mktemp("again")
+    shutil.copytree(home / "generic-others-1", folder / "generic-others-1")
     out, err = command(release, "--into", folder, "--json", status=0, threads=2)
     report = json.loads(out)
     assert report["verdict"] == "bit-identical" and report["first"] is None
