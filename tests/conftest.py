@@ -50,13 +50,8 @@ class Command:
     def line(self, *overrides: str) -> list[str]:
         folders = [f"machine.{name}={self.home / name}" for name in ("runs", "releases", "cache")]
         return [
-            str(ROOT / "scripts" / "run.py"),
-            *SMALL,
-            "machine.workers=1",
-            "machine.threads=1",
-            *folders,
-            *overrides,
-        ]
+            str(ROOT / "scripts" / "run.py"), *SMALL, "machine.workers=1", "machine.threads=1", *folders, *overrides,
+        ]  # fmt: skip
 
     def start(self, *overrides: str, before: list[str] | None = None, env: dict[str, str] | None = None):
         line = [sys.executable, *(before or []), *self.line(*overrides)]

@@ -92,16 +92,12 @@ def test_reports_every_problem_at_once_with_its_path():
         }
     )
     assert found == [
-        "leaf: unknown key 'limi'; did you mean 'limit'?",
-        "leaf.size: expected int, got 'many'",
+        "leaf: unknown key 'limi'; did you mean 'limit'?", "leaf.size: expected int, got 'many'",
         "leaf.rate: expected float, got True",
-        "leaf.mode: expected one of 'linear', 'cosine', got 'cosin'; did you mean 'cosine'?",
-        "leaf.limit: missing",
-        "pets[0].kind: expected one of 'cat', 'dog', got 'cow'",
-        "pets[1].lives: expected int, got 9.5",
-        "where: missing",
-        "marks.x: expected bool, got 1",
-    ]
+        "leaf.mode: expected one of 'linear', 'cosine', got 'cosin'; did you mean 'cosine'?", "leaf.limit: missing",
+        "pets[0].kind: expected one of 'cat', 'dog', got 'cow'", "pets[1].lives: expected int, got 9.5",
+        "where: missing", "marks.x: expected bool, got 1",
+    ]  # fmt: skip
 
 
 def test_invariants_are_reported_with_the_path_of_their_dataclass():
@@ -127,19 +123,15 @@ def test_the_limits_in_a_type_are_enforced(part, change, line):
 
 def test_each_setting_is_described_where_it_is_defined():
     assert [tuple(row) for row in described(build(Tree, GOOD))] == [
-        ("leaf.size", "in pixels", "integer, at least 1", 3),
-        ("leaf.rate", "", "number, at least 0 and below 1", 0.0),
+        ("leaf.size", "in pixels", "integer, at least 1", 3), ("leaf.rate", "", "number, at least 0 and below 1", 0.0),
         ("leaf.mode", "", "linear | cosine", "linear"),
         ("leaf.limit", "How far it grows; null: on and on.", "integer, at least 1 or null", None),
-        ("pets.0.name", "to call it by", "text", "Rex"),
-        ("pets.0.kind", "An animal that barks.", "dog", "dog"),
+        ("pets.0.name", "to call it by", "text", "Rex"), ("pets.0.kind", "An animal that barks.", "dog", "dog"),
         ("pets.0.tricks", "learnt", "list of text, a length of at least 1 and a length of at most 2", ["sit"]),
-        ("pets.1.name", "to call it by", "text", "Tom"),
-        ("pets.1.kind", "An animal that purrs.", "cat", "cat"),
-        ("pets.1.lives", "left", "integer, 0 to 9", 9),
-        ("where", "it stands", "path", "a/b"),
+        ("pets.1.name", "to call it by", "text", "Tom"), ("pets.1.kind", "An animal that purrs.", "cat", "cat"),
+        ("pets.1.lives", "left", "integer, 0 to 9", 9), ("where", "it stands", "path", "a/b"),
         ("marks", "by their names", "mapping of true or false", {"x": True}),
-    ]
+    ]  # fmt: skip
 
 
 def dataclasses_in(kind):

@@ -11,19 +11,14 @@ from train.release.file_differences import bytes_apart
     [
         ({"a": [1, {"b": 2}]}, {"a": [1, {"b": 2}]}, []),
         ({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}, [("a[1].b", 2, 3)]),
-        ({"a": 1}, {"b": 1}, [("a", 1, NOTHING), ("b", NOTHING, 1)]),
-        ({"a": None}, {}, [("a", None, NOTHING)]),
+        ({"a": 1}, {"b": 1}, [("a", 1, NOTHING), ("b", NOTHING, 1)]), ({"a": None}, {}, [("a", None, NOTHING)]),
         ([1], [1, 2], [("[1]", NOTHING, 2)]),
         ({}, {"a": {"b": 1, "c": {}}}, [("a.b", NOTHING, 1), ("a.c", NOTHING, {})]),
-        ({"a": {"b": 1}}, {"a": {}}, [("a.b", 1, NOTHING)]),
-        ({"a": [1]}, {"a": {"b": 1}}, [("a", [1], {"b": 1})]),
-        ({".ci/a": 1}, {}, [(".ci/a", 1, NOTHING)]),
-        (1, 1.0, [("", 1, 1.0)]),
-        (True, 1, [("", True, 1)]),
-        (0.5, 0.6, [("", 0.5, 0.6)]),
-        (float("inf"), 0.6, [("", float("inf"), 0.6)]),
+        ({"a": {"b": 1}}, {"a": {}}, [("a.b", 1, NOTHING)]), ({"a": [1]}, {"a": {"b": 1}}, [("a", [1], {"b": 1})]),
+        ({".ci/a": 1}, {}, [(".ci/a", 1, NOTHING)]), (1, 1.0, [("", 1, 1.0)]), (True, 1, [("", True, 1)]),
+        (0.5, 0.6, [("", 0.5, 0.6)]), (float("inf"), 0.6, [("", float("inf"), 0.6)]),
     ],
-)
+)  # fmt: skip
 def test_every_leaf_that_differs_is_told_with_both_values(a, b, found):
     assert list(differences(a, b)) == found
 

@@ -40,18 +40,13 @@ AFTER_DATA = ["judged", "duplicates", "selected", "tokenizer", "tokens", "weight
 @pytest.mark.parametrize(
     ("override", "artifacts"),
     [
-        ("machine.threads=3", []),
-        ("machine.runs=elsewhere", []),
-        ("until=tokens", []),
-        ("evaluation.seed=9", ["evaluation", "release"]),
-        ("training.steps=25", ["weights", "evaluation", "release"]),
-        ("tokenizer.vocabulary=300", AFTER_DATA[3:]),
-        ("data.selected.too_short=30", AFTER_DATA),
-        ("data.selected.near_duplicates=0.9", AFTER_DATA[1:]),
-        ("data.selected.contaminated=0.3", AFTER_DATA[2:]),
+        ("machine.threads=3", []), ("machine.runs=elsewhere", []), ("until=tokens", []),
+        ("evaluation.seed=9", ["evaluation", "release"]), ("training.steps=25", ["weights", "evaluation", "release"]),
+        ("tokenizer.vocabulary=300", AFTER_DATA[3:]), ("data.selected.too_short=30", AFTER_DATA),
+        ("data.selected.near_duplicates=0.9", AFTER_DATA[1:]), ("data.selected.contaminated=0.3", AFTER_DATA[2:]),
         ("benchmarks.pairs.seed=2", ["benchmarks", *AFTER_DATA[2:]]),
     ],
-)
+)  # fmt: skip
 def test_an_override_changes_the_keys_it_touches_and_no_other(override, artifacts):
     assert changed(override) == artifacts
 
@@ -312,16 +307,13 @@ def test_manifests_hold_what_the_key_is_made_of(command):
         ("training.stepz=5", "training.stepz: no such key; did you mean 'training.steps'?"),
         ("recipe=tinny", "Could not find 'recipe/tinny'"),
         ("training.steps=many", "training.steps: expected int, got 'many'"),
-        ("training.steps=", "training.steps: expected int, got ''"),
-        ("training.steps", "training.steps"),
-        ("data.selected.too_short=-1", "too_short"),
-        ("model.head_width=31", "head_width"),
-        ("tokenizer.vocabulary=100", "vocabulary"),
-        ("machine.threads=0", "threads"),
+        ("training.steps=", "training.steps: expected int, got ''"), ("training.steps", "training.steps"),
+        ("data.selected.too_short=-1", "too_short"), ("model.head_width=31", "head_width"),
+        ("tokenizer.vocabulary=100", "vocabulary"), ("machine.threads=0", "threads"),
         ("+training.extra=1", "training: unknown key 'extra'"),
         ("+release.level=weights", "release: unknown key 'level'"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_override_is_one_line_and_status_1(command, override, line):
     said = command(override, status=1).splitlines()
     errors = [text for text in said if text.startswith("error: ")]

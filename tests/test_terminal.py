@@ -60,27 +60,20 @@ def test_a_console_that_lacks_a_letter_gets_its_number(encoding, text):
     ("code", "says"),
     [
         ("EACCES", "get the right to it, or name another place"),
-        ("EPERM", "get the right to it, or name another place"),
-        ("EROFS", "nothing can be written there"),
-        ("ENOENT", "make sure it is there"),
-        ("ENOTDIR", "a file stands where a folder is wanted"),
-        ("EEXIST", "a file stands where a folder is wanted"),
-        ("EISDIR", "a folder stands where a file is wanted"),
-        ("ENAMETOOLONG", "choose a shorter one"),
-        ("ELOOP", "links lead in a circle"),
-        ("ENOEXEC", "no program for this machine"),
-        ("EFBIG", "holds no file as large"),
-        ("EMFILE", "raise the limit"),
+        ("EPERM", "get the right to it, or name another place"), ("EROFS", "nothing can be written there"),
+        ("ENOENT", "make sure it is there"), ("ENOTDIR", "a file stands where a folder is wanted"),
+        ("EEXIST", "a file stands where a folder is wanted"), ("EISDIR", "a folder stands where a file is wanted"),
+        ("ENAMETOOLONG", "choose a shorter one"), ("ELOOP", "links lead in a circle"),
+        ("ENOEXEC", "no program for this machine"), ("EFBIG", "holds no file as large"), ("EMFILE", "raise the limit"),
         ("EDQUOT", "free some, then run the same command again"),
         ("ENOSPC", "free some and run the same command again"),
         ("EIO", "nothing that was whole is lost, run the same command again"),
         ("ESTALE", "nothing that was whole is lost, run the same command again"),
         ("ETIMEDOUT", "nothing that was whole is lost, run the same command again"),
         ("ECONNRESET", "nothing that was whole is lost, run the same command again"),
-        ("EINVAL", "nothing that was whole is lost"),
-        ("ENODEV", "nothing that was whole is lost"),
+        ("EINVAL", "nothing that was whole is lost"), ("ENODEV", "nothing that was whole is lost"),
     ],
-)
+)  # fmt: skip
 def test_to_run_again_is_advised_only_where_it_can_help(code, says):
     number = getattr(errno, code)
     told = explain(OSError(number, os.strerror(number), "some/where"))

@@ -14,29 +14,19 @@ from train.terms import duties, hub_name, known, of_name, restriction, standing
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        ("MIT", "OSI-approved"),
-        ("Apache-2.0 OR BSD-3-Clause", "OSI-approved"),
-        ("CC0-1.0", "open, not OSI-listed"),
-        ("MIT AND CC-BY-4.0", "open, not OSI-listed"),
-        ("MIT OR CC-BY-NC-4.0", "OSI-approved"),
-        ("MIT AND CC-BY-NC-4.0", "not known to be open"),
-        ("Python-2.0", "OSI-approved"),
-        ("do what you like", "not known to be open"),
-        ("", "not known to be open"),
-        ("CC-BY-SA-2.5", "open, not OSI-listed"),
-        ("CC-BY-2.0", "open, not OSI-listed"),
-        ("CC-BY-3.0-DE", "open, not OSI-listed"),
-        ("CC-BY-SA-2.1-JP", "open, not OSI-listed"),
-        ("CC-BY-NC-2.0", "not known to be open"),
-        ("CC-BY-NC-SA-2.0-DE", "not known to be open"),
-        ("CC-BY-ND-4.0", "not known to be open"),
-        ("CDLA-Sharing-1.0", "open, not OSI-listed"),
+        ("MIT", "OSI-approved"), ("Apache-2.0 OR BSD-3-Clause", "OSI-approved"), ("CC0-1.0", "open, not OSI-listed"),
+        ("MIT AND CC-BY-4.0", "open, not OSI-listed"), ("MIT OR CC-BY-NC-4.0", "OSI-approved"),
+        ("MIT AND CC-BY-NC-4.0", "not known to be open"), ("Python-2.0", "OSI-approved"),
+        ("do what you like", "not known to be open"), ("", "not known to be open"),
+        ("CC-BY-SA-2.5", "open, not OSI-listed"), ("CC-BY-2.0", "open, not OSI-listed"),
+        ("CC-BY-3.0-DE", "open, not OSI-listed"), ("CC-BY-SA-2.1-JP", "open, not OSI-listed"),
+        ("CC-BY-NC-2.0", "not known to be open"), ("CC-BY-NC-SA-2.0-DE", "not known to be open"),
+        ("CC-BY-ND-4.0", "not known to be open"), ("CDLA-Sharing-1.0", "open, not OSI-listed"),
         ("GPL-2.0-only WITH Classpath-exception-2.0", "OSI-approved"),
-        ("CC-BY-NC-4.0 WITH Classpath-exception-2.0", "not known to be open"),
-        ("MIT WITH MIT", "not known to be open"),
+        ("CC-BY-NC-4.0 WITH Classpath-exception-2.0", "not known to be open"), ("MIT WITH MIT", "not known to be open"),
         (UNFILLED, "not known to be open"),
     ],
-)
+)  # fmt: skip
 def test_standing(expression, expected):
     assert standing(expression) == expected
 
@@ -101,16 +91,10 @@ def test_duties(expression, attribution, bound):
 @pytest.mark.parametrize(
     ("identifier", "name"),
     [
-        ("MIT", "mit"),
-        ("GPL-3.0-or-later", "gpl-3.0"),
-        ("ODC-By-1.0", "odc-by"),
-        ("CC-BY-2.5", "cc-by-2.5"),
-        ("CDLA-Sharing-1.0", "cdla-sharing-1.0"),
-        ("HPND", "other"),
-        ("CC-BY-SA-2.5", "other"),
-        ("Python-2.0", "other"),
+        ("MIT", "mit"), ("GPL-3.0-or-later", "gpl-3.0"), ("ODC-By-1.0", "odc-by"), ("CC-BY-2.5", "cc-by-2.5"),
+        ("CDLA-Sharing-1.0", "cdla-sharing-1.0"), ("HPND", "other"), ("CC-BY-SA-2.5", "other"), ("Python-2.0", "other"),
     ],
-)
+)  # fmt: skip
 def test_the_hub_spells_licences_its_own_way(identifier, name):
     assert hub_name(identifier) == name
 

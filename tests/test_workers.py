@@ -37,11 +37,8 @@ def raw(folder: Path, sources: int = 5) -> dict[str, Path]:
             (folder / slug / path).write_text(text)
         same = {"attribution": "Somebody", "language": "en", "include": ["*"], "exclude": [], "licence": "MIT"}
         described = {
-            "kind": "files",
-            "purl": f"pkg:generic/source-{number}@1",
-            "slug": slug,
-            "licence_files": ["LICENSE"],
-        }
+            "kind": "files", "purl": f"pkg:generic/source-{number}@1", "slug": slug, "licence_files": ["LICENSE"],
+        }  # fmt: skip
         same |= {"sha256": None, "columns": None}
         records.append({**same, **described, "files": [{"path": p, "sha256": "0" * 64, "bytes": 9} for p in files]})
     write_json(folder / "sources.json", records)

@@ -88,16 +88,10 @@ def test_any_number_of_workers_gathers_the_same_bytes(tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"sentence_good": "alone"},
-        {"text": 7},
-        {"text": None},
-        {"text": "\ud800"},
-        {"text": "x", "UID": 3},
-        ["text"],
-        5,
-        {},
+        {"sentence_good": "alone"}, {"text": 7}, {"text": None}, {"text": "\ud800"}, {"text": "x", "UID": 3}, ["text"],
+        5, {},
     ],
-)
+)  # fmt: skip
 def test_a_line_that_is_no_item_is_named(tmp_path, wrong):
     config = settings(tmp_path, {"one.jsonl": [PAIR, wrong]})
     with pytest.raises(UserError) as caught:
@@ -120,11 +114,8 @@ LETTERS = {"text": ["a cat", "a dog"], "label": ["A", "B"]}
         ({**QUESTION, "answer": 1, "choices": ["1", "2"]}, "It is ", "2"),
         ({"context": "", "choices": ["a", "b", "c"], "answer": 2}, " ", "c"),
         ({"ctx": "She", **ENDINGS}, "She ", "[step] sits  down."),
-        (
-            {"activity_label": "Sitting", "ctx_a": "Look. [title] How", "ctx_b": "then she", "ctx": "x", **ENDINGS},
-            "Sitting: Look.. How Then she ",
-            " sits down.",
-        ),
+        ({"activity_label": "Sitting", "ctx_a": "Look. [title] How", "ctx_b": "then she", "ctx": "x", **ENDINGS},
+         "Sitting: Look.. How Then she ", " sits down."),
         ({"question": "Who?", "choices": LETTERS, "answerKey": "B"}, "Question: Who?\nAnswer: ", "a dog"),
         (
             {
@@ -139,7 +130,7 @@ LETTERS = {"text": ["a cat", "a dog"], "label": ["A", "B"]}
         ),
         ({"goal": "To sit", "sol1": "Sit.", "sol2": "Go.", "label": 0}, "Question: To sit\nAnswer: ", "Sit."),
     ],
-)
+)  # fmt: skip
 def test_questions_as_people_have_them(line, context, answer):
     found = item("set", "file:1", json.dumps(line).encode(), "file")
     assert (found.context, found.choices[found.answer]) == (context, answer)

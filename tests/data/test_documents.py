@@ -224,12 +224,8 @@ def test_config_names_the_formats_there_are():
 
 
 COLUMNS = {
-    "text": "text",
-    "path": None,
-    "licence": "terms",
-    "licence_names": {"Apache 2": "Apache-2.0"},
-    "attribution": "by",
-}
+    "text": "text", "path": None, "licence": "terms", "licence_names": {"Apache 2": "Apache-2.0"}, "attribution": "by",
+}  # fmt: skip
 TOLD = {
     "Apache 2": "Apache-2.0", "MIT": "MIT", "cc-by-4.0": "CC-BY-4.0", "MIT or Apache-2.0": "MIT OR Apache-2.0",
     "Undisclosed": "NOASSERTION", "GPL": "NOASSERTION", "All rights reserved": "NOASSERTION", "((": "NOASSERTION",
@@ -271,19 +267,15 @@ def test_what_gave_no_document_is_named_with_the_reason(tmp_path):
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        (
-            {"a.txt": "Größe".encode("utf-16")},
-            r"undecodable 1 \(a\.txt: UTF-16\); convert it to UTF-8, .*iconv -f UTF-16",
-        ),
+        ({"a.txt": "Größe".encode("utf-16")},
+         r"undecodable 1 \(a\.txt: UTF-16\); convert it to UTF-8, .*iconv -f UTF-16"),
         ({"a.txt": "x".encode("utf-32")}, "undecodable 1 .*iconv -f UTF-32"),
-        (
-            {"a.txt": b"caf\xe9", "b.md": b"\xe9"},
-            r"none of 2 texts is a document: undecodable 2 \(a\.txt: not UTF-8 from",
-        ),
+        ({"a.txt": b"caf\xe9", "b.md": b"\xe9"},
+         r"none of 2 texts is a document: undecodable 2 \(a\.txt: not UTF-8 from"),
         ({"a.txt": "Hello".encode("utf-16-le")}, r"binary 1 \(a\.txt: UTF-16\); convert"),
         ({"a.txt": b" ", "b.txt": b"a\0b"}, r"binary 1 \(b\.txt\), empty 1 \(a\.txt\)$"),
     ],
-)
+)  # fmt: skip
 def test_a_source_without_a_document_is_told_with_the_reasons(files, says, tmp_path):
     with pytest.raises(UserError, match=says) as caught:
         run(tmp_path, files)

@@ -296,11 +296,8 @@ def test_pips_settings_are_read(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_CERT", "/a/file.pem")
     read = pypi.pip_options.__wrapped__()
     assert [read.get(name) for name in ("index-url", "timeout", "cert", "proxy")] == [
-        "http://two/",
-        "7",
-        "/a/file.pem",
-        None,
-    ]
+        "http://two/", "7", "/a/file.pem", None,
+    ]  # fmt: skip
     monkeypatch.setenv("PIP_INDEX_URL", "http://three/")
     assert pypi.pip_options.__wrapped__()["index-url"] == "http://three/"
 

@@ -24,15 +24,8 @@ from train.world import World
 OFF = dict.fromkeys(field.name for field in fields(Thresholds))
 CONFIG = SelectedConfig(
     **{
-        **OFF,
-        "email_addresses": "<email>",
-        "ip_addresses": "<ip>",
-        "phone_numbers": "<phone>",
-        "secrets": "<secret>",
-        "too_short": 10,
-        "too_long": 2000,
-        "mostly_symbols": 0.5,
-        "duplicate_lines": 0.25,
+        **OFF, "email_addresses": "<email>", "ip_addresses": "<ip>", "phone_numbers": "<phone>", "secrets": "<secret>",
+        "too_short": 10, "too_long": 2000, "mostly_symbols": 0.5, "duplicate_lines": 0.25,
     },
     parts=3,
     held_out=0.25,
@@ -40,7 +33,7 @@ CONFIG = SelectedConfig(
     near_duplicates=0.9,
     contaminated=0.2,
     excluded={},
-)
+)  # fmt: skip
 
 
 def row(text, path, source="pkg:generic/a@1", licence="MIT"):
@@ -50,14 +43,11 @@ def row(text, path, source="pkg:generic/a@1", licence="MIT"):
 
 MANY = [row(f"This is the text of the document number {number}.\n", f"{number:03d}.txt") for number in range(60)]
 ROWS = [
-    *MANY,
-    row(MANY[3].text, "000.txt", "pkg:generic/b@1", "MIT OR GPL-2.0-only"),
-    row("short", "short.txt"),
+    *MANY, row(MANY[3].text, "000.txt", "pkg:generic/b@1", "MIT OR GPL-2.0-only"), row("short", "short.txt"),
     row("1234567890 + 1234567890", "symbols.txt", "pkg:generic/b@1", "MIT OR GPL-2.0-only"),
-    row("a line\na line\nb\n", "lines.txt"),
-    row("Write to ann@site.org or to bob@site.org.", "mail.txt"),
+    row("a line\na line\nb\n", "lines.txt"), row("Write to ann@site.org or to bob@site.org.", "mail.txt"),
     row("Write to eve@site.org or to bob@site.org.", "also.txt"),
-]
+]  # fmt: skip
 
 
 def selected(folder, rows=ROWS, config=CONFIG, size=1, files=2):

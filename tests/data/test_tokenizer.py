@@ -51,15 +51,12 @@ def write_selected(folder, texts, held_out=(), parts=2, sources=None):
     """A `selected` artifact that holds `texts` in the order given (which no real one has), each of its source."""
     rows = [
         {
-            **dict.fromkeys(SELECTED.names, "x"),
-            "text": text,
-            "source": (sources or {}).get(text, "x"),
-            "split": split,
-            "id": hashlib.sha256(text.encode()).hexdigest(),
+            **dict.fromkeys(SELECTED.names, "x"), "text": text, "source": (sources or {}).get(text, "x"),
+            "split": split, "id": hashlib.sha256(text.encode()).hexdigest(),
         }
         for split, some in (("train", texts), ("held_out", held_out))
         for text in some
-    ]
+    ]  # fmt: skip
     for part in range(parts):
         write_rows(folder / "documents" / f"part-{part:04d}.parquet", rows[part::parts], SELECTED)
     return folder
@@ -102,14 +99,8 @@ def test_any_text_survives_the_round_trip(learnt):
     draws = random.Random(1)
     anything = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
     texts = [
-        "",
-        " ",
-        "\n\n\t x  \r\n",
-        "a\x00b",
-        "é e\u0301 ﬁ 한국 👩‍👩‍👧 \u202e",
-        STORIES[0],
-        f"<pad>{END_OF_TEXT}<s>",
-    ]
+        "", " ", "\n\n\t x  \r\n", "a\x00b", "é e\u0301 ﬁ 한국 👩‍👩‍👧 \u202e", STORIES[0], f"<pad>{END_OF_TEXT}<s>",
+    ]  # fmt: skip
     texts += ["".join(draws.choices(anything, k=200)) for _ in range(50)]
     encoded = tokenizer.encode(texts)
     assert [tokenizer.decode(tokens) for tokens in encoded] == texts
@@ -199,18 +190,15 @@ def test_a_tokenizer_that_the_two_libraries_would_read_unlike_is_refused(learnt,
 @pytest.mark.parametrize(
     ("text", "pieces"),
     [
-        ("It's don't", ["It", "'s", " don", "'t"]),
-        ("stop_it x;  ", ["stop", "_", "it", " x", ";", "  "]),
-        ("42 1,000 3.14", ["4", "2", " 1", ",", "0", "0", "0", " 3", ".", "1", "4"]),
-        ("x²½٣", ["x", "²", "½", "٣"]),
+        ("It's don't", ["It", "'s", " don", "'t"]), ("stop_it x;  ", ["stop", "_", "it", " x", ";", "  "]),
+        ("42 1,000 3.14", ["4", "2", " 1", ",", "0", "0", "0", " 3", ".", "1", "4"]), ("x²½٣", ["x", "²", "½", "٣"]),
         ("a  b\n\nc \n d", ["a", " ", " b", "\n\n", "c", " \n", " d"]),
         ("if x:\n    return 1\n", ["if", " x", ":", "\n", "   ", " return", " 1", "\n"]),
         ("{\n\t\tx\n\t}", ["{", "\n", "\t", "\t", "x", "\n", "\t", "}"]),
         ("a\r\n\r\n  b\rc", ["a", "\r\n\r\n", " ", " b", "\r", "c"]),
-        ("\t 7\u00a0\u3000z", ["\t", " 7", "\u00a0", "\u3000", "z"]),
-        (END_OF_TEXT, ["<|", "endoftext", "|>"]),
+        ("\t 7\u00a0\u3000z", ["\t", " 7", "\u00a0", "\u3000", "z"]), (END_OF_TEXT, ["<|", "endoftext", "|>"]),
     ],
-)
+)  # fmt: skip
 def test_text_is_cut_into_pieces(text, pieces):
     from tokenizers import Regex, pre_tokenizers
 

@@ -18,16 +18,12 @@ WORLD = World(0, 1, MACHINE)
 TEXTS = [*(text for _, text in stories(2, 80)), "a <|endoftext|> in the text", "é 👩‍👧\n"]
 ROWS = [
     {
-        **dict.fromkeys(SELECTED.names, "x"),
-        "id": hashlib.sha256(text.encode()).hexdigest(),
-        "text": text,
-        "source": f"pkg:generic/s@{number % 2}",
-        "path": f"{number}.txt",
-        "licence": "MIT" if number % 4 else "Apache-2.0",
-        "split": "train" if number % 5 else "held_out",
+        **dict.fromkeys(SELECTED.names, "x"), "id": hashlib.sha256(text.encode()).hexdigest(), "text": text,
+        "source": f"pkg:generic/s@{number % 2}", "path": f"{number}.txt",
+        "licence": "MIT" if number % 4 else "Apache-2.0", "split": "train" if number % 5 else "held_out",
     }
     for number, text in enumerate(TEXTS)
-]
+]  # fmt: skip
 
 
 def made(folder, parts=3):

@@ -11,12 +11,9 @@ from train.explore.search import corpus, find, places, trace, window_hashes
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog.\n",
-    "A quick brown fox is not a dog. A quick brown fox is not a cat.\n",
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-    "Grüße aus Köln — 犬と猫 — and naïve façades 👩‍👧",
-    "abcabcabcabc",
-    "x",
-]
+    "A quick brown fox is not a dog. A quick brown fox is not a cat.\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "Grüße aus Köln — 犬と猫 — and naïve façades 👩‍👧", "abcabcabcabc", "x",
+]  # fmt: skip
 
 
 def write(folder, texts, held_out=("This is held out, not trained on.",)):
@@ -99,14 +96,10 @@ def spans_by_hand(text, least):
     "text",
     [
         "I saw a quick brown fox jump over the lazy dog.",
-        "A quick brown fox is not a cat, nor the lazy dog; Grüße aus Kölle, 犬と猫!",
-        "a" * 60,
-        "caabcabcabcabcabcx",
-        "",
-        "QQQQ",
-        *TEXTS,
+        "A quick brown fox is not a cat, nor the lazy dog; Grüße aus Kölle, 犬と猫!", "a" * 60, "caabcabcabcabcabcx",
+        "", "QQQQ", *TEXTS,
     ],
-)
+)  # fmt: skip
 def test_traced_spans_are_all_that_cannot_be_made_longer(made, text, least):
     spans = trace(made, text, least)
     assert [(span.start, span.end) for span in spans] == spans_by_hand(text, least)

@@ -153,14 +153,11 @@ def test_config_json_and_back():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"hidden_size": "12"}, "width: expected int"),
-        ({"num_attention_heads": True}, "heads: expected int"),
-        ({"num_key_value_heads": 2}, "multiple of kv_heads"),
-        ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
-        ({"model_type": "llama"}, "model_type is 'llama'"),
-        ({"attention_bias": True}, "attention_bias is True"),
+        ({"hidden_size": "12"}, "width: expected int"), ({"num_attention_heads": True}, "heads: expected int"),
+        ({"num_key_value_heads": 2}, "multiple of kv_heads"), ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
+        ({"model_type": "llama"}, "model_type is 'llama'"), ({"attention_bias": True}, "attention_bias is True"),
     ],
-)
+)  # fmt: skip
 def test_config_json_of_another_model_is_refused(change, says):
     with pytest.raises((UserError, ValueError), match=says):
         config_from_hugging_face({**hugging_face_config(TINY, 31, 0), **change})

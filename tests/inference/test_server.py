@@ -185,16 +185,12 @@ def test_models_and_the_page(ask):
         ({"max_tokens": 10**9}, "max_tokens", f"expected 1 to {TOKENS}"),
         ({"temperature": 2.5}, "temperature", "expected 0 to 2"),
         ({"temperature": True}, "temperature", "expected float"),
-        ({"top_k": 0}, "top_k", "expected null or at least 1"),
-        ({"stop": ["a"] * 5}, "stop", "a length of at most 4"),
-        ({"stop": [""]}, "stop", "a length of at least 1"),
-        ({"prompt": ["two", "prompts"]}, "prompt", "expected str"),
-        ({"prompt": "\udcff"}, None, "surrogates not allowed"),
-        ({"prompt": None}, None, "prompt: missing"),
-        ({"n": 2}, "n", "only 1 is supported"),
-        ({"logprobs": 5}, None, "unknown key 'logprobs'"),
+        ({"top_k": 0}, "top_k", "expected null or at least 1"), ({"stop": ["a"] * 5}, "stop", "a length of at most 4"),
+        ({"stop": [""]}, "stop", "a length of at least 1"), ({"prompt": ["two", "prompts"]}, "prompt", "expected str"),
+        ({"prompt": "\udcff"}, None, "surrogates not allowed"), ({"prompt": None}, None, "prompt: missing"),
+        ({"n": 2}, "n", "only 1 is supported"), ({"logprobs": 5}, None, "unknown key 'logprobs'"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_parameter_is_answered_as_the_protocol_says(ask, change, param, says):
     status, found = ask(body={**ASKED, **change})
     assert (status, found["error"]["type"], found["error"]["param"]) == (400, "invalid_request_error", param)
@@ -224,13 +220,10 @@ def test_other_models_places_methods_and_sizes(ask):
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"Host": "evil.example"}, 403),
-        ({"Host": "127.0.0.1"}, 403),
-        ({"Origin": "https://evil.example"}, 403),
-        ({"Origin": "null"}, 403),
-        ({"Content_Length": "-5"}, 411),
+        ({"Host": "evil.example"}, 403), ({"Host": "127.0.0.1"}, 403), ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403), ({"Content_Length": "-5"}, 411),
     ],
-)
+)  # fmt: skip
 def test_only_this_machine_by_its_own_name_is_answered(ask, headers, status):
     assert ask(body=ASKED, **headers)[0] == status
 

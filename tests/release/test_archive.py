@@ -32,11 +32,8 @@ def test_by_role_all_parts_together_are_the_release_and_one_alone_is_not(release
     command("archive.py", release, "--into", tmp_path, "--by-role")
     parts = sorted(tmp_path.glob("*.tar.zst"))
     assert [p.name.removeprefix(release.name).split(".")[1] for p in parts] == [
-        "checkpoints",
-        "code",
-        "data",
-        "weights",
-    ]
+        "checkpoints", "code", "data", "weights",
+    ]  # fmt: skip
     with unpacked(parts) as whole:
         assert regular_files(whole) == regular_files(release)
     assert "2 of 2 checks hold" in command("verify.py", *parts, "--quick")
@@ -96,20 +93,17 @@ FILE = tarfile.REGTYPE
 @pytest.mark.parametrize(
     "members, problem",
     [
-        ([("../out", FILE, b"x")], "leads out"),
-        ([("/out", FILE, b"x")], "leads out"),
-        ([("a/..\\out", FILE, b"x")], "Windows"),
-        ([("a/\x1b[2J", FILE, b"x")], "unprintable"),
+        ([("../out", FILE, b"x")], "leads out"), ([("/out", FILE, b"x")], "leads out"),
+        ([("a/..\\out", FILE, b"x")], "Windows"), ([("a/\x1b[2J", FILE, b"x")], "unprintable"),
         ([("a/link", tarfile.SYMTYPE, b"")], "not a regular file"),
         ([("a/link", tarfile.LNKTYPE, b"")], "not a regular file"),
         ([("a/device", tarfile.CHRTYPE, b"")], "not a regular file"),
         ([("a/empty", tarfile.DIRTYPE, b"")], "not a regular file"),
         ([("a/twice", FILE, b"x"), ("a/twice", FILE, b"y")], "cannot be unpacked"),
-        ([("a/b", FILE, b"x"), ("a/b/c", FILE, b"y")], "cannot be unpacked"),
-        ([("top", FILE, b"x")], "in no folder"),
+        ([("a/b", FILE, b"x"), ("a/b/c", FILE, b"y")], "cannot be unpacked"), ([("top", FILE, b"x")], "in no folder"),
         ([("a/zeros", FILE, bytes(2**22))], "unpacks to more than"),
     ],
-)
+)  # fmt: skip
 def test_members_that_are_not_plain_new_files_are_refused(tmp_path, members, problem):
     made = hostile(tmp_path / "bad.tar.zst", *members)
     with pytest.raises(UserError, match=problem):

@@ -17,13 +17,10 @@ from train.release import bounds
 from train.release.bundle import manifest_of
 
 COMMANDS = {
-    "explore": ["--from", "RELEASE", "search", "the"],
-    "diff": ["RELEASE", "RELEASE"],
-    "replay": ["RELEASE", "--segment", "0"],
-    "sample": ["RELEASE"],
-    "pairs": ["RELEASE", "FILE"],
+    "explore": ["--from", "RELEASE", "search", "the"], "diff": ["RELEASE", "RELEASE"],
+    "replay": ["RELEASE", "--segment", "0"], "sample": ["RELEASE"], "pairs": ["RELEASE", "FILE"],
     "export": ["RELEASE", "FILE"],
-}
+}  # fmt: skip
 
 
 def ends(name: str, release: Path) -> str:

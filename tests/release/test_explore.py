@@ -245,28 +245,19 @@ def test_what_a_terminal_would_obey_is_made_harmless(explore, asked, copy):
 
 
 WRONG = [
-    (("step", 0), "step 0: expected 1 to 4"),
-    (("step", 5), "step 5: expected 1 to 4"),
-    (("step", "x"), "invalid int value: 'x'"),
-    (("document", "f" * 64), "is called so; give the beginning"),
-    (("document", "../x"), "is called so; give the beginning"),
-    (("document", ""), "is called so; give the beginning"),
-    (("document", "0"), "are called so"),
-    (("source", "storeis"), "there is none of that name"),
-    (("source", ""), "there is none of that name"),
-    (("step", -1), "step -1: expected 1 to 4"),
-    (("search", ""), "expected at least one character"),
-    (("search", b"\xff"), "expected UTF-8"),
-    (("trace", ""), "expected at least one character"),
-    (("trace",), "expected at least one character"),
-    (("trace", "--file", "no/such/file"), "No such file"),
-    (("affected", "nothing"), "no document and no source"),
+    (("step", 0), "step 0: expected 1 to 4"), (("step", 5), "step 5: expected 1 to 4"),
+    (("step", "x"), "invalid int value: 'x'"), (("document", "f" * 64), "is called so; give the beginning"),
+    (("document", "../x"), "is called so; give the beginning"), (("document", ""), "is called so; give the beginning"),
+    (("document", "0"), "are called so"), (("source", "storeis"), "there is none of that name"),
+    (("source", ""), "there is none of that name"), (("step", -1), "step -1: expected 1 to 4"),
+    (("search", ""), "expected at least one character"), (("search", b"\xff"), "expected UTF-8"),
+    (("trace", ""), "expected at least one character"), (("trace",), "expected at least one character"),
+    (("trace", "--file", "no/such/file"), "No such file"), (("affected", "nothing"), "no document and no source"),
     (("search", "x", "--most", 0), "--most: expected at least 1"),
     (("trace", "x", "--least", 0), "--least: expected at least 1"),
-    (("search", "x", "--from", "."), "works on one folder"),
-    (("tell",), "invalid choice: 'tell'"),
+    (("search", "x", "--from", "."), "works on one folder"), (("tell",), "invalid choice: 'tell'"),
     ((), "required: COMMAND"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("arguments", "says"), WRONG, ids=lambda value: str(value)[:30])

@@ -60,29 +60,24 @@ def other_ends(folder: Path) -> None:
 
 
 CASES = [
-    (cloned, ".git is git's own: delete it"),
-    (add(".git"), ".git is git's own: delete it"),
+    (cloned, ".git is git's own: delete it"), (add(".git"), ".git is git's own: delete it"),
     (add("code/.git/HEAD"), ".git is git's own: delete it"),
     (pointer, "1 files are pointers of Git LFS, not the files: run git lfs pull"),
     (other_ends, "2 files have other ends of lines: copy it anew"),
     (add("code/train/__pycache__/a.cpython-311.pyc"), "delete every __pycache__"),
     (add("code/train/a.pyc"), "delete every __pycache__"),
     (lambda folder: (folder / "code/__pycache__").mkdir(), "delete every __pycache__"),
-    (add("code/.venv/bin/python"), "delete .venv and caches"),
-    (add("code/.pytest_cache/x"), "delete .venv and caches"),
-    (add(".DS_Store"), "macOS leaves"),
-    (add("data/.DS_Store", "._README.md"), "macOS leaves"),
-    (add("__MACOSX/._README.md"), "macOS leaves"),
-    (add("Thumbs.db"), "Windows leaves"),
-    (add("data/desktop.ini"), "Windows leaves"),
-    (add(".nfs0000000001"), "a file system or desktop leaves"),
+    (add("code/.venv/bin/python"), "delete .venv and caches"), (add("code/.pytest_cache/x"), "delete .venv and caches"),
+    (add(".DS_Store"), "macOS leaves"), (add("data/.DS_Store", "._README.md"), "macOS leaves"),
+    (add("__MACOSX/._README.md"), "macOS leaves"), (add("Thumbs.db"), "Windows leaves"),
+    (add("data/desktop.ini"), "Windows leaves"), (add(".nfs0000000001"), "a file system or desktop leaves"),
     (lambda folder: (folder / "lost+found").mkdir(), "a file system or desktop leaves"),
     (add("README.md~"), "an editor or a patch left copies"),
     (add("code/train/.a.py.swp"), "an editor or a patch left copies"),
     (add("code/train/a.py.orig"), "an editor or a patch left copies"),
     (add(".ipynb_checkpoints/README-checkpoint.md"), "a notebook was run in it"),
     (add("model.safetensors.incomplete"), "a download is not complete"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("harm", "says"), CASES, ids=[says[:30] for _, says in CASES])

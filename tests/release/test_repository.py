@@ -114,22 +114,12 @@ def test_a_commit_is_known_through_a_link_and_in_another_worktree(clone, tmp_pat
 @pytest.mark.parametrize(
     ("path", "text", "changed"),
     [
-        ("train/a.py", "a = 1\n", False),
-        ("train/a.py", "a = 2\n", True),
-        ("train/a.py", "a = 1\r\n", True),
-        ("train/a.py", None, True),
-        ("train/b.py", "", True),
-        ("NOTICE", "", True),
-        ("notes", "y\n", False),
-        ("more", "", False),
-        ("texts/a.txt", "", False),
-        (".venv", "", False),
-        ("train/__pycache__/a.pyc", "", False),
-        ("train/a.py~", "", False),
-        ("runs/x", "", False),
-        ("train/x.ignored", "", True),
+        ("train/a.py", "a = 1\n", False), ("train/a.py", "a = 2\n", True), ("train/a.py", "a = 1\r\n", True),
+        ("train/a.py", None, True), ("train/b.py", "", True), ("NOTICE", "", True), ("notes", "y\n", False),
+        ("more", "", False), ("texts/a.txt", "", False), (".venv", "", False), ("train/__pycache__/a.pyc", "", False),
+        ("train/a.py~", "", False), ("runs/x", "", False), ("train/x.ignored", "", True),
     ],
-)
+)  # fmt: skip
 def test_changes_are_those_of_the_source_code(path, text, changed, clone, monkeypatch):
     (clone / ".git/info/exclude").write_text("*.ignored\n")
     file = clone / path

@@ -131,14 +131,11 @@ def zero(which: str):
 @pytest.mark.parametrize(
     ("forget", "same"),
     [
-        (lambda found: found, True),
-        (lambda found: replace(found, step=found.step - 1), False),
+        (lambda found: found, True), (lambda found: replace(found, step=found.step - 1), False),
         (lambda found: replace(found, weights={n: t.bfloat16() for n, t in found.weights.items()}), False),
-        (zero("first"), False),
-        (zero("second"), False),
-        (zero("momentum"), False),
+        (zero("first"), False), (zero("second"), False), (zero("momentum"), False),
     ],
-)
+)  # fmt: skip
 def test_a_checkpoint_holds_what_it_must_and_nothing_in_it_can_be_left_out(prepared, forget, same):
     (tokens,) = (path for path in (prepared / "runs").glob("tokens-*") if path.suffix == "")
     mapping = compose([*SMALL, "model.layers=1", "model.width=32", "training.batch=4", "training.optimizer.clip=0.1"])

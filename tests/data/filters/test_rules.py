@@ -80,23 +80,16 @@ def test_letters_of_any_script_are_no_symbols():
 
 PROSE = {
     "Tamil": "ஒரு காலத்தில் சிறிய கிராமத்தில் வயதான விவசாயி வாழ்ந்து வந்தார்.",
-    "Hindi": "एक छोटे गाँव में एक बूढ़ा किसान रहता था।",
-    "Bengali": "এক গ্রামে এক কৃষক বাস করত।",
-    "Burmese": "ရွာတစ်ရွာတွင် လယ်သမားကြီးတစ်ဦး ရှိ၏။",
-    "Hebrew": "בְּרֵאשִׁית בָּרָא אֱלֹהִים אֵת הַשָּׁמַיִם\u05c3",
-    "Arabic": "كَانَ فِي قَرْيَةٍ صَغِيرَةٍ فَلَّاحٌ\u061f",
-    "Urdu": "ایک چھوٹے گاؤں میں ایک کسان رہتا تھا\u06d4",
-    "Thai": "มีชาวนาแก่คนหนึ่งอาศัยอยู่ในหมู่บ้าน",
-    "Khmer": "មានកសិករចំណាស់ម្នាក់រស់នៅ។",
-    "Sinhala": "ගමක මහලු ගොවියෙක් විසුවේය෴",
-    "Armenian": "Մի փոքրիկ գյուղում ապրում էր մի գյուղացի\u0589",
-    "Amharic": "በአንድ ትንሽ መንደር አንድ ገበሬ ነበር።",
-    "Tibetan": "གྲོང་གསེབ་ཆུང་ཆུང་ཞིག་ལ།",
-    "Chinese": "从前有一个老农夫。他的地很少\uff01",
-    "Japanese": "昔々、小さな村に年老いた農夫がいました。",
+    "Hindi": "एक छोटे गाँव में एक बूढ़ा किसान रहता था।", "Bengali": "এক গ্রামে এক কৃষক বাস করত।",
+    "Burmese": "ရွာတစ်ရွာတွင် လယ်သမားကြီးတစ်ဦး ရှိ၏။", "Hebrew": "בְּרֵאשִׁית בָּרָא אֱלֹהִים אֵת הַשָּׁמַיִם\u05c3",
+    "Arabic": "كَانَ فِي قَرْيَةٍ صَغِيرَةٍ فَلَّاحٌ\u061f", "Urdu": "ایک چھوٹے گاؤں میں ایک کسان رہتا تھا\u06d4",
+    "Thai": "มีชาวนาแก่คนหนึ่งอาศัยอยู่ในหมู่บ้าน", "Khmer": "មានកសិករចំណាស់ម្នាក់រស់នៅ។",
+    "Sinhala": "ගමක මහලු ගොවියෙක් විසුවේය෴", "Armenian": "Մի փոքրիկ գյուղում ապրում էր մի գյուղացի\u0589",
+    "Amharic": "በአንድ ትንሽ መንደር አንድ ገበሬ ነበር።", "Tibetan": "གྲོང་གསེབ་ཆུང་ཆུང་ཞིག་ལ།",
+    "Chinese": "从前有一个老农夫。他的地很少\uff01", "Japanese": "昔々、小さな村に年老いた農夫がいました。",
     "Vietnamese": unicodedata.normalize("NFD", "Ngày xửa ngày xưa có một người nông dân già."),
     "Persian": "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u061f",
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", PROSE)
@@ -112,20 +105,11 @@ def test_prose_of_any_script_is_prose(language):
 @pytest.mark.parametrize(
     ("text", "sentences"),
     [
-        ("一。二。三\uff01", 3),
-        ("「一。」「二\uff1f」", 2),
-        ("एक। दो॥ तीन।", 3),
-        ("هل\u061f نعم\u061f لا\u06d4", 3),
-        ("Մեկ\u0589 Երկու\u0589", 2),
-        ("አንድ። ሁለት፧", 2),
-        ("មួយ។ ពីរ៕", 2),
-        ("တစ်။ နှစ်။", 2),
-        ("One.” Two!\u2019 Three?» x", 3),
-        ("。。。", 1),
-        ("3.4 a.b", 0),
-        ("etc", 0),
+        ("一。二。三\uff01", 3), ("「一。」「二\uff1f」", 2), ("एक। दो॥ तीन।", 3), ("هل\u061f نعم\u061f لا\u06d4", 3),
+        ("Մեկ\u0589 Երկու\u0589", 2), ("አንድ። ሁለት፧", 2), ("មួយ។ ពីរ៕", 2), ("တစ်။ နှစ်။", 2),
+        ("One.” Two!\u2019 Three?» x", 3), ("。。。", 1), ("3.4 a.b", 0), ("etc", 0),
     ],
-)
+)  # fmt: skip
 def test_sentences_end_as_each_script_ends_them(text, sentences):
     assert quality.few_sentences(text, sentences) is None
     assert quality.few_sentences(text, sentences + 1) == f"{sentences} sentences"
@@ -260,14 +244,10 @@ def test_private_reserved_and_documentation_addresses_and_versions_stay(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "+1 (212) 736-5000",
-        "+44 20 7946 0958",
-        "+33 1 42 34 56 78",
-        "+49-30-9018-2000",
-        "(212) 736-5000",
+        "+1 (212) 736-5000", "+44 20 7946 0958", "+33 1 42 34 56 78", "+49-30-9018-2000", "(212) 736-5000",
         "tel:+12127365000",
     ],
-)
+)  # fmt: skip
 def test_a_telephone_number_is_redacted(text):
     assert phone_numbers(f"Call {text}, please", "#") == ("Call #, please", 1)
 
@@ -287,14 +267,10 @@ def test_what_is_no_telephone_number_or_nobodys_stays(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "ann@site.org",
-        "a.b+c%d-e_f@mail.some-site.co.uk",
-        "ANN@SITE.ORG",
-        "mailto:ann@site.org",
-        "<ann@site.org>.",
+        "ann@site.org", "a.b+c%d-e_f@mail.some-site.co.uk", "ANN@SITE.ORG", "mailto:ann@site.org", "<ann@site.org>.",
         "ann@notexample.com",
     ],
-)
+)  # fmt: skip
 def test_an_address_is_redacted(text):
     redacted, found = email_addresses(f"write to {text} now", "<email>")
     assert found == 1
@@ -305,21 +281,11 @@ def test_an_address_is_redacted(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "ann@example.com",
-        "ANN@MAIL.EXAMPLE.ORG",
-        "ann@example",
-        "ann@my.test",
-        "root@localhost",
-        "git@forge.org:x/y.git",
-        "@pytest.fixture",
-        "@person@host.social",
-        "a @ b.T",
-        "a@b.T",
-        "name@1.2.3",
-        "pkg:pypi/django@6.1.3",
-        "user@host",
+        "ann@example.com", "ANN@MAIL.EXAMPLE.ORG", "ann@example", "ann@my.test", "root@localhost",
+        "git@forge.org:x/y.git", "@pytest.fixture", "@person@host.social", "a @ b.T", "a@b.T", "name@1.2.3",
+        "pkg:pypi/django@6.1.3", "user@host",
     ],
-)
+)  # fmt: skip
 def test_what_only_looks_like_an_address_stays(text):
     assert email_addresses(text, "<email>") == (text, 0)
 
@@ -332,24 +298,14 @@ BLOCK = "-----BEGIN RSA PRIVATE " + f"KEY-----\n  {KEY}\n  {KEY}\n-----END RSA P
 @pytest.mark.parametrize(
     "text",
     [
-        BLOCK,
-        "AK" + "IA" + "ABCDEFGHIJKLMNOP",
-        "gh" + "p_" + KEY[:36],
-        "github" + "_pat_" + KEY + KEY[:20],
-        "xox" + "b-" + "123456789012-" + KEY[:24],
-        "AI" + "za" + KEY[:35],
-        "sk_" + "live_" + KEY[:24],
-        "glpat-" + KEY[:20],
-        "npm_" + KEY[:36],
-        "sk-" + "ant-api03-" + KEY,
-        "sk-" + "proj-" + KEY,
-        "S" + "G." + KEY[:22] + "." + KEY[:43],
-        "dop_" + "v1_" + "0123456789abcdef" * 4,
-        "shp" + "at_" + "0123456789abcdef" * 2,
-        "hf_" + "abcdefghijklmnopqrstuvwxyzABCDEFGH",
+        BLOCK, "AK" + "IA" + "ABCDEFGHIJKLMNOP", "gh" + "p_" + KEY[:36], "github" + "_pat_" + KEY + KEY[:20],
+        "xox" + "b-" + "123456789012-" + KEY[:24], "AI" + "za" + KEY[:35], "sk_" + "live_" + KEY[:24],
+        "glpat-" + KEY[:20], "npm_" + KEY[:36], "sk-" + "ant-api03-" + KEY, "sk-" + "proj-" + KEY,
+        "S" + "G." + KEY[:22] + "." + KEY[:43], "dop_" + "v1_" + "0123456789abcdef" * 4,
+        "shp" + "at_" + "0123456789abcdef" * 2, "hf_" + "abcdefghijklmnopqrstuvwxyzABCDEFGH",
         "eyJ" + KEY[:20] + ".eyJ" + KEY[:20] + "." + KEY[:30],
     ],
-)
+)  # fmt: skip
 def test_a_secret_is_redacted(text):
     assert secrets(f"key = '{text}'\n", "<secret>") == ("key = '<secret>'\n", 1)
 
@@ -357,21 +313,11 @@ def test_a_secret_is_redacted(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----",
-        BLOCK.replace("PRIVATE", "PUBLIC"),
-        "AKIA",
-        "AK" + "IAIOSFODNN",
-        "ghp_short",
-        "hf_hub_download",
-        "npm_config_registry",
-        "xoxo",
-        "sk-learn-project",
-        "SG.id",
-        "sk_live_key",
-        "pypi-index",
-        "0123456789abcdef" * 4,
+        "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----", BLOCK.replace("PRIVATE", "PUBLIC"), "AKIA",
+        "AK" + "IAIOSFODNN", "ghp_short", "hf_hub_download", "npm_config_registry", "xoxo", "sk-learn-project", "SG.id",
+        "sk_live_key", "pypi-index", "0123456789abcdef" * 4,
     ],
-)
+)  # fmt: skip
 def test_what_only_looks_like_a_secret_stays(text):
     assert secrets(text, "<secret>") == (text, 0)
 
@@ -389,23 +335,10 @@ def test_a_mark_is_taken_literally():
 
 def test_no_text_can_make_a_rule_slow():
     hostile = [
-        "a" * 10**6,
-        "a." * 10**5 + "@",
-        "a@" * 10**5,
-        "a@" + "b." * 10**5,
-        BLOCK[:60] * 10**4,
-        "eyJ-" * 10**5,
-        "eyJ-" * 10**5 + ".eyJ-" + "eyJ-" * 10**5,
-        "-" * 10**6,
-        "1." * 10**5,
-        "93.184.216." * 10**5,
-        "2606:" * 10**5,
-        "+1 " * 10**5,
-        "+1" + " 1" * 10**5,
-        "(212) " * 10**5,
-        "SG." + "a" * 10**6,
-        "1" * 10**6,
-    ]
+        "a" * 10**6, "a." * 10**5 + "@", "a@" * 10**5, "a@" + "b." * 10**5, BLOCK[:60] * 10**4, "eyJ-" * 10**5,
+        "eyJ-" * 10**5 + ".eyJ-" + "eyJ-" * 10**5, "-" * 10**6, "1." * 10**5, "93.184.216." * 10**5, "2606:" * 10**5,
+        "+1 " * 10**5, "+1" + " 1" * 10**5, "(212) " * 10**5, "SG." + "a" * 10**6, "1" * 10**6,
+    ]  # fmt: skip
     for text in hostile:
         started = time.process_time()
         for redactor in rules.REDACTORS:
@@ -416,21 +349,16 @@ def test_no_text_can_make_a_rule_slow():
 @pytest.mark.parametrize(
     ("expression", "allowed", "passes"),
     [
-        ("MIT", ["MIT"], True),
-        ("MIT", ["BSD-3-Clause"], False),
-        ("MIT AND BSD-3-Clause", ["MIT"], False),
-        ("MIT AND BSD-3-Clause", ["MIT", "BSD-3-Clause"], True),
-        ("GPL-2.0-only OR MIT", ["MIT"], True),
+        ("MIT", ["MIT"], True), ("MIT", ["BSD-3-Clause"], False), ("MIT AND BSD-3-Clause", ["MIT"], False),
+        ("MIT AND BSD-3-Clause", ["MIT", "BSD-3-Clause"], True), ("GPL-2.0-only OR MIT", ["MIT"], True),
         ("GPL-2.0-only OR Apache-2.0", ["MIT"], False),
         ("MIT AND (GPL-2.0-only OR BSD-3-Clause)", ["MIT", "BSD-3-Clause"], True),
         ("GPL-2.0-only WITH Classpath-exception-2.0", ["GPL-2.0-only"], False),
         ("GPL-2.0-only", ["GPL-2.0-only WITH Classpath-exception-2.0"], False),
         ("GPL-2.0-only WITH Classpath-exception-2.0", ["GPL-2.0-only WITH Classpath-exception-2.0"], True),
-        ("Whatever", ["Whatever"], False),
-        ("MIT AND", ["MIT"], False),
-        ("", ["MIT"], False),
+        ("Whatever", ["Whatever"], False), ("MIT AND", ["MIT"], False), ("", ["MIT"], False),
     ],
-)
+)  # fmt: skip
 def test_licences(expression, allowed, passes):
     assert (licences(expression, allowed) is None) == passes
 

@@ -54,16 +54,10 @@ def test_folders_are_passed_over(tmp_path):
 
 
 HOSTILE = {
-    "/etc/cron": "absolute or leads out",
-    "p/../../x": "absolute or leads out",
-    "p//x": "absolute or leads out",
-    "./p/x": "absolute or leads out",
-    "p/..\\x": "Windows",
-    "C:/x": "Windows",
-    "p/\x07x": "unprintable",
-    "p/\u202ex": "unprintable",
-    "p/" + "x" * 70: "more than 60 bytes",
-}
+    "/etc/cron": "absolute or leads out", "p/../../x": "absolute or leads out", "p//x": "absolute or leads out",
+    "./p/x": "absolute or leads out", "p/..\\x": "Windows", "C:/x": "Windows", "p/\x07x": "unprintable",
+    "p/\u202ex": "unprintable", "p/" + "x" * 70: "more than 60 bytes",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "problem"), HOSTILE.items(), ids=range(len(HOSTILE)))
@@ -146,25 +140,15 @@ def test_other_formats_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("path", "include", "exclude", "expected"),
     [
-        ("docs/a.rst", ["docs/*.rst"], [], True),
-        ("docs/b/a.rst", ["docs/*.rst"], [], False),
-        ("docs/b/a.rst", ["docs/**/*.rst"], [], True),
-        ("docs/a.rst", ["docs/**/*.rst"], [], True),
-        ("docs/a.rst", ["**"], ["docs/**"], False),
-        ("a.rst", ["?.rst"], [], True),
-        ("axrst", ["a.rst"], [], False),
-        ("docs/A.rst", ["docs/a.rst"], [], False),
-        ("docs/a.RST", ["docs/a.rst"], [], True),
-        ("a.jsonl.GZ", ["**/*.gz"], [], True),
-        ("a.JSONL.GZ", ["**/*.jsonl.gz"], [], True),
-        ("a.txt", ["*.TXT"], [], True),
-        ("DOCS/a.txt", ["docs/*.txt"], [], False),
-        ("README", ["readme"], [], False),
-        ("a.MD", ["**"], ["**/*.md"], False),
-        (".A", [".a"], [], False),
-        (".a.TXT", [".a.txt"], [], True),
+        ("docs/a.rst", ["docs/*.rst"], [], True), ("docs/b/a.rst", ["docs/*.rst"], [], False),
+        ("docs/b/a.rst", ["docs/**/*.rst"], [], True), ("docs/a.rst", ["docs/**/*.rst"], [], True),
+        ("docs/a.rst", ["**"], ["docs/**"], False), ("a.rst", ["?.rst"], [], True), ("axrst", ["a.rst"], [], False),
+        ("docs/A.rst", ["docs/a.rst"], [], False), ("docs/a.RST", ["docs/a.rst"], [], True),
+        ("a.jsonl.GZ", ["**/*.gz"], [], True), ("a.JSONL.GZ", ["**/*.jsonl.gz"], [], True),
+        ("a.txt", ["*.TXT"], [], True), ("DOCS/a.txt", ["docs/*.txt"], [], False), ("README", ["readme"], [], False),
+        ("a.MD", ["**"], ["**/*.md"], False), (".A", [".a"], [], False), (".a.TXT", [".a.txt"], [], True),
     ],
-)
+)  # fmt: skip
 def test_globs(path, include, exclude, expected):
     assert matches(path, include, exclude) is expected
 

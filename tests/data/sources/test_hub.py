@@ -380,15 +380,11 @@ def test_a_vanished_source_is_named_with_what_the_data_card_says(home, hub):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        (
-            {"purl": "pkg:huggingface/datasets/owner/tales@main"},
-            "full commit of 40 hexadecimal digits after @, got 'main'",
-        ),
+        ({"purl": "pkg:huggingface/datasets/owner/tales@main"},
+         "full commit of 40 hexadecimal digits after @, got 'main'"),
         ({"purl": f"pkg:huggingface/datasets/owner/tales@{COMMIT[:7]}"}, "full commit of 40 hexadecimal digits"),
-        (
-            {"purl": f"pkg:huggingface/owner/tales@{COMMIT}"},
-            "expected 'pkg:huggingface/datasets/<owner>/<name>@<commit>'",
-        ),
+        ({"purl": f"pkg:huggingface/owner/tales@{COMMIT}"},
+         "expected 'pkg:huggingface/datasets/<owner>/<name>@<commit>'"),
         ({"limit": 0}, "limit: expected null or at least 1"),
         ({"mirrors": ["copy"]}, "mirrors: need `files`"),
         ({"streaming": True, "files": [{"path": "a", "sha256": "0" * 64, "bytes": 1}]}, "streaming: "),
@@ -400,7 +396,7 @@ def test_a_vanished_source_is_named_with_what_the_data_card_says(home, hub):
         ({"columns": COLUMNS | {"licence": None}}, "licence_names: of no use"),
         ({"columns": COLUMNS | {"licence": None, "licence_names": {}}, "licence": "NOASSERTION"}, "columns.licence"),
     ],
-)
+)  # fmt: skip
 def test_config_says_what_is_wrong_with_a_dataset(changes, problem):
     build(RawConfig, {"sources": [SOURCE]})
     with pytest.raises(ConfigError) as caught:

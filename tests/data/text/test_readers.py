@@ -117,16 +117,12 @@ ONE = {"body": "x", "author": "Ann", "doc": {"by": "Ann"}}
 @pytest.mark.parametrize(
     ("columns", "missing"),
     [
-        ({"attribution": "authors"}, "authors"),
-        ({"path": "id"}, "id"),
-        ({"licence": "license"}, "license"),
-        ({"text": "bodi"}, "bodi"),
-        ({"attribution": "doc.author"}, "doc.author"),
-        ({"path": "doc.by.name"}, "doc.by.name"),
-        ({"text": "doc.text"}, "doc.text"),
+        ({"attribution": "authors"}, "authors"), ({"path": "id"}, "id"), ({"licence": "license"}, "license"),
+        ({"text": "bodi"}, "bodi"), ({"attribution": "doc.author"}, "doc.author"),
+        ({"path": "doc.by.name"}, "doc.by.name"), ({"text": "doc.text"}, "doc.text"),
         ({"licence": "meta.licence"}, "meta.licence"),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("most", [None, 1])
 def test_a_column_that_no_row_has_is_one_line(name, columns, missing, most):
     named = replace(Columns("body", None, None, {}, None), **columns)
@@ -290,16 +286,12 @@ def test_what_cannot_be_read_is_told_by_its_first_bytes(name, data, says):
 @pytest.mark.parametrize(
     ("data", "reason", "detail"),
     [
-        ("Größe".encode("utf-16"), "undecodable", "UTF-16"),
-        ("Hello world".encode("utf-16-le"), "binary", "UTF-16"),
-        ("Hello world".encode("utf-16-be"), "binary", "UTF-16"),
-        ("Hello".encode("utf-32"), "undecodable", "UTF-32"),
+        ("Größe".encode("utf-16"), "undecodable", "UTF-16"), ("Hello world".encode("utf-16-le"), "binary", "UTF-16"),
+        ("Hello world".encode("utf-16-be"), "binary", "UTF-16"), ("Hello".encode("utf-32"), "undecodable", "UTF-32"),
         ("Größe".encode("latin-1"), "undecodable", "not UTF-8 from byte 3 on"),
-        (b"%PDF-1.7 \xff", "undecodable", "PDF"),
-        (b"a\0b", "binary", ""),
-        (b" ", "empty", ""),
+        (b"%PDF-1.7 \xff", "undecodable", "PDF"), (b"a\0b", "binary", ""), (b" ", "empty", ""),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_text_tells_what_is_known_of_it(data, reason, detail):
     [found] = read("a.txt", data)
     assert (found.reason, found.detail) == (reason, detail)
@@ -322,19 +314,13 @@ def test_two_packed_streams_in_a_row_are_one_file():
 @pytest.mark.parametrize(
     ("data", "text", "reason"),
     [
-        (b"a\x00b", "", "binary"),
-        (b"\xff\xfea\x00", "", "undecodable"),
-        (b"caf\xe9", "", "undecodable"),
-        (b"\xed\xa0\x80", "", "undecodable"),
-        (b" \t\x0c\n", "", "empty"),
-        (b"\x07\x1b", "", "empty"),
+        (b"a\x00b", "", "binary"), (b"\xff\xfea\x00", "", "undecodable"), (b"caf\xe9", "", "undecodable"),
+        (b"\xed\xa0\x80", "", "undecodable"), (b" \t\x0c\n", "", "empty"), (b"\x07\x1b", "", "empty"),
         (b"a\x0cb\x0bc\r\nd\re", "a\nb\nc\nd\ne", ""),
-        (b"\x1b[1mbold\x1b[0m\x7f \xc2\x85tab\there", "[1mbold[0m \ntab\there", ""),
-        (b"\xef\xbb\xbfa", "a", ""),
-        (b"\xef\xbb\xbf\xef\xbb\xbfa\n\xef\xbb\xbfb", "a\nb", ""),
-        (b"one\xc2\x85two", "one\ntwo", ""),
+        (b"\x1b[1mbold\x1b[0m\x7f \xc2\x85tab\there", "[1mbold[0m \ntab\there", ""), (b"\xef\xbb\xbfa", "a", ""),
+        (b"\xef\xbb\xbf\xef\xbb\xbfa\n\xef\xbb\xbfb", "a\nb", ""), (b"one\xc2\x85two", "one\ntwo", ""),
     ],
-)
+)  # fmt: skip
 def test_control_characters_and_what_is_no_text(data, text, reason):
     [found] = read("a.txt", data)
     assert (found.text.strip(" \t\n") if reason else found.text, found.reason) == (text, reason)
@@ -399,25 +385,16 @@ def test_empty_documents_are_a_stream_not_a_list():
         ("a.parquet", b"not a table", "a.parquet: cannot be read as Parquet"),
         ("a.parquet", parquet(ROWS)[:-100] + bytes(100), "a.parquet: cannot be read as Parquet"),
         ("a.parquet.gz", gzip.compress(b"not a table", mtime=0), "a.parquet.gz: cannot be read as Parquet"),
-        (
-            "a.parquet",
-            parquet([{"id": 1, "text": "x"}]),
-            "a.parquet: no column ['body', 'meta.by', 'meta.terms']; it has ['id', 'text']",
-        ),
-        (
-            "a.parquet",
-            parquet([{"id": 1, "body": 2, "meta": {"by": "x", "terms": "MIT"}}] * 2),
-            "row 1: expected text in 'body', got int",
-        ),
+        ("a.parquet", parquet([{"id": 1, "text": "x"}]),
+         "a.parquet: no column ['body', 'meta.by', 'meta.terms']; it has ['id', 'text']"),
+        ("a.parquet", parquet([{"id": 1, "body": 2, "meta": {"by": "x", "terms": "MIT"}}] * 2),
+         "row 1: expected text in 'body', got int"),
         ("a.jsonl", b'{"id": 1, "story": "x"}', "a.jsonl, row 1: no field 'body'; it has 'id', 'story'"),
-        (
-            "a.tar.gz",
-            gzip.compress(b"x", mtime=0),
-            "a.tar.gz is none of rst, md, txt, jsonl, parquet, csv, tsv, html; exclude it",
-        ),
+        ("a.tar.gz", gzip.compress(b"x", mtime=0),
+         "a.tar.gz is none of rst, md, txt, jsonl, parquet, csv, tsv, html; exclude it"),
         ("a", b"x", "a is none of rst, md"),
     ],
-)
+)  # fmt: skip
 def test_a_damaged_file_or_a_missing_column_is_one_clear_line(name, data, problem):
     with pytest.raises(UserError, match=re.escape(problem)) as caught:
         read(name, data, COLUMNS)

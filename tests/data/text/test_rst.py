@@ -45,15 +45,11 @@ def test_restructuredtext(source, expected):
 @pytest.mark.parametrize(
     ("name", "target", "expected"),
     [
-        ("class", "~foo.Bar", "Bar"),
-        ("class", "foo.Bar", "foo.Bar"),
-        ("class", "_orm.Session", "Session"),
-        ("meth", "!x.y", "x.y"),
-        ("doc", "/topics/db", "db"),
-        ("ref", "A title <label>", "A title"),
+        ("class", "~foo.Bar", "Bar"), ("class", "foo.Bar", "foo.Bar"), ("class", "_orm.Session", "Session"),
+        ("meth", "!x.y", "x.y"), ("doc", "/topics/db", "db"), ("ref", "A title <label>", "A title"),
         ("rfc", "4180", "RFC 4180"),
     ],
-)
+)  # fmt: skip
 def test_roles(name, target, expected):
     assert role(name, target) == expected
 

@@ -101,10 +101,8 @@ def resaid(told: dict, **values) -> None:
 @pytest.mark.parametrize(
     "change, problem",
     [
-        (
-            lambda told: told["signatures"][0].update(sig=base64.b64encode(b"x" * 64).decode()),
-            "is not that of signer.pub",
-        ),
+        (lambda told: told["signatures"][0].update(sig=base64.b64encode(b"x" * 64).decode()),
+         "is not that of signer.pub"),
         (lambda told: resaid(told, predicate={}), "is not that of signer.pub"),
         (lambda told: told["signatures"][0].update(sig="!"), "not a statement in a DSSE envelope"),
         (lambda told: told.update(signatures=[]), "not a statement in a DSSE envelope"),
@@ -113,7 +111,7 @@ def resaid(told: dict, **values) -> None:
         (lambda told: told.update(payloadType="application/json"), "of another format"),
         (lambda told: resaid(told, subject=[{"digest": {"sha256": "0" * 64}}]), "about another release"),
     ],
-)
+)  # fmt: skip
 def test_a_signature_that_is_wrong_in_any_way_fails_by_name(signed, change, problem):
     release, public = signed
     edit(release, change)

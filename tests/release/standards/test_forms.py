@@ -15,13 +15,9 @@ from train.release.verify.run import verify
 
 FMTI, EU = "forms/foundation_model_transparency.md", "forms/eu_training_summary.md"
 ASKED = {
-    "consumer information": ["forms/california_ab_2013.md"],
-    "trademarks and patents": ["forms/california_ab_2013.md"],
-    "security": [FMTI, "forms/g7_sbom_for_ai.md"],
-    "risks": [FMTI],
-    "deployment": [FMTI],
-    "policies": [FMTI],
-}  # item that the release states -> the forms that ask for it
+    "consumer information": ["forms/california_ab_2013.md"], "trademarks and patents": ["forms/california_ab_2013.md"],
+    "security": [FMTI, "forms/g7_sbom_for_ai.md"], "risks": [FMTI], "deployment": [FMTI], "policies": [FMTI],
+}  # item that the release states -> the forms that ask for it  # fmt: skip
 SIZES = {
     "eu_training_summary": (3, 24), "california_ab_2013": (1, 12), "g7_sbom_for_ai": (7, 50),
     "foundation_model_transparency": (19, 100), "croissant_rai": (1, 12),

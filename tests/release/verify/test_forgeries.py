@@ -77,15 +77,8 @@ HINTS = (
     ("code/", "snapshot"),
 )
 DEAR = (
-    "selection",
-    "tokens",
-    "tokenizer",
-    "overlap",
-    "components",
-    "collected",
-    "generated",
-    "scores",
-)  # in this order
+    "selection", "tokens", "tokenizer", "overlap", "components", "collected", "generated", "scores",
+)  # in this order  # fmt: skip
 # Kinds of which a problem may name a row or a tensor, or what follows from it, and no path.
 UNNAMED = ("table", "tensors")
 KINDS = (

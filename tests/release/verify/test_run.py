@@ -133,13 +133,9 @@ def test_quick_needs_the_standard_library_alone(release):
 
 
 BESIDE = {
-    "nothing that is a statement": b"{}",
-    "no JSON": b"\x00",
-    "another release": None,
-    "a word": b'"text"',
-    "deep": b"[" * 5000,
-    "large": b" " * (2**24 + 1),
-}
+    "nothing that is a statement": b"{}", "no JSON": b"\x00", "another release": None, "a word": b'"text"',
+    "deep": b"[" * 5000, "large": b" " * (2**24 + 1),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BESIDE)
