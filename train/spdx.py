@@ -90,4 +90,4 @@ def _usual(text: str) -> str:
 
 def of_row(text: str, names: Mapping[str, str]) -> str:
     """The expression that a row's words stand for: `names` has it, or they are one; else NOASSERTION."""
-    return names.get(text) or _usual(text)
+    return names.get(text) or _usual(text.strip())

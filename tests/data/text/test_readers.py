@@ -140,6 +140,53 @@ def test_a_column_that_some_row_has_is_no_fault():
     assert kept("a.jsonl", b"\n", named) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b'{\n  "text": "x"\n}\n', "got '{' (Expecting property name enclosed in double quotes); one object fills one"),
+        (b'{"text": "x"},\n', """got '{"text": "x"},' (Extra data); one object fills one line"""),
+        (b'{"text": "x"}\r{"text": "y"}\r', "(Extra data); one object fills one line"),
+        (
+            b'{"text": "x", "n": ' + b"9" * 5000 + b"}\n",
+            "(Exceeds the limit (4300 digits) for integer string conversion",
+        ),
+        (
+            b'{"text": "x',
+            "(Unterminated string starting at); one object fills one line; the file ends in the middle of",
+        ),
+    ],
+)
+def test_why_a_line_is_no_object_is_told(line, why):
+    with pytest.raises(UserError, match=re.escape(why)) as caught:
+        read("a.jsonl", line)
+    assert ("the middle" in str(caught.value)) == (b"\n" not in line and b"\r" not in line)
+
+
+CREDITS = {
+    "Ann": "Ann", " Ann\n(of\x1b[31m Bath)\0": "Ann (of[31m Bath)", "": None, " \t": None, 7: "7",
+    ("Ann", "Bo", None): "Ann, Bo", (): None, (None,): None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", CREDITS)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_whom_a_row_credits_is_a_line_of_text_or_nobody(name, value):
+    rows = [{"body": "x", "by": list(value) if isinstance(value, tuple) else value}]
+    assert read(name, rows_of(name, rows), replace(BODY, attribution="by"))[0].attribution == CREDITS[value]
+
+
+@pytest.mark.parametrize("value", [{"name": "Ann"}, True, [["Ann"]], b"Ann"])
+def test_a_credit_that_is_no_text_is_refused(value):
+    name = "a.parquet" if isinstance(value, bytes) else "a.jsonl"
+    with pytest.raises(UserError, match=rf"{name}, row 1, by: expected text, or a list of texts, got"):
+        read(name, rows_of(name, [{"body": "x", "by": value}]), replace(BODY, attribution="by"))
+
+
+@pytest.mark.parametrize("value", ["", " ", None])
+def test_a_row_whose_path_is_blank_is_called_by_its_number(value):
+    assert read("a.jsonl", rows_of("a.jsonl", [{"text": "x", "path": value}]))[0].path == "a.jsonl#1"
+
+
 BODY = Columns("body", None, None, {}, None)
 
 
@@ -154,6 +201,8 @@ BODY = Columns("body", None, None, {}, None)
         ("body,id\nGr\u00f6\u00dfe \u65e5\u672c,1\n".encode(), ["Gr\u00f6\u00dfe \u65e5\u672c"]),
         (b"body\n" + b"x" * 200_000 + b"\n", ["x" * 200_000]),
         (b",body,\n0,a,\n", ["a"]),  # names that are empty, as of an index
+        (b'id,body\r1,"a\rb"\r2,c', ["a\nb", "c"]),  # line ends of an old Macintosh
+        (b"\n\r\nid,body\n1,a\n", ["a"]),
         (b"id,body\n", []),
         (b"", []),
     ],
@@ -172,7 +221,9 @@ def test_tables_are_read_by_the_names_in_their_first_line(kind, data, texts):
         (b"id,body\n1\n", "a.csv, row 1, line 2: 1 values, and the first line names 2"),
         (b'id,body\n1,a\n2,"b\n3,c\n', "a.csv, row 2, line 4: unexpected end of data"),
         (b'id,body\n1,"a"b\n', "a.csv, row 1, line 2: ',' expected after '\"'"),
-        (b"id,body\r1,a\r", "a.csv, row 1, line 1: new-line character seen in unquoted field"),
+        (b"id;body\n1;a\n", "';' seems to part the values, and ',' should: write it anew, or call it .csv or .tsv"),
+        (b"id\tbody\n1\ta\n", "'\\t' seems to part the values, and ',' should"),
+        (b"sep=;\nid;body\n1;a\n", "';' seems to part the values, and ',' should"),
         (b"id,body,body\n1,a,b\n", "a.csv: its first line names 'body' twice"),
         (b"1,It was late.\n", "no column ['body']; its first line, which names the columns, has '1', 'It was late.'"),
         (b"id,Body\n1,a\n", "has 'id', 'Body'; did you mean 'Body'?; see `columns`"),

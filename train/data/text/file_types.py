@@ -42,6 +42,8 @@ CONVERTERS = {  # what makes text of the files that we do not read, by their suf
     **dict.fromkeys(("xls", "xlsx", "ods"), f"{OFFICE} csv"),
 }
 
+ARCHIVES = ("zip", "tar", "tgz", "7z", "rar", "bz2", "xz", "lzma", "lz4", "br")
+
 
 def file_type(head: bytes) -> str | None:
     """What a file that begins with `head` holds; None where nothing tells."""
@@ -77,5 +79,7 @@ def conversion(name: str) -> str:
 
 def converter(suffix: str) -> str:
     """How files with a suffix that are not read become text; empty where nothing is known of them."""
+    if suffix.lower() in ARCHIVES:
+        return f"unpack .{suffix.lower()} files"
     program = CONVERTERS.get(suffix.lower())
     return f"convert .{suffix.lower()} to text, for example by {program}" if program else ""

@@ -186,9 +186,12 @@ def _json_lines(file: BinaryIO, name: str, span: Span) -> Iterator[Any]:
             continue
         try:
             yield json.loads(text)
-        except (ValueError, RecursionError):
-            cut = "" if line.endswith(b"\n") else "; the file ends in the middle of it: fetch or write it anew"
-            raise UserError(f"{name}, line {number}: expected a JSON object, got {text[:40].strip()!r}{cut}") from None
+        except (ValueError, RecursionError) as error:
+            why = str(getattr(error, "msg", error)).partition(";")[0]
+            ends = "; the file ends in the middle of it: fetch or write it anew"
+            cut = "" if line.endswith(b"\n") or why == "Extra data" else ends
+            got = f"got {text[:40].strip()!r} ({why}); one object fills one line"
+            raise UserError(f"{name}, line {number}: expected a JSON object, {got}{cut}") from None
 
 
 def _skip_line(file: BinaryIO) -> None:
@@ -255,8 +258,8 @@ def _of_row(row: Any, name: str, number: int, columns: Columns | None) -> Extrac
     )
     if not isinstance(text, str | None):
         raise UserError(f"{where}: expected text in {columns.text!r}, got {type(text).__name__}")
-    shown = f"{name}#{number}" if path is None else str(path)
-    row_tells = [None if value is None else str(value) for value in (licence, attribution)]
+    shown = f"{name}#{number}" if path is None or not str(path).strip() else str(path)
+    row_tells = [None if licence is None else str(licence), _credit(attribution, f"{where}, {columns.attribution}")]
     if columns.licence:
         row_tells[0] = row_tells[0] or ""
     try:
@@ -267,6 +270,15 @@ def _of_row(row: Any, name: str, number: int, columns: Columns | None) -> Extrac
     if size > TEXT_BYTES:
         return _skipped(shown, "oversized")
     return _text(shown, *_clean(text or ""), *row_tells)
+
+
+def _credit(value: Any, where: str) -> str | None:
+    """Whom a field credits, in a line, the texts of a list after commas; None for nobody, UserError for no text."""
+    names = [name for name in (value if isinstance(value, list) else [value]) if name is not None]
+    for name in names:
+        if not isinstance(name, str | int | float) or isinstance(name, bool):
+            raise UserError(f"{where}: expected text, or a list of texts, got {type(name).__name__}")
+    return " ".join(CONTROL.sub("", ", ".join(map(str, names)).replace("\0", "")).split()) or None
 
 
 def _field(row: Any, column: str) -> Any:
