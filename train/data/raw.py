@@ -16,7 +16,7 @@ from annotated_types import MinLen
 from train.artifact import WITNESS, digest, file_digest, read_json, whole, write_bytes, write_json
 from train.data.sources import hub, pinned
 from train.data.sources.archive import matches
-from train.data.sources.local import Listing, examples, listing
+from train.data.sources.local import examples, listing
 from train.data.sources.pinned import FileSpec, VanishedError
 from train.data.sources.spec import AnySource, File, FilesSource, HubSource, PypiSource, SourceRecord, StoriesSource
 from train.errors import UserError
@@ -106,7 +106,7 @@ def _check_pinned(source: FilesSource, place: Path, world: World) -> tuple[Path,
         raise VanishedError(f"{place} is not there{home}")
     root = place if place.is_dir() else place.parent
     try:
-        files = listing(source, root, own(world)) if place.is_dir() else Listing([place.name])
+        files = listing(source, place, own(world))
         names = sorted({*files.taken, *source.licence_files})
         digests = {name: file_digest(root / name) for name in names}
     except OSError as error:

@@ -74,6 +74,10 @@ PASSED_OVER = {
     "a suffix of one's own": (["a.json"], "no `include` matches 1 (1 .json)"),
     "a pipe": (["p|"], "no regular files: 1 (p)"),
     "the program's own": (["runs/a.txt", "releases/b.txt"], "written by this program: 2 (releases/, runs/)"),
+    "what is packed": (
+        ["a.zip", "b.txt.bz2"],
+        "no `include` matches 2 (1 .zip, 1 .bz2); unpack .bz2 files; unpack .zip files",
+    ),
     "all at once": (
         ["x.html", ".y", "z -> a.txt"],
         "no `include` matches 1 (1 .html); links are not followed: 1 (z -> a.txt); names with a dot: 1 (.y)",
@@ -88,6 +92,11 @@ def test_what_is_passed_over_is_counted_and_named(case, tmp_path):
     here = listing(source(), root, (root / "runs", root / "releases"))
     assert set(here.taken) - {"b/x.txt"} == {"LICENSE", "a.txt"}
     assert here.passed_over() == told
+
+
+def test_a_glob_that_leaves_nothing_out_is_told(tmp_path):
+    here = listing(source(exclude=("mine/b.txt", "*.md")), folder(tmp_path, "a.txt", "b.txt", "c.md"))
+    assert here.passed_over() == "`exclude` fits no file: 1 (mine/b.txt)"
 
 
 def test_what_exclude_leaves_out_was_asked_for(tmp_path):
@@ -116,7 +125,28 @@ def test_a_name_that_no_source_can_hold_is_told(name, tmp_path):
         listing(source(), folder(tmp_path, name))
 
 
-def test_a_licence_that_is_a_link_is_no_evidence(tmp_path):
-    root = folder(tmp_path, "a.txt", "COPYING -> LICENSE")
-    with pytest.raises(UserError, match="the licence file 'COPYING' is a link, and links are not followed"):
-        listing(source(licence="COPYING"), root)
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize(
+    ("names", "licence", "says"),
+    [
+        (["COPYING -> LICENSE"], "COPYING", "'COPYING' is a link, and links are not followed"),
+        (["b/COPYING", "terms -> b"], "terms/COPYING", "'terms/COPYING' is a link, and links are not followed"),
+        (["COPYING|"], "COPYING", "'COPYING' is no regular file"),
+        (["COPYING/"], "COPYING", "'COPYING' is no regular file"),
+    ],
+)
+def test_a_licence_that_is_no_file_of_the_source_is_no_evidence(names, licence, says, single, tmp_path):
+    root = folder(tmp_path, "a.txt", *names)
+    with pytest.raises(UserError, match=f"the licence file {says}"):
+        listing(source(licence=licence), root / "a.txt" if single else root)
+
+
+@pytest.mark.parametrize("licence", ["/etc/hostname", "../LICENSE", "./LICENSE", "a//LICENSE", "", "a\n"])
+def test_a_licence_that_lies_outside_is_refused_by_its_name(licence):
+    with pytest.raises(ValueError, match="licence_files: "):
+        source(licence=licence)
+
+
+def test_a_pipe_is_no_source(tmp_path):
+    with pytest.raises(UserError, match="p is neither a file nor a folder"):
+        listing(source(), folder(tmp_path, "p|") / "p")

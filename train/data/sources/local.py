@@ -16,8 +16,8 @@ from train.data.text.file_types import converter
 from train.errors import UserError
 
 SHOWN = 3  # names, or suffixes, that a line tells of each reason
-WORDS = {"unmatched": "no `include` matches", "links": "links are not followed:", "hidden": "names with a dot:",
-         "special": "no regular files:", "own": "written by this program:"}  # fmt: skip
+WORDS = {"unmatched": "no `include` matches", "idle": "`exclude` fits no file:", "links": "links are not followed:",
+         "hidden": "names with a dot:", "special": "no regular files:", "own": "written by this program:"}  # fmt: skip
 
 
 @dataclass
@@ -26,6 +26,7 @@ class Listing:
 
     taken: list[str] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)  # globs
     links: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
@@ -51,8 +52,17 @@ def examples(kind: str, names: Sequence[str]) -> str:
     return ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")
 
 
-def listing(source: FilesSource, root: Path, own: Collection[Path] = ()) -> Listing:
-    """What lies below `root`. UserError when a name cannot be one of a source's, or a glob means what no glob can."""
+def listing(source: FilesSource, place: Path, own: Collection[Path] = ()) -> Listing:
+    """What lies below the folder `place`, or that file alone.
+
+    UserError when a name cannot be one of a source's, a licence is no regular file, or a glob means what no glob can.
+    """
+    root = place if place.is_dir() else place.parent
+    check_licences(source, root)
+    if not place.is_dir():
+        if not place.is_file():
+            raise UserError(f"{place} is neither a file nor a folder")
+        return Listing([place.name])
     dotted = [glob for glob in source.include if any(part.startswith(".") for part in glob.split("/"))]
     result, names = Listing(), []
     for name, kind in entries(root, bool(dotted), {path.resolve() for path in own}):
@@ -68,11 +78,19 @@ def listing(source: FilesSource, root: Path, own: Collection[Path] = ()) -> List
     for name in result.taken:
         if problem := name_problem(name, 400):
             raise UserError(f"file {name!r} {problem}; rename or exclude it")
-    for name in source.licence_files:
-        if (root / name).is_symlink():
-            raise UserError(f"the licence file {name!r} is a link, and links are not followed; put a copy in its place")
     check_globs((*source.include, *source.exclude), names)
+    result.idle = [glob for glob in source.exclude if not any(matches(name, [glob], ()) for name in names)]
     return result
+
+
+def check_licences(source: FilesSource, root: Path) -> None:
+    """UserError for a licence file that a link leads to, or that is no regular file."""
+    for name in source.licence_files:
+        steps = [root / above for above in (PurePosixPath(name), *PurePosixPath(name).parents)][:-1]
+        if any(step.is_symlink() for step in steps):
+            raise UserError(f"the licence file {name!r} is a link, and links are not followed; put a copy in its place")
+        if steps[0].exists() and not steps[0].is_file():
+            raise UserError(f"the licence file {name!r} is no regular file; give the file that holds the text")
 
 
 def entries(root: Path, dots: bool, own: Collection[Path]) -> Iterator[tuple[str, str]]:

@@ -37,6 +37,9 @@ class Source:
             raise ValueError(f"purl: {error}") from None
         if canonical != self.purl:
             raise ValueError(f"purl: expected the canonical '{canonical}', got '{self.purl}'")
+        for name in self.licence_files:
+            if problem := name_problem(name, 400):
+                raise ValueError(f"licence_files: {name!r} {problem}")
         if self.licence != NOASSERTION:
             check_licence("licence", self.licence)
         elif not self.licence_by_row:
