@@ -69,7 +69,7 @@ class Block(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.out(y.transpose(1, 2).reshape(batch, length, width))
-        return x + self.mlp(self.between(x))
+        return x + self.mlp(self.between(x))  # type: ignore[no-any-return]
 
 
 class Plain(nn.Module):

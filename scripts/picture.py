@@ -8,7 +8,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from train.quantities import brief
+from train.humanize import brief
 from train.release.cards import report
 from train.release.cards.facts import Facts
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from train import cli
-from train.verbs import VERBS
+from train.cli import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOORS = {"run": "release", "pairs": "score"} | {

@@ -9,10 +9,10 @@ from typing import Annotated, Literal, get_args, get_type_hints
 import pytest
 from annotated_types import Ge, Le, Lt, MaxLen, MinLen
 
+from train.commands.config import described, meanings
 from train.config import Count, build, check_date, plain
 from train.errors import ConfigError
 from train.keys import ROOT
-from train.settings import described, meanings
 
 
 @dataclass(frozen=True)

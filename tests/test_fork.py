@@ -210,7 +210,7 @@ def test_a_tracked_file_that_is_gone_is_named(tmp_path, monkeypatch):
 
 
 def test_without_git_there_is_nothing_to_fork_from(tmp_path):
-    modules = ("__init__", "cli", "verbs", "commands/__init__", "commands/fork", "errors", "letters", "programs",
+    modules = ("__init__", "cli", "commands/__init__", "commands/fork", "errors", "unicode", "programs",
                "terminal", "release/__init__", "release/repository")  # fmt: skip
     scripts = ("scripts/fork.py", "scripts/pellucid.py", "pyproject.toml", "CITATION.cff")
     for name in (*scripts, "train/verbs.toml", *(f"train/{module}.py" for module in modules)):

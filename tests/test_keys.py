@@ -112,13 +112,13 @@ def test_imports_count_wherever_they_run():
 # For each stage the modules whose meaning its key holds: whoever adds one sees here what it makes anew.
 GROUND = "artifact errors world"
 JUDGED = """
-    letters data/dedup/contamination data/text/file_types data/filters/language data/dedup/minhash
+    unicode data/dedup/contamination data/text/file_types data/filters/language data/dedup/minhash
     data/dedup/ngrams data/filters/quality data/filters/pii data/filters/repetition data/filters/rules
     config data/filters/apply data/filters/lines data/ledger data/candidates data/schema spdx
 """
 FILTERS = f"{JUDGED} data/judged data/duplicates data/selected"
 RAW = """
-    config letters data/sources/archive data/sources/local data/sources/hub data/sources/pinned data/text/language_tag
+    config unicode data/sources/archive data/sources/local data/sources/hub data/sources/pinned data/text/language_tag
     data/raw data/sources/spec data/generated/stories data/generated/stories.txt
     data/generated/grammar data/text/file_types spdx
 """
@@ -126,7 +126,7 @@ TOKENS = f"{FILTERS} data/tokenizer data/tokens"
 CLOSURES = {
     "raw": RAW,
     "documents": """
-        config letters data/sources/archive data/documents data/text/file_types data/text/readers
+        config unicode data/sources/archive data/documents data/text/file_types data/text/readers
         data/text/delimited data/text/html
         data/text/language_tag data/text/rst data/sources/spec data/schema spdx
     """,
@@ -136,8 +136,8 @@ CLOSURES = {
     "selected": FILTERS,
     "tokenizer": "data/schema data/text/file_types data/tokenizer",
     "tokens": TOKENS,
-    "weights": f"""{TOKENS} config data/batches data/mixture differences exact kernels model premises steps
-        training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
+    "weights": f"""{TOKENS} config data/batches data/mixture differences exact kernels model premises
+        training/steps training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
     "evaluation": f"""{TOKENS} config differences exact kernels model premises training/checkpoint training/numerics
         evaluation/measure evaluation/items evaluation/minimal_pairs evaluation/multiple_choice evaluation/overlap
         evaluation/prediction evaluation/baselines

@@ -3,7 +3,7 @@
 import pytest
 
 from train.keys import ROOT
-from train.licence_texts import claim_problem, plain_text, recognised
+from train.licences import claim_problem, plain_text, recognised
 
 APACHE = (ROOT / "LICENSE").read_text()
 GRANT = "Permission is hereby granted, free of charge, to any person obtaining a copy of this software\n"

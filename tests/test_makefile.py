@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from train import cli
+from train.cli import VERBS
 from train.keys import ROOT
-from train.verbs import VERBS
 
 WORDS = [
     'He said "hi" for $5 and `touch ran`', "it's", "$(touch ran)", "$(shell touch ran)", "${HOME}", "$$",

@@ -13,28 +13,27 @@ TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".gi
 
 # What each layer may import; imports point down only.
 GROUND = {
-    "artifact", "config", "differences", "errors", "keys", "layout", "letters", "machine", "quantities", "steps",
-    "world",
+    "artifact", "config", "differences", "errors", "keys", "layout", "machine", "humanize", "unicode", "world",
 }  # fmt: skip
-LICENCES = {"spdx", "terms", "licence_texts"}
+LICENCES = {"spdx", "licences"}
 ROOMS = {"data", "model", "training", "explore", "inference", "evaluation"}
 LAYERS = {
-    "errors": set(), "config": {"errors"}, "letters": set(), "differences": set(), "quantities": set(),
-    "programs": set(), "layout": set(), "steps": set(),
-    "machine": {"config"}, "settings": {"config"}, "world": {"machine"},
+    "errors": set(), "config": {"errors"}, "unicode": set(), "differences": set(), "humanize": set(),
+    "programs": set(), "layout": set(),
+    "machine": {"config"}, "world": {"machine"},
     "artifact": {"errors"}, "keys": {"artifact"},
-    "spdx": {"errors"}, "terms": {"spdx"}, "licence_texts": {"spdx", "terms"},
-    "terminal": {"errors", "letters"}, "workers": {"errors", "machine", "world"},
+    "spdx": {"errors"}, "licences": {"spdx"},
+    "terminal": {"errors", "unicode"}, "workers": {"errors", "machine", "world"},
     "exact": GROUND, "premises": GROUND | {"exact"}, "kernels": GROUND | {"exact"},
     "model": GROUND | {"exact", "kernels"}, "data": GROUND | {"programs", "spdx", "data"},
     "training": GROUND | {"exact", "premises", "kernels", "data", "model", "training"},
-    "explore": GROUND | {"data", "explore"},
+    "explore": GROUND | {"data", "training", "explore"},
     "inference": GROUND | {"exact", "data", "model", "training", "explore", "inference"},
     "evaluation": GROUND | {"exact", "kernels", "data", "model", "training", "inference", "evaluation"},
     "release": GROUND | LICENCES | ROOMS | {"programs", "release"},
-    "compose": GROUND | {"data", "release"}, "verbs": set(), "__main__": {"cli"},
-    "cli": {"errors", "letters", "terminal", "verbs"},
-    "commands": GROUND | ROOMS | {"programs", "settings", "release", "compose", "pipeline", "terminal", "commands"},
+    "compose": GROUND | {"data", "release"}, "__main__": {"cli"},
+    "cli": {"errors", "unicode", "terminal"},
+    "commands": GROUND | ROOMS | {"programs", "release", "compose", "pipeline", "terminal", "commands"},
     "pipeline": GROUND | LICENCES | ROOMS | {"workers", "release"},
 }  # fmt: skip
 DOORS = {
@@ -200,8 +199,8 @@ def recipes():
     """The table of recipes, as their heads and their configurations tell it."""
     from train.compose import compose
     from train.config import build
+    from train.humanize import brief
     from train.model import ModelConfig
-    from train.quantities import brief
     from train.training.budget import needs
     from train.training.loop import FitConfig, TrainingConfig
 

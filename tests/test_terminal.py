@@ -8,8 +8,8 @@ import sys
 import pytest
 from conftest import ROOT
 
-from train.letters import harmless
 from train.terminal import explain
+from train.unicode import harmless
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command line, `pellucid VERB`: help, errors, lines or JSON, and exit status of every verb of `train/verbs.py`.
+"""The command line, `pellucid VERB`: help, errors, lines or JSON, and exit status of every verb of `train/verbs.toml`.
 
 What a verb does is in `train/commands/`, imported only when its arguments can be read. `run` of a command gives plain
 data, which `lines` tells to people and --json prints; `status`, of a command that judges, is its exit status.
@@ -11,15 +11,16 @@ import os
 import re
 import sys
 import textwrap
+import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
 from train.errors import UserError, did_you_mean
-from train.letters import harmless
 from train.terminal import fail, guarded, note, say
-from train.verbs import VERBS, Verb
+from train.unicode import harmless
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = "130 interrupted"
@@ -27,6 +28,33 @@ INTERRUPTED = "130 interrupted"
 # alone: of two threads on two busy cores each waits for the other, and a step takes forty times as long.
 SPIN = "1000"
 THREADS = re.compile(r"machine\.threads=([1-9][0-9]*)")  # what every verb takes: how many of the processor compute
+
+TYPES = {"path": Path, "int": int, "float": float}
+
+
+@dataclass(frozen=True)
+class Verb:
+    does: str
+    example: str
+    arguments: dict[str, dict[str, Any]]  # name, or option -> what argparse takes
+    apart: tuple[str, ...] = ()  # options of which one at a time can be given
+    more: str = ""
+    judges: tuple[str, str] | None = None  # what the exit statuses 0 and 1 mean
+    needs_tree: bool = False
+
+
+def read(text: str) -> dict[str, Verb]:
+    """The verbs by name."""
+    tables = tomllib.loads(text)
+    shared = tables.pop("shared")
+    for verb in tables.values():
+        options = {name: shared[name] if own is True else own for name, own in verb["arguments"].items()}
+        verb["arguments"] = {name: {**own, "type": TYPES[own["type"]]} if "type" in own else own
+                             for name, own in options.items()}  # fmt: skip
+    return {name: Verb(**table) for name, table in tables.items()}
+
+
+VERBS = read(Path(__file__).with_name("verbs.toml").read_text(encoding="utf-8"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,8 +112,7 @@ def failure(verb: Verb) -> int:
 def version() -> str:
     """That of the source tree, or of the installed package."""
     if source_tree():
-        text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-        return re.findall(r'(?m)^version = "(.*)"$', text)[0]
+        return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
     return metadata.version("pellucid")
 
 

@@ -81,7 +81,7 @@ def overrides_of(resolved: Mapping[str, Any]) -> list[str]:
 
 def placeless(composed: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as a release keeps it: without how to run, and without where sources are looked for."""
-    kept = json.loads(json.dumps({name: value for name, value in composed.items() if name not in HOW}))
+    kept: dict[str, Any] = json.loads(json.dumps({n: value for n, value in composed.items() if n not in HOW}))
     for group in (kept["data"], kept["benchmarks"]):
         for source in group["raw"]["sources"] if group["raw"] else ():
             here = {"path": slug(source["purl"]), "mirrors": []}
@@ -101,7 +101,7 @@ def container(overrides: list[str]) -> dict[str, Any]:
     for path, value in sized(dict(words).get("model", "")):  # over a recipe's own numbers, and under those typed
         if path not in typed:
             OmegaConf.update(composed, path, value)
-    resolved: Any = OmegaConf.to_container(composed, resolve=True)
+    resolved: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
     if not any(key.startswith("benchmarks") for key, _ in words) and not reads(resolved, OWN_PAIRS):
         resolved["benchmarks"]["pairs"] = None
     return resolved

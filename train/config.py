@@ -44,7 +44,7 @@ def build(cls: type[T], mapping: object) -> T:
     Raises ConfigError, which names every unknown, missing and mistyped key and every broken invariant.
     """
     problems: list[str] = []
-    value = _value(cls, mapping, "", problems)
+    value: T = _value(cls, mapping, "", problems)
     if problems:
         raise ConfigError(problems)
     return value

@@ -52,7 +52,7 @@ def by_onednn(a: Tensor, b: Tensor) -> Tensor:
     """a [.., m, k] @ b [k, n] or [.., k, n] by oneDNN, twice as fast as torch's own products on some processors."""
     linear = torch.ops.mkldnn._linear_pointwise
     if b.dim() == 2:
-        return linear(a, b.mT, None, "none", [], "")
+        return linear(a, b.mT, None, "none", [], "")  # type: ignore[no-any-return]
     pairs = zip(a.flatten(0, -3), b.flatten(0, -3), strict=True)
     return torch.stack([linear(x, y.mT, None, "none", [], "") for x, y in pairs]).view(*a.shape[:-1], b.shape[-1])
 
@@ -295,4 +295,4 @@ def normal(seed: list[int], count: int) -> np.ndarray:
     No rejection and no logarithm, which are a library's; none is beyond 6.
     """
     raw = np.random.PCG64(seed).random_raw(3 * count).astype("<u8").view("<u2").reshape(count, 12)
-    return (raw.sum(1, dtype=np.int64) - 6 * 65535) * 2.0**-16
+    return (raw.sum(1, dtype=np.int64) - 6 * 65535) * 2.0**-16  # type: ignore[no-any-return]

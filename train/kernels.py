@@ -224,7 +224,7 @@ def _added(parts: Any) -> Tensor:
     first, *others = parts
     for other in others:
         first = first + other
-    return first
+    return first  # type: ignore[no-any-return]
 
 
 def _shared(gradient: Tensor, heads: int) -> Tensor:

@@ -88,8 +88,8 @@ class RMSNorm(Part):
     def forward(self, x: Tensor) -> Tensor:
         """[.., D] -> [.., D], in the precision of the weight also beside products in bfloat16."""
         if self.exact:
-            return kernels.Norm.apply(x, self.weight, self.epsilon, self.exact)
-        return kernels.FusedRMSNorm.apply(x.to(self.weight.dtype), self.weight, self.epsilon)
+            return kernels.Norm.apply(x, self.weight, self.epsilon, self.exact)  # type: ignore[no-any-return]
+        return kernels.FusedRMSNorm.apply(x.to(self.weight.dtype), self.weight, self.epsilon)  # type: ignore[no-any-return]
 
 
 class Attention(Part):
@@ -161,7 +161,7 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]
 
 
 class Decoder(Part):
@@ -179,7 +179,7 @@ class Decoder(Part):
         x = kernels.Embedding.apply(table.weight, tokens, self.exact) if self.exact else table(tokens)
         for layer, cache in zip(self.layers, caches, strict=True):
             x = layer(x, cos, sin, cache)
-        return self.norm(x)
+        return self.norm(x)  # type: ignore[no-any-return]
 
 
 class Transformer(Part):
@@ -242,16 +242,16 @@ class Transformer(Part):
         if end > self.config.context:
             raise ValueError(f"{end} tokens are more than the context of {self.config.context}")
         cos, sin = (turn[start:end].float() if self.exact else turn[start:end] for turn in (self.cos, self.sin))
-        return self.model(tokens, cos, sin, caches or [None] * self.config.layers)
+        return self.model(tokens, cos, sin, caches or [None] * self.config.layers)  # type: ignore[no-any-return]
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Sum over all positions of the nats that `targets` [B, T] cost after `tokens` [B, T]."""
         head = self.lm_head.weight
         if self.exact:
-            return kernels.CrossEntropy.apply(self.hidden(tokens), head, targets, self.exact)
+            return kernels.CrossEntropy.apply(self.hidden(tokens), head, targets, self.exact)  # type: ignore[no-any-return]
         with torch.autocast("cuda" if tokens.is_cuda else "cpu", torch.bfloat16, enabled=self.low_precision):
             x = self.hidden(tokens).flatten(0, 1)  # [B * T, D]
-        return kernels.ChunkedCrossEntropy.apply(
+        return kernels.ChunkedCrossEntropy.apply(  # type: ignore[no-any-return]
             x, head, targets.flatten(), torch.bfloat16 if self.low_precision else head.dtype
         )
 

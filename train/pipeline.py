@@ -44,6 +44,7 @@ from train.errors import UserError
 from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
 from train.keys import ROOT, closure, key, meaning
 from train.layout import ARTIFACTS
+from train.licences import CLOSED, standing
 from train.machine import Machine
 from train.model import ModelConfig
 from train.release.bundle import CollectConfig, ReleaseConfig, belongs, checkout, collect, require_lock, source_tree
@@ -51,7 +52,6 @@ from train.release.readiness import check_evidence, unready
 from train.release.sharing import place_directory
 from train.release.standards import sbom
 from train.spdx import NOASSERTION, UNFILLED, not_allowed
-from train.terms import CLOSED, standing
 from train.training.agreement import require_agreement
 from train.training.budget import refuse_disk, refuse_memory, rooms
 from train.training.distributed import among

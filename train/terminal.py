@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from train.errors import UserError
-from train.letters import harmless
+from train.unicode import harmless
 
 T = TypeVar("T")
 

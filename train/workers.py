@@ -66,7 +66,7 @@ def in_processes(make: Make, config: Any, inputs: Mapping[str, Path], out: Path,
 def last_word(receiver: Any, out: Path) -> Exception | None:
     """The exception of the worker at the other end, UserError if it was killed; None when it did its work."""
     try:
-        return receiver.recv()
+        return receiver.recv()  # type: ignore[no-any-return]
     except EOFError:
         return UserError(
             f"{out.name}: a worker was killed (by hand, or for want of memory: see machine.workers); "

@@ -19,9 +19,9 @@ from train.data.tokenizer import TokenizerConfig, learn
 from train.errors import ConfigError, UserError
 from train.inference.generate import SamplesConfig, draw, generate, next_logits, pieces, uniform
 from train.keys import ROOT
-from train.letters import harmless
 from train.model import ModelConfig, Transformer, config_from_hugging_face, hugging_face_config, weights_of
 from train.training.checkpoint import WEIGHTS, write_tensors
+from train.unicode import harmless
 
 TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
 SETTINGS = {"temperature": 0.9, "top_k": 20, "seed": 3, "end_of_text": 0}

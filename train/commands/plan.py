@@ -6,7 +6,7 @@ from typing import Any
 from train.artifact import read_json
 from train.compose import built, requested
 from train.release.cards import templates
-from train.steps import tokens_seen
+from train.training.steps import tokens_seen
 
 
 def run(args: argparse.Namespace) -> list[dict[str, Any]]:

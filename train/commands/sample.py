@@ -16,10 +16,10 @@ from train.explore.lineage import lineage
 from train.explore.search import corpus
 from train.inference.generate import SamplesConfig, generate, pieces
 from train.inference.server import Served, server
-from train.letters import harmless
 from train.model import config_from_hugging_face
 from train.release.bounds import MINUTES, confine
 from train.terminal import note
+from train.unicode import harmless
 
 SETTINGS = ("tokens", "temperature", "top_k", "seed")
 

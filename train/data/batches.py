@@ -68,7 +68,7 @@ def windows_at(count: int, batch: int, seed: int, step: int) -> Integers:
 def batch_at(tokens: NDArray[np.unsignedinteger], context: int, batch: int, seed: int, step: int) -> Integers:
     """The batch of `step`, [batch, context + 1]: inputs are all but the last column, targets all but the first."""
     windows = windows_at(window_count(len(tokens), context), batch, seed, step)
-    return tokens[windows[:, None] * context + np.arange(context + 1)].astype(np.int64)
+    return tokens[windows[:, None] * context + np.arange(context + 1)].astype(np.int64)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

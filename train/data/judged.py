@@ -29,7 +29,7 @@ from train.data.filters.apply import FilterConfig, apply_filters, reasons_beside
 from train.data.ledger import SPLITS
 from train.data.schema import Document, Origin, SelectedDocument, read_records
 from train.errors import UserError
-from train.letters import canonical
+from train.unicode import canonical
 from train.world import World
 
 Parts = Annotated[int, Ge(1), Le(512)]

@@ -202,7 +202,7 @@ def within(span: tuple[int, int | None], group: pq.RowGroupMetaData) -> bool:
     """Whether a row group begins in a span of bytes."""
     columns = [group.column(number) for number in range(group.num_columns)]
     start = min(column.dictionary_page_offset or column.data_page_offset for column in columns)
-    return span[0] <= start < (start + 1 if span[1] is None else span[1])
+    return bool(span[0] <= start < (start + 1 if span[1] is None else span[1]))
 
 
 def first_bytes(file: Path | BinaryIO) -> bytes:
@@ -273,4 +273,4 @@ UNHELD = (OverflowError, ValueError, TypeError, KeyError, pa.ArrowException)  # 
 
 def unpack_zstd(file: BinaryIO) -> BinaryIO:
     """The stream that `file` holds, packed by Zstandard; OSError when it is damaged."""
-    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")  # type: ignore[no-any-return]

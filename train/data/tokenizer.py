@@ -169,11 +169,11 @@ class Tokenizer:
         """The same of one text, as an array, by a thread that lets others run."""
         if has_endless_space(text):
             return np.array(self.library.encode(text, add_special_tokens=False).ids, np.uint32)
-        return self.encoder.encode_to_numpy(text, disallowed_special=())
+        return self.encoder.encode_to_numpy(text, disallowed_special=())  # type: ignore[no-any-return]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of token ids, marks spelt out; bytes that are not UTF-8 become U+FFFD."""
-        return self.library.decode(list(tokens), skip_special_tokens=False)
+        return str(self.library.decode(list(tokens), skip_special_tokens=False))
 
 
 def has_endless_space(text: str) -> bool:

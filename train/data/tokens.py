@@ -50,7 +50,7 @@ def read_tokens(artifact: Path, split: str) -> NDArray[np.unsignedinteger]:
     """The (tokens,) array of a split, mapped into memory; UserError when it is missing or damaged."""
     path = artifact / f"{split}.npy"
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: cannot be read as an array of tokens ({error})") from None
 

@@ -70,13 +70,13 @@ def summary(rows: Sequence[tuple[tuple[str, str], dict[str, dict[str, int]]]]) -
     return total
 
 
-def seen(index: Index, texts: Iterable[Numbers]) -> Sequence[int]:
+def seen(index: Index, texts: Iterable[Numbers]) -> list[int]:
     """How many different n-grams of each owner of `index` stand in any of `texts`."""
     shared = {length: np.zeros(len(table.grams), bool) for length, table in index.tables.items()}
     for text in texts:
         for length, _, rows in index.find(text):
             shared[length][rows] = True
-    return index.shared({length: np.flatnonzero(rows) for length, rows in shared.items()}).tolist()
+    return index.shared({length: np.flatnonzero(rows) for length, rows in shared.items()}).tolist()  # type: ignore[no-any-return]
 
 
 def token_pieces(tokens: np.ndarray) -> Iterator[Numbers]:

@@ -18,7 +18,7 @@ from train.data.schema import LedgerRow, Origin, TokenRange, read_records
 from train.data.tokens import ranges_path
 from train.errors import UserError
 from train.layout import ARTIFACTS, folder_of
-from train.steps import checkpoint_steps
+from train.training.steps import checkpoint_steps
 
 T = TypeVar("T")
 

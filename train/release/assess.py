@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from train import terms
 from train.artifact import parse_json
 from train.errors import UserError
-from train.licence_texts import plain_text, recognised
+from train.licences import of_name, plain_text, recognised, restriction, standing
 from train.release.cards.markdown import read_yaml
 from train.release.standards import osaid
 from train.spdx import listed
@@ -85,7 +84,7 @@ def by_name(name: object) -> str | None:
     if isinstance(name, list):
         name = " AND ".join(str(by_name(each)) for each in name[:9] if isinstance(each, str))
     text = name.strip()[:80] if isinstance(name, str) else ""
-    return terms.of_name(text) or None
+    return of_name(text) or None
 
 
 def by_text(text: str) -> str | None:
@@ -102,13 +101,13 @@ def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, A
     licences = []
     for path in [path for path in folder.files if LICENCE_FILE.search(path) and not CODE.search(path)][:200]:
         text = " ".join(folder.text(path).split())
-        licences.append((path, True, by_text(text), terms.restriction(text, name=False)))
+        licences.append((path, True, by_text(text), restriction(text, name=False)))
     named = {"README.md: license": head.get("license_name") if head.get("license") == "other" else head.get("license")}
     named |= {f"mof.yml: {name}": each.get("license") for name, each in mof.items()}
     spelt = [(where, name) for where, text in named.items() if (name := by_name(text))]
-    licences += [(where, False, name, terms.restriction(name, name=True)) for where, name in spelt]
+    licences += [(where, False, name, restriction(name, name=True)) for where, name in spelt]
     return [
-        {"where": where, "text": text, "licence": name, "standing": terms.standing(name or ""), "restriction": held}
+        {"where": where, "text": text, "licence": name, "standing": standing(name or ""), "restriction": held}
         for where, text, name, held in licences
     ]
 

@@ -44,10 +44,10 @@ from train.release.lock import unlike
 from train.release.sharing import share
 from train.release.standards import croissant, eval_results, forms, mof, osaid, reuse, sbom
 from train.release.standards.osaid import regular_files, release_files
-from train.steps import tokens_seen
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
 from train.training.loop import FitConfig, TrainingConfig, gradients
 from train.training.optimizer import Optimizer
+from train.training.steps import tokens_seen
 from train.world import World
 
 ROOT = Path(__file__).resolve().parents[2]

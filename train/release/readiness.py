@@ -6,11 +6,10 @@ from typing import Any
 
 from train.config import check_date
 from train.errors import UserError
-from train.licence_texts import claim_problem
+from train.licences import claim_problem, restriction
 from train.release.cards import data_card
 from train.release.standards import osaid
 from train.release.verify.cards import MACHINE_PATH, PLACEHOLDER, placeholders_in, secret
-from train.terms import restriction
 
 
 def unready(config: Mapping[str, Any], root: Path, *, release: bool) -> list[str]:

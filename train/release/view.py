@@ -57,7 +57,7 @@ class Release:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        return self.json("code/config.json")
+        return self.json("code/config.json")  # type: ignore[no-any-return]
 
     @cached_property
     def provenance(self) -> dict[str, dict[str, Any]]:
@@ -71,7 +71,7 @@ class Release:
         records = self.json(path)
         if not all(isinstance(record, dict) and type(record.get("step")) is int for record in records):
             raise UserError(f"{path}: a record without its step")
-        return records
+        return records  # type: ignore[no-any-return]
 
     def records(self, record: type[T], table: str) -> Iterator[T]:
         """The rows of the Parquet files in `data/<table>`."""

@@ -30,13 +30,13 @@ import numpy as np
 import torch
 
 from train.errors import UserError
+from train.humanize import byte_size, duration
 from train.machine import Machine
 from train.model import ModelConfig, Transformer
-from train.quantities import byte_size, duration
-from train.steps import tokens_seen
 from train.training.loop import FitConfig, gradients
 from train.training.numerics import prepare
 from train.training.optimizer import Optimizer
+from train.training.steps import tokens_seen
 
 PRESETS = {"1m": 3, "3m": 4, "10m": 6, "25m": 8, "85m": 12, "200m": 16, "400m": 20, "1b": 28}  # name -> layers
 LIBRARIES = 450 << 20  # bytes of memory that torch and the rest take before there is a model

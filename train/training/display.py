@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from train.humanize import duration
 from train.machine import Machine
 from train.model import Transformer
-from train.quantities import duration
 from train.training.meters import peaks
 
 SMOOTHING = 0.9  # of the loss: how much of it is of the steps before

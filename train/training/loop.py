@@ -27,7 +27,6 @@ from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
 from train.model import ModelConfig, Transformer, load_weights, weights_of
-from train.steps import checkpoint_name, is_checkpoint, tokens_seen
 from train.training.checkpoint import (
     LOG,
     OPTIMIZER,
@@ -48,6 +47,7 @@ from train.training.checkpoint import (
 from train.training.distributed import any_rank, averaged, follow, gathered, joined, shard
 from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
+from train.training.steps import checkpoint_name, is_checkpoint, tokens_seen
 from train.world import World
 
 if TYPE_CHECKING:
@@ -376,7 +376,7 @@ def _side_by_side(model: Transformer, share: torch.Tensor, world: World | None) 
     torch.set_num_threads(threads)  # which some libraries have for all threads alike
     for parameter, gradient in zip(model.parameters(), found, strict=True):
         parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
-    return nats
+    return nats  # type: ignore[no-any-return]
 
 
 def _gradients(model: Transformer, share: torch.Tensor) -> tuple[torch.Tensor, ...]:

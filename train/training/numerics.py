@@ -88,7 +88,7 @@ class NumericsConfig:
 def has_bfloat16(device: str) -> bool:
     """Whether the device has instructions for products of bfloat16; without them they are slower than float32."""
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 

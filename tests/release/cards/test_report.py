@@ -10,9 +10,9 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from train.artifact import read_json, write_json
-from train.letters import harmless
 from train.release.cards.report import charts, loss_chart, percent, points, read_log, report, ticks
 from train.release.verify.run import verify
+from train.unicode import harmless
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 

@@ -45,7 +45,7 @@ def signature(words: Numbers) -> Signatures:
 
 def similarity(one: Signatures, other: Signatures) -> NDArray[np.float64]:
     """The estimated Jaccard similarity of texts, from their signatures (..., SIZE)."""
-    return (one == other).mean(-1)
+    return (one == other).mean(-1)  # type: ignore[no-any-return]
 
 
 def band_key(signatures: Signatures, band: int) -> Numbers:

@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from train.letters import UNPARTED, canonical, mark
+from train.unicode import UNPARTED, canonical, mark
 
 Numbers = NDArray[np.uint64]
 Places = NDArray[np.intp]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
 
-from train.letters import CLOSING, ENDS, WORD_MARKS, mark
+from train.unicode import CLOSING, ENDS, WORD_MARKS, mark
 
 
 @lru_cache(maxsize=1)  # the rules ask one after another about the same text

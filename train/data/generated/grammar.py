@@ -55,7 +55,7 @@ class Text:
         self.settled: dict[str, str] = {}
 
     def pick(self, items: Sequence[T]) -> T:
-        return items[next(self.draws) % len(items)]
+        return items[next(self.draws) % len(items)]  # type: ignore[no-any-return]
 
     def draw(self, template: str) -> str:
         """One of the template's alternatives, filled in."""

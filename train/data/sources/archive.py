@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from train.errors import UserError
-from train.letters import OBEYED
+from train.unicode import OBEYED
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from train.artifact import digest
 from train.data.filters import rules
 from train.data.ledger import OCCURRENCES
 from train.errors import UserError
-from train.quantities import shown
+from train.humanize import shown
+from train.licences import hub_name
 from train.release.cards.facts import Facts
 from train.release.cards.markdown import front_matter, record
 from train.release.cards.prose import Markdown, line, prose
@@ -21,7 +22,6 @@ from train.release.cards.statistics import EXAMPLES, QUANTILES
 from train.release.cards.templates import markdown
 from train.release.standards import reuse
 from train.spdx import identifiers
-from train.terms import hub_name
 
 HEAD = ("title", "curator", "contact", "licence", "date")
 SECTIONS = (

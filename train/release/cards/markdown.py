@@ -11,8 +11,8 @@ from yaml import YAMLError, safe_load
 
 from train.artifact import file_digest, read_json
 from train.errors import UserError
-from train.letters import OBEYED, harmless
 from train.release.cards.prose import Markdown, plain
+from train.unicode import OBEYED, harmless
 
 MOST_YAML = 2**16  # characters
 LONGEST = 100  # characters of a setting on a card

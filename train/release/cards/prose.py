@@ -8,7 +8,7 @@ stay; HTML, images, headings, tables, rules, blocks of code and definitions of l
 import re
 
 from train.errors import UserError
-from train.letters import OBEYED, harmless
+from train.unicode import OBEYED, harmless
 
 
 class Markdown(str):

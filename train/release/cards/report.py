@@ -15,7 +15,7 @@ from train.artifact import read_json
 from train.data.filters import rules
 from train.data.ledger import OCCURRENCES
 from train.evaluation.multiple_choice import MEASURES
-from train.quantities import shown
+from train.humanize import shown
 from train.release.attest import dsse
 from train.release.cards.facts import CHANCE, OWN, Facts
 from train.release.cards.markdown import record
@@ -82,7 +82,7 @@ def loss_chart(release: Path) -> bytes:
 
 
 def read_log(release: Path) -> list[dict[str, Any]]:
-    return read_json(release / "logs" / "weights" / "log.jsonl")
+    return read_json(release / "logs" / "weights" / "log.jsonl")  # type: ignore[no-any-return]
 
 
 # How it learned ------------------------------------------------------------------------------------------------------

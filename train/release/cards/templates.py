@@ -11,9 +11,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from train.letters import harmless
-from train.quantities import brief, duration, shown
+from train.humanize import brief, duration, shown
 from train.release.cards.prose import Markdown, cell, line, prose
+from train.unicode import harmless
 
 UNIT = re.compile(r"(?<=\d) ")  # the blank before one
 TRAIN = Path(__file__).resolve().parents[2]

@@ -27,12 +27,12 @@ from train.machine import Machine
 from train.model import Transformer, load_weights, weights_of
 from train.release.differences import cause, environments_apart, losses_apart, read_records, tensors_apart
 from train.release.view import Release
-from train.steps import checkpoint_name, checkpoint_steps
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, Checkpoint, load, restore, save
 from train.training.log import Log
 from train.training.loop import FitConfig, steps
 from train.training.numerics import prepare, stack
 from train.training.optimizer import Optimizer
+from train.training.steps import checkpoint_name, checkpoint_steps
 from train.world import World
 
 LOG, RUN = "log.jsonl", "run.json"  # of what `retrain` leaves, beside the checkpoint's files

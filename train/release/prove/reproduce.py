@@ -17,12 +17,12 @@ from train.data.sources.pypi import settings
 from train.differences import first_difference
 from train.errors import UserError
 from train.layout import ARTIFACTS, placed
-from train.letters import harmless
 from train.release.bundle import RESOLVED, ROOT, manifest_of, source_tree
 from train.release.file_differences import file_apart
 from train.release.lock import install
 from train.release.prove.sandbox import confined
 from train.release.standards.osaid import RUNGS, regular_files
+from train.unicode import harmless
 
 MOST = 20  # files of the code that are shown
 GIVEN = ("raw", "documents", "benchmarks", "judged", "duplicates", "selected")  # what the released documents stand for

@@ -6,12 +6,12 @@ from typing import Any
 
 from train.artifact import file_digest
 from train.data import schema
+from train.licences import url
 from train.release.cards.data_card import written
 from train.release.cards.markdown import command, record
 from train.release.standards import forms, reuse
 from train.release.standards.osaid import regular_files
 from train.spdx import identifiers
-from train.terms import url
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
 # Terms that Croissant 1.1 takes from other vocabularies than schema.org; its appendix 1 lists the same.

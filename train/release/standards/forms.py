@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from train.errors import UserError
-from train.quantities import shown
+from train.humanize import shown
 from train.release.cards import data_card
 from train.release.cards.facts import Facts
 from train.release.cards.markdown import read_yaml

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from train.licences import standing
 from train.release.cards.markdown import record, yaml
 from train.release.standards import reuse
-from train.terms import standing
 
 CLASSES = {"III": "Open Model", "II": "Open Tooling", "I": "Open Science"}  # each needs those before it
 OPTIONAL = ("Sample model outputs", "Supporting libraries and tools", "Model metadata")

@@ -13,12 +13,12 @@ from train.artifact import read_json
 from train.data import schema
 from train.data.sources.archive import fits
 from train.errors import UserError
-from train.quantities import shown
+from train.humanize import shown
+from train.licences import CLOSED, OURS, duties, standing, url
 from train.release.cards.markdown import record
 from train.release.cards.prose import plain
 from train.release.cards.statistics import UNITS, parquet
 from train.spdx import identifiers
-from train.terms import CLOSED, OURS, duties, standing, url
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from train.errors import UserError
 from train.evaluation.overlap import overlap as find_overlap
 from train.release.verify.result import NotChecked
 from train.release.view import Release
-from train.steps import tokens_seen
 from train.training.loop import FitConfig
+from train.training.steps import tokens_seen
 
 
 def counts(release: Release) -> list[str]:

@@ -20,8 +20,8 @@ from train.layout import ARTIFACTS, placed
 from train.release import bundle
 from train.release.attest.dsse import PLACE
 from train.release.view import Release
-from train.steps import checkpoint_name, checkpoint_steps
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS
+from train.training.steps import checkpoint_name, checkpoint_steps
 
 RECORDS = ("commitment.json", "run.json")  # witnesses that every stage leaves
 WITNESSES = """

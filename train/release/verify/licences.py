@@ -1,11 +1,11 @@
 """Checks of the terms: each file has a licence, its text is here, and none reserves some uses."""
 
+from train.licences import restriction, standing
 from train.release.readiness import evidence_problem
 from train.release.standards.reuse import by_file, evidence
 from train.release.standards.reuse import texts as licence_texts
 from train.release.view import Release
 from train.spdx import identifiers
-from train.terms import restriction, standing
 
 NOT_OURS = ("data/documents/", "data/licences/")  # which keep the licences of their sources
 

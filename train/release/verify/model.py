@@ -29,10 +29,10 @@ from train.release.file_differences import file_apart
 from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
 from train.release.view import Release
-from train.steps import checkpoint_name, checkpoint_steps, tokens_seen
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load, restore
 from train.training.loop import FitConfig, TrainingConfig, gradient_noise, gradients, held_out_loss
 from train.training.optimizer import RATIOS_EVERY, Optimizer, schedule
+from train.training.steps import checkpoint_name, checkpoint_steps, tokens_seen
 
 # Relative. Sums of float32 on another machine are off by less; `fast` multiplies in 16 bits, of which eight are the
 # fraction.

@@ -20,9 +20,9 @@ from typing import Any, Literal
 from train import programs
 from train.artifact import read_json
 from train.errors import UserError, did_you_mean
-from train.letters import harmless
 from train.release.verify.integrity import completeness, hub_notes, integrity, manifest, unsafe
 from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Status, against
+from train.unicode import harmless
 
 Level = Literal["quick", "full", "deep", "sources"]
 Check = Callable[[Any], list[str]]

@@ -29,7 +29,7 @@ ITEMS = 100  # pairs and questions that are scored again
 def scoring_operations(release: Release) -> int:
     """What scoring all held-out text takes, counted as in `flops_per_token`, of which a third is forward."""
     tokens = sum(row["end"] - row["start"] for row in _ranges(release))
-    return tokens * bundle.model_of(release.path).flops_per_token() // 3
+    return int(tokens * bundle.model_of(release.path).flops_per_token() // 3)
 
 
 def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from train.quantities import brief, byte_size, duration, shown
+from train.humanize import brief, byte_size, duration, shown
 
 
 @pytest.mark.parametrize(

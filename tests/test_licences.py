@@ -6,9 +6,9 @@ from train.compose import compose
 from train.config import build
 from train.errors import ConfigError, UserError
 from train.keys import ROOT
+from train.licences import duties, hub_name, known, of_name, restriction, standing
 from train.pipeline import DataConfig, Run, run
 from train.spdx import UNFILLED, identifiers, listed
-from train.terms import duties, hub_name, known, of_name, restriction, standing
 
 
 @pytest.mark.parametrize(
