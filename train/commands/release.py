@@ -12,7 +12,8 @@ from train.compose import built, requested
 from train.errors import UserError
 from train.keys import ROOT
 from train.layout import release_name
-from train.release.standards.osaid import ladder, summary
+from train.release.cards import templates
+from train.release.standards.osaid import ladder
 
 Say = Callable[[str], None]
 
@@ -78,6 +79,11 @@ def deliver(artifacts: dict[str, Path], releases: Path, say: Say) -> Path:
     say(f"sample     {sample['prompt'] + sample['text']}\n")
     say("next       " + "\n           ".join(next_commands(shlex.quote(str(placed)))))
     return placed
+
+
+def summary(release: Path) -> list[str]:
+    """The verdict of `openness.json` in a few lines."""
+    return templates.lines("release.jinja", openness=read_json(release / "openness.json"))
 
 
 def next_commands(release: str) -> list[str]:

@@ -22,7 +22,7 @@ from train.spdx import listed
 MOST_FILES, MOST_NAME, MOST_BYTES, MOST_HEADER, MOST_TRIED = 100_000, 500, 2**20, 2**24, 20
 TERMS = ("data_terms", "code_terms", "parameter_terms", "use_restrictions")  # checks of rows that licences decide
 CARD = r"(?i)^(readme|model_?card)\.md$"
-CODE = re.compile(osaid.CODE_LIKE)
+CODE = re.compile(next(row.like for row in osaid.ROWS if row.check == "code_terms"))
 LICENCE_FILE = re.compile(r"(?i)(^|/)(licen[cs]es?|copying|use_policy)([-_.][^/]*|/[^/]+)?$")
 
 

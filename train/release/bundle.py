@@ -64,7 +64,7 @@ LOGITS_KEPT = 5
 class Statement:
     """What no machine can decide, said by somebody on a day."""
 
-    item: str  # id of a row of kind "statement" in standards/osaid.py, or what standards/forms.yaml asks for
+    item: str  # id of a row of kind "statement" in standards/osaid.toml, or what standards/forms.yaml asks for
     text: str  # what is said
     name: str  # of who says it
     date: str  # when
@@ -108,7 +108,7 @@ class ReleaseConfig:
     date: str  # of this version; chosen, not read from a clock
     intended_use: str  # what it is for
     limits: str  # what it is not for
-    not_used: dict[str, str]  # id of a row of kind "declared" in standards/osaid.py -> the reason
+    not_used: dict[str, str]  # id of a row of kind "declared" in standards/osaid.toml -> the reason
     trials: tuple[Trial, ...]  # hyper-parameter search; where there are any, its reason in `not_used` has no effect
     statements: tuple[Statement, ...]  # what people vouch for
 

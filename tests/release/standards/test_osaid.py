@@ -1,7 +1,8 @@
 """The verdict: nothing that is required may be absent, and what people state is never ticked by a machine."""
 
 from train.artifact import read_json, write_json
-from train.release.standards.osaid import files, summary, table, verdict
+from train.commands.release import summary
+from train.release.standards.osaid import files, table, verdict
 
 TRIAL = {"settings": "batch 4", "tokens": 655360, "seconds": 130, "bits_per_byte": 2.1}
 

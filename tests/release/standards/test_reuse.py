@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from train.artifact import read_json, write_bytes, write_json
+from train.commands.release import summary
 from train.data import schema
 from train.errors import UserError
 from train.release.standards import osaid
@@ -109,9 +110,9 @@ def test_share_alike_is_reported_wherever_licences_are(copy):
     assert "the texts, changed or not, stay under CC-BY-SA-4.0; beside Apache-2.0: the texts cannot be put" in text
     assert osaid.openness_json(copy)["documents"]["CC-BY-SA-4.0"]["share_alike"] != "none"
     write_json(copy / "openness.json", osaid.openness_json(copy))
-    summary = "\n".join(osaid.summary(copy))
-    assert "CC-BY-SA-4.0: the texts cannot be put under Apache-2.0" in summary
-    assert "CC-BY-4.0: 1 documents, open, not OSI-listed" in summary
+    said = "\n".join(summary(copy))
+    assert "CC-BY-SA-4.0: the texts cannot be put under Apache-2.0" in said
+    assert "CC-BY-4.0: 1 documents, open, not OSI-listed" in said
     assert of_documents(copy) == "CC-BY-4.0 AND CC-BY-SA-4.0 AND MIT"
 
 

@@ -1,4 +1,4 @@
-"""Openness is a table: what the Open Source AI Definition 1.0 asks for, the files that show it, the check that tests.
+"""Openness as a table, `osaid.toml`: what the Open Source AI Definition 1.0 asks for, what shows it, which check tests.
 
 Three classes are never mixed: *must* (the definition requires it), *should* (it says "might include") and *beyond*.
 What no machine can decide is a *statement*: shown with its name and date, never ticked. What costs more than a look,
@@ -9,6 +9,7 @@ the lowest *rung* of a ladder of proof that establishes it. Cards, page and comm
 import os
 import shlex
 import stat
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,19 +36,8 @@ class Rung:
         return f"make {self.target} RELEASE={shlex.quote(release)}{options}"
 
 
-RUNGS = (
-    Rung("intact", "these are the bytes of this identity", "verify", "--quick"),
-    Rung("consistent", "what follows from the texts and the config that are here was derived again, and is the same",
-         "verify"),
-    Rung("sourced", "the texts are what the pinned sources give: nothing else was left out before the selection, or "
-         "let in", "verify", "--sources"),
-    Rung("trained", "the weights of segments that the verifier drew are what this config makes of this data", "replay"),
-    Rung("made again", "all of it comes out again with the same bytes, by code that the verifier has", "reproduce"),
-    Rung("attested", "who holds a key says so, in a signed statement", "verify", "--public-key KEY"),
-)  # fmt: skip
 # Check -> the rung that it stands for; all others stand for "consistent".
 RUNG_OF = {"integrity": "intact", "completeness": "intact", "prepared": "sourced", "signatures": "attested"}
-WORD = "times, energy, machine and dates are the publisher's word: nothing tests them"
 WITNESSES = ("logs/", "report.html")  # what is true of one run only, and enters no digest of a product
 
 
@@ -57,114 +47,23 @@ class Row:
     item: str  # by its name in the definition's framework: D data, C code, P parameters
     requirement: str
     evidence: str  # files, and folders that end in a slash, between spaces
-    check: str | None  # of verify.py; None where no machine can decide
+    check: str | None = None  # of verify.py; None where no machine can decide
     importance: Literal["must", "should", "beyond"] = "must"
     kind: Literal["machine", "declared", "statement", "command"] = "machine"  # declared: or "not used", with a reason
     rung: str | None = "consistent"  # the lowest that establishes it; None: none does, it is somebody's word
     like: str = ""  # what its files are called in other people's models; of terms, the files that they are for
     component: str = ""  # its components in the Model Openness Framework, between bars
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rung", self.rung or None)  # TOML has no null
 
-CARD = "data/README.md data/sources.json"
-# What files are called in anybody's model.
-WEIGHTS_LIKE = r"(?i)(^|/)[^/]*\.(safetensors|gguf|bin|pt|pth|ckpt|h5|onnx|msgpack)$"
-CODE_LIKE = r"(?i)\.(py|ipynb|rs|cpp|cu|jl)$"
-DATA_LIKE = r"(?i)^(?!logs?/)(.*\.(parquet|arrow|jsonl(\.gz|\.zst)?)$|(.*/)?(data|corpus)[^/]*/[^/]*\.(csv|txt)$)"
+
+TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+RUNGS = tuple(Rung(**rung) for rung in TABLE["rungs"])
+ROWS = tuple(Row(**row) for row in TABLE["rows"])
+WORD = next(row.requirement for row in ROWS if row.id == "run")  # what nothing tests
 ASKED = "logs/release/asked.json"  # the overrides as they were typed, and the kinds of places of sources
-WEIGHTS = "model.safetensors config.json evaluation/logits.json"
 SEARCH = "hyper-parameter search"
-ROWS = (
-    Row("1", "D1a", "provenance of all training data", f"{CARD} data/croissant.json data/licences/ data/ranges/",
-        "provenance",
-        like=r"(?i)(^|/)(sources|croissant|provenance)[^/]*\.(json|jsonl|csv|md)$", component="Datasets|Data card"),
-    Row("2", "D1b", "scope and characteristics of the data", "data/README.md data/statistics.json", "statistics",
-        like=r"(?i)(^|/)(statistics|data_?card|datasheet)[^/]*\.(json|md)$|^data/readme\.md$", component="Data card"),
-    Row("3", "D1c, D1d", "how data was obtained and selected",
-        f"{CARD} data/extracted.json data/counts.json data/ledger/", "counts",
-        like=r"(?i)(^|/)(ledger|selection|filter|dedup)[^/]*(/|\.(json|parquet|py|md)$)",
-        component="Data card|Technical report|Research paper"),
-    Row("4", "D1e", "labelling of the data", "data/README.md", "labelling", kind="declared",
-        like=r"(?i)(^|/)(label|annotation)[^/]*\.(json|md|csv)$", component="Data card"),
-    Row("5", "D1f", "how data was processed and filtered",
-        "data/ledger/ data/tokens.json code/train/data/ code/config.json", "tokens",
-        like=r"(?i)(^|/)[^/]*(preprocess|prepare|filter|dedup|clean|selected)[^/]*\.(py|ipynb|rs)$",
-        component="Data preprocessing code"),
-    Row("6", "D2, D3", "list of public and of obtainable data, and where to get it",
-        f"{CARD} data/documents/", "source_kinds", like=DATA_LIKE, component="Datasets"),
-    Row("7", "D", "data information under OSI-approved terms", "REUSE.toml LICENSES/ NOTICE", "data_terms",
-        like=DATA_LIKE),
-    Row("8", "C1 to C6", "complete source code, from data processing to inference", "code/", "components",
-        like=r"(?i)(^|/)[^/]*(model|infer|generat|sample)[^/]*\.py$",
-        component="Training code|Inference code|Model architecture"),
-    Row("9", "C2", "training with its arguments and settings",
-        "code/config.json code/overrides.json provenance/weights.json", "settings",
-        like=r"(?i)(^|/)(train|fit|loop|pretrain|finetune)[^/]*\.(py|ipynb|sh|ya?ml)$", component="Training code"),
-    Row("10", "C4", "tokenizer and its training",
-        "tokenizer.json tokenizer_config.json provenance/tokenizer.json", "tokenizer",
-        like=r"(?i)(^|/)[^/]*tokenizer[^/]*\.py$", component="Supporting libraries and tools"),
-    Row("11", "C3", "validation and testing", "evaluation/ provenance/evaluation.json", "scores",
-        like=r"(?i)(^|/)(eval|benchmark|lm_eval)[^/]*(/(?!logits\.)|\.(py|json)$)",
-        component="Evaluation code|Evaluation results|Evaluation data"),
-    Row("12", "C", "code under an OSI-approved licence", "REUSE.toml LICENSE code/LICENSE", "code_terms",
-        like=CODE_LIKE),
-    Row("13", "C4", "environment and supporting libraries", "code/requirements.lock logs/weights/", "environment",
-        like=r"(?i)(^|/)(requirements[^/]*|uv\.lock|poetry\.lock|environment\.ya?ml|dockerfile|pyproject\.toml)",
-        component="Supporting libraries and tools"),
-    Row("14", "P1", "weights, which load and give the recorded logits", WEIGHTS, "weights",
-        like=WEIGHTS_LIKE, component="Model parameters (Final)"),
-    Row("15", "P2", "checkpoints of intermediate stages", "checkpoints/", "checkpoints", importance="should",
-        like=r"(?i)(^|/)(checkpoint|step|global_step)[^/]*/[^/]+\.(safetensors|bin|pt)$",
-        component="Model parameters (Intermediate)"),
-    Row("16", "P3", "state of the optimizer", "checkpoints/ checkpoints/next_step.json", "optimizer_state",
-        importance="should",
-        like=r"(?i)(^|/)optim[^/]*\.(safetensors|bin|pt)$", component="Model metadata"),
-    Row("17", "P", "parameters under OSI-approved terms, with an explicit statement", "README.md LICENSE",
-        "parameter_terms", like=WEIGHTS_LIKE),
-    Row("18", "use", "no restriction of use", "REUSE.toml LICENSES/ data/licences/", "use_restrictions"),
-    Row(SEARCH, "C4", "hyper-parameter search", "code/configs/", "components", kind="declared",
-        like=r"(?i)(^|/)(sweep|(grid|hyper|param)[^/]*search)[^/]*\.(py|ya?ml|json)$",
-        component="Supporting libraries and tools"),
-    Row("description", "D1", "the data is described well enough to build a substantially equivalent system",
-        "data/README.md", None, kind="statement", rung=None),
-    Row("licence claims", "D", "the sources' licences were read and their claims are believed true",
-        "NOTICE", None, kind="statement", rung=None),
-    Row("completeness", "D2, D3", "no other data was used in training", "data/sources.json", None, kind="statement",
-        rung=None),
-    Row("integrity", "release", "every file has its digest, and nothing hides",
-        "code/train/release/verify/integrity.py", "integrity", importance="beyond", rung="intact"),
-    *(Row(*row, importance="beyond") for row in (
-        ("chain", "release", "keys and digests lead from the sources to the weights", "provenance/", "chain"),
-        ("order", "C2", "which tokens each step read", "code/train/data/batches.py logs/weights/", "order"),
-        ("selection", "D1d", "nothing twice, nothing held out and nothing of the evaluation in the training text",
-         "data/documents/ evaluation/data/", "selection"),
-        ("split", "D1d", "what was held out, by a rule", "data/documents/ code/config.json", "split"),
-        ("overlap", "C3", "overlap of the training text with every evaluation set", "data/overlap.json", "overlap"),
-        ("logits", "P1", "the model computes what is recorded", "evaluation/logits.json", "logits"),
-        ("cards", "release", "every number in the cards follows from a record", "README.md data/README.md", "cards"),
-        ("licences", "release", "a licence for each file (REUSE), and its text", "REUSE.toml LICENSES/", "licences"),
-        ("metadata", "D", "metadata for machines, and forms that others ask for", "data/croissant.json forms/",
-         "metadata"),
-        ("mof", "release", "class in the Model Openness Framework", "provenance/mof.yml", "mof"),
-        ("tests", "C", "tests of the code, which can be collected, among them one that alters a release for each check",
-         "code/tests/ code/tests/release/test_tamper.py", "collected"),
-        ("resources", "C2", "a record of what training took", "provenance/facts.json logs/weights/", "environment"),
-        ("placeholders", "release", "nothing left blank", "README.md data/README.md", "placeholders"),
-        ("secrets", "release", "no private key, and no access token of a form that is known", "logs/ provenance/",
-         "secrets"),
-    )),
-    Row("snapshot", "C", "the code is that of the commit it names, if it names one",
-        "code/scripts/verify.py logs/release/", None, importance="beyond", kind="command"),  # by who has a clone
-    Row("sources", "D1c, D1d", RUNGS[2].establishes, "code/scripts/verify.py data/sources.json", None,
-        importance="beyond", kind="command", rung="sourced"),
-    Row("replay", "C2", "these weights are what this config makes of this data", "code/scripts/replay.py checkpoints/",
-        None, importance="beyond", kind="command", rung="trained"),
-    Row("reproduce", "C", "the whole release can be made again from itself",
-        "code/scripts/reproduce.py code/requirements.lock", None, importance="beyond", kind="command",
-        rung="made again"),
-    Row("pack twice", "release", "packing again gives the same bytes", "code/scripts/reproduce.py", None,
-        importance="beyond", kind="command", rung="made again"),
-    Row("run", "C2", WORD, "logs/", None, importance="beyond", kind="command", rung=None),
-)  # fmt: skip
 # contract -> level of reproducibility
 LEVELS = {"exact": "exact", "pinned": "pinned", "fast": "tolerance"}
 
@@ -318,34 +217,3 @@ def release_files(root: Path) -> list[str]:
 def of_the_hub(path: str) -> bool:
     """Whether a path in a downloaded release is that of a file by which the hub or its client keeps its books."""
     return path == ".gitattributes" or path.startswith(".cache/huggingface/")
-
-
-def summary(release: Path) -> list[str]:
-    """The verdict in a few lines, for the terminal."""
-    record = read_json(release / "openness.json")
-    names = ("must", "should", "beyond", "to_run", "mof_class", "reproducibility")
-    must, should, beyond, to_run, framework, promise = (record["verdict"][name] for name in names)
-    free = "yes" if record["verdict"]["all_training_data_included_and_free"] else "NO"
-    lines = [
-        f"openness   OSAID 1.0: {'complete' if record['verdict']['osaid_1_0'] else 'INCOMPLETE'}",
-        f"           must    {must['held']} of {must['items']}, of these {must['stated']} stated by people and "
-        f"{must['not_used']} declared not used",
-        f"           should  {should['held']} of {should['items']}",
-        f"           beyond  {beyond['held']} of {beyond['items']}, and {to_run} that somebody has to run",
-        f"           all training data included and free: {free}",
-        f"           Model Openness Framework: class {framework['class']}, {framework['name']}",
-        f"           reproducibility: {promise['level']}; ran: {', '.join(promise['ran']) or 'nothing'}",
-    ]
-    lines += [
-        f"           absent  {row['id']}: {row['requirement']}"
-        for row in record["rows"]
-        if row["status"][:6] == "absent"
-    ]
-    for expression, terms in sorted(record["documents"].items()):
-        if terms["standing"] != "OSI-approved":
-            lines.append(f"           {expression}: {terms['documents']} documents, {terms['standing']}")
-        if terms["share_alike"] != "none":
-            lines.append(f"           {expression}: {terms['beside_ours']}")
-    for path, unsaid in record["forms"].items():
-        lines += [f"           {path}: not answered by the publisher: {', '.join(unsaid)}"] * bool(unsaid)
-    return lines
