@@ -40,4 +40,4 @@ def test_what_does_not_follow_fails(copy, tmp_path):
     ],
 )
 def test_a_set_of_the_hub_is_called_as_there(purl, found):
-    assert dataset(purl) == found
+    assert dataset(purl, "task") == {**found, "task_id": "task"}

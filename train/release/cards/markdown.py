@@ -56,7 +56,7 @@ def front_matter(value: Mapping[str, Any]) -> Markdown:
 
 def yaml(value: Mapping[str, Any]) -> str:
     """A mapping as YAML, a key a line; the values are JSON, which YAML holds, and nothing in them opens a comment."""
-    return "".join(f"{key}: {_json(item)}\n" for key, item in value.items())
+    return "".join(f"{key}: {literal(item)}\n" for key, item in value.items())
 
 
 def read_yaml(text: str, what: str) -> dict[str, Any]:
@@ -75,6 +75,7 @@ def read_yaml(text: str, what: str) -> dict[str, Any]:
     return mapping or {}
 
 
-def _json(item: Any) -> str:
+def literal(item: Any) -> str:
+    """A value as JSON, which YAML and TOML read alike, with nothing in it that opens a comment or turns text."""
     spelt = json.dumps(item, ensure_ascii=False)
     return re.sub(f"<|{OBEYED.pattern}", lambda match: f"\\u{ord(match[0]):04x}", spelt)

@@ -7,8 +7,8 @@ Both are functions of the release's folder and read nothing else, so `verify` wr
 from pathlib import Path
 
 from train.release.cards.facts import CHANCE, OWN, Facts
-from train.release.cards.markdown import front_matter, yaml
-from train.release.cards.templates import markdown
+from train.release.cards.markdown import front_matter
+from train.release.cards.templates import data, markdown
 from train.release.standards import forms, osaid
 
 
@@ -43,16 +43,4 @@ def model_card(release: Path) -> bytes:
 
 def citation(release: Path) -> bytes:
     """`CITATION.cff`, version 1.2.0."""
-    about = Facts(release).about
-    entry = {
-        "cff-version": "1.2.0",
-        "message": "If you use this model or its data, please cite it.",
-        "type": "dataset",
-        "title": about["title"],
-        "version": about["version"],
-        "date-released": about["date"],
-        "license": about["licence"],
-        "authors": [{"name": name} for name in about["authors"]],
-        "abstract": about["description"].strip(),
-    }
-    return yaml(entry).encode()
+    return data("cards/citation.cff.jinja", about=Facts(release).about).encode()

@@ -1,7 +1,7 @@
 """Pages from templates of this repository, in which nothing that a record says has a structure of its own.
 
 In Markdown every value is written as in a cell of a table (`prose.cell`), unless it is `Markdown` already, as what
-people wrote is after `prose.line` and `prose.prose`; in HTML every value is escaped.
+people wrote is after `prose.line` and `prose.prose`; in HTML every value is escaped, in JSON, YAML and TOML a literal.
 """
 
 import json
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from train.humanize import brief, duration, shown
+from train.release.cards.markdown import literal
 from train.release.cards.prose import Markdown, cell, line, prose
 from train.unicode import harmless
 
@@ -45,10 +47,24 @@ def html(template: str, **values: Any) -> bytes:
     return page.get_template(template).render(values).encode()
 
 
+def data(template: str, **values: Any) -> str:
+    """A file of JSON, YAML or TOML by a template below `train/release`: each value is a literal that all three know."""
+    page = _environment(autoescape=True, finalize=_literal, keep_trailing_newline=True)
+    return page.get_template(template).render(values)
+
+
+def _literal(value: Any) -> Markup:
+    return value if isinstance(value, Markup) else Markup(literal(value))  # what a macro gives is spelt already
+
+
+def text(template: str, **values: Any) -> str:
+    """Plain text by a template below `train/release` or `train/commands`, in which a value is as it is."""
+    return _environment(keep_trailing_newline=True).get_template(template).render(values)
+
+
 def lines(template: str, **values: Any) -> list[str]:
     """What a command tells people, by a template below `train/commands`."""
-    page: str = _environment().get_template(template).render(values)
-    return page.removesuffix("\n").split("\n")
+    return text(template, **values).removesuffix("\n").split("\n")
 
 
 def _environment(**options: Any) -> Environment:

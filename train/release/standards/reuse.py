@@ -1,6 +1,5 @@
 """The licences of a release: of its documents with their duties, its sources, its files (REUSE), and their texts."""
 
-import json
 import re
 import tomllib
 from collections import Counter
@@ -18,6 +17,7 @@ from train.licences import CLOSED, OURS, duties, standing, url
 from train.release.cards.markdown import record
 from train.release.cards.prose import plain
 from train.release.cards.statistics import UNITS, parquet
+from train.release.cards.templates import data, text
 from train.spdx import identifiers
 
 
@@ -72,30 +72,18 @@ def by_source(release: Path) -> dict[str, list[str]]:
 
 def notice(release: Path) -> bytes:
     """`NOTICE`: whose texts the release holds, under which terms, and what these ask of whoever passes them on."""
-    about, under = record(release, "code/config.json", "/release"), by_source(release)
-    kept = record(release, "data/statistics.json", "/sources")
-    lines = [plain(f"{about['title']} {about['version']}"), plain(f"Copyright {', '.join(about['authors'])}"), ""]
-    lines += [
-        f"Code, weights and cards: {about['licence']}, see LICENSE. The texts in data/documents keep the licences",
-        "of their sources, which are listed below. They were reduced to prose and redacted: data/README.md says how,",
-        "and data/ledger which. data/licences has every licence as it came with its source.",
-        "",
-        "Licences",
-        "",
-    ]
-    for expression, entry in terms(release).items():
-        lines += [f"{expression}: {', '.join(f'{shown(getattr(entry, unit))} {unit}' for unit in UNITS)}"]
-        lines += [f"    {entry.standing}; attribution: {entry.attribution}"]
-        lines += [f"    share-alike: {entry.share_alike}; beside {about['licence']}: {entry.beside_ours}"]
-    lines += ["", "Sources"]
-    for source, files in evidence(release):
-        purl = source["purl"]
-        counts = ", ".join(f"{shown(kept.get(purl, {}).get(unit, 0))} {unit}" for unit in UNITS)
-        lines += ["", purl, f"    {plain(source['attribution'])}"]
-        lines += [f"    licence: {'; '.join(under.get(purl, [source['licence']]))}"]
-        lines += [f"    {counts if purl in under else 'an evaluation set, in evaluation/data'}"]
-        lines += [f"    {plain(path)}: {place}" for path, place in files.items()]
-    return "\n".join([*lines, ""]).encode()
+    return text(
+        "standards/notice.jinja",
+        about=record(release, "code/config.json", "/release"),
+        terms=terms(release),
+        evidence=evidence(release),
+        under=by_source(release),
+        kept=record(release, "data/statistics.json", "/sources"),
+        none=dict.fromkeys(UNITS, 0),
+        units=UNITS,
+        plain=plain,
+        shown=shown,
+    ).encode()
 
 
 def of_documents(release: Path) -> str:
@@ -132,10 +120,10 @@ def texts(release: Path) -> dict[str, bytes]:
             # Of several files, the one whose name tells the licence: LICENSE.MIT, LICENSE.APACHE2, LICENSE.BSD.
             word = identifier.split("-")[0].lower()
             path = next((path for path in names if word in path.lower()), names[0] if identifier in own else None)
-            text = path and (release / files[path]).read_bytes()
+            content = path and (release / files[path]).read_bytes()
             none = f"No text of {identifier} came with the sources. It stands at {url(identifier)}\n".encode()
-            if text or f"LICENSES/{identifier}.txt" not in licences:
-                licences[f"LICENSES/{identifier}.txt"] = text or none
+            if content or f"LICENSES/{identifier}.txt" not in licences:
+                licences[f"LICENSES/{identifier}.txt"] = content or none
     return {**licences, f"LICENSES/{OURS}.txt": (release / "LICENSE").read_bytes()}
 
 
@@ -149,16 +137,7 @@ def reuse_toml(release: Path) -> bytes:
         tables.append((f"evaluation/data/{entry['name']}.parquet", entry["licence"], others))
         tables += [(f"evaluation/data/licences/{sha}.txt", entry["licence"], others)
                    for sha in sorted(set(entry["licences"].values()))]  # fmt: skip
-    lines = ["version = 1"]
-    for path, licence, holder in tables:
-        lines += ["", "[[annotations]]", f"path = {toml(path)}", f"SPDX-FileCopyrightText = {toml(holder)}"]
-        lines += [f"SPDX-License-Identifier = {toml(licence)}"]
-    return ("\n".join(lines) + "\n").encode()
-
-
-def toml(text: str) -> str:
-    """`text` as a basic string of TOML, which is that of JSON but for one letter."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return data("standards/reuse.toml.jinja", tables=tables).encode()
 
 
 def by_file(release: Path, paths: list[str]) -> dict[str, str | None]:

@@ -5,15 +5,23 @@ were installed where the release was packed, with the licence that each one name
 Neither has a serial number or a clock's time, so both are the same bytes whenever they are written.
 """
 
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from train.artifact import file_digest, read_json
+from train.artifact import file_digest, parse_json
+from train.release.cards.facts import Facts
+from train.release.cards.templates import data
 from train.release.lock import pins
+
+HEAD = {
+    "$schema": "http://cyclonedx.org/schema/bom-1.7.schema.json",
+    "bomFormat": "CycloneDX",
+    "specVersion": "1.7",
+    "version": 1,
+}
 
 
 def bill(release: Path) -> dict[str, Any]:
@@ -21,78 +29,18 @@ def bill(release: Path) -> dict[str, Any]:
 
     It holds what the minimum elements of an SBOM for AI (G7, May 2026) have a place for in CycloneDX.
     """
-    about = read_json(release / "code/config.json")["release"]
-    project = tomllib.loads((release / "code/pyproject.toml").read_text(encoding="utf-8"))["project"]
     lock = (release / "code/requirements.lock").read_text(encoding="utf-8")
     packages = [component(pin.name, pin.version) for pin in pins(lock)]
-    kept = read_json(release / "data/statistics.json")["sources"]
-    sources = [_source(each, kept.get(each["purl"], {})) for each in read_json(release / "data/sources.json")]
-    told = bill_of(_model(release, about, sources), [*sources, *packages])
-    told["metadata"] |= {
-        "timestamp": f"{about['date']}T00:00:00Z",  # the day that its publishers gave the release: no clock is read
-        "lifecycles": [{"phase": "post-build"}],
-        "tools": {"components": [{"type": "application", "name": project["name"], "version": project["version"]}]},
-        "authors": [{"name": name} for name in about["authors"]],
-    }
-    return {**told, "dependencies": [{"ref": "model", "dependsOn": [each["bom-ref"] for each in told["components"]]}]}
-
-
-def _source(source: Mapping[str, Any], kept: Mapping[str, int]) -> dict[str, Any]:
-    files = [{"type": "dataset", "name": file["path"], "contents": {"url": file["path"]}, "classification": "public"}
-             for file in source["files"]]  # fmt: skip
-    return {
-        "type": "data",
-        "bom-ref": source["purl"],
-        "name": source["purl"].split("@")[0].split("/", 1)[-1],
-        "purl": source["purl"],
-        "licenses": [{"expression": source["licence"]}],
-        "copyright": source["attribution"],
-        "data": files,
-        "hashes": [{"alg": "SHA-256", "content": file["sha256"]} for file in source["files"]],
-        "properties": [{"name": f"kept {unit}", "value": str(number)} for unit, number in kept.items()],
-    }
-
-
-def _model(release: Path, about: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    pages = {"model-card": "README.md", "documentation": "data/README.md", "license": "LICENSE"}
-    return {
-        "type": "machine-learning-model",
-        "bom-ref": "model",
-        "manufacturer": {"name": ", ".join(about["authors"])},
-        "name": read_json(release / "code/config.json")["name"],
-        "version": about["version"],
-        "description": about["description"],
-        "licenses": [{"license": {"id": about["licence"]}}],
-        "hashes": [{"alg": "SHA-256", "content": file_digest(release / "model.safetensors")}],
-        "externalReferences": [{"type": kind, "url": path} for kind, path in pages.items()],
-        "modelCard": {
-            "modelParameters": {
-                "approach": {"type": "self-supervised"},
-                "task": "text-generation",
-                "architectureFamily": "transformer",
-                "datasets": [{"ref": source["bom-ref"]} for source in sources],
-                "inputs": [{"format": "text"}],
-                "outputs": [{"format": "text"}],
-            },
-            "quantitativeAnalysis": {"performanceMetrics": _metrics(read_json(release / "evaluation/scores.json"))},
-            "considerations": {"useCases": [about["intended_use"]], "technicalLimitations": [about["limits"]]},
-        },
-    }
-
-
-def _metrics(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    metrics = []
-    for name, score in scores.items():
-        bounds = {"lowerBound": str(score["low"]), "upperBound": str(score["high"])} if "low" in score else {}
-        interval = {"confidenceInterval": bounds} if bounds else {}
-        metrics.append({"type": f"{name}, {score['unit']}", "value": str(score["value"]), **interval})
-    return metrics
+    weights = file_digest(release / "model.safetensors")
+    parts = parse_json(data("standards/bom.json.jinja", facts=Facts(release), packages=packages, weights=weights))
+    depends = {"ref": "model", "dependsOn": [each["bom-ref"] for each in parts["components"]]}
+    return {**HEAD, **parts, "dependencies": [depends]}
 
 
 def installed() -> dict[str, Any]:
     """`logs/packages.json`: every package of this environment; a licence stands as its own metadata names it."""
     packages = {package["bom-ref"]: package for package in (_installed(*each) for each in distributions())}
-    return bill_of({"type": "platform", "name": "environment"}, [packages[name] for name in sorted(packages)])
+    return bill_of_environment([packages[name] for name in sorted(packages)])
 
 
 def distributions() -> Iterator[tuple[str, metadata.Distribution]]:
@@ -103,14 +51,9 @@ def distributions() -> Iterator[tuple[str, metadata.Distribution]]:
             yield about["Name"], distribution
 
 
-def bill_of(subject: dict[str, Any], components: list[dict[str, Any]]) -> dict[str, Any]:
-    """The bill of materials of what `components` make up."""
-    head = {
-        "$schema": "http://cyclonedx.org/schema/bom-1.7.schema.json",
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.7",
-    }
-    return {**head, "version": 1, "metadata": {"component": subject}, "components": components}
+def bill_of_environment(components: list[dict[str, Any]]) -> dict[str, Any]:
+    """The bill of materials of an environment with these packages."""
+    return {**HEAD, "metadata": {"component": {"type": "platform", "name": "environment"}}, "components": components}
 
 
 def component(name: str, version: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from train.data.tokenizer import load as load_tokenizer
 from train.differences import first_difference
 from train.model import Transformer
 from train.release import bundle
-from train.release.standards.sbom import bill_of, component
+from train.release.standards.sbom import bill_of_environment, component
 from train.release.verify.forms import FORMS, unformed
 from train.release.verify.layout import witnesses as paths
 from train.release.view import Release
@@ -54,7 +54,7 @@ def _packages(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
     if any(len(each.get(key, "1")) != 1 for each in recorded for key in ("licenses", "hashes")):
         yield f"{path}: a component with several licences or digests"
     again = [{**each, **one} for each, one in zip(recorded, derived, strict=True)]
-    if apart := first_difference(logs[path], bill_of({"type": "platform", "name": "environment"}, again)):
+    if apart := first_difference(logs[path], bill_of_environment(again)):
         yield f"{path}: {apart}"
 
 
