@@ -8,17 +8,8 @@ from train.artifact import read_json, write_bytes, write_json
 from train.commands.release import summary
 from train.data import schema
 from train.errors import UserError
-from train.release.standards import osaid
-from train.release.standards.reuse import (
-    by_file,
-    by_source,
-    by_standing,
-    notice,
-    of_documents,
-    reuse_toml,
-    terms,
-    texts,
-)
+from train.release.standards import osaid, reuse
+from train.release.standards.reuse import by_file, by_source, by_standing, notice, of_documents, reuse_toml, terms
 
 
 def test_the_last_glob_that_fits_holds(tmp_path):
@@ -51,7 +42,7 @@ def test_an_evaluation_set_by_others_keeps_its_licence(tmp_path):
     write_json(tmp_path / "evaluation/data/sets.json", sets)
     for path, text in (("LICENSE", b"L"), ("data/licences/11.txt", b"M"), ("evaluation/data/licences/22.txt", b"C")):
         write_bytes(tmp_path / path, text)
-    assert texts(tmp_path) == {
+    assert reuse.texts(tmp_path) == {
         "LICENSES/MIT.txt": b"M", "LICENSES/CC-BY-4.0.txt": b"C", "LICENSES/Apache-2.0.txt": b"L",
     }  # fmt: skip
     write_bytes(tmp_path / "REUSE.toml", reuse_toml(tmp_path))
@@ -159,7 +150,7 @@ def test_the_licences_of_a_source_are_those_of_its_documents(rows_with_licences)
 
 
 def test_a_text_that_did_not_come_is_never_made_up(rows_with_licences):
-    found = {path: text.decode() for path, text in texts(rows_with_licences).items()}
+    found = {path: text.decode() for path, text in reuse.texts(rows_with_licences).items()}
     assert found.keys() == {f"LICENSES/{name}.txt" for name in ("Apache-2.0", "CC-BY-4.0", "CC0-1.0", "ISC", "MIT")}
     assert (found["LICENSES/MIT.txt"], found["LICENSES/ISC.txt"]) == ("text of a", "text of c")
     assert found["LICENSES/CC-BY-4.0.txt"].startswith(
