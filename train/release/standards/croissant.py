@@ -36,7 +36,7 @@ def croissant(release: Path) -> dict[str, Any]:
         digest=file_digest,
         urls=urls,
     )
-    return parse_json(text)
+    return dict(parse_json(text))
 
 
 def urls(expressions: Iterable[str]) -> list[str]:
