@@ -1,17 +1,22 @@
 """The commands themselves, run as a user runs them, offline and with everything they write below a temporary folder."""
 
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import warm
 
+from train.artifact import read_json, write_json
+from train.errors import UserError
 from train.machine import Machine
+from train.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = [
@@ -27,6 +32,9 @@ MACHINE = Machine(
 )  # fmt: skip
 
 
+WORLD = World(0, 1, MACHINE)
+
+
 def pytest_configure() -> None:
     """Let commands be interrupted even where the tests run in the background, for which a shell forbids it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,6 +47,43 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+def refusal(function, *arguments, match: str | None = None, error: type[Exception] = UserError, **named) -> str:
+    """The words in which a call is refused, in one line, with `match` in them."""
+    with pytest.raises(error, match=match) as caught:
+        function(*arguments, **named)
+    assert error is not UserError or "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def edit(path: Path, *steps, to=None, by=None) -> None:
+    """Exchange what stands at `steps` of a JSON file, or let `by` make another of it."""
+    whole = value = read_json(path)
+    for step in steps[:-1]:
+        value = value[step]
+    value[steps[-1]] = by(value[steps[-1]]) if by else to
+    write_json(path, whole)
+
+
+def wait_for(happened, seconds: float = 600):
+    """What `happened` returns, as soon as that is anything."""
+    deadline = time.monotonic() + seconds
+    while not (found := happened()):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return found
+
+
+def is_linear(function, text, most: int = 100_000) -> bool:
+    """Whether no text takes far longer than one a quarter as long, by this thread's own time, at one of three looks."""
+
+    def seconds(size: int) -> float:
+        made, began = text(size), time.thread_time()
+        function(made)
+        return time.thread_time() - began
+
+    return any(seconds(most) < 10 * max(seconds(most // 4), 0.02) for _ in range(3))
 
 
 class Command:
@@ -83,11 +128,28 @@ class Command:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory) -> Path:
+def once(tmp_path_factory):
+    """A function that returns a folder which the first worker of the tests fills by `make`, for all of them to read."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, make) -> Path:
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (root / f"{name}.made").exists():
+                shutil.rmtree(root / name, ignore_errors=True)
+                (root / name).mkdir()
+                make(root / name)
+                (root / f"{name}.made").touch()
+        return root / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(once) -> Path:
     """A home in which everything up to the tokens is made."""
-    command = Command(tmp_path_factory.mktemp("prepared"))
-    command("until=tokens")
-    return command.home
+    return once("prepared", lambda home: Command(home)("until=tokens"))
 
 
 @pytest.fixture
@@ -116,18 +178,21 @@ def killing(tmp_path_factory) -> Path:
     return program
 
 
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory):
-    """A function that runs the command as pip installs it, in an empty folder."""
-    home = tmp_path_factory.mktemp("wheel")
-    ignored = shutil.ignore_patterns("__pycache__")
+def install(home: Path) -> None:
+    """Install the package below `home` as pip does, beside an empty folder."""
     for name in ("train", "configs"):
-        shutil.copytree(ROOT / name, home / "source" / name, ignore=ignored)
+        shutil.copytree(ROOT / name, home / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, home / "source")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*pip, "--target", str(home / "site"), str(home / "source")], check=True, capture_output=True)
     (home / "empty").mkdir()
+
+
+@pytest.fixture(scope="session")
+def installed(once):
+    """A function that runs the command as pip installs it, in an empty folder."""
+    home = once("wheel", install)
 
     def run(*words: object, status: int = 0) -> str:
         line = [sys.executable, "-B", str(home / "site/bin/pellucid"), *map(str, words)]

@@ -43,42 +43,42 @@ SETS = {
 }  # fmt: skip
 
 
-def declared(home: Path) -> str:
-    """The override that declares SETS, which are written below `home`."""
-    files = {name: "".join(f"{json.dumps(row)}\n" for row in rows) for name, rows in SETS.items()}
-    files["LICENSE"] = "CC0-1.0\n"
+FILES = {name: "".join(f"{json.dumps(row)}\n" for row in rows) for name, rows in SETS.items()}
+FILES["LICENSE"] = "CC0-1.0\n"
+SHA256 = digest({name: hashlib.sha256(text.encode()).hexdigest() for name, text in FILES.items()})
+DECLARED = (
+    f"benchmarks.raw={{sources:[{{kind:files,path:sets,purl:'pkg:generic/others@1',sha256:{SHA256},licence:CC0-1.0,"
+    "licence_files:[LICENSE],attribution:nobody,language:en,include:['*.jsonl'],exclude:[],columns:null,mirrors:[]}]}"
+)
+
+
+def made(home: Path) -> list[str]:
+    """The overrides by which the release is made in `home`."""
+    return [*SMALL.split(), DECLARED, *(f"machine.{name}={home / name}" for name in ("runs", "releases", "cache"))]
+
+
+def make(home: Path) -> None:
     for folder in ("sets", "generic-others-1"):  # as it is called by whoever makes the release again, too
         (home / folder).mkdir()
-        for name, text in files.items():
+        for name, text in FILES.items():
             (home / folder / name).write_text(text)
-    sha256 = digest({name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()})
-    return (
-        f"benchmarks.raw={{sources:[{{kind:files,path:sets,purl:'pkg:generic/others@1',sha256:{sha256},licence:CC0-1.0,"
-        "licence_files:[LICENSE],attribution:nobody,language:en,include:['*.jsonl'],exclude:[],columns:null,mirrors:[]}]}"
-    )
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory) -> list[str]:
-    """The overrides by which the release is made, and the folders that it is made in."""
-    home = tmp_path_factory.mktemp("telltale")
-    return [
-        *SMALL.split(),
-        declared(home),
-        *(f"machine.{name}={home / name}" for name in ("runs", "releases", "cache")),
-    ]
-
-
-@pytest.fixture(scope="session")
-def home(small) -> Path:
-    """A folder with `runs/` and `releases/`, in which one release was made."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in PRIVATE.items():
             patched.setenv(name, value)
-        home = Path(small[-1].partition("=")[2]).parent
-        done = warm.run([str(ROOT / "scripts" / "run.py"), *small], home)
+        done = warm.run([str(ROOT / "scripts" / "run.py"), *made(home)], home)
     assert done.returncode == 0, done.stdout + done.stderr
-    return home
+
+
+@pytest.fixture(scope="session")
+def home(once) -> Path:
+    """A folder with `runs/` and `releases/`, in which one release was made; not to be changed."""
+    return once("telltale", make)
+
+
+@pytest.fixture(scope="session")
+def small(home) -> list[str]:
+    """The overrides by which the release was made, and the folders that it was made in."""
+    return made(home)
 
 
 @pytest.fixture(scope="session")

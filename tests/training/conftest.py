@@ -32,13 +32,14 @@ class Warm(Command):
 
 
 @pytest.fixture(scope="session")
-def uninterrupted(prepared, tmp_path_factory) -> dict[str, dict]:
+def uninterrupted(prepared, once) -> dict[str, dict]:
     """The products of the weights of recipe tiny, made by one rank of one thread."""
-    home = tmp_path_factory.mktemp("uninterrupted") / "home"
-    shutil.copytree(prepared, home)
-    command = Command(home)
-    command("until=weights", "machine.threads=1")
-    return command.products()
+
+    def make(home: Path) -> None:
+        shutil.copytree(prepared, home, dirs_exist_ok=True)
+        Command(home)("until=weights", "machine.threads=1")
+
+    return Command(once("uninterrupted", make)).products()
 
 
 @pytest.fixture(scope="session")
