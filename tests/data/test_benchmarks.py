@@ -6,17 +6,15 @@ import re
 
 import pytest
 import yaml
-from conftest import MACHINE
+from conftest import ROOT, WORLD, refusal
 
 from train.artifact import digest, inventory, read_json
 from train.config import build
 from train.data.benchmarks import BenchmarksConfig, gather, item
 from train.data.schema import ITEM, read_rows
 from train.errors import ConfigError, UserError
-from train.keys import ROOT
 from train.world import World
 
-WORLD = World(0, 1, MACHINE)
 PAIR = {"sentence_good": "Nora sees herself.", "sentence_bad": "Nora sees himself.", "pairID": "7"}
 FILES = {
     "agreement.jsonl": [PAIR, {**PAIR, "sentence_good": "He runs.", "UID": "verbs", "field": "syntax"}],
@@ -85,18 +83,14 @@ def test_any_number_of_workers_gathers_the_same_bytes(tmp_path):
     assert inventory(tmp_path / "1") == inventory(tmp_path / "2") == inventory(tmp_path / "3")
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"sentence_good": "alone"}, {"text": 7}, {"text": None}, {"text": "\ud800"}, {"text": "x", "UID": 3}, ["text"],
-        5, {},
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("wrong", [
+    {"sentence_good": "alone"}, {"text": 7}, {"text": None}, {"text": "\ud800"}, {"text": "x", "UID": 3}, ["text"],
+    5, {},
+])  # fmt: skip
 def test_a_line_that_is_no_item_is_named(tmp_path, wrong):
     config = settings(tmp_path, {"one.jsonl": [PAIR, wrong]})
-    with pytest.raises(UserError) as caught:
-        gather(config, {}, tmp_path / "out", WORLD)
-    assert str(caught.value).startswith("pkg:generic/grammar@1: one.jsonl, line 2: expected a JSON object with")
+    said = refusal(gather, config, {}, tmp_path / "out", WORLD)
+    assert said.startswith("pkg:generic/grammar@1: one.jsonl, line 2: expected a JSON object with")
 
 
 QUESTION = {"question": "It is", "choices": ["red", "not"], "answer": 1}
@@ -104,64 +98,54 @@ ENDINGS = {"endings": ["runs.", "[step] sits  down."], "label": "1"}
 LETTERS = {"text": ["a cat", "a dog"], "label": ["A", "B"]}
 
 
-@pytest.mark.parametrize(
-    ("line", "context", "answer"),
-    [
-        (QUESTION, "It is ", "not"),
-        ({**QUESTION, "answer": "red"}, "It is ", "red"),
-        ({**QUESTION, "answer": "B"}, "It is ", "not"),
-        ({**QUESTION, "answer": "1", "choices": ["1", "2"]}, "It is ", "1"),  # rather the text than the number
-        ({**QUESTION, "answer": 1, "choices": ["1", "2"]}, "It is ", "2"),
-        ({"context": "", "choices": ["a", "b", "c"], "answer": 2}, " ", "c"),
-        ({"ctx": "She", **ENDINGS}, "She ", "[step] sits  down."),
-        ({"activity_label": "Sitting", "ctx_a": "Look. [title] How", "ctx_b": "then she", "ctx": "x", **ENDINGS},
-         "Sitting: Look.. How Then she ", " sits down."),
-        ({"question": "Who?", "choices": LETTERS, "answerKey": "B"}, "Question: Who?\nAnswer: ", "a dog"),
-        (
-            {
-                "question": {
-                    "stem": "Who?",
-                    "choices": [{"text": "a cat", "label": "1"}, {"text": "a dog", "label": "2"}],
-                },
-                "answerKey": "1",
+@pytest.mark.parametrize(("line", "context", "answer"), [
+    (QUESTION, "It is ", "not"),
+    ({**QUESTION, "answer": "red"}, "It is ", "red"),
+    ({**QUESTION, "answer": "B"}, "It is ", "not"),
+    ({**QUESTION, "answer": "1", "choices": ["1", "2"]}, "It is ", "1"),  # rather the text than the number
+    ({**QUESTION, "answer": 1, "choices": ["1", "2"]}, "It is ", "2"),
+    ({"context": "", "choices": ["a", "b", "c"], "answer": 2}, " ", "c"),
+    ({"ctx": "She", **ENDINGS}, "She ", "[step] sits  down."),
+    ({"activity_label": "Sitting", "ctx_a": "Look. [title] How", "ctx_b": "then she", "ctx": "x", **ENDINGS},
+     "Sitting: Look.. How Then she ", " sits down."),
+    ({"question": "Who?", "choices": LETTERS, "answerKey": "B"}, "Question: Who?\nAnswer: ", "a dog"),
+    (
+        {
+            "question": {
+                "stem": "Who?",
+                "choices": [{"text": "a cat", "label": "1"}, {"text": "a dog", "label": "2"}],
             },
-            "Question: Who?\nAnswer: ",
-            "a cat",
-        ),
-        ({"goal": "To sit", "sol1": "Sit.", "sol2": "Go.", "label": 0}, "Question: To sit\nAnswer: ", "Sit."),
-    ],
-)  # fmt: skip
+            "answerKey": "1",
+        },
+        "Question: Who?\nAnswer: ",
+        "a cat",
+    ),
+    ({"goal": "To sit", "sol1": "Sit.", "sol2": "Go.", "label": 0}, "Question: To sit\nAnswer: ", "Sit."),
+])  # fmt: skip
 def test_questions_as_people_have_them(line, context, answer):
     found = item("set", "file:1", json.dumps(line).encode(), "file")
-    assert (found.context, found.choices[found.answer]) == (context, answer)
-    assert found.text == context + answer
+    assert (found.context, found.choices[found.answer]) == (context, answer) and found.text == context + answer
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ({**QUESTION, "answer": 2}, "the answer 2 is none of the 2 choices, counted from 0"),
-        ({**QUESTION, "answer": -1}, "the answer -1 is none"),
-        ({**QUESTION, "answer": "C"}, 'the answer "C" is none'),
-        ({**QUESTION, "answer": ""}, 'the answer "" is none'),
-        ({**QUESTION, "answer": True}, "the answer true is none"),
-        ({**QUESTION, "answer": None}, "the answer null is none"),
-        ({**QUESTION, "answer": [0]}, "expected a JSON object with"),
-        (
-            {**QUESTION, "choices": ["one"]},
-            'expected two or more choices, each a text that is not empty, found ["one"]',
-        ),
-        ({**QUESTION, "choices": ["one", ""]}, "expected two or more choices"),
-        ({**QUESTION, "choices": "ab"}, "expected two or more choices"),
-        ({**QUESTION, "choices": ["one", 2]}, "expected two or more choices"),
-        ({**QUESTION, "question": 7}, "expected a JSON object with"),
-        ({"question": "Who?", "choices": ["a", "b"]}, "expected a JSON object with"),
-        ({"question": "Who?", "choices": LETTERS, "answerKey": "C"}, 'the answer "C" is none of the labels ["A", "B"]'),
-        ({"question": "Who?", "choices": ["a", "b"], "answerKey": "A"}, "expected a JSON object with"),
-        ({"goal": "To sit", "sol1": "Sit.", "sol2": "Go."}, "expected a JSON object with"),
-        ({"ctx": "She", **ENDINGS, "label": ""}, 'the answer "" is none'),
-    ],
-)
+@pytest.mark.parametrize(("line", "said"), [
+    ({**QUESTION, "answer": 2}, "the answer 2 is none of the 2 choices, counted from 0"),
+    ({**QUESTION, "answer": -1}, "the answer -1 is none"),
+    ({**QUESTION, "answer": "C"}, 'the answer "C" is none'),
+    ({**QUESTION, "answer": ""}, 'the answer "" is none'),
+    ({**QUESTION, "answer": True}, "the answer true is none"),
+    ({**QUESTION, "answer": None}, "the answer null is none"),
+    ({**QUESTION, "answer": [0]}, "expected a JSON object with"),
+    ({**QUESTION, "choices": ["one"]}, 'expected two or more choices, each a text that is not empty, found ["one"]'),
+    ({**QUESTION, "choices": ["one", ""]}, "expected two or more choices"),
+    ({**QUESTION, "choices": "ab"}, "expected two or more choices"),
+    ({**QUESTION, "choices": ["one", 2]}, "expected two or more choices"),
+    ({**QUESTION, "question": 7}, "expected a JSON object with"),
+    ({"question": "Who?", "choices": ["a", "b"]}, "expected a JSON object with"),
+    ({"question": "Who?", "choices": LETTERS, "answerKey": "C"}, 'the answer "C" is none of the labels ["A", "B"]'),
+    ({"question": "Who?", "choices": ["a", "b"], "answerKey": "A"}, "expected a JSON object with"),
+    ({"goal": "To sit", "sol1": "Sit.", "sol2": "Go."}, "expected a JSON object with"),
+    ({"ctx": "She", **ENDINGS, "label": ""}, 'the answer "" is none'),
+])  # fmt: skip
 def test_a_question_without_an_answer_is_named_by_file_and_line(tmp_path, line, said):
     config = settings(tmp_path, {"one.jsonl": [QUESTION, line]})
     with pytest.raises(UserError) as caught:
@@ -171,18 +155,15 @@ def test_a_question_without_an_answer_is_named_by_file_and_line(tmp_path, line, 
 
 def test_a_set_without_items_and_a_set_that_has_changed_are_errors(tmp_path):
     config = settings(tmp_path, {"one.jsonl": []})
-    with pytest.raises(UserError, match=r"the set 'grammar' has no items"):
-        gather(config, {}, tmp_path / "out", WORLD)
+    refusal(gather, config, {}, tmp_path / "out", WORLD, match=r"the set 'grammar' has no items")
     (tmp_path / "sets" / "one.jsonl").write_text(json.dumps(PAIR))
-    with pytest.raises(UserError, match=r"expected sha256"):
-        gather(config, {}, tmp_path / "other", WORLD)
+    refusal(gather, config, {}, tmp_path / "other", WORLD, match=r"expected sha256")
 
 
 def test_config_invariants(tmp_path):
     with pytest.raises(ConfigError, match=r"count: expected 1 to 200, got 0"):
         build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 0}, "raw": None})
-    with pytest.raises(ConfigError, match=r"there is more than one set 'pairs'"):
-        settings(tmp_path, name="pairs")
+    refusal(settings, tmp_path, name="pairs", match=r"there is more than one set 'pairs'", error=ConfigError)
 
 
 def test_the_example_in_the_config_builds_as_it_stands_but_for_the_digest():

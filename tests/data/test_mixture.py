@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from conftest import refusal
 
 from train.config import build
 from train.data.batches import ordered, window_count, windows_at
 from train.data.mixture import MixtureStage, borders, pattern
-from train.errors import ConfigError, UserError
+from train.errors import ConfigError
 
 CONTEXT = 7
 
@@ -147,22 +148,18 @@ def test_a_pattern_holds_each_text_as_often_as_it_should_and_in_proportion(turns
 A, B = "pkg:generic/a@1", "pkg:generic/b@1"
 
 
-@pytest.mark.parametrize(
-    ("parts", "steps", "error"),
-    [
-        ([{"x": (1, "pkg:none")}], 40, r"mixture\[0\].parts\[0\].sources\[0\]: 'pkg:none' names no source; there"),
-        ([{"x": (1, "*")}, {"x": (1, A, "*z*")}], 40, r"mixture\[1\].parts\[0\].sources\[1\]: '\*z\*' names no"),
-        ([{"x": (1, A), "y": (1, "*")}], 40, rf"mixture\[0\].parts: 'x' and 'y' both hold {A}"),
-        ([{"x": (1, A), "y": (1, "*tiny*")}], 40, r"mixture\[0\].parts\[1\].sources: 'y' has no window of 8 tokens"),
-        ([{"x": (1, A), "y": (1, B)}], 80, r"mixture\[0\].parts\[0\].weight: 'x' would be read 5.\d* times over"),
-        ([{"x": (1, A), "y": (0, B)}], 40, r"mixture\[0\].parts\[0\].weight: 'x' would be read"),
-        ([{"y": (1, B)}, {"x": (1, A)}], 80, r"mixture\[1\].parts\[0\].weight: 'x' would be read 5.* by step 80, more"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("parts", "steps", "error"), [
+    ([{"x": (1, "pkg:none")}], 40, r"mixture\[0\].parts\[0\].sources\[0\]: 'pkg:none' names no source; there"),
+    ([{"x": (1, "*")}, {"x": (1, A, "*z*")}], 40, r"mixture\[1\].parts\[0\].sources\[1\]: '\*z\*' names no"),
+    ([{"x": (1, A), "y": (1, "*")}], 40, rf"mixture\[0\].parts: 'x' and 'y' both hold {A}"),
+    ([{"x": (1, A), "y": (1, "*tiny*")}], 40, r"mixture\[0\].parts\[1\].sources: 'y' has no window of 8 tokens"),
+    ([{"x": (1, A), "y": (1, B)}], 80, r"mixture\[0\].parts\[0\].weight: 'x' would be read 5.\d* times over"),
+    ([{"x": (1, A), "y": (0, B)}], 40, r"mixture\[0\].parts\[0\].weight: 'x' would be read"),
+    ([{"y": (1, B)}, {"x": (1, A)}], 80, r"mixture\[1\].parts\[0\].weight: 'x' would be read 5.* by step 80, more"),
+])  # fmt: skip
 def test_what_a_corpus_cannot_give_is_refused_by_its_path(parts, steps, error):
     spans = [(A, 0, 212), (B, 212, 800), ("pkg:generic/tiny@1", 800, 807)]
-    with pytest.raises(UserError, match=r"^training\." + error):
-        order(stages(*parts), spans, steps, repeats=None)
+    refusal(order, stages(*parts), spans, steps, repeats=None, match=r"^training\." + error)
 
 
 def test_more_than_four_times_over_is_read_where_that_is_asked_for():
@@ -171,20 +168,16 @@ def test_more_than_four_times_over_is_read_where_that_is_asked_for():
     assert found.table()[0]["epochs"] > 4
 
 
-@pytest.mark.parametrize(
-    ("share", "parts", "error"),
-    [
-        (1, [], "parts: expected a length of at least 1"),
-        (0, [1], "share: expected above 0 and at most 1"),
-        (1.5, [1], "share: expected above 0 and at most 1"),
-        (1, [0, 0], "parts: expected weights that add up to above 0"),
-        (1, [1, -1], r"parts\[1\].weight: expected at least 0, got -1"),
-        (1, [1, 0.123456], "parts: expected weights that add up to above 0 and, as integers"),
-        (1, [1, float("inf")], r"parts\[1\].weight: expected finite float"),
-        (1, [1, "much"], r"parts\[1\].weight: expected float"),
-    ],
-)
+@pytest.mark.parametrize(("share", "parts", "error"), [
+    (1, [], "parts: expected a length of at least 1"),
+    (0, [1], "share: expected above 0 and at most 1"),
+    (1.5, [1], "share: expected above 0 and at most 1"),
+    (1, [0, 0], "parts: expected weights that add up to above 0"),
+    (1, [1, -1], r"parts\[1\].weight: expected at least 0, got -1"),
+    (1, [1, 0.123456], "parts: expected weights that add up to above 0 and, as integers"),
+    (1, [1, float("inf")], r"parts\[1\].weight: expected finite float"),
+    (1, [1, "much"], r"parts\[1\].weight: expected float"),
+])  # fmt: skip
 def test_what_no_corpus_could_mend_is_refused_when_the_config_is_built(share, parts, error):
     made = [{"name": str(n), "sources": ["*"], "weight": weight} for n, weight in enumerate(parts)]
-    with pytest.raises(ConfigError, match=error):
-        build(MixtureStage, {"share": share, "parts": made})
+    refusal(build, MixtureStage, {"share": share, "parts": made}, match=error, error=ConfigError)

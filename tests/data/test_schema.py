@@ -6,6 +6,7 @@ from io import BytesIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import refusal
 
 from train.artifact import write_json
 from train.data.schema import (
@@ -64,32 +65,25 @@ def test_what_is_written_is_read_however_alike_its_rows_are(tmp_path):
     assert sum(row == ROW for row in read_rows([tmp_path / "a.parquet"])) == 20_000
 
 
-@pytest.mark.parametrize(
-    ("columns", "says"),
-    [
-        ({"start": pa.array(["1"])}, "expected int64 in the column 'start', found string"),
-        ({"start": None}, "no column ['start']"),
-    ],
-)
+@pytest.mark.parametrize(("columns", "says"), [
+    ({"start": pa.array(["1"])}, "expected int64 in the column 'start', found string"),
+    ({"start": None}, "no column ['start']"),
+])  # fmt: skip
 def test_records_are_read_with_their_fields_and_types_or_not_at_all(tmp_path, columns, says):
     whole = {field.name: pa.array([1 if field.type == pa.int64() else "a"]) for field in RANGES}
     for name, table in (("good", whole), ("bad", {n: a for n, a in (whole | columns).items() if a is not None})):
         pq.write_table(pa.table(table), tmp_path / name)
     assert list(read_records(TokenRange, [tmp_path / "good"])) == [TokenRange("a", 1, 1, 1, "a", "a", "a")]
-    with pytest.raises(UserError, match=re.escape(says)):
-        list(read_records(TokenRange, [tmp_path / "bad"]))
+    refusal(list, read_records(TokenRange, [tmp_path / "bad"]), match=re.escape(says))
 
 
-@pytest.mark.parametrize(
-    "records", [{}, [1], [{"kind": "files"}], [{"kind": "ftp", "slug": "a", "files": []}], [{"kind": [], "slug": ""}]]
-)
+@pytest.mark.parametrize("records", [{}, [1], [{"kind": "files"}], [{"kind": "ftp", "slug": "a", "files": []}],
+                                     [{"kind": [], "slug": ""}]])  # fmt: skip
 def test_what_is_no_record_of_sources_is_one_line(tmp_path, records):
     write_json(tmp_path / "sources.json", records or {"a": 1})
-    with pytest.raises(UserError, match=r"sources\.json: holds no records of sources"):
-        read_sources(tmp_path / "sources.json")
+    refusal(read_sources, tmp_path / "sources.json", match=r"sources\.json: holds no records of sources")
 
 
 @pytest.mark.parametrize("name", ["../a", "/a", "a\\b", "a\x1b"])
 def test_a_file_that_is_fetched_has_a_plain_name(name):
-    with pytest.raises(UserError, match="pkg:generic/a@1: file "):
-        FileSpec("pkg:generic/a@1", name, "0" * 64, 1)
+    refusal(FileSpec, "pkg:generic/a@1", name, "0" * 64, 1, match="pkg:generic/a@1: file ")

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import MACHINE
+from conftest import WORLD, refusal
 
 from train.artifact import inventory
 from train.data import tokens as tokens_module
@@ -11,10 +11,7 @@ from train.data.generated.stories import stories
 from train.data.schema import SELECTED, SelectedDocument, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import TokensConfig, encode, encoded, read_tokens, write_header
-from train.errors import UserError
-from train.world import World
 
-WORLD = World(0, 1, MACHINE)
 TEXTS = [*(text for _, text in stories(2, 80)), "a <|endoftext|> in the text", "é 👩‍👧\n"]
 ROWS = [
     {
@@ -51,8 +48,7 @@ def test_ranges_cover_the_array_and_lead_back_to_the_text(folder, split):
     assert ranges[-1]["end"] == len(tokens)
     for entry, row in zip(ranges, rows, strict=True):
         *document, end = tokens[entry["start"] : entry["end"]].tolist()
-        assert (tokenizer.decode(document), end) == (row["text"], 0)
-        assert 0 not in document
+        assert (tokenizer.decode(document), end) == (row["text"], 0) and 0 not in document
         assert entry["bytes"] == len(row["text"].encode())
         assert all(entry[key] == row[key] for key in ("id", "source", "path", "licence"))
 
@@ -61,8 +57,7 @@ def test_counts_agree_with_arrays_and_texts(folder):
     counts = json.loads((folder / "tokens" / "tokens.json").read_text())
     for split, count in counts.items():
         rows = [row for row in ROWS if row["split"] == split]
-        assert count["documents"] == len(rows)
-        assert count["bytes"] == sum(len(row["text"].encode()) for row in rows)
+        assert count["documents"] == len(rows) and count["bytes"] == sum(len(row["text"].encode()) for row in rows)
         assert count["tokens"] == len(read_tokens(folder / "tokens", split))
         assert count["bytes_per_token"] == round(count["bytes"] / count["tokens"], 4)
         for table in ("sources", "licences"):
@@ -111,12 +106,10 @@ def test_the_header_is_as_long_for_any_number_of_tokens(tmp_path):
 def test_a_missing_or_damaged_array_is_one_clear_line(tmp_path, content):
     if content is not None:
         (tmp_path / "train.npy").write_bytes(content)
-    with pytest.raises(UserError, match="cannot be read as an array of tokens"):
-        read_tokens(tmp_path, "train")
+    refusal(read_tokens, tmp_path, "train", match="cannot be read as an array of tokens")
 
 
 def test_a_torn_array_is_refused(folder, tmp_path):
     whole = (folder / "tokens" / "train.npy").read_bytes()
     (tmp_path / "train.npy").write_bytes(whole[:-7])
-    with pytest.raises(UserError, match="cannot be read"):
-        read_tokens(tmp_path, "train")
+    refusal(read_tokens, tmp_path, "train", match="cannot be read")

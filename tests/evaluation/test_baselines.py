@@ -37,14 +37,12 @@ def test_an_unseen_byte_by_hand():
 def test_sums_to_one_over_all_next_bytes(context):
     codes = np.array([int.from_bytes(context + bytes([byte]), "big") for byte in range(256)], np.uint32)
     p = count_grams(TEXTS).probability(codes)
-    assert p.min() > 0
-    assert p.sum() == pytest.approx(1, abs=1e-12)
+    assert p.min() > 0 and p.sum() == pytest.approx(1, abs=1e-12)
 
 
 def test_beats_uniform_on_text_like_its_own_and_pays_for_noise():
     model, text, noise = count_grams([b"the cat sat on the mat. " * 20]), b"the mat sat", bytes(range(128, 160))
-    assert model.bits(text) < 8 * (len(text) + 1)
-    assert model.bits(noise) > 8 * (len(noise) + 1)
+    assert model.bits(text) < 8 * (len(text) + 1) and model.bits(noise) > 8 * (len(noise) + 1)
 
 
 def test_chunks_and_order_do_not_matter(monkeypatch):

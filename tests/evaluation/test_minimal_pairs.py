@@ -8,35 +8,27 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import MACHINE
+from little import MODEL as TINY
+from little import WORLD, write_tokenizer
 
 from train.artifact import digest, write_json
 from train.config import build
 from train.data.benchmarks import BenchmarksConfig, gather
-from train.data.schema import ITEM, SELECTED, Item, write_rows
-from train.data.tokenizer import TokenizerConfig, learn, load
+from train.data.schema import ITEM, Item, write_rows
+from train.data.tokenizer import load
 from train.evaluation.baselines import count_grams
 from train.evaluation.items import choice_bits, score_items, scored_items, wilson
 from train.evaluation.minimal_pairs import average, score, summary
 from train.keys import ROOT
-from train.model import ModelConfig, Transformer
-from train.world import World
+from train.model import Transformer
 
-WORLD = World(0, 1, MACHINE)
-TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
 TEXTS = ["the cat sat on the mat.", "a cat", "x", "", "the cats sit over the hills and far away, all of them, always."]
 
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
-    home = tmp_path_factory.mktemp("tokenizer")
-    row = dict.fromkeys(SELECTED.names, "") | {
-        "text": "the cat sat on the mat and the cats sit. " * 9,
-        "split": "train",
-    }
-    write_rows(home / "selected" / "documents" / "part-0000.parquet", [row], SELECTED)
-    learn(TokenizerConfig(262, None), {"selected": home / "selected"}, home, WORLD)
-    return load(home)
+    text = "the cat sat on the mat and the cats sit. " * 9
+    return load(write_tokenizer(tmp_path_factory.mktemp("tokenizer"), 262, text))
 
 
 @pytest.fixture(scope="module")
@@ -68,19 +60,16 @@ def test_a_sentence_costs_the_same_alone_and_beside_others(model, tokenizer, bat
     assert found == [sentence_bits(model, tokenizer, [text], batch=1)[0] for text in TEXTS]
 
 
-@pytest.mark.parametrize(
-    ("texts", "computed"),  # a letter is a token; the context is 8
-    [
-        (["xqzvw", "xqzkk"], 4 + 1 + 1),
-        (["xqzvw", "k", "xqzkk", "v"], 4 + 1 + 1 + 2),
-        (["xqzvw", "xqz"], 3 + 2 + 2),  # with padding
-        (["xqzvw", "xqzvw"], 4 + 1 + 1),
-        (["xqzvw", "xqzvw", "xqzvk"], 4 + 1 + 1 + 5),
-        (["x", "x"], 1 + 1),
-        (["vqzxw", "xqzvw"], 5 + 5),
-        (["xqzvwkyjqq", "xqzvwkyjkk"], 7 + 1 + 1 + 2 + 2),  # windows of eight and two
-    ],
-)
+@pytest.mark.parametrize(("texts", "computed"), [  # a letter is a token; the context is 8
+    (["xqzvw", "xqzkk"], 4 + 1 + 1),
+    (["xqzvw", "k", "xqzkk", "v"], 4 + 1 + 1 + 2),
+    (["xqzvw", "xqz"], 3 + 2 + 2),  # with padding
+    (["xqzvw", "xqzvw"], 4 + 1 + 1),
+    (["xqzvw", "xqzvw", "xqzvk"], 4 + 1 + 1 + 5),
+    (["x", "x"], 1 + 1),
+    (["vqzxw", "xqzvw"], 5 + 5),
+    (["xqzvwkyjqq", "xqzvwkyjkk"], 7 + 1 + 1 + 2 + 2),  # windows of eight and two
+])  # fmt: skip
 def test_what_two_sentences_begin_with_is_computed_once(model, tokenizer, texts, computed):
     inputs = []
     seen = model.model.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].numel()))
@@ -132,8 +121,7 @@ def test_intervals_are_those_of_the_literature(right, count, low, high):
 
 def test_where_all_are_right_the_interval_is_no_point():
     found = score([{"bits": [1.0, 2.0], "byte_4gram": [2.0, 1.0]}] * 20, 0.95)
-    assert (found["value"], found["high"], found["byte_4gram"]) == (1.0, 1.0, 0.0)
-    assert 0.8 < found["low"] < 0.9
+    assert (found["value"], found["high"], found["byte_4gram"]) == (1.0, 1.0, 0.0) and 0.8 < found["low"] < 0.9
     assert score([{"bits": [1.0, 2.0], "byte_4gram": [2.0, 1.0]}] * 20, 0.99)["low"] < found["low"]
 
 

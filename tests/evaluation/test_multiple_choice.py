@@ -6,12 +6,11 @@ import random
 import numpy as np
 import pytest
 import torch
-from conftest import MACHINE
+from little import WORLD, write_tokenizer
 
 from train.artifact import write_json
 from train.data.benchmarks import read_items, written
-from train.data.schema import SELECTED, write_rows
-from train.data.tokenizer import TokenizerConfig, hugging_face_config, learn, load
+from train.data.tokenizer import hugging_face_config, load
 from train.evaluation.baselines import count_grams
 from train.evaluation.items import choice_bits, score_items, scored_items
 from train.evaluation.multiple_choice import chosen, summary
@@ -19,9 +18,7 @@ from train.exact import LN2
 from train.model import ModelConfig, Transformer, weights_of
 from train.model import hugging_face_config as model_config
 from train.training.checkpoint import WEIGHTS, write_tensors
-from train.world import World
 
-WORLD = World(0, 1, MACHINE)
 MODEL = ModelConfig(2, 12, 3, 1, 4, 20, 24, 10000.0, 1e-6, True, 0.5, False)
 TEXT = "the cat sat on the mat and the cats sit over the hills and far away. "
 ODD = ("café naïve", "日本", "  two  blanks ", "a tab\tand\nline", "🙂", "[step] again")
@@ -71,10 +68,7 @@ def questions() -> dict[str, list[dict]]:
 def folder(tmp_path_factory):
     """A model as transformers reads it, of drawn weights, so that no training moves its figures; the files beside."""
     home = tmp_path_factory.mktemp("questions")
-    row = dict.fromkeys(SELECTED.names, "") | {"text": TEXT * 9, "split": "train"}
-    write_rows(home / "selected" / "documents" / "part-0000.parquet", [row], SELECTED)
-    learn(TokenizerConfig(280, None), {"selected": home / "selected"}, home, WORLD)
-    words, source = load(home), np.random.PCG64(1)
+    words, source = load(write_tokenizer(home, 280, TEXT * 9)), np.random.PCG64(1)
     model = Transformer(MODEL, words.vocabulary)
     for weights in model.parameters():
         drawn = np.array([source.random_raw() >> 11 for _ in range(weights.numel())]) / 2**53 - 0.5
@@ -124,9 +118,8 @@ def test_lm_eval_finds_the_same(folder, rows, monkeypatch):
     told = lm_eval.simple_evaluate("hf", arguments, tasks, device="cpu", batch_size=16, bootstrap_iters=0)
     assert {name: tuple(round(told["results"][name][f"{m},none"], 4) for m in ("acc", "acc_norm")) for name in TASKS} \
         == FIGURES  # fmt: skip
-    theirs = {
-        (name, s["doc_id"]): [-r[0][0] / LN2 for r in s["resps"]] for name in TASKS for s in told["samples"][name]
-    }
+    samples = ((name, each) for name in TASKS for each in told["samples"][name])
+    theirs = {(name, each["doc_id"]): [-r[0][0] / LN2 for r in each["resps"]] for name, each in samples}
     for item, row in zip(*rows, strict=True):
         assert row["bits"] == pytest.approx(theirs[item.set, int(item.id.split(":")[1]) - 1], abs=1e-5), item
 
@@ -152,9 +145,8 @@ def test_an_answer_costs_the_same_alone_and_beside_others_and_its_question_is_cu
     assert choice_bits(model, words, texts, batch=batch, world=WORLD) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("bits", "choices", "acc", "acc_norm"),
-    [([2.0, 1.0], ["ab", "a"], 1, 0), ([1.0, 1.0], ["a", "b"], 0, 0), ([3.0, 4.0], ["é", "ab"], 0, 1)],
-)
+@pytest.mark.parametrize(("bits", "choices", "acc", "acc_norm"), [
+    ([2.0, 1.0], ["ab", "a"], 1, 0), ([1.0, 1.0], ["a", "b"], 0, 0), ([3.0, 4.0], ["é", "ab"], 0, 1),
+])  # fmt: skip
 def test_the_first_of_the_cheapest_is_chosen(bits, choices, acc, acc_norm):
     assert (chosen(bits, choices, False), chosen(bits, choices, True)) == (acc, acc_norm)

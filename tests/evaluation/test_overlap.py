@@ -1,15 +1,13 @@
 """What is planted in the training text is counted, item by item, and what is not there is not."""
 
 import pytest
-from conftest import MACHINE
+from conftest import WORLD
 
 from train.data.schema import ITEM, SELECTED, Item, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import encode
 from train.evaluation.overlap import TOKENS, overlap
-from train.world import World
 
-WORLD = World(0, 1, MACHINE)
 LONG = " ".join(f"held{number}" for number in range(32))  # 20 13-grams of words
 ITEMS = {"whole": "she sees herself", "absent": "he sees himself", "long": "and then " * 3 + LONG}
 

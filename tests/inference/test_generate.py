@@ -10,20 +10,19 @@ import sys
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT, refusal
+from little import MODEL as TINY
+from little import write_release
 
 from train.artifact import write_json
 from train.config import build
 from train.data import tokenizer as tokenizers
-from train.data.schema import SELECTED, write_rows
-from train.data.tokenizer import TokenizerConfig, learn
 from train.errors import ConfigError, UserError
 from train.inference.generate import SamplesConfig, draw, generate, next_logits, pieces, uniform
-from train.keys import ROOT
-from train.model import ModelConfig, Transformer, config_from_hugging_face, hugging_face_config, weights_of
-from train.training.checkpoint import WEIGHTS, write_tensors
+from train.model import Transformer, config_from_hugging_face, hugging_face_config
+from train.training.checkpoint import WEIGHTS
 from train.unicode import harmless
 
-TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
 SETTINGS = {"temperature": 0.9, "top_k": 20, "seed": 3, "end_of_text": 0}
 
 
@@ -34,22 +33,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
-    """A folder with the three files of a release that the command reads."""
-    home = tmp_path_factory.mktemp("release")
-    text = "the cat sat on the mat, \u00e9t\u00e9 and \U0001f600. " * 9
-    row = dict.fromkeys(SELECTED.names, "") | {"id": "0", "text": text, "split": "train"}
-    write_rows(home / "selected" / "documents" / "part-0000.parquet", [row], SELECTED)
-    learn(TokenizerConfig(270, None), {"selected": home / "selected"}, home, world=Silent())
-    write_tensors(home / WEIGHTS, weights_of(Transformer(TINY, 270, seed=1)))
-    write_json(home / "config.json", hugging_face_config(TINY, 270, 0))
-    return home
-
-
-class Silent:
-    """A world that shows nothing."""
-
-    def track(self, items, what, total=None):
-        return iter(items)
+    return write_release(tmp_path_factory.mktemp("release"))
 
 
 def test_same_seed_same_text_other_seed_other_text(model):
@@ -66,8 +50,7 @@ def test_temperature_0_and_top_1_take_the_likeliest_also_beyond_the_context(mode
             break
         expected.append(token)
         sequence.append(token)
-    assert len(expected) > TINY.context
-    assert list(generate(model, [5], count=15, **{**SETTINGS, **greedy})) == expected
+    assert len(expected) > TINY.context and list(generate(model, [5], count=15, **{**SETTINGS, **greedy})) == expected
 
 
 def test_kept_keys_and_values_give_the_logits_that_all_tokens_at_once_give(model):
@@ -121,8 +104,7 @@ def test_uniform_is_the_same_everywhere():
 def test_damaged_weights_are_said_to_be(model):
     broken = Transformer(TINY, 31).double()
     broken.model.norm.weight.data.fill_(float("nan"))
-    with pytest.raises(UserError, match="not finite"):
-        next(generate(broken, [5], count=1, **SETTINGS))
+    refusal(next, generate(broken, [5], count=1, **SETTINGS), match="not finite")
 
 
 def test_pieces_never_cut_a_character(release):
@@ -130,34 +112,27 @@ def test_pieces_never_cut_a_character(release):
     text = "cat \u00e9 \U0001f600 \u4e2d"
     tokens = tokenizer.encode([text])[0]
     found = list(pieces(tokenizer, tokens))
-    assert "".join(found) == text
-    assert "\ufffd" not in "".join(found)
-    assert len(found) > 4
+    assert "".join(found) == text and "\ufffd" not in "".join(found) and len(found) > 4
     assert list(pieces(tokenizer, tokenizer.encode(["\u4e2d"])[0][:1])) == ["\ufffd"]
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"tokens": 0}, {"temperature": -0.1}, {"top_k": 0}, {"seed": -1}, {"prompts": ("\udcff",)}]
-)
+@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"temperature": -0.1}, {"top_k": 0}, {"seed": -1},
+                                   {"prompts": ("\udcff",)}])  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong):
     right = {"prompts": ("",), "tokens": 1, "temperature": 0.0, "top_k": None, "seed": 0}
     build(SamplesConfig, right)
-    with pytest.raises(ConfigError):
-        build(SamplesConfig, {**right, **wrong})
+    refusal(build, SamplesConfig, {**right, **wrong}, error=ConfigError)
 
 
 def test_config_json_and_back():
     assert config_from_hugging_face(hugging_face_config(TINY, 31, 0)) == TINY
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"hidden_size": "12"}, "width: expected int"), ({"num_attention_heads": True}, "heads: expected int"),
-        ({"num_key_value_heads": 2}, "multiple of kv_heads"), ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
-        ({"model_type": "llama"}, "model_type is 'llama'"), ({"attention_bias": True}, "attention_bias is True"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("change", "says"), [
+    ({"hidden_size": "12"}, "width: expected int"), ({"num_attention_heads": True}, "heads: expected int"),
+    ({"num_key_value_heads": 2}, "multiple of kv_heads"), ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
+    ({"model_type": "llama"}, "model_type is 'llama'"), ({"attention_bias": True}, "attention_bias is True"),
+])  # fmt: skip
 def test_config_json_of_another_model_is_refused(change, says):
     with pytest.raises((UserError, ValueError), match=says):
         config_from_hugging_face({**hugging_face_config(TINY, 31, 0), **change})
@@ -166,8 +141,7 @@ def test_config_json_of_another_model_is_refused(change, says):
 def test_config_json_that_lacks_something_is_refused():
     found = hugging_face_config(TINY, 31, 0)
     del found["head_dim"]
-    with pytest.raises(UserError, match="head_width: missing"):
-        config_from_hugging_face(found)
+    refusal(config_from_hugging_face, found, match="head_width: missing")
 
 
 SCRIPT = str(ROOT / "scripts" / "sample.py")
@@ -182,8 +156,7 @@ def test_the_command_writes_the_prompt_and_what_follows(release):
     start = tokenizer.encode(["the cat"])[0]
     tokens = list(generate(model, start, count=12, temperature=1.5, top_k=50, seed=2, end_of_text=0))
     text = "the cat" + "".join(pieces(tokenizer, tokens))
-    assert found.stdout == harmless(text) + "\n"
-    assert f"[{len(tokens)} tokens" in found.stderr
+    assert found.stdout == harmless(text) + "\n" and f"[{len(tokens)} tokens" in found.stderr
     assert "tokens/s]" in found.stderr
 
 
@@ -203,18 +176,15 @@ def refused(monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        ({}, "no release, as it has no config.json; `make release` makes one"),
-        ({"config.json": b"{"}, "config.json: cannot be read"),
-        ({"config.json": b"[1]"}, "config.json"),
-        ({"config.json": b"{}"}, "width: missing"),
-        ({"config.json": None, "tokenizer.json": b"no"}, "tokenizer.json: cannot be read"),
-        ({"config.json": None, "tokenizer.json": None}, "model.safetensors: cannot be read"),
-        ({"config.json": None, "tokenizer.json": None, WEIGHTS: b"torn"}, "model.safetensors: cannot be read"),
-    ],
-)
+@pytest.mark.parametrize(("damage", "says"), [
+    ({}, "no release, as it has no config.json; `make release` makes one"),
+    ({"config.json": b"{"}, "config.json: cannot be read"),
+    ({"config.json": b"[1]"}, "config.json"),
+    ({"config.json": b"{}"}, "width: missing"),
+    ({"config.json": None, "tokenizer.json": b"no"}, "tokenizer.json: cannot be read"),
+    ({"config.json": None, "tokenizer.json": None}, "model.safetensors: cannot be read"),
+    ({"config.json": None, "tokenizer.json": None, WEIGHTS: b"torn"}, "model.safetensors: cannot be read"),
+])  # fmt: skip
 def test_the_command_says_what_is_wrong_with_a_folder(release, tmp_path, refused, damage, says):
     for name, data in damage.items():
         (tmp_path / name).write_bytes((release / name).read_bytes() if data is None else data)
@@ -229,32 +199,22 @@ def test_the_command_refuses_a_config_larger_than_the_weights(release, tmp_path,
     assert "larger model than the file holds" in refused(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--tokens", "many"], "invalid int value: 'many'"),
-        (["--tokens", "0"], "tokens: expected at least 1"),
-        (["--temperature", "nan"], "temperature: expected finite"),
-        (["--top-k", "0"], "top_k: expected null or at least 1"),
-        (["--colour", "red"], "unrecognized arguments"),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["--tokens", "many"], "invalid int value: 'many'"), (["--tokens", "0"], "tokens: expected at least 1"),
+    (["--temperature", "nan"], "temperature: expected finite"),
+    (["--top-k", "0"], "top_k: expected null or at least 1"), (["--colour", "red"], "unrecognized arguments"),
+])  # fmt: skip
 def test_the_command_says_what_is_wrong_with_an_argument(release, refused, arguments, says):
     assert says in refused(release, *arguments)
 
 
 def test_the_command_ends_with_130_when_interrupted(release):
-    line = [sys.executable, SCRIPT, str(release), "--tokens", "1000000"]
-    # A shell that starts pytest in the background leaves Ctrl-C ignored, and children inherit that.
-    restore = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
-    process = subprocess.Popen(
-        [*line, "--prompt", "the cat"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=restore
-    )
+    line = [sys.executable, SCRIPT, str(release), "--tokens", "1000000", "--prompt", "the cat"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         os.read(process.stdout.fileno(), 1)  # it writes
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
-    assert b"Traceback" not in err
+    assert process.returncode == 130 and b"Traceback" not in err

@@ -77,8 +77,7 @@ def test_planted_near_duplicates_are_found_and_nothing_else():
 
 def test_what_is_less_alike_than_the_threshold_is_no_duplicate():
     pair = text(1), changed(text(1), 0.02)
-    assert 0.8 < jaccard(*pair) < 0.86
-    assert clusters(signatures(*pair), 0.7).tolist() == [0, 0]
+    assert 0.8 < jaccard(*pair) < 0.86 and clusters(signatures(*pair), 0.7).tolist() == [0, 0]
     assert clusters(signatures(*pair), 0.95).tolist() == [0, 1]
 
 
@@ -92,8 +91,7 @@ def test_a_chain_is_one_cluster():
 
 def test_texts_of_too_few_words_are_like_nothing():
     found = signatures("one two three four", "one two three four", "!!", "!!")
-    assert (found == NONE).all()
-    assert clusters(found, 0.5).tolist() == [0, 1, 2, 3]
+    assert (found == NONE).all() and clusters(found, 0.5).tolist() == [0, 1, 2, 3]
 
 
 def test_what_is_joined_does_not_depend_on_texts_that_are_missing():
@@ -101,8 +99,7 @@ def test_what_is_joined_does_not_depend_on_texts_that_are_missing():
     one, other = (changed(middle, 0.02, seed) for seed in (1, 2))
     found = signatures(one, middle, other)
     assert similarity(found[0], found[2]) < 0.8 < min(similarity(found[1], each) for each in found[::2])
-    assert clusters(found, 0.8).tolist() == [0, 0, 0]
-    assert clusters(found[::2], 0.8).tolist() == [0, 1]
+    assert clusters(found, 0.8).tolist() == [0, 0, 0] and clusters(found[::2], 0.8).tolist() == [0, 1]
 
 
 def test_the_clusters_do_not_depend_on_the_order_of_the_texts():

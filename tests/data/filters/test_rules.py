@@ -1,65 +1,57 @@
 import sys
-import time
 import unicodedata
 from dataclasses import fields
 
 import pytest
+from conftest import is_linear, refusal
 
 from train.data.filters import lines, quality, repetition, rules
 from train.data.filters.language import language, shares
 from train.data.filters.pii import email_addresses, ip_addresses, phone_numbers, secrets
 from train.data.filters.rules import licences
-from train.errors import UserError
 
 TEN = "a b c d e f g h i j"  # ten words, none of which recurs
 
 
-@pytest.mark.parametrize(
-    ("rule", "inside", "outside", "threshold", "saw"),
-    [
-        (quality.too_short, "four", "fou", 4, "3 characters"),
-        (quality.too_long, "four", "fours", 4, "5 characters"),
-        (quality.few_words, "one two three", "one two", 3, "2 words"),
-        (quality.many_words, "one two three", "one two three four", 3, "4 words"),
-        (quality.short_words, "ab abcd", "ab abc", 3, "2.5000 characters a word"),
-        (quality.long_words, "ab abcd", "ab abcde", 3, "3.5000 characters a word"),
-        (quality.mostly_symbols, "ab c 12", "ab c 123", 2 / 7, "0.3750 of characters"),
-        (quality.symbols_per_word, "a # b # c", "a # b # # c", 2 / 5, "0.5000 a word"),
-        (quality.symbols_per_word, "a... b… c d", "a... b… c… d", 2 / 4, "0.7500 a word"),
-        (quality.few_alphabetic_words, "a1 b ö 4 5", "a b 3 4 5", 3 / 5, "0.4000 of words"),
-        (quality.few_stop_words, "The cat and the hat", "The cat, the hat", 2, "1 stop words"),
-        (quality.few_sentences, 'One. "Two!" Three? x', "One. Two! 3.4 x", 3, "2 sentences"),
-        (quality.bullet_lines, "* a\n- b\nc", "* a\n  • b\n- c\nd", 2 / 3, "0.7500 of lines"),
-        (quality.ellipsis_lines, "a...\nb\nc", "a...\nb…\nc", 1 / 3, "0.6667 of lines"),
-        (quality.short_lines, "x" * 29 + "\n" + "x" * 30, "x" * 29 + "\nx\n" + "x" * 30, 1 / 2, "0.6667 of lines"),
-        (quality.few_punctuated_lines, "a.\nb", "a.\nb\nc", 1 / 2, "0.3333 of lines"),
-        (quality.curly_brackets, "{ }", "{ { }", 1, "2 curly brackets"),
-        (quality.lorem_ipsum, "Lorem Ipsum", "Lorem ipsum, lorem ipsum", 1, "2 times"),
-        (repetition.duplicate_lines, "a\na\nb", "a\na\na\nb", 1 / 3, "0.5000 of lines"),
-        (repetition.duplicate_line_characters, "a\na\nbcde", "a\na\nbcd", 1 / 6, "0.2000 of the text"),
-        (repetition.duplicate_paragraphs, "a\nb\n\nc\n \na\nb", "a\n\na\n\n\na", 1 / 3, "0.6667 of paragraphs"),
-        (repetition.duplicate_paragraph_characters, "aa\n\naa\n\nbb", "aa\n\naa\n\nb", 1 / 3, "0.4000 of the text"),
-        (repetition.top_ngrams, f"x y {TEN} x y", "x y a b x y", [4 / 14], "0.6667 of the text is one 2-gram"),
-        (repetition.duplicate_ngrams, f"1 2 3 4 5 {TEN} 1 2 3 4 5", f"123456 {TEN} 123456".replace("", " "), [5 / 20],
-         "0.2727 of the text in 5-grams"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("rule", "inside", "outside", "threshold", "saw"), [
+    (quality.too_short, "four", "fou", 4, "3 characters"),
+    (quality.too_long, "four", "fours", 4, "5 characters"),
+    (quality.few_words, "one two three", "one two", 3, "2 words"),
+    (quality.many_words, "one two three", "one two three four", 3, "4 words"),
+    (quality.short_words, "ab abcd", "ab abc", 3, "2.5000 characters a word"),
+    (quality.long_words, "ab abcd", "ab abcde", 3, "3.5000 characters a word"),
+    (quality.mostly_symbols, "ab c 12", "ab c 123", 2 / 7, "0.3750 of characters"),
+    (quality.symbols_per_word, "a # b # c", "a # b # # c", 2 / 5, "0.5000 a word"),
+    (quality.symbols_per_word, "a... b… c d", "a... b… c… d", 2 / 4, "0.7500 a word"),
+    (quality.few_alphabetic_words, "a1 b ö 4 5", "a b 3 4 5", 3 / 5, "0.4000 of words"),
+    (quality.few_stop_words, "The cat and the hat", "The cat, the hat", 2, "1 stop words"),
+    (quality.few_sentences, 'One. "Two!" Three? x', "One. Two! 3.4 x", 3, "2 sentences"),
+    (quality.bullet_lines, "* a\n- b\nc", "* a\n  • b\n- c\nd", 2 / 3, "0.7500 of lines"),
+    (quality.ellipsis_lines, "a...\nb\nc", "a...\nb…\nc", 1 / 3, "0.6667 of lines"),
+    (quality.short_lines, "x" * 29 + "\n" + "x" * 30, "x" * 29 + "\nx\n" + "x" * 30, 1 / 2, "0.6667 of lines"),
+    (quality.few_punctuated_lines, "a.\nb", "a.\nb\nc", 1 / 2, "0.3333 of lines"),
+    (quality.curly_brackets, "{ }", "{ { }", 1, "2 curly brackets"),
+    (quality.lorem_ipsum, "Lorem Ipsum", "Lorem ipsum, lorem ipsum", 1, "2 times"),
+    (repetition.duplicate_lines, "a\na\nb", "a\na\na\nb", 1 / 3, "0.5000 of lines"),
+    (repetition.duplicate_line_characters, "a\na\nbcde", "a\na\nbcd", 1 / 6, "0.2000 of the text"),
+    (repetition.duplicate_paragraphs, "a\nb\n\nc\n \na\nb", "a\n\na\n\n\na", 1 / 3, "0.6667 of paragraphs"),
+    (repetition.duplicate_paragraph_characters, "aa\n\naa\n\nbb", "aa\n\naa\n\nb", 1 / 3, "0.4000 of the text"),
+    (repetition.top_ngrams, f"x y {TEN} x y", "x y a b x y", [4 / 14], "0.6667 of the text is one 2-gram"),
+    (repetition.duplicate_ngrams, f"1 2 3 4 5 {TEN} 1 2 3 4 5", f"123456 {TEN} 123456".replace("", " "), [5 / 20],
+     "0.2727 of the text in 5-grams"),
+])  # fmt: skip
 def test_a_predicate_passes_just_inside_and_drops_just_outside(rule, inside, outside, threshold, saw):
-    assert rule(inside, threshold) is None
-    assert rule(outside, threshold) == saw
+    assert rule(inside, threshold) is None and rule(outside, threshold) == saw
 
 
-@pytest.mark.parametrize(
-    ("rule", "setting", "text", "left"),
-    [
-        (lines.unended_lines, 0, "Title\n\nA sentence.\n- item\n“Why?”\nla fin…\n", "\nA sentence.\n“Why?”\nla fin…\n"),
-        (lines.unended_lines, 5, "Title\nlonger title\n", "Title\n"),
-        (lines.unended_lines, 0, "老农在山上看日出。\n目录\n", "老农在山上看日出。\n"),
-        (lines.few_word_lines, 3, "one two\n  one two three  \n\n\tone\r\nx y z", "  one two three  \n\nx y z"),
-        (lines.few_word_lines, 1, "a\n \n\n", "a\n \n\n"),
-        (lines.boilerplate_lines, ("javascript", "terms of use"), "No JavaScript!\nTerms of Use\nJava\n", "Java\n"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("rule", "setting", "text", "left"), [
+    (lines.unended_lines, 0, "Title\n\nA sentence.\n- item\n“Why?”\nla fin…\n", "\nA sentence.\n“Why?”\nla fin…\n"),
+    (lines.unended_lines, 5, "Title\nlonger title\n", "Title\n"),
+    (lines.unended_lines, 0, "老农在山上看日出。\n目录\n", "老农在山上看日出。\n"),
+    (lines.few_word_lines, 3, "one two\n  one two three  \n\n\tone\r\nx y z", "  one two three  \n\nx y z"),
+    (lines.few_word_lines, 1, "a\n \n\n", "a\n \n\n"),
+    (lines.boilerplate_lines, ("javascript", "terms of use"), "No JavaScript!\nTerms of Use\nJava\n", "Java\n"),
+])  # fmt: skip
 def test_a_rule_of_lines_takes_out_the_lines_it_tells_and_no_other(rule, setting, text, left):
     assert lines.without(text, rule, setting) == (left, text.count("\n") - left.count("\n"))
     assert lines.without(left, rule, setting) == (left, 0)
@@ -73,8 +65,7 @@ def test_every_predicate_judges_an_empty_text():
 
 
 def test_letters_of_any_script_are_no_symbols():
-    assert quality.mostly_symbols("Größe λόγος слово 言葉", 0) is None
-    assert quality.mostly_symbols("", 0) is None
+    assert quality.mostly_symbols("Größe λόγος слово 言葉", 0) is None and quality.mostly_symbols("", 0) is None
     assert quality.mostly_symbols("é…", 0.4) == "0.5000 of characters"
 
 
@@ -95,21 +86,16 @@ PROSE = {
 @pytest.mark.parametrize("language", PROSE)
 def test_prose_of_any_script_is_prose(language):
     text = PROSE[language]
-    assert quality.mostly_symbols(text, 0.2) is None
-    assert quality.few_alphabetic_words(text, 0.5) is None
+    assert quality.mostly_symbols(text, 0.2) is None and quality.few_alphabetic_words(text, 0.5) is None
     if language != "Thai":  # which writes no mark
-        assert quality.few_sentences(text, 1) is None
-        assert quality.few_punctuated_lines(text, 1.0) is None
+        assert quality.few_sentences(text, 1) is None and quality.few_punctuated_lines(text, 1.0) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("一。二。三\uff01", 3), ("「一。」「二\uff1f」", 2), ("एक। दो॥ तीन।", 3), ("هل\u061f نعم\u061f لا\u06d4", 3),
-        ("Մեկ\u0589 Երկու\u0589", 2), ("አንድ። ሁለት፧", 2), ("មួយ។ ពីរ៕", 2), ("တစ်။ နှစ်။", 2),
-        ("One.” Two!\u2019 Three?» x", 3), ("。。。", 1), ("3.4 a.b", 0), ("etc", 0),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("text", "sentences"), [
+    ("一。二。三\uff01", 3), ("「一。」「二\uff1f」", 2), ("एक। दो॥ तीन।", 3), ("هل\u061f نعم\u061f لا\u06d4", 3),
+    ("Մեկ\u0589 Երկու\u0589", 2), ("አንድ። ሁለት፧", 2), ("មួយ។ ពីរ៕", 2), ("တစ်။ နှစ်။", 2),
+    ("One.” Two!\u2019 Three?» x", 3), ("。。。", 1), ("3.4 a.b", 0), ("etc", 0),
+])  # fmt: skip
 def test_sentences_end_as_each_script_ends_them(text, sentences):
     assert quality.few_sentences(text, sentences) is None
     assert quality.few_sentences(text, sentences + 1) == f"{sentences} sentences"
@@ -123,18 +109,15 @@ def judged_off(tag):
     return set(rules.unjudged(settings, [tag]).get(tag, ()))
 
 
-@pytest.mark.parametrize(
-    ("tag", "off", "on"),
-    [
-        ("en-GB", set(), {"few_stop_words", "few_words", "few_sentences", "language", "long_words"}),
-        ("de", {"language"}, {"few_stop_words", "few_words", "few_sentences", "long_words"}),
-        ("ar", {"language"}, {"few_stop_words", "few_words", "few_sentences"}),
-        ("fi", {"language", "few_stop_words", "long_words", "short_words"}, {"few_words", "duplicate_ngrams"}),
-        ("zh-Hant", {"language", "few_stop_words", *ON_WORDS}, {"too_short", "few_sentences", "mostly_symbols"}),
-        ("th", {"few_sentences", "few_punctuated_lines", *ON_WORDS}, {"too_short", "duplicate_lines"}),
-        ("und", {"few_stop_words"}, {"language", "few_words"}),
-    ],
-)
+@pytest.mark.parametrize(("tag", "off", "on"), [
+    ("en-GB", set(), {"few_stop_words", "few_words", "few_sentences", "language", "long_words"}),
+    ("de", {"language"}, {"few_stop_words", "few_words", "few_sentences", "long_words"}),
+    ("ar", {"language"}, {"few_stop_words", "few_words", "few_sentences"}),
+    ("fi", {"language", "few_stop_words", "long_words", "short_words"}, {"few_words", "duplicate_ngrams"}),
+    ("zh-Hant", {"language", "few_stop_words", *ON_WORDS}, {"too_short", "few_sentences", "mostly_symbols"}),
+    ("th", {"few_sentences", "few_punctuated_lines", *ON_WORDS}, {"too_short", "duplicate_lines"}),
+    ("und", {"few_stop_words"}, {"language", "few_words"}),
+])  # fmt: skip
 def test_a_rule_that_cannot_judge_a_language_passes_its_texts_by(tag, off, on):
     assert off <= judged_off(tag) and not on & judged_off(tag)
     assert {*rules.ON_WORDS, *rules.ON_MARKS, *rules.ON_LENGTHS} <= {*rules.PREDICATES}
@@ -193,10 +176,8 @@ GERMAN = "Der Hafen war still, als die ersten Boote heimkamen, und niemand hatte
 
 def test_a_text_passes_in_a_language_expected_and_no_other():
     pytest.importorskip("pycld2")
-    assert language(ENGLISH, {"en": 90}) is None
-    assert language(GERMAN, {"en": 90, "de": 90}) is None
-    assert language(GERMAN, {"en": 1}).startswith("de 9")
-    assert language("0 1 2", {"en": 1}) == "no known language"
+    assert language(ENGLISH, {"en": 90}) is None and language(GERMAN, {"en": 90, "de": 90}) is None
+    assert language(GERMAN, {"en": 1}).startswith("de 9") and language("0 1 2", {"en": 1}) == "no known language"
     found = shares(ENGLISH + GERMAN)
     assert language(ENGLISH + GERMAN, {"en": found["en"]}) is None
     assert language(ENGLISH + GERMAN, {"en": found["en"] + 1}) is not None
@@ -212,80 +193,59 @@ def test_no_character_is_too_much_for_the_language_rule():
 
 def test_without_its_library_the_language_rule_says_how_to_go_on(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycld2", None)
-    with pytest.raises(UserError, match=r"data\.selected\.language: the package pycld2 is missing; install"):
-        language(ENGLISH, {"en": 65})
+    refusal(language, ENGLISH, {"en": 65}, match=r"data\.selected\.language: the package pycld2 is missing; install")
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["93.184.216.34", "205.186.163.125", "http://93.184.216.34:80/x", "93.184.216.34/24", "2606:2800:220:1::1946"],
-)
+@pytest.mark.parametrize("text", [
+    "93.184.216.34", "205.186.163.125", "http://93.184.216.34:80/x", "93.184.216.34/24", "2606:2800:220:1::1946",
+])  # fmt: skip
 def test_a_public_address_of_a_machine_is_redacted(text):
     redacted, found = ip_addresses(f"It is at {text}.", "#")
-    assert found == 1
-    assert "93.184" not in redacted and "186.163" not in redacted and "2800" not in redacted
+    assert found == 1 and "93.184" not in redacted and "186.163" not in redacted and "2800" not in redacted
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("127.0.0.1", "10.8.200.3", "172.16.0.199", "192.168.1.123", "169.254.10.200", "100.64.0.199", "0.0.0.0"),
-        *("192.0.2.130", "198.51.100.7", "203.0.113.99", "255.255.255.0", "239.255.255.250", "300.1.1.200"),
-        *("4.2.1.12", "2.5.4.103", "1.3.101.112", "version 4.2.0.113", "v4.2.0.113", "==4.2.0.113", "93.184.216.34.5"),
-        *("93.184.216", "x-93.184.216.34", "93.184.216.34-beta", "93.184.216.34.tar.gz", "a/93.184.216.34"),
-        *("::1", "fe80::1", "fd00::1", "2001:db8::1", "3fff::1", "2002::1", "2001::1", "12:30:45", "2012:01-01T12:14"),
-        *("2000:002:03:04", "std::vector", "a[2000::2]", "2606:2800:220:1::1946::1"),
-    ],
-)
+@pytest.mark.parametrize("text", [
+    *("127.0.0.1", "10.8.200.3", "172.16.0.199", "192.168.1.123", "169.254.10.200", "100.64.0.199", "0.0.0.0"),
+    *("192.0.2.130", "198.51.100.7", "203.0.113.99", "255.255.255.0", "239.255.255.250", "300.1.1.200"),
+    *("4.2.1.12", "2.5.4.103", "1.3.101.112", "version 4.2.0.113", "v4.2.0.113", "==4.2.0.113", "93.184.216.34.5"),
+    *("93.184.216", "x-93.184.216.34", "93.184.216.34-beta", "93.184.216.34.tar.gz", "a/93.184.216.34"),
+    *("::1", "fe80::1", "fd00::1", "2001:db8::1", "3fff::1", "2002::1", "2001::1", "12:30:45", "2012:01-01T12:14"),
+    *("2000:002:03:04", "std::vector", "a[2000::2]", "2606:2800:220:1::1946::1"),
+])  # fmt: skip
 def test_private_reserved_and_documentation_addresses_and_versions_stay(text):
     assert ip_addresses(f"It is {text} here", "#") == (f"It is {text} here", 0)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "+1 (212) 736-5000", "+44 20 7946 0958", "+33 1 42 34 56 78", "+49-30-9018-2000", "(212) 736-5000",
-        "tel:+12127365000",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("text", [
+    "+1 (212) 736-5000", "+44 20 7946 0958", "+33 1 42 34 56 78", "+49-30-9018-2000", "(212) 736-5000",
+    "tel:+12127365000",
+])  # fmt: skip
 def test_a_telephone_number_is_redacted(text):
     assert phone_numbers(f"Call {text}, please", "#") == ("Call #, please", 1)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("+1 (212) 555-0123", "(555) 736-5000", "736-5000", "212-736-5000", "2127365000", "+12127365000"),
-        *("1 + 200 300 400", "x+1 200 300 4000", "+41 12 00", "+1 12 43.2 +1", "2026-11-25", "(212) 736-50001"),
-        *("+1.5 2.5", "978-3-16-148410-0", "+1 200 300 400 500 600 700"),
-    ],
-)
+@pytest.mark.parametrize("text", [
+    *("+1 (212) 555-0123", "(555) 736-5000", "736-5000", "212-736-5000", "2127365000", "+12127365000"),
+    *("1 + 200 300 400", "x+1 200 300 4000", "+41 12 00", "+1 12 43.2 +1", "2026-11-25", "(212) 736-50001"),
+    *("+1.5 2.5", "978-3-16-148410-0", "+1 200 300 400 500 600 700"),
+])  # fmt: skip
 def test_what_is_no_telephone_number_or_nobodys_stays(text):
     assert phone_numbers(f"Call {text} please", "#") == (f"Call {text} please", 0)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "ann@site.org", "a.b+c%d-e_f@mail.some-site.co.uk", "ANN@SITE.ORG", "mailto:ann@site.org", "<ann@site.org>.",
-        "ann@notexample.com",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("text", [
+    "ann@site.org", "a.b+c%d-e_f@mail.some-site.co.uk", "ANN@SITE.ORG", "mailto:ann@site.org", "<ann@site.org>.",
+    "ann@notexample.com",
+])  # fmt: skip
 def test_an_address_is_redacted(text):
     redacted, found = email_addresses(f"write to {text} now", "<email>")
-    assert found == 1
-    assert "@" not in redacted
-    assert redacted.startswith("write to ") and redacted.endswith(" now")
+    assert found == 1 and "@" not in redacted and redacted.startswith("write to ") and redacted.endswith(" now")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "ann@example.com", "ANN@MAIL.EXAMPLE.ORG", "ann@example", "ann@my.test", "root@localhost",
-        "git@forge.org:x/y.git", "@pytest.fixture", "@person@host.social", "a @ b.T", "a@b.T", "name@1.2.3",
-        "pkg:pypi/django@6.1.3", "user@host",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("text", [
+    "ann@example.com", "ANN@MAIL.EXAMPLE.ORG", "ann@example", "ann@my.test", "root@localhost", "git@forge.org:x/y.git",
+    "@pytest.fixture", "@person@host.social", "a @ b.T", "a@b.T", "name@1.2.3", "pkg:pypi/django@6.1.3", "user@host",
+])  # fmt: skip
 def test_what_only_looks_like_an_address_stays(text):
     assert email_addresses(text, "<email>") == (text, 0)
 
@@ -295,29 +255,22 @@ KEY = "A1b2C3d4" * 6
 BLOCK = "-----BEGIN RSA PRIVATE " + f"KEY-----\n  {KEY}\n  {KEY}\n-----END RSA PRIVATE KEY-----"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        BLOCK, "AK" + "IA" + "ABCDEFGHIJKLMNOP", "gh" + "p_" + KEY[:36], "github" + "_pat_" + KEY + KEY[:20],
-        "xox" + "b-" + "123456789012-" + KEY[:24], "AI" + "za" + KEY[:35], "sk_" + "live_" + KEY[:24],
-        "glpat-" + KEY[:20], "npm_" + KEY[:36], "sk-" + "ant-api03-" + KEY, "sk-" + "proj-" + KEY,
-        "S" + "G." + KEY[:22] + "." + KEY[:43], "dop_" + "v1_" + "0123456789abcdef" * 4,
-        "shp" + "at_" + "0123456789abcdef" * 2, "hf_" + "abcdefghijklmnopqrstuvwxyzABCDEFGH",
-        "eyJ" + KEY[:20] + ".eyJ" + KEY[:20] + "." + KEY[:30],
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("text", [
+    BLOCK, "AK" + "IA" + "ABCDEFGHIJKLMNOP", "gh" + "p_" + KEY[:36], "github" + "_pat_" + KEY + KEY[:20],
+    "xox" + "b-" + "123456789012-" + KEY[:24], "AI" + "za" + KEY[:35], "sk_" + "live_" + KEY[:24], "glpat-" + KEY[:20],
+    "npm_" + KEY[:36], "sk-" + "ant-api03-" + KEY, "sk-" + "proj-" + KEY, "S" + "G." + KEY[:22] + "." + KEY[:43],
+    "dop_" + "v1_" + "0123456789abcdef" * 4, "shp" + "at_" + "0123456789abcdef" * 2,
+    "hf_" + "abcdefghijklmnopqrstuvwxyzABCDEFGH", "eyJ" + KEY[:20] + ".eyJ" + KEY[:20] + "." + KEY[:30],
+])  # fmt: skip
 def test_a_secret_is_redacted(text):
     assert secrets(f"key = '{text}'\n", "<secret>") == ("key = '<secret>'\n", 1)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----", BLOCK.replace("PRIVATE", "PUBLIC"), "AKIA",
-        "AK" + "IAIOSFODNN", "ghp_short", "hf_hub_download", "npm_config_registry", "xoxo", "sk-learn-project", "SG.id",
-        "sk_live_key", "pypi-index", "0123456789abcdef" * 4,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("text", [
+    "-----BEGIN PRIVATE KEY-----\n...\n-----END PRIVATE KEY-----", BLOCK.replace("PRIVATE", "PUBLIC"), "AKIA",
+    "AK" + "IAIOSFODNN", "ghp_short", "hf_hub_download", "npm_config_registry", "xoxo", "sk-learn-project", "SG.id",
+    "sk_live_key", "pypi-index", "0123456789abcdef" * 4,
+])  # fmt: skip
 def test_what_only_looks_like_a_secret_stays(text):
     assert secrets(text, "<secret>") == (text, 0)
 
@@ -329,53 +282,43 @@ def test_two_key_blocks_are_two_finds_and_what_is_between_them_stays():
 
 
 def test_a_mark_is_taken_literally():
-    assert email_addresses("to ann@site.org", r"\1\g<0>") == (r"to \1\g<0>", 1)
-    assert secrets(BLOCK, r"\1") == (r"\1", 1)
+    assert email_addresses("to ann@site.org", r"\1\g<0>") == (r"to \1\g<0>", 1) and secrets(BLOCK, r"\1") == (r"\1", 1)
 
 
-def test_no_text_can_make_a_rule_slow():
-    hostile = [
-        "a" * 10**6, "a." * 10**5 + "@", "a@" * 10**5, "a@" + "b." * 10**5, BLOCK[:60] * 10**4, "eyJ-" * 10**5,
-        "eyJ-" * 10**5 + ".eyJ-" + "eyJ-" * 10**5, "-" * 10**6, "1." * 10**5, "93.184.216." * 10**5, "2606:" * 10**5,
-        "+1 " * 10**5, "+1" + " 1" * 10**5, "(212) " * 10**5, "SG." + "a" * 10**6, "1" * 10**6,
-    ]  # fmt: skip
-    for text in hostile:
-        started = time.process_time()
-        for redactor in rules.REDACTORS:
-            redactor(text, "")
-        assert time.process_time() - started < 2
+HOSTILE = ["a" * 10, "-" * 10, "1" * 10, "a.", "a@", "1.", "93.184.216.", "2606:", "+1 ", "(212) ", "eyJ-", BLOCK[:60]]
+LONG = [
+    *(lambda size, piece=piece: piece * size for piece in HOSTILE), lambda size: "a." * size + "@",
+    lambda size: "a@" + "b." * size, lambda size: "+1" + " 1" * size, lambda size: "SG." + "a" * 10 * size,
+    lambda size: "eyJ-" * size + ".eyJ-" + "eyJ-" * size,
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("expression", "allowed", "passes"),
-    [
-        ("MIT", ["MIT"], True), ("MIT", ["BSD-3-Clause"], False), ("MIT AND BSD-3-Clause", ["MIT"], False),
-        ("MIT AND BSD-3-Clause", ["MIT", "BSD-3-Clause"], True), ("GPL-2.0-only OR MIT", ["MIT"], True),
-        ("GPL-2.0-only OR Apache-2.0", ["MIT"], False),
-        ("MIT AND (GPL-2.0-only OR BSD-3-Clause)", ["MIT", "BSD-3-Clause"], True),
-        ("GPL-2.0-only WITH Classpath-exception-2.0", ["GPL-2.0-only"], False),
-        ("GPL-2.0-only", ["GPL-2.0-only WITH Classpath-exception-2.0"], False),
-        ("GPL-2.0-only WITH Classpath-exception-2.0", ["GPL-2.0-only WITH Classpath-exception-2.0"], True),
-        ("Whatever", ["Whatever"], False), ("MIT AND", ["MIT"], False), ("", ["MIT"], False),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
+def test_no_text_can_make_a_rule_slow(text):
+    assert all(is_linear(lambda long, rule=rule: rule(long, ""), text, 50_000) for rule in rules.REDACTORS)
+
+
+@pytest.mark.parametrize(("expression", "allowed", "passes"), [
+    ("MIT", ["MIT"], True), ("MIT", ["BSD-3-Clause"], False), ("MIT AND BSD-3-Clause", ["MIT"], False),
+    ("MIT AND BSD-3-Clause", ["MIT", "BSD-3-Clause"], True), ("GPL-2.0-only OR MIT", ["MIT"], True),
+    ("GPL-2.0-only OR Apache-2.0", ["MIT"], False),
+    ("MIT AND (GPL-2.0-only OR BSD-3-Clause)", ["MIT", "BSD-3-Clause"], True),
+    ("GPL-2.0-only WITH Classpath-exception-2.0", ["GPL-2.0-only"], False),
+    ("GPL-2.0-only", ["GPL-2.0-only WITH Classpath-exception-2.0"], False),
+    ("GPL-2.0-only WITH Classpath-exception-2.0", ["GPL-2.0-only WITH Classpath-exception-2.0"], True),
+    ("Whatever", ["Whatever"], False), ("MIT AND", ["MIT"], False), ("", ["MIT"], False),
+])  # fmt: skip
 def test_licences(expression, allowed, passes):
     assert (licences(expression, allowed) is None) == passes
 
 
-@pytest.mark.parametrize(
-    ("expression", "message"),
-    [
-        (
-            "Apache 2",
-            "expected an SPDX expression, got 'Apache 2' "
-            "(Unknown license key(s): Apache 2); did you mean 'Apache-2.0'?",
-        ),
-        ("Undisclosed", "expected an SPDX expression, got 'Undisclosed'"),
-        ("MIT/X11", "expected an SPDX expression, got 'MIT/X11'"),
-        ("", "expected an SPDX expression, got an empty one"),
-    ],
-)
+@pytest.mark.parametrize(("expression", "message"), [
+    ("Apache 2",
+     "expected an SPDX expression, got 'Apache 2' " "(Unknown license key(s): Apache 2); did you mean 'Apache-2.0'?"),
+    ("Undisclosed", "expected an SPDX expression, got 'Undisclosed'"),
+    ("MIT/X11", "expected an SPDX expression, got 'MIT/X11'"),
+    ("", "expected an SPDX expression, got an empty one"),
+])  # fmt: skip
 def test_a_licence_that_is_no_spdx_expression_is_told(expression, message):
     assert licences(expression, ["MIT"]).startswith(message)
 

@@ -16,14 +16,10 @@ PAIRS = list(pairs(3, 200))
 STORIES = [text for _, text in stories(3, 2000)]
 
 
-@pytest.mark.parametrize(
-    "made, sha256",
-    [
-        (lambda: "\n".join("|".join(pair) for pair in pairs(1, 50)), "1fdbd19757869a0c"),
-        (lambda: repr(list(stories(1, 50))), "c41e7d84a7dbeb87"),
-    ],
-    ids=["pairs", "stories"],
-)
+@pytest.mark.parametrize("made, sha256", [
+    (lambda: "\n".join("|".join(pair) for pair in pairs(1, 50)), "1fdbd19757869a0c"),
+    (lambda: repr(list(stories(1, 50))), "c41e7d84a7dbeb87"),
+], ids=["pairs", "stories"])  # fmt: skip
 def test_texts_are_pinned(made, sha256):
     assert hashlib.sha256(made().encode()).hexdigest()[:16] == sha256
 
@@ -36,13 +32,10 @@ def test_the_same_stories_in_another_process_with_another_hash_seed():
 
 
 def test_a_text_depends_on_seed_and_number_alone():
-    assert [text for _, text in stories(3, 3)] == STORIES[:3]
-    assert story(3, 9) == STORIES[9]
-    assert story(8, 0) != STORIES[0]
-    assert [name for name, _ in stories(3, 2)] == ["story-000000.txt", "story-000001.txt"]
+    assert [text for _, text in stories(3, 3)] == STORIES[:3] and story(3, 9) == STORIES[9]
+    assert story(8, 0) != STORIES[0] and [name for name, _ in stories(3, 2)] == ["story-000000.txt", "story-000001.txt"]
     few, many = list(pairs(1, 3)), list(pairs(1, 9))
-    assert [pair for pair in few if pair not in many] == []
-    assert sum(pair in many for pair in pairs(2, 3)) < len(few) / 2
+    assert [pair for pair in few if pair not in many] == [] and sum(pair in many for pair in pairs(2, 3)) < len(few) / 2
 
 
 def test_choices_nest_and_words_take_capitals():
@@ -63,22 +56,15 @@ def test_every_word_in_every_template_is_known():
 
 def test_stories_are_of_readable_length_and_none_twice():
     words = [len(text.split()) for text in STORIES]
-    assert min(words) >= 80
-    assert max(words) <= 260
-    assert len(set(STORIES)) == len(STORIES)
+    assert min(words) >= 80 and max(words) <= 260 and len(set(STORIES)) == len(STORIES)
     assert len({text.split("\n")[0] for text in STORIES}) > 100
     assert all(text.endswith("\n") and text.count("\n\n") >= 3 for text in STORIES)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        r"[{}\[\]|=]|  | [,.?!]|,,|\.\.",
-        r"\b[Aa] [aeiouAEIOU]|\b[Aa]n (?!hour|honest)[^aeiouAEIOU]",
-        r"[.?!] [a-z]|\n[a-z]",
-    ],
-    ids=["a template's mark", "an article that does not fit", "a sentence that starts with a small letter"],
-)
+@pytest.mark.parametrize("fault", [
+    r"[{}\[\]|=]|  | [,.?!]|,,|\.\.", r"\b[Aa] [aeiouAEIOU]|\b[Aa]n (?!hour|honest)[^aeiouAEIOU]",
+    r"[.?!] [a-z]|\n[a-z]",
+], ids=["a template's mark", "an article that does not fit", "a sentence that starts with a small letter"])  # fmt: skip
 def test_no_story_holds(fault):
     assert not re.search(fault, "\n".join(STORIES))
 
@@ -94,8 +80,7 @@ def test_hero_and_friend_differ_in_pronoun():
 
 
 def test_as_many_pairs_as_asked_for_of_each_phenomenon_none_twice():
-    assert len(PHENOMENA) >= 8
-    assert Counter(phenomenon for phenomenon, _, _ in PAIRS) == dict.fromkeys(PHENOMENA, 200)
+    assert len(PHENOMENA) >= 8 and Counter(phenomenon for phenomenon, _, _ in PAIRS) == dict.fromkeys(PHENOMENA, 200)
     assert len({(phenomenon, good) for phenomenon, good, _ in PAIRS}) == len(PAIRS)
     assert not {good for _, good, _ in PAIRS} & {bad for _, _, bad in PAIRS}
     sentences = [sentence for _, *pair in PAIRS for sentence in pair]
