@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import MACHINE
+from conftest import MACHINE, ROOT, refusal
 
 from train.config import build
 from train.errors import UserError
-from train.keys import ROOT
 from train.model import ModelConfig, Transformer
 from train.training import budget
 from train.training.loop import FitConfig, TrainingConfig
@@ -106,11 +105,9 @@ def test_what_does_not_fit_into_memory_is_refused_with_what_would(monkeypatch):
     with pytest.raises(UserError, match=r"takes about .* GiB of memory .* machine.micro_batches=2 would take"):
         budget.refuse(large, VOCABULARY, MACHINE)
     monkeypatch.setattr(budget, "memory_of", lambda machine: 1 << 30)
-    with pytest.raises(UserError, match=r"model=10m with machine.micro_batches=128 would take \d+"):
-        budget.refuse(large, VOCABULARY, MACHINE)
+    refusal(budget.refuse, large, VOCABULARY, MACHINE, match=r"model=10m with machine.micro_batches=128 would take \d+")
     monkeypatch.setattr(budget, "memory_of", lambda machine: 1000)
-    with pytest.raises(UserError, match="no size that this pipeline knows would fit"):
-        budget.refuse(large, VOCABULARY, MACHINE)
+    refusal(budget.refuse, large, VOCABULARY, MACHINE, match="no size that this pipeline knows would fit")
     monkeypatch.setattr(budget, "memory_of", lambda machine: whole)
     budget.refuse(large, VOCABULARY, MACHINE)
 
@@ -125,20 +122,17 @@ def test_what_does_not_fit_on_the_disk_is_refused_with_what_would(monkeypatch):
     budget.refuse(FIT, VOCABULARY, MACHINE)
 
 
-@pytest.mark.parametrize(
-    ("free", "kept", "there", "full"),
-    [
-        ({"runs": 1.0, "releases": 1.0}, (True, True), 0, None),
-        ({"runs": 0.9, "releases": 9.0}, (True, True), 0, "runs"),
-        ({"runs": 9.0, "releases": 0.9}, (True, True), 0, "releases"),
-        ({"runs": 1.0, "releases": 0.0}, (True, False), 0, None),  # until=weights
-        ({"runs": 0.0, "releases": 0.9}, (False, True), 0, "releases"),  # the weights are made
-        ({"runs": 0.5, "releases": 0.0}, (True, False), 0.5, None),  # half of it was made before it was interrupted
-        ({"runs": 0.5, "releases": 0.0}, (True, False), 0.4, "runs"),
-        ({"runs": 9.0, "releases": 0.9}, (True, True), 0.5, "releases"),  # of which nothing is there
-        ({"runs": 0.0, "releases": 0.0}, (False, False), 0, None),  # all is made
-    ],
-)
+@pytest.mark.parametrize(("free", "kept", "there", "full"), [
+    ({"runs": 1.0, "releases": 1.0}, (True, True), 0, None),
+    ({"runs": 0.9, "releases": 9.0}, (True, True), 0, "runs"),
+    ({"runs": 9.0, "releases": 0.9}, (True, True), 0, "releases"),
+    ({"runs": 1.0, "releases": 0.0}, (True, False), 0, None),  # until=weights
+    ({"runs": 0.0, "releases": 0.9}, (False, True), 0, "releases"),  # the weights are made
+    ({"runs": 0.5, "releases": 0.0}, (True, False), 0.5, None),  # half of it was made before it was interrupted
+    ({"runs": 0.5, "releases": 0.0}, (True, False), 0.4, "runs"),
+    ({"runs": 9.0, "releases": 0.9}, (True, True), 0.5, "releases"),  # of which nothing is there
+    ({"runs": 0.0, "releases": 0.0}, (False, False), 0, None),  # all is made
+])  # fmt: skip
 def test_each_file_system_has_to_hold_them(monkeypatch, free, kept, there, full):
     one = budget.needs(FIT, VOCABULARY, 1).disk
     monkeypatch.setattr(budget, "existing", lambda folder: Other(folder.name))
@@ -147,8 +141,7 @@ def test_each_file_system_has_to_hold_them(monkeypatch, free, kept, there, full)
     if full is None:
         budget.refuse_disk(FIT, VOCABULARY, wanted)
     else:
-        with pytest.raises(UserError, match=f"^{full}: weights and 3 checkpoints take "):
-            budget.refuse_disk(FIT, VOCABULARY, wanted)
+        refusal(budget.refuse_disk, FIT, VOCABULARY, wanted, match=f"^{full}: weights and 3 checkpoints take ")
 
 
 def test_of_one_file_system_runs_and_releases_share_what_is_large(tmp_path):
@@ -203,8 +196,7 @@ def test_a_large_model_is_tried_in_part(monkeypatch):
 
     monkeypatch.setattr(budget, "Transformer", Small)
     monkeypatch.setattr(budget, "TRIAL", budget.needs(FIT, VOCABULARY, 1).flops / 7 / 6 * 0.7)  # 0.7 of a sequence
-    assert budget.seconds_a_step(FIT, VOCABULARY, MACHINE, 0) > 0
-    assert tried == [(2, 24)]
+    assert budget.seconds_a_step(FIT, VOCABULARY, MACHINE, 0) > 0 and tried == [(2, 24)]
 
 
 def dry_run(*overrides: str, at: Path, status: int = 0) -> str:

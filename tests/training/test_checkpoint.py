@@ -3,22 +3,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 import torch
+from conftest import refusal
 
-from train.errors import UserError
-from train.training.checkpoint import (
-    LOG,
-    Checkpoint,
-    ForeignError,
-    load,
-    log_lines,
-    newest,
-    read_tensors,
-    restore,
-    save,
-    settle,
-    thin,
-    write_tensors,
-)
+from train.training import checkpoint as checkpoints
+from train.training.checkpoint import LOG, Checkpoint, ForeignError, load, log_lines, newest, save, settle
 
 OWNER = {"config": {"model": {"width": 8}, "training": {"seed": 0}}, "data": "d1"}
 
@@ -42,39 +30,34 @@ def two(tmp_path):
 
 def test_what_is_saved_is_loaded(two):
     found = load(two[1], OWNER)
-    assert found.step == 20
-    assert torch.equal(found.weights["w"], torch.full((2, 3), 20.0))
+    assert found.step == 20 and torch.equal(found.weights["w"], torch.full((2, 3), 20.0))
     assert torch.equal(found.optimizer["w.first"], torch.arange(6.0).view(2, 3))
 
 
 def test_the_same_state_is_the_same_bytes_whatever_the_order_of_names(tmp_path):
     a, b = torch.ones(2), torch.zeros(3, 1)
-    write_tensors(tmp_path / "one", {"a": a, "b": b})
-    write_tensors(tmp_path / "two", {"b": b, "a": a})
+    checkpoints.write_tensors(tmp_path / "one", {"a": a, "b": b})
+    checkpoints.write_tensors(tmp_path / "two", {"b": b, "a": a})
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 def test_the_newest_is_taken(two, tmp_path):
     assert newest(tmp_path, OWNER) == (20, [])
     save(tmp_path / "resume" / "step-000022", checkpoint(22), OWNER)
-    assert newest(tmp_path, OWNER) == (22, [])
-    assert newest(tmp_path / "nowhere", OWNER) == (0, [])
+    assert newest(tmp_path, OWNER) == (22, []) and newest(tmp_path / "nowhere", OWNER) == (0, [])
 
 
-@pytest.mark.parametrize(
-    ("steps", "reached", "whole"),
-    [
-        (range(1, 21), 20, 20),
-        (range(1, 20), 10, 19),
-        (range(1, 11), 10, 10),
-        (range(1, 10), 0, 9),
-        ((), 0, 0),
-        (None, 0, 0),
-        ((*range(1, 15), *range(16, 30)), 10, 14),  # a gap
-        ((*range(1, 13), *range(12, 30)), 10, 12),  # a step twice
-        (range(2, 30), 0, 0),
-    ],
-)
+@pytest.mark.parametrize(("steps", "reached", "whole"), [
+    (range(1, 21), 20, 20),
+    (range(1, 20), 10, 19),
+    (range(1, 11), 10, 10),
+    (range(1, 10), 0, 9),
+    ((), 0, 0),
+    (None, 0, 0),
+    ((*range(1, 15), *range(16, 30)), 10, 14),  # a gap
+    ((*range(1, 13), *range(12, 30)), 10, 12),  # a step twice
+    (range(2, 30), 0, 0),
+])  # fmt: skip
 def test_one_without_the_log_of_all_its_steps_is_passed_over(two, tmp_path, steps, reached, whole):
     (tmp_path / LOG).unlink() if steps is None else write_log(tmp_path, steps)
     found, skipped = newest(tmp_path, OWNER)
@@ -89,13 +72,9 @@ def test_a_log_ends_where_a_line_is_no_record(two, tmp_path, line):
     assert len(log_lines(tmp_path / LOG)) == 14 and newest(tmp_path, OWNER)[0] == 10
 
 
-def killed_in_mid_save(folder) -> None:
-    (folder / ".saving.tmp").mkdir(parents=True)
-    (folder / ".saving.tmp" / "model.safetensors").write_bytes(b"half")
-
-
 def test_what_a_killed_process_left_is_cleared_by_the_next_save_of_any_step(tmp_path):
-    killed_in_mid_save(tmp_path)
+    (tmp_path / ".saving.tmp").mkdir()
+    (tmp_path / ".saving.tmp" / "model.safetensors").write_bytes(b"half")
     save(tmp_path / "step-000030", checkpoint(30), OWNER)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000030"]
 
@@ -116,22 +95,18 @@ def flip(path):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize(
-    ("damage", "line"),
-    [
-        (lambda d: flip(d / "model.safetensors"), "changed since it was saved"),
-        (lambda d: flip(d / "optimizer.safetensors"), "changed since it was saved"),
-        (lambda d: (d / "optimizer.safetensors").unlink(), "missing"),
-        (lambda d: (d / "state.json").unlink(), "cannot be read"),
-        (lambda d: (d / "state.json").write_text('{"step": 20'), "cannot be read"),
-        (lambda d: (d / "state.json").write_text('{"step": "x"}'), "not the state of a checkpoint"),
-    ],
-)
+@pytest.mark.parametrize(("damage", "line"), [
+    (lambda d: flip(d / "model.safetensors"), "changed since it was saved"),
+    (lambda d: flip(d / "optimizer.safetensors"), "changed since it was saved"),
+    (lambda d: (d / "optimizer.safetensors").unlink(), "missing"),
+    (lambda d: (d / "state.json").unlink(), "cannot be read"),
+    (lambda d: (d / "state.json").write_text('{"step": 20'), "cannot be read"),
+    (lambda d: (d / "state.json").write_text('{"step": "x"}'), "not the state of a checkpoint"),
+])  # fmt: skip
 def test_a_damaged_one_is_passed_over_by_name(two, tmp_path, damage, line):
     damage(two[1])
     found, skipped = newest(tmp_path, OWNER)
-    assert found == 10
-    assert len(skipped) == 1 and line in str(skipped[0]) and "step-000020" in str(skipped[0])
+    assert found == 10 and len(skipped) == 1 and line in str(skipped[0]) and "step-000020" in str(skipped[0])
 
 
 def test_one_of_other_data_is_refused_by_name(two, tmp_path):
@@ -146,12 +121,10 @@ def test_one_of_other_data_is_refused_by_name(two, tmp_path):
 
 def test_restore_refuses_other_names_and_shapes():
     state = {"w.first": torch.zeros(2, 3)}
-    restore(state, {"w.first": torch.ones(2, 3)})
+    checkpoints.restore(state, {"w.first": torch.ones(2, 3)})
     assert state["w.first"].sum() == 6
-    with pytest.raises(ValueError, match="differs in"):
-        restore(state, {})
-    with pytest.raises(ValueError, match="shape"):
-        restore(state, {"w.first": torch.ones(3, 2)})
+    refusal(checkpoints.restore, state, {}, match="differs in", error=ValueError)
+    refusal(checkpoints.restore, state, {"w.first": torch.ones(3, 2)}, match="shape", error=ValueError)
 
 
 def test_a_file_that_is_no_safetensors_is_named(tmp_path):
@@ -159,8 +132,7 @@ def test_a_file_that_is_no_safetensors_is_named(tmp_path):
     (tmp_path / "lies").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
     (tmp_path / "huge").write_bytes((2**60).to_bytes(8, "little"))
     for name in ("lies", "huge", "absent"):
-        with pytest.raises(UserError, match=f"{name}: cannot be read as safetensors"):
-            read_tensors(tmp_path / name)
+        refusal(checkpoints.read_tensors, tmp_path / name, match=f"{name}: cannot be read as safetensors")
 
 
 def test_a_copy_is_no_longer_changed(two):
@@ -171,9 +143,9 @@ def test_a_copy_is_no_longer_changed(two):
 
 
 def test_of_saves_the_newest_stay(two):
-    thin(two[0].parent, 5)
+    checkpoints.thin(two[0].parent, 5)
     assert all(path.is_dir() for path in two)
-    thin(two[0].parent, 1)
+    checkpoints.thin(two[0].parent, 1)
     assert [path.is_dir() for path in two] == [False, True]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import BEFORE, EACH, MACHINE, ROOT
+from conftest import BEFORE, EACH, MACHINE, ROOT, wait_for
 from torch.distributed import HashStore
 
 from train.errors import UserError
@@ -34,9 +34,8 @@ def rank(parent: int, number: int) -> int:
     """The process of a rank below `parent`."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if f"\nPPid:\t{parent}\n" in (folder / "status").read_text() and (
-                f"RANK={number}".encode() in (folder / "environ").read_bytes().split(b"\0")
-            ):
+            status, environment = (folder / "status").read_text(), (folder / "environ").read_bytes().split(b"\0")
+            if f"\nPPid:\t{parent}\n" in status and f"RANK={number}".encode() in environment:
                 return int(folder.name)
         except OSError:
             continue
@@ -44,25 +43,21 @@ def rank(parent: int, number: int) -> int:
 
 
 def first_checkpoint(command, process) -> None:
-    deadline = time.monotonic() + 600
-    while not list((command.home / "runs").glob("weights-*.part/checkpoints/step-*")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
+    there = lambda: list((command.home / "runs").glob("weights-*.part/checkpoints/step-*"))  # noqa: E731
+    wait_for(lambda: there() or process.poll() is not None)
+    assert process.poll() is None
 
 
 PLAN = {"weights": {"config": {"stack": {"processor": "A"}}, "code": {"train/model.py": "0"}}}
 
 
-@pytest.mark.parametrize(
-    ("own", "reason"),
-    [
-        (PLAN, None),
-        ({"weights": {**PLAN["weights"], "config": {"stack": {"processor": "B"}}}},
-         "rank 1 is unlike rank 0: weights.config.stack.processor is 'A' there and 'B' here. Each would wait"),
-        ({"weights": {**PLAN["weights"], "code": {}}},
-         "rank 1 is unlike rank 0: weights.code.train/model.py is '0' there and nothing here. Each"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("own", "reason"), [
+    (PLAN, None),
+    ({"weights": {**PLAN["weights"], "config": {"stack": {"processor": "B"}}}},
+     "rank 1 is unlike rank 0: weights.config.stack.processor is 'A' there and 'B' here. Each would wait"),
+    ({"weights": {**PLAN["weights"], "code": {}}},
+     "rank 1 is unlike rank 0: weights.code.train/model.py is '0' there and nothing here. Each"),
+])  # fmt: skip
 def test_ranks_that_would_make_other_things_are_refused_at_once_on_every_rank(monkeypatch, own, reason):
     store, plans = HashStore(), (PLAN, own, PLAN)
     monkeypatch.setattr(agreement, "store_for", lambda world, name: store)
@@ -81,8 +76,7 @@ def test_two_ranks_make_the_data_once_and_the_bytes_of_one(warm, unharmed, tmp_p
     assert process.returncode == 0, err
     for stage in ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights"):
         assert out.count(f"{stage:<10} made ") == 1
-    assert " kept " not in out and "waiting" not in out
-    assert new.products("tokens") == warm.products("tokens")
+    assert " kept " not in out and "waiting" not in out and new.products("tokens") == warm.products("tokens")
     assert new.products() == unharmed
     assert json.loads((new.artifact("weights") / "witness" / "stack.json").read_text())["ranks"] == 2
 
@@ -94,8 +88,7 @@ def test_a_rank_of_four_that_dies_is_started_again_with_the_others_from_the_last
     os.kill(rank(process.pid, 3), signal.SIGKILL)
     _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
-    assert "going on after step" in err
-    assert warm.products() == unharmed
+    assert "going on after step" in err and warm.products() == unharmed
 
 
 @pytest.mark.slow
@@ -110,8 +103,7 @@ def test_two_nodes_that_meet_at_an_address_go_on_from_one_process_with_the_same_
         _, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
         said += err
-    assert said.count("going on after step 3") == 1
-    assert warm.products() == unharmed
+    assert said.count("going on after step 3") == 1 and warm.products() == unharmed
 
 
 @pytest.mark.slow
@@ -122,8 +114,7 @@ def test_asked_to_stop_two_ranks_save_the_same_step_from_which_one_goes_on(warm,
     _, err = process.communicate(timeout=600)
     assert process.returncode == 1 and "exitcode  : 143" in err
     reached = max(int(path.name[-6:]) for path in warm.part.glob("*/step-*"))
-    assert f"going on after step {reached}" in warm()
-    assert warm.products() == unharmed
+    assert f"going on after step {reached}" in warm() and warm.products() == unharmed
 
 
 @pytest.mark.slow
@@ -141,8 +132,7 @@ def test_a_rank_that_hangs_is_given_up_in_a_clear_line(warm, more):
     finally:
         os.kill(stuck, signal.SIGKILL)
     process.communicate(timeout=300)
-    assert "error: rank 0 of 2: another rank died, or gave no answer for 5 s" in said
-    assert process.returncode == 1
+    assert "error: rank 0 of 2: another rank died, or gave no answer for 5 s" in said and process.returncode == 1
 
 
 def test_a_batch_that_the_ranks_cannot_share_is_refused_in_one_line_before_any_work(warm, tmp_path):

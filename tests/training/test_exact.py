@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from conftest import refusal
 
 from train import exact, kernels, premises
-from train.errors import UserError
 from train.kernels import Exact, Fine
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.loop import gradient_noise, gradients, require_groups, require_products
@@ -89,10 +89,9 @@ def shuffled_matmul(a, b):
 
 def integers(x):
     """`x` as integers and what they are multiples of."""
-    grid = 2.0 ** -next(
-        bits for bits in range(80) if torch.equal(x.double() * 2.0**bits, (x.double() * 2.0**bits).round())
-    )
-    return (x.double() / grid).long(), grid
+    x, whole = x.double(), lambda bits: torch.equal(x * 2.0**bits, (x * 2.0**bits).round())
+    grid = 2.0 ** -next(filter(whole, range(80)))
+    return (x / grid).long(), grid
 
 
 def int64_matmul(a, b):
@@ -115,21 +114,24 @@ WAYS = {
     "int64 products": ("matmul", int64_matmul),
     "float16 operands": (
         "matmul",
-        lambda a, b: exact.by_tensor_cores(
-            a, b, lambda left, right, out_dtype: left.to(out_dtype) @ right.to(out_dtype)
-        ),
+        lambda a, b: exact.by_tensor_cores(a, b, in_float32),
     ),
     "shuffled products": ("matmul", shuffled_matmul),
     "shuffled sums": ("summed", shuffled_sum),
 }
 
 
+def computed_by(monkeypatch, way) -> None:
+    """Let every product or sum be computed in one of WAYS."""
+    name, function = WAYS[way]
+    for module in (exact, kernels):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, function)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_every_product_and_sum_may_be_another_kind_or_order(monkeypatch, optimizer, plain, way):
-    name, function = WAYS[way]
-    monkeypatch.setattr(exact, name, function)
-    if hasattr(kernels, name):
-        monkeypatch.setattr(kernels, name, function)
+    computed_by(monkeypatch, way)
     assert trained(optimizer=optimizer) == plain
 
 
@@ -209,10 +211,8 @@ def test_measuring_may_add_up_in_any_order(monkeypatch, way):
     model.compute_by(Fine())
     tokens = torch.from_numpy(np.random.default_rng(1).integers(0, VOCABULARY, (3, MODEL.context)))
     with torch.no_grad():
-        expected, (name, function) = model(tokens), WAYS[way]
-        monkeypatch.setattr(exact, name, function)
-        if hasattr(kernels, name):
-            monkeypatch.setattr(kernels, name, function)
+        expected = model(tokens)
+        computed_by(monkeypatch, way)
         assert torch.equal(model(tokens), expected)
 
 
@@ -230,11 +230,9 @@ def test_kernels_that_round_the_first_micro_batch_are_refused(monkeypatch):
     batch, world = batches()[0], World(0, 1, machine)
     require_products(model, batch, world)
     real = exact.matmul
-    monkeypatch.setattr(
-        exact, "matmul", lambda a, b: real(a, b) if exact.DOUBLE else (a.bfloat16() @ b.bfloat16()).float()
-    )
-    with pytest.raises(UserError, match="float32 products of the first micro-batch"):
-        require_products(model, batch, world)
+    rounding = lambda a, b: real(a, b) if exact.DOUBLE else (a.bfloat16() @ b.bfloat16()).float()  # noqa: E731
+    monkeypatch.setattr(exact, "matmul", rounding)
+    refusal(require_products, model, batch, world, match="float32 products of the first micro-batch")
 
 
 def test_the_noise_of_gradients_is_told_by_tensor(monkeypatch):
@@ -251,18 +249,14 @@ def test_the_noise_of_gradients_is_told_by_tensor(monkeypatch):
 def test_slices_that_would_cut_groups_are_refused():
     config = SimpleNamespace(model=MODEL, training=SimpleNamespace(batch=BATCH, numerics=NUMERICS))
     require_groups(config, World(0, 2, SimpleNamespace(micro_batches=2)))
-    with pytest.raises(UserError, match="the 4 groups of 2 sequences"):
-        require_groups(config, World(0, 2, SimpleNamespace(micro_batches=4)))
+    refusal(require_groups, config, World(0, 2, SimpleNamespace(micro_batches=4)), match="the 4 groups of 2 sequences")
 
 
 def test_the_command_that_is_killed_goes_on_to_the_same_bytes(warm_process):
     from conftest import BEFORE, EACH
 
     warm_process.begin_anew()
-    few = [
-        "training.steps=3",
-        "training.checkpoint_every=1",
-    ]
+    few = ["training.steps=3", "training.checkpoint_every=1"]
     warm_process(*few)
     expected = warm_process.products()
     warm_process.begin_anew()

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import MACHINE
+from little import MODEL as TINY
 
-from train.model import ModelConfig, Transformer
+from train.model import Transformer
 from train.training import display
 from train.training.log import Log
 
 SHOWN = dataclasses.replace(MACHINE, progress="plain")
-TINY = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
 RECORDS = [{"step": step, "loss": 9.0 - step, "tokens_per_second": 1234.5, "batch": "ab"} for step in (1, 2, 3)]
 
 
@@ -57,18 +57,13 @@ def test_nothing_is_shown_where_nothing_was_asked_for(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(
-    ("peaks", "ranks", "mfu"),
-    [
-        ([2469.0], 1, [0.5, 0.5]),
-        ([1234.5], 2, [0.5, 0.5]),
-        ([600.0, 2469.0], 1, [0.5, 0.5]),  # it was taken on a busy machine, and is again
-        ([600.0, 500.0], 1, [None, None]),  # of which nothing is said that cannot be
-    ],
-)
-def test_mfu_is_a_share_of_the_most_that_the_machine_was_measured_to_do(
-    tmp_path, monkeypatch, capsys, peaks, ranks, mfu
-):
+@pytest.mark.parametrize(("peaks", "ranks", "mfu"), [
+    ([2469.0], 1, [0.5, 0.5]),
+    ([1234.5], 2, [0.5, 0.5]),
+    ([600.0, 2469.0], 1, [0.5, 0.5]),  # it was taken on a busy machine, and is again
+    ([600.0, 500.0], 1, [None, None]),  # of which nothing is said that cannot be
+])  # fmt: skip
+def test_mfu_is_a_share_of_the_most_that_was_measured(tmp_path, monkeypatch, capsys, peaks, ranks, mfu):
     model = Transformer(TINY, 31)
     measured = iter(peaks)
     monkeypatch.setattr("train.training.log.peak", lambda of: next(measured) * of.flops_per_token())
@@ -97,10 +92,9 @@ def test_a_speed_is_of_a_real_product():
     assert display.speed((64, 64, 64), torch.zeros(1, dtype=torch.float64)) > 1e6
 
 
-@pytest.mark.parametrize(
-    ("rates", "together"),
-    [([100.0], 100), ([100.0, 300.0], 150), ([5.0] * 30 + [200.0] * 20, 200), ([206.0, 3160.0, 206.0], 299)],
-)
+@pytest.mark.parametrize(("rates", "together"), [
+    ([100.0], 100), ([100.0, 300.0], 150), ([5.0] * 30 + [200.0] * 20, 200), ([206.0, 3160.0, 206.0], 299),
+])  # fmt: skip
 @pytest.mark.parametrize("progress", ["plain", "auto"])
 def test_speed_is_that_of_the_last_steps_together_on_lines_and_bar(tmp_path, monkeypatch, rates, together, progress):
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
@@ -206,6 +200,5 @@ def test_an_offline_run_holds_the_same_records_the_config_and_the_digests(tmp_pa
             config |= values(record.run.config.update)
         elif record.WhichOneof("record_type") == "summary":
             summary |= values(record.summary.update)
-    assert steps == kept
-    assert {name: config[name] for name in settings} == settings
+    assert steps == kept and {name: config[name] for name in settings} == settings
     assert summary["products"] == {"model.safetensors": "0" * 64}

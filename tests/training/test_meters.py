@@ -59,6 +59,5 @@ def test_each_process_that_trained_leaves_a_line_of_what_it_took(tmp_path):
             log.record({"step": step, "loss": 1.0, "tokens_per_second": 1.0})
         log.close()
     first, second = map(json.loads, (tmp_path / "resources.jsonl").read_text().splitlines())
-    assert (first["from_step"], first["to_step"]) == (0, 2)
-    assert (second["from_step"], second["to_step"]) == (2, 4)
+    assert (first["from_step"], first["to_step"]) == (0, 2) and (second["from_step"], second["to_step"]) == (2, 4)
     assert second["peak_bytes"] > 2**20 and second["seconds"] >= 0 and second["energy_joules"]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Command
+from conftest import ROOT, Command, refusal
 
 from train import pipeline
 from train.compose import compose
@@ -14,7 +14,6 @@ from train.config import build
 from train.errors import ConfigError
 from train.explore import queries
 from train.explore.lineage import lineage
-from train.keys import ROOT
 from train.training.loop import FitConfig
 
 TWO = [
@@ -51,21 +50,17 @@ def test_a_checkpoint_without_a_mixture_belongs_to_what_it_always_did():
     assert owners[1].keys() - owners[0].keys() == {"mixture"} and "repeats" not in owners[0]
 
 
-@pytest.mark.parametrize(
-    ("override", "error"),
-    [
-        (mixture((0.5, 1, 1)), "training.mixture: expected shares of the steps that add up to 1, got 0.5"),
-        (mixture((0.999, 1, 1), (0.001, 1, 1)), "training.mixture[1].share: of 200 steps this is none"),
-        (mixture((1, 0, 0)), "training.mixture[0].parts: expected weights that add up to above 0"),
-        (mixture((1, 1, -1)), "training.mixture[0].parts[1].weight: expected at least 0, got -1.0"),
-        (mixture((1, 1, 1)).replace("@2", "@3"), "training.mixture[0].parts[1].sources[0]: '*@3' names no source"),
-        (mixture((1, 1, 1)).replace("@2", ""), "training.mixture[0].parts: 'first' and 'second' both hold pkg:generic"),
-        ("training.repeats=few", "training.repeats: expected null or one of 'many', got 'few'"),
-    ],
-)
+@pytest.mark.parametrize(("override", "error"), [
+    (mixture((0.5, 1, 1)), "training.mixture: expected shares of the steps that add up to 1, got 0.5"),
+    (mixture((0.999, 1, 1), (0.001, 1, 1)), "training.mixture[1].share: of 200 steps this is none"),
+    (mixture((1, 0, 0)), "training.mixture[0].parts: expected weights that add up to above 0"),
+    (mixture((1, 1, -1)), "training.mixture[0].parts[1].weight: expected at least 0, got -1.0"),
+    (mixture((1, 1, 1)).replace("@2", "@3"), "training.mixture[0].parts[1].sources[0]: '*@3' names no source"),
+    (mixture((1, 1, 1)).replace("@2", ""), "training.mixture[0].parts: 'first' and 'second' both hold pkg:generic"),
+    ("training.repeats=few", "training.repeats: expected null or one of 'many', got 'few'"),
+])  # fmt: skip
 def test_what_no_text_could_mend_is_refused_by_its_path_before_anything_is_made(override, error):
-    with pytest.raises(ConfigError, match=re.escape(error)):
-        config(override)
+    refusal(config, override, match=re.escape(error), error=ConfigError)
 
 
 @pytest.mark.slow
@@ -74,9 +69,8 @@ def test_a_release_of_a_mixture_is_verified_replayed_and_explored(tmp_path):
     command(SOURCES, mixed)
     made, release = command.products(), tmp_path / "releases/tiny-0.1.0"
     for verb in (["verify", release], ["replay", release, "--segment=1"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "train", *map(str, verb)], cwd=ROOT, capture_output=True, text=True
-        )
+        line = [sys.executable, "-m", "train", *map(str, verb)]
+        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     read = lineage(release)
     for number, shares in ((1, (12, 4)), (18, (12, 4)), (19, (4, 12)), (24, (4, 12))):

@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import MACHINE, SMALL
+from conftest import MACHINE, SMALL, refusal
 
 from train.artifact import inventory
 from train.compose import compose
 from train.config import build
-from train.errors import UserError
 from train.training import checkpoint, loop, meters
 from train.training.log import Log
 from train.training.loop import FitConfig, fit
@@ -51,9 +50,7 @@ def trained(inputs, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("torn", [False, True])
 @pytest.mark.parametrize("lines", range(STEPS + 1))
-def test_wherever_the_log_is_cut_training_goes_on_from_the_last_checkpoint_that_it_reaches(
-    trained, inputs, tmp_path, capsys, lines, torn
-):
+def test_training_goes_on_from_the_last_checkpoint_that_a_log_reaches(trained, inputs, tmp_path, capsys, lines, torn):
     out = tmp_path / "weights.part"
     shutil.copytree(trained, out)
     (out / "model.safetensors").unlink()
@@ -96,8 +93,7 @@ def test_checkpoints_of_a_lost_attempt_do_not_outlive_its_records(trained, input
     shutil.copytree(out / "checkpoints/step-000006", out / "resume/step-000005")
     whole = (out / checkpoint.LOG).read_bytes().splitlines(keepends=True)
     (out / checkpoint.LOG).write_bytes(b"".join(whole[:3]))
-    with pytest.raises(UserError, match="stopped before the update"):
-        train_until_it_diverges(inputs, out)
+    refusal(train_until_it_diverges, inputs, out, match="stopped before the update")
     assert sorted(path.name for path in out.glob("*/step-*")) == ["step-000002"]
 
 
@@ -135,22 +131,17 @@ def test_whatever_ends_the_training_the_records_are_closed(inputs, tmp_path, mon
     logs: list[Log] = []
     init = Log.__init__
     monkeypatch.setattr(Log, "__init__", lambda self, *args: (logs.append(self), init(self, *args))[1])
-    raised = {
-        "lost rank": RuntimeError("gloo"),
-        "full disk": OSError(28, "full"),
-        "second interrupt": KeyboardInterrupt(),
-    }
+    errors = RuntimeError("gloo"), OSError(28, "full"), KeyboardInterrupt()
+    raised = dict(zip(("lost rank", "full disk", "second interrupt"), errors, strict=True))
     if ending == "not finite":
-        with pytest.raises(UserError, match="stopped before the update"):
-            train_until_it_diverges(inputs, out, machine)
+        refusal(train_until_it_diverges, inputs, out, machine, match="stopped before the update")
     else:
         monkeypatch.setattr(loop, "any_rank", raiser(raised[ending], after=3))
         with pytest.raises(type(raised[ending])):
             train(inputs, out, machine=machine)
     (took,) = map(json.loads, (out / "witness/resources.jsonl").read_text().splitlines())
     assert (took["from_step"], took["to_step"], steps_logged(out)) == (0, 3, [1, 2, 3])
-    assert tracker.finished == 1 and logs[0].file.closed
-    assert (out / "checkpoints/step-000002/state.json").is_file()
+    assert tracker.finished == 1 and logs[0].file.closed and (out / "checkpoints/step-000002/state.json").is_file()
 
 
 def raiser(error: BaseException, after: int):
