@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import warm
+from conftest import refusal
+from warm import command
 
-from train.errors import UserError
-from train.keys import ROOT
 from train.release.assess import assess, tensors_problem
 from train.release.cards.markdown import read_yaml
 from train.release.standards import osaid
@@ -33,13 +32,6 @@ def folder(tmp_path) -> Path:
     return tmp_path / "model"
 
 
-def command(*arguments: object, status: int) -> str:
-    done = warm.run([str(ROOT / "scripts" / "assess.py"), *map(str, arguments)])
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout or done.stderr
-
-
 def statuses(report: dict) -> dict[str, str]:
     return {row["id"]: row["status"] for row in report["items"]}
 
@@ -51,19 +43,16 @@ def with_card(folder: Path, licence: str, text: str = "") -> None:
 ALL = {"train.py", "model.py", "preprocess.py", "data/tales.txt", "eval/run.py", "requirements.txt"}
 
 
-@pytest.mark.parametrize(
-    ("files", "licence", "text", "found"),
-    [
-        ((), None, None, {"14"}),
-        ((), "mit", None, {"14"}),
-        ((), None, MIT, {"14", "17", "18"}),
-        (ALL, "apache-2.0", MIT, {"5", "6", "7", "8", "9", "11", "12", "13", "14", "17", "18"}),
-        (ALL, "apache-2.0", None, {"5", "6", "8", "9", "11", "13", "14"}),
-        ((), "apache-2.0", "You agree to the use-based restrictions in attachment A.", {"14"}),
-        (("sources.json", "label_guide.md", "sweep.yaml", "ledger/a.txt"), None, None,
-         {"1", "3", "4", "14", "hyper-parameter search"}),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("files", "licence", "text", "found"), [
+    ((), None, None, {"14"}),
+    ((), "mit", None, {"14"}),
+    ((), None, MIT, {"14", "17", "18"}),
+    (ALL, "apache-2.0", MIT, {"5", "6", "7", "8", "9", "11", "12", "13", "14", "17", "18"}),
+    (ALL, "apache-2.0", None, {"5", "6", "8", "9", "11", "13", "14"}),
+    ((), "apache-2.0", "You agree to the use-based restrictions in attachment A.", {"14"}),
+    (("sources.json", "label_guide.md", "sweep.yaml", "ledger/a.txt"), None, None,
+     {"1", "3", "4", "14", "hyper-parameter search"}),
+])  # fmt: skip
 def test_files_show_items_and_names_of_licences_do_not(folder, files, licence, text, found):
     for path in files:
         (folder / path).parent.mkdir(exist_ok=True)
@@ -82,7 +71,7 @@ def test_files_show_items_and_names_of_licences_do_not(folder, files, licence, t
 
 
 def test_the_last_line_counts_and_judges_nobody(folder):
-    said = command(folder, status=1).splitlines()
+    said = command("assess.py", folder, status=1).splitlines()
     assert said[-1] == "20 must-items by files alone: 1 found, 14 not found, 5 cannot tell"
 
 
@@ -100,19 +89,18 @@ def test_front_matter_is_read_as_the_hub_reads_it(folder, before):
     assert [each["licence"] for each in report["licences"]] == ["Apache-2.0"] and report["notes"] == []
 
 
-@pytest.mark.parametrize(
-    "head", ["license: [", "a: b: c", "- mit", "\tlicense: mit", "license: !!python/name:os.system x"]
-)
+@pytest.mark.parametrize("head", ["license: [", "a: b: c", "- mit", "\tlicense: mit",
+                                  "license: !!python/name:os.system x"])  # fmt: skip
 def test_front_matter_that_is_no_yaml_is_told(folder, head):
     (folder / "README.md").write_text(f"---\n{head}\n---\n# A model\n")
     (note,) = assess(folder, None)["notes"]
     assert note.startswith("README.md: front matter: ")
-    assert any(line.startswith("note ") for line in command(folder, status=1).splitlines())
+    assert any(line.startswith("note ") for line in command("assess.py", folder, status=1).splitlines())
 
 
 def test_what_a_mof_yml_lists_is_not_found_for_that(folder, tmp_path):
     (tmp_path / "mof.yml").write_text(MOF)
-    said = command(folder, "--mof", tmp_path / "mof.yml", "--json", status=1)
+    said = command("assess.py", folder, "--mof", tmp_path / "mof.yml", "--json", status=1)
     report = json.loads(said)
     assert {item for item, status in statuses(report).items() if status == "cannot tell"} == {
         "1", "6", "8", "9", "17", "18", "4", "hyper-parameter search", "description", "licence claims", "completeness",
@@ -120,12 +108,11 @@ def test_what_a_mof_yml_lists_is_not_found_for_that(folder, tmp_path):
     assert {each["licence"] for each in report["licences"]} == {"MIT", "CC-BY-4.0"}
     for wrong in ("- a list", "release: {components: 3}", "a: [", "a: " + "[" * 3000):
         (tmp_path / "mof.yml").write_text(wrong)
-        assert command(folder, "--mof", tmp_path / "mof.yml", status=2).startswith("error: mof.yml")
+        assert command("assess.py", folder, "--mof", tmp_path / "mof.yml", status=2).startswith("error: mof.yml")
 
 
-@pytest.mark.parametrize(
-    "licence, held", [("cc-by-nc-4.0", "-NC"), ("openrail", "openrail"), ("[mit, cc-by-nd-4.0]", "-ND")]
-)
+@pytest.mark.parametrize("licence, held", [("cc-by-nc-4.0", "-NC"), ("openrail", "openrail"),
+                                           ("[mit, cc-by-nd-4.0]", "-ND")])  # fmt: skip
 def test_restrictions_of_use_are_named(folder, licence, held):
     with_card(folder, licence)
     report = assess(folder, None)
@@ -139,11 +126,10 @@ def test_pickles_are_named_and_not_opened(folder):
     assert statuses(assess(folder, None))["14"] == "found"
 
 
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"\xff" * 8, (2**40).to_bytes(8, "little") + b"{}", (2).to_bytes(8, "little") + b"[]",
-     (60_000).to_bytes(8, "little") + b"[" * 60_000],
-)  # fmt: skip
+@pytest.mark.parametrize("data", [
+    b"", b"\xff" * 8, (2**40).to_bytes(8, "little") + b"{}", (2).to_bytes(8, "little") + b"[]",
+    (60_000).to_bytes(8, "little") + b"[" * 60_000,
+])  # fmt: skip
 def test_a_safetensors_header_that_lies_shows_nothing(folder, data):
     (folder / "model.safetensors").write_bytes(data)
     assert tensors_problem(folder / "model.safetensors", len(data))
@@ -159,22 +145,20 @@ def test_links_special_files_and_names_cannot_lead_anywhere(folder, tmp_path):
     (folder / "eval/\x1b[2J.py").write_text("text")
     report = assess(folder, None)
     assert statuses(report)["9"] == "not found" and report["licences"] == []
-    assert "\x1b" not in command(folder, status=1)
+    assert "\x1b" not in command("assess.py", folder, status=1)
 
 
 def test_what_is_too_much_is_refused(folder, monkeypatch):
     monkeypatch.setattr("train.release.assess.MOST_FILES", 3)
     for number in range(3):
         (folder / str(number)).write_text("")
-    with pytest.raises(UserError, match="more than 3 files"):
-        assess(folder, None)
-    with pytest.raises(UserError, match="<<"):
-        read_yaml("a: &a {x: 1}\nb: {<<: [*a, *a]}", "card")
-    assert "not a folder" in command(folder / "config.json", status=2)
+    refusal(assess, folder, None, match="more than 3 files")
+    refusal(read_yaml, "a: &a {x: 1}\nb: {<<: [*a, *a]}", "card", match="<<")
+    assert "not a folder" in command("assess.py", folder / "config.json", status=2)
 
 
 def test_all_of_our_own_release_is_found_that_a_machine_finds(release):
-    assert command(release, status=0).splitlines()[-1].endswith("15 found, 0 not found, 5 cannot tell")
+    assert command("assess.py", release).splitlines()[-1].endswith("15 found, 0 not found, 5 cannot tell")
 
 
 def test_each_item_that_files_can_show_says_how_they_are_called():

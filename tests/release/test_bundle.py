@@ -61,17 +61,15 @@ def test_packing_twice_gives_the_same_bytes(inputs, config, tmp_path):
         (tmp_path / name / "release" / "left over").write_text("by an interrupted attempt")
         collect(config, inputs, tmp_path / name, None)
     assert manifest_of(tmp_path / "one/release") == manifest_of(tmp_path / "two/release")
-    assert (tmp_path / "one/release/MANIFEST.json").read_bytes() == (
-        tmp_path / "two/release/MANIFEST.json"
-    ).read_bytes()
+    one, two = ((tmp_path / name / "release/MANIFEST.json").read_bytes() for name in ("one", "two"))
+    assert one == two
 
 
 def test_the_identity_is_of_products_alone(copy):
     before = read_json(copy / "MANIFEST.json")
     (copy / "logs/weights/log.jsonl").write_text("another machine\n")
     after = manifest_of(copy)
-    assert after["identity"] == before["identity"]
-    assert after["witnesses"] != before["witnesses"]
+    assert after["identity"] == before["identity"] and after["witnesses"] != before["witnesses"]
     (copy / "README.md").write_text("another model\n")
     assert manifest_of(copy)["identity"] != before["identity"]
 
@@ -83,9 +81,8 @@ def test_a_data_set_without_a_card_is_refused(inputs, config, tmp_path):
 
 
 def test_cards_have_front_matter_that_the_hub_reads(release):
-    model, data = (
-        yaml.safe_load((release / path).read_text().split("---\n")[1]) for path in ("README.md", "data/README.md")
-    )
+    cards = (release / path for path in ("README.md", "data/README.md"))
+    model, data = (yaml.safe_load(card.read_text().split("---\n")[1]) for card in cards)
     assert (model["license"], model["library_name"], model["language"]) == ("apache-2.0", "transformers", ["en"])
     assert data["configs"][0]["config_name"] == "documents"
     assert yaml.safe_load((release / "CITATION.cff").read_text())["cff-version"] == "1.2.0"
@@ -111,8 +108,7 @@ def test_products_are_placed_by_the_table():
     assert placed("selected", "documents/part-0000.parquet") == "data/documents/part-0000.parquet"
     assert placed("tokens", "train.npy") is None
     assert placed("weights", "checkpoints/step-000050/state.json") == "checkpoints/step-000050/state.json"
-    assert placed("weights", "../../etc/passwd") is None
-    assert placed("weights", "/etc/passwd") is None
+    assert placed("weights", "../../etc/passwd") is None and placed("weights", "/etc/passwd") is None
 
 
 def test_a_release_config_names_known_items_only(config):

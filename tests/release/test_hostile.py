@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import warm
+from conftest import edit, refusal
 
-from train.artifact import read_json, write_json
-from train.errors import UserError
+from train.artifact import write_json
 from train.keys import ROOT
 from train.release.bundle import manifest_of
 from train.release.verify.code import installs
@@ -39,31 +39,20 @@ def reseal(release: Path) -> None:
     write_json(release / "MANIFEST.json", manifest_of(release))
 
 
-@pytest.mark.parametrize(
-    ("path", "why"),
-    [
-        ("/etc/passwd", "leads outside"),
-        ("data/../../x", "leads outside"),
-        ("C:/x", "leads outside"),
-        ("a\\b", "not every system"),
-        ("a//b", "not every system"),
-        ("a\x1b[31m", "not every system"),
-        ("a/" * 130 + "b", "more than 240"),
-        *(
-            (name, "not every system")
-            for name in (
-                "a b", "caf\u00e9", "ab:c", "a*", "a?", "data/a.", "a./b", "nul", "AUX.txt", "data/Com1.json", "lpt9/a",
-                "con.tar.gz", "a\n", "\u0430", "a\u202eb", "~a", "a$",
-            )
-        ),
-    ],
-)  # fmt: skip
-def test_names_that_no_release_may_have(copy, path, why):
+STRANGE = ["a b", "caf\u00e9", "ab:c", "a*", "a?", "data/a.", "a./b", "nul", "AUX.txt", "data/Com1.json", "lpt9/a",
+           "a\n", "con.tar.gz", "\u0430", "a\u202eb", "~a", "a$", "a\\b", "a//b", "a\x1b[31m"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "why"), [
+    ("/etc/passwd", "leads outside"), ("data/../../x", "leads outside"), ("C:/x", "leads outside"),
+    ("a/" * 130 + "b", "more than 240"), *((name, "not every system") for name in STRANGE),
+])  # fmt: skip
+def test_names_that_no_release_may_have(tmp_path, path, why):
     assert why in wrong_name(path)
-    manifest = read_json(copy / "MANIFEST.json")
-    manifest["products"][path] = {"sha256": "0" * 64, "bytes": 0}
-    write_json(copy / "MANIFEST.json", manifest)
-    assert why in fails(copy)
+    (tmp_path / "README.md").write_text("a card")
+    reseal(tmp_path)
+    edit(tmp_path / "MANIFEST.json", "products", path, to={"sha256": "0" * 64, "bytes": 0})
+    assert why in fails(tmp_path)
 
 
 @pytest.mark.parametrize("path", ["a", ".ci/a", "a-b_c.d..e/F9", "-a", "console.txt", "auxiliary", "com10", "a.nul"])
@@ -87,9 +76,7 @@ def test_colours_and_pipes_and_holes_are_told_in_plain_letters(copy):
     os.mkfifo(copy / "pipe")
     with (copy / "large").open("wb") as file:
         file.truncate(2**40)
-    reseal_quickly = read_json(copy / "MANIFEST.json")
-    reseal_quickly["products"]["large"] = {"sha256": "0" * 64, "bytes": 2**40}
-    write_json(copy / "MANIFEST.json", reseal_quickly)
+    edit(copy / "MANIFEST.json", "products", "large", to={"sha256": "0" * 64, "bytes": 2**40})
     done = command(copy)
     assert done.returncode == 1
     assert "\ufffd[31mred: has a name" in done.stdout and "mostly holes" in done.stdout and "pipe" in done.stdout
@@ -101,9 +88,7 @@ def test_what_is_no_file_is_told_and_never_opened(tmp_path, kind):
     strange.parent.mkdir()
     (tmp_path / "README.md").write_text("a card")
     reseal(tmp_path)
-    listed = read_json(tmp_path / "MANIFEST.json")
-    listed["products"]["data/strange"] = {"sha256": "0" * 64, "bytes": 0}
-    write_json(tmp_path / "MANIFEST.json", listed)
+    edit(tmp_path / "MANIFEST.json", "products", "data/strange", to={"sha256": "0" * 64, "bytes": 0})
     if kind == "pipe":
         os.mkfifo(strange)
     elif kind == "socket":
@@ -119,25 +104,6 @@ def test_what_is_no_file_is_told_and_never_opened(tmp_path, kind):
     assert "data/strange: neither a file nor a folder" in fails(tmp_path)
     found = verify(tmp_path, "full")
     assert not any(result.ok for result in found) and found[-1].detail == "not run: see integrity"
-
-
-def lying_header(release: Path) -> None:
-    header = b'{"model.norm.weight":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}'
-    (release / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
-
-
-def endless_header(release: Path) -> None:
-    (release / "model.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")
-
-
-def deep_json(release: Path) -> None:
-    (release / "data/statistics.json").write_text("[" * 200_000 + "]" * 200_000)
-
-
-def strange_config(release: Path) -> None:
-    config = read_json(release / "code/config.json")
-    config["model"] |= {"layers": 2**62, "width": [None], "heads": {"a": -1}}
-    write_json(release / "code/config.json", config)
 
 
 def swollen_table(release: Path) -> None:
@@ -163,18 +129,25 @@ def wrong_rows(release: Path) -> None:
     path.write_bytes(data)
 
 
-HOSTILE = (lying_header, endless_header, deep_json, strange_config, swollen_table, wrong_rows)
+LIE = b'{"model.norm.weight":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}'
+STRANGER = {"layers": 2**62, "width": [None], "heads": {"a": -1}}
+HOSTILE = {
+    "lying header": lambda r: (r / "model.safetensors").write_bytes(struct.pack("<Q", len(LIE)) + LIE),
+    "endless header": lambda r: (r / "model.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}"),
+    "deep JSON": lambda r: (r / "data/statistics.json").write_text("[" * 200_000 + "]" * 200_000),
+    "strange config": lambda r: edit(r / "code/config.json", "model", by=lambda model: model | STRANGER),
+    "swollen table": swollen_table,
+    "wrong rows": wrong_rows,
+}
 
 
 @pytest.mark.parametrize("harm", HOSTILE)
 def test_harm_is_told_in_a_line_and_nothing_is_written(copy, harm):
-    harm(copy)
+    HOSTILE[harm](copy)
     reseal(copy)
     before = manifest_of(copy)
     done = command(copy, *(f"--only={name}" for name in ("integrity", "statistics", "weights", "settings", "counts")))
-    assert done.returncode == 1
-    assert "FAILS" in done.stdout
-    assert manifest_of(copy) == before
+    assert done.returncode == 1 and "FAILS" in done.stdout and manifest_of(copy) == before
 
 
 def test_checks_that_end_their_process_are_told_by_name(tmp_path):
@@ -194,8 +167,7 @@ def test_a_lock_that_is_none_is_not_given_to_the_installer(tmp_path):
     lock.parent.mkdir()
     for line in ("--index-url http://localhost/x", "-e .", "torch @ file:///x", "torch>=2"):
         lock.write_text(f"{line}\n")
-        with pytest.raises(UserError, match="is no pinned package"):
-            installs(Release(tmp_path, tmp_path / "scratch"))
+        refusal(installs, Release(tmp_path, tmp_path / "scratch"), match="is no pinned package")
 
 
 def test_json_output_is_json_whatever_the_names(copy):

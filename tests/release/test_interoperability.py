@@ -14,16 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import MACHINE
+from conftest import ROOT, WORLD
 
 from train.artifact import read_json
 from train.data.schema import read_rows
 from train.data.tokenizer import load
 from train.evaluation.items import choice_bits
 from train.inference.generate import generate
-from train.keys import ROOT
 from train.release import bundle
-from train.world import World
 
 PROMPTS = ("The following example", "There was once", "The")
 MARK = "<|endoftext|>"
@@ -73,8 +71,7 @@ def test_transformers_writes_the_same_tokens_and_the_pipeline_the_same_text(subj
         start = tokenizer(prompt, return_tensors="pt")
         assert start["input_ids"][0].tolist() == [0, *load(subject).encode([prompt])[0]]
         found = model.generate(**start, max_new_tokens=len(ours), do_sample=False)[0, start["input_ids"].shape[1] :]
-        assert len(ours) > 8 and found.tolist() == ours
-        assert tokenizer.decode(found) == load(subject).decode(ours)
+        assert len(ours) > 8 and found.tolist() == ours and tokenizer.decode(found) == load(subject).decode(ours)
         said = pipe(prompt, max_new_tokens=len(ours), do_sample=False, return_full_text=False)
         assert said[0]["generated_text"] == load(subject).decode(ours)
 
@@ -86,13 +83,11 @@ def tokenizer(subject):
     return AutoTokenizer.from_pretrained(subject)
 
 
-@pytest.mark.parametrize(
-    "text", ["The", "", " ", "a\n\nb", MARK, f"a{MARK}b", f"{MARK}The", "日本\u0301 🙂", "<s> </s> <pad>"]
-)
+@pytest.mark.parametrize("text", ["The", "", " ", "a\n\nb", MARK, f"a{MARK}b", f"{MARK}The", "日本\u0301 🙂",
+                                  "<s> </s> <pad>"])  # fmt: skip
 def test_transformers_reads_a_text_as_training_did(subject, tokenizer, text):
     ours = load(subject).encode([text])[0]
-    assert tokenizer(text)["input_ids"] == [0, *ours]
-    assert tokenizer(text, add_special_tokens=False)["input_ids"] == ours
+    assert tokenizer(text)["input_ids"] == [0, *ours] and tokenizer(text, add_special_tokens=False)["input_ids"] == ours
     assert tokenizer.decode([0, *ours]) == MARK + text
 
 
@@ -168,10 +163,9 @@ def test_lm_eval_finds_our_bits_per_byte_and_so_its_word_perplexity(subject, hel
     found = lm_eval_scores(subject, tmp_path, [{"text": text} for text in held_out], task)
     model = bundle.model_of(subject)
     texts = [("", text) for text in held_out]
-    bits = sum(choice_bits(model, load(subject), texts, batch=4, world=World(0, 1, MACHINE)))
+    bits = sum(choice_bits(model, load(subject), texts, batch=4, world=WORLD))
     size, words = (sum(map(len, units)) for units in ((t.encode() for t in held_out), map(WORDS.split, held_out)))
-    assert len(held_out) > DOCUMENTS / 4
-    assert found["bits_per_byte"] == pytest.approx(bits / size, rel=1e-5)
+    assert len(held_out) > DOCUMENTS / 4 and found["bits_per_byte"] == pytest.approx(bits / size, rel=1e-5)
     assert np.log2(found["word_perplexity"]) == pytest.approx(bits / words, rel=1e-5)
 
 
@@ -188,7 +182,7 @@ def test_lm_eval_judges_the_pairs_as_we_do(subject, tmp_path):
     }  # fmt: skip
     found = lm_eval_scores(subject, tmp_path, rows, task)
     texts = [("", sentence) for row in rows for sentence in row["choices"]]
-    bits = choice_bits(bundle.model_of(subject), words, texts, batch=16, world=World(0, 1, MACHINE))
+    bits = choice_bits(bundle.model_of(subject), words, texts, batch=16, world=WORLD)
     ties = sum(good == bad for good, bad in zip(bits[::2], bits[1::2], strict=True))
     right = sum(good < bad for good, bad in zip(bits[::2], bits[1::2], strict=True))
     assert len(rows) > 400 and abs(found["acc"] * len(rows) - right) <= ties + 1e-6
@@ -217,9 +211,8 @@ def test_peft_finetunes_it(subject, tmp_path):
     with torch.no_grad():
         assert torch.allclose(again(input_ids=tokens).logits, model(input_ids=tokens).logits, atol=1e-6)
         assert not torch.allclose(AutoModelForCausalLM.from_pretrained(subject)(tokens).logits, again(tokens).logits)
-    kept = {
-        name.replace("base_layer.", "").removeprefix("base_model.model."): t for name, t in model.state_dict().items()
-    }
+    plain = lambda name: name.replace("base_layer.", "").removeprefix("base_model.model.")  # noqa: E731
+    kept = {plain(name): tensor for name, tensor in model.state_dict().items()}
     assert all(torch.equal(kept[name], tensor) for name, tensor in before.items())
 
 

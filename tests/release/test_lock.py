@@ -7,12 +7,11 @@ import tomllib
 from importlib.metadata import Distribution, distributions
 
 import pytest
+from conftest import ROOT, refusal
 from packaging.markers import Environment, default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from train.errors import UserError
-from train.keys import ROOT
 from train.release.lock import CUDA, Pin, asked_for, normal, pins, unlike
 
 LOCK = (ROOT / "requirements.lock").read_text()
@@ -22,43 +21,33 @@ PROJECT = (ROOT / "pyproject.toml").read_text()
 OLDEST = tomllib.loads(PROJECT)["project"]["requires-python"].removeprefix(">=")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        f"torch==2.13.0 {SHA}",
-        f"Torch_x.y==2.13.0+cpu {SHA} --hash=sha256:{'a' * 64}",
-        f"soupsieve==2.10 ; python_full_version < '3.11.5' {SHA}",
-        f"a==1!2.0rc1 ; (sys_platform == 'linux' or platform_machine != \"x\") and python_version >= '3.12' {SHA}",
-    ],
-)
+@pytest.mark.parametrize("line", [
+    f"torch==2.13.0 {SHA}",
+    f"Torch_x.y==2.13.0+cpu {SHA} --hash=sha256:{'a' * 64}",
+    f"soupsieve==2.10 ; python_full_version < '3.11.5' {SHA}",
+    f"a==1!2.0rc1 ; (sys_platform == 'linux' or platform_machine != \"x\") and python_version >= '3.12' {SHA}",
+])  # fmt: skip
 def test_a_pin_is_read(line):
     assert [pin.line for pin in pins(f"# about\n\n{line}\n")] == [line]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "torch==2.13.0", "torch==2.13.0 --hash=md5:00", f"torch==2.13.0 {SHA[:-1]}", f"torch>=2 {SHA}", f"torch {SHA}",
-        f"torch @ file:///x {SHA}", "-e .", "--index-url http://localhost/x", f"--find-links . torch==1 {SHA}",
-        f"torch==1 ; python_version < '3' --index-url x {SHA}", f"torch==1 {SHA} --config-settings=x", "-r other.txt",
-        f"torch==1 {SHA} # --hash", f"./torch==1 {SHA}", f"torch==1 \\\n    {SHA}", f"torch[x]==1 {SHA}", "http://x/y.whl",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("line", [
+    "torch==2.13.0", "torch==2.13.0 --hash=md5:00", f"torch==2.13.0 {SHA[:-1]}", f"torch>=2 {SHA}", f"torch {SHA}",
+    f"torch @ file:///x {SHA}", "-e .", "--index-url http://localhost/x", f"--find-links . torch==1 {SHA}",
+    f"torch==1 ; python_version < '3' --index-url x {SHA}", f"torch==1 {SHA} --config-settings=x", "-r other.txt",
+    f"torch==1 {SHA} # --hash", f"./torch==1 {SHA}", f"torch==1 \\\n    {SHA}", f"torch[x]==1 {SHA}", "http://x/y.whl",
+])  # fmt: skip
 def test_a_line_that_is_no_pin_is_refused_by_name(line):
-    with pytest.raises(UserError, match="is no pinned package with the digests of its files"):
-        pins(f"a==1 {SHA}\n{line}\n")
+    refusal(pins, f"a==1 {SHA}\n{line}\n", match="is no pinned package with the digests of its files")
 
 
-@pytest.mark.parametrize(
-    ("package", "version", "pinned"),
-    [
-        ("torch", "2.13.0", None), ("torch", "2.13.0+cpu", None), ("torch", "2.13.0+cu130", None),
-        ("Torch", "2.14.0", "2.13.0"), ("torch", "2.13.0.post1", "2.13.0"), ("torch", "2.14.0+cpu", "2.13.0"),
-        ("torch", "2.13", "2.13.0"), ("py_arrow.x", "26.0", None), ("py-arrow-x", "26.0", None),
-        ("PY.arrow_X", "25.0", "26.0"), ("local", "1+ours", None), ("local", "1", "1+ours"),
-        ("pycld2", "0.41", "0.42"), ("soupsieve", "9", None), ("pytest", "9", None), ("not-pinned", "9", None),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("package", "version", "pinned"), [
+    ("torch", "2.13.0", None), ("torch", "2.13.0+cpu", None), ("torch", "2.13.0+cu130", None),
+    ("Torch", "2.14.0", "2.13.0"), ("torch", "2.13.0.post1", "2.13.0"), ("torch", "2.14.0+cpu", "2.13.0"),
+    ("torch", "2.13", "2.13.0"), ("py_arrow.x", "26.0", None), ("py-arrow-x", "26.0", None),
+    ("PY.arrow_X", "25.0", "26.0"), ("local", "1+ours", None), ("local", "1", "1+ours"),
+    ("pycld2", "0.41", "0.42"), ("soupsieve", "9", None), ("pytest", "9", None), ("not-pinned", "9", None),
+])  # fmt: skip
 def test_versions_of_what_the_project_asks_for_are_compared_with_the_lock(package, version, pinned):
     asked = 'dependencies = ["torch==2.13.0", "Py.arrow_X[all]>=2", "local ; python_version > \'3\'", "not_pinned"]\n'
     extras = '[project.optional-dependencies]\nlanguage = ["pycld2>=0.4"]\ndev = ["pytest"]\n'
@@ -71,8 +60,7 @@ def test_versions_of_what_the_project_asks_for_are_compared_with_the_lock(packag
 
 @pytest.mark.parametrize("project", ["", "[project]", "x", "project = 1", "[project]\ndependencies = 1", "\x00"])
 def test_a_project_that_tells_no_dependencies_is_refused(project):
-    with pytest.raises(UserError, match=r"pyproject\.toml: tells no dependencies"):
-        asked_for(project)
+    refusal(asked_for, project, match=r"pyproject\.toml: tells no dependencies")
 
 
 def test_this_environment_is_what_the_lock_pins():
@@ -116,8 +104,7 @@ def unfit(text: str, python: str, system: str) -> list[str]:
 @pytest.mark.parametrize("system", ["linux", "darwin"])
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_lock_fits_every_python_that_the_project_names(python, system):
-    assert PYTHONS[0] == OLDEST
-    assert unfit(LOCK, python, system) == []
+    assert PYTHONS[0] == OLDEST and unfit(LOCK, python, system) == []
 
 
 def test_a_lock_that_does_not_fit_is_noticed():

@@ -8,15 +8,12 @@ import warm
 
 from train.artifact import file_digest, read_json
 from train.data.schema import read_rows
-from train.keys import ROOT
 
 SIDES = ("sentence_good", "sentence_bad")
 
 
 def judge(release, *arguments, status=0):
-    done = warm.run([str(ROOT / "scripts/pairs.py"), str(release), *map(str, arguments)])
-    assert done.returncode == status and "Traceback" not in done.stderr, done.stdout + done.stderr
-    return done.stdout if status == 0 else done.stderr
+    return warm.command("pairs.py", release, *arguments, status=status)
 
 
 def test_its_own_pairs_get_the_scores_that_they_have_in_it(release, tmp_path):
@@ -49,15 +46,12 @@ def test_its_own_questions_too_and_files_of_pairs_have_an_average(release, tmp_p
     assert "mean of 2 groups" in said and "chance 0.5000" in said
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ("", "has no items"),
-        ("{}\n", "line 1: expected a JSON object"),
-        ('\n{"question": "a", "choices": ["b", "c"], "answer": 2}', "line 2: the answer 2 is none of the 2 choices"),
-        ('{"text": "alone"}\n', "holds no choices"),
-    ],
-)
+@pytest.mark.parametrize(("content", "says"), [
+    ("", "has no items"),
+    ("{}\n", "line 1: expected a JSON object"),
+    ('\n{"question": "a", "choices": ["b", "c"], "answer": 2}', "line 2: the answer 2 is none of the 2 choices"),
+    ('{"text": "alone"}\n', "holds no choices"),
+])  # fmt: skip
 def test_what_is_no_pair_is_told_in_a_line(release, tmp_path, content, says):
     (tmp_path / "odd.jsonl").write_text(content)
     said = judge(release, tmp_path / "odd.jsonl", status=1)

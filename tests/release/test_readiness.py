@@ -61,20 +61,17 @@ def test_where_training_is_meant_nothing_is_begun(until, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("release.statements=[]", "release.statements: none on 'licence claims'"),
-        ("release.not_used.4=' '", "release.not_used.4: no reason"),
-        ("release.title='TBD'", "release.title: 'TBD'"),
-        ("release.contact='[More Information Needed]'", "release.contact: '[More Information Needed]'"),
-        ("release.description='see /home/ann/notes'", "release.description: holds a path of a machine"),
-        ("release.limits=ghp_" + "a1B2" * 9 + "", "release.limits: holds a secret"),
-        ("data.raw.sources.0.attribution='FIXME'", "data.raw.sources.0.attribution: 'FIXME'"),
-        ("evaluation.samples.prompts=['lorem ipsum']", "evaluation.samples.prompts.0: 'lorem ipsum'"),
-        ("data.name=nobody", "data_cards/nobody.md: cannot be read"),
-    ],
-)
+@pytest.mark.parametrize(("override", "said"), [
+    ("release.statements=[]", "release.statements: none on 'licence claims'"),
+    ("release.not_used.4=' '", "release.not_used.4: no reason"),
+    ("release.title='TBD'", "release.title: 'TBD'"),
+    ("release.contact='[More Information Needed]'", "release.contact: '[More Information Needed]'"),
+    ("release.description='see /home/ann/notes'", "release.description: holds a path of a machine"),
+    ("release.limits=ghp_" + "a1B2" * 9 + "", "release.limits: holds a secret"),
+    ("data.raw.sources.0.attribution='FIXME'", "data.raw.sources.0.attribution: 'FIXME'"),
+    ("evaluation.samples.prompts=['lorem ipsum']", "evaluation.samples.prompts.0: 'lorem ipsum'"),
+    ("data.name=nobody", "data_cards/nobody.md: cannot be read"),
+])  # fmt: skip
 def test_what_people_left_out_of_the_config_is_named(override, said):
     problems = unready(resolved(config("recipe=tiny", override)), ROOT, release=True)
     assert any(said in problem for problem in problems), problems
@@ -87,18 +84,15 @@ def checkout(tmp_path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("## Labelling", "## Labels", "data_cards/stories.md: it lacks text under '## Labelling'"),
-        ("licence: Apache-2.0", "licence: MIT", "its licence is MIT"),
-        ("date: 2026-11-23", "date: yesterday", "date: expected a day"),
-        ("curator:", "cure:", "it lacks 'curator:' at its head"),
-        ("## Labelling\n", "## Labelling\n\nXXX\n", "'XXX'"),
-        ("## Labelling\n", "## Labelling\n\nghp_" + "a1B2" * 9 + "\n", "holds a secret"),
-        ("", None, "cannot be read"),
-    ],
-)
+@pytest.mark.parametrize(("old", "new", "said"), [
+    ("## Labelling", "## Labels", "data_cards/stories.md: it lacks text under '## Labelling'"),
+    ("licence: Apache-2.0", "licence: MIT", "its licence is MIT"),
+    ("date: 2026-11-23", "date: yesterday", "date: expected a day"),
+    ("curator:", "cure:", "it lacks 'curator:' at its head"),
+    ("## Labelling\n", "## Labelling\n\nXXX\n", "'XXX'"),
+    ("## Labelling\n", "## Labelling\n\nghp_" + "a1B2" * 9 + "\n", "holds a secret"),
+    ("", None, "cannot be read"),
+])  # fmt: skip
 def test_what_people_left_out_of_the_card_is_named(checkout, old, new, said):
     card = checkout / "data_cards/stories.md"
     if new is None:

@@ -32,34 +32,6 @@ def clone(tmp_path) -> Path:
     return top
 
 
-def no_program(clone, monkeypatch):
-    monkeypatch.setenv("PATH", str(clone))
-
-
-def of_somebody_else(clone, monkeypatch):
-    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-
-
-def no_commit(clone, monkeypatch):
-    git("update-ref", "-d", "HEAD", at=clone)
-
-
-def no_repository(clone, monkeypatch):
-    (clone / ".git").rename(clone.parent / "was")
-
-
-def broken(clone, monkeypatch):
-    (clone / ".git/HEAD").write_text("nothing\n")
-
-
-def a_dangling_branch(clone, monkeypatch):
-    (clone / ".git/HEAD").write_text(f"{'0' * 40}\n")
-
-
-def a_folder_of_it(clone, monkeypatch):
-    return clone / "train"
-
-
 def ignored_below_it(clone, monkeypatch):
     (clone / "runs/code/train").mkdir(parents=True)
     (clone / "runs/code/train/a.py").write_text("a = 2\n")
@@ -75,30 +47,34 @@ def a_git_that_runs_us(clone, monkeypatch):
     return other
 
 
-def held_back(clone, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(clone))
-    return clone / "train"
+CASES = {  # each may return another folder to ask about
+    "no program": lambda clone, patch: patch.setenv("PATH", str(clone)),
+    "of somebody else": lambda clone, patch: patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1"),
+    "no commit": lambda clone, patch: git("update-ref", "-d", "HEAD", at=clone) and None,
+    "no repository": lambda clone, patch: (clone / ".git").rename(clone.parent / "was") and None,
+    "broken": lambda clone, patch: (clone / ".git/HEAD").write_text("nothing\n") and None,
+    "a dangling branch": lambda clone, patch: (clone / ".git/HEAD").write_text(f"{'0' * 40}\n") and None,
+    "a folder of it": lambda clone, patch: clone / "train",
+    "ignored below it": ignored_below_it,
+    "a git that runs us": a_git_that_runs_us,
+    "held back": lambda clone, patch: patch.setenv("GIT_CEILING_DIRECTORIES", str(clone)) or clone / "train",
+}
 
 
-@pytest.mark.parametrize(
-    "case",
-    [no_program, of_somebody_else, no_commit, no_repository, broken, a_dangling_branch, a_folder_of_it,
-     ignored_below_it, a_git_that_runs_us, held_back],
-)  # fmt: skip
+@pytest.mark.parametrize("case", CASES)
 def test_no_commit_where_git_knows_none_of_this_folder(case, clone, monkeypatch):
     commit = repository.commit(clone)
     assert commit == git("rev-parse", "HEAD", at=clone) and repository.tree(clone, commit)
-    root = case(clone, monkeypatch) or clone
+    root = CASES[case](clone, monkeypatch) or clone
     assert repository.commit(root) is None
-    if case not in (no_commit, a_dangling_branch):  # there the commit is known, and is not what is checked out
+    if case not in ("no commit", "a dangling branch"):  # there the commit is known, and is not what is checked out
         assert repository.tree(root, commit) is None
     monkeypatch.setattr(bundle, "ROOT", root)
     assert bundle.checkout() == {"commit": None, "uncommitted_changes": None}
 
 
-@pytest.mark.parametrize(
-    "name", ["HEAD", "main", "", "--help", "None", "f" * 40, "F" * 40, "0" * 39, "HEAD\n", "0" * 64]
-)
+@pytest.mark.parametrize("name", ["HEAD", "main", "", "--help", "None", "f" * 40, "F" * 40, "0" * 39, "HEAD\n",
+                                  "0" * 64])  # fmt: skip
 def test_what_is_no_commit_here_has_no_files(name, clone):
     assert repository.tree(clone, name) is None
 
@@ -106,20 +82,16 @@ def test_what_is_no_commit_here_has_no_files(name, clone):
 def test_a_commit_is_known_through_a_link_and_in_another_worktree(clone, tmp_path):
     (tmp_path / "link").symlink_to(clone)
     git("worktree", "add", "--quiet", str(tmp_path / "tree"), at=clone)
-    assert {repository.commit(each) for each in (clone, tmp_path / "link", tmp_path / "tree")} == {
-        git("rev-parse", "HEAD", at=clone)
-    }
+    commits = {repository.commit(each) for each in (clone, tmp_path / "link", tmp_path / "tree")}
+    assert commits == {git("rev-parse", "HEAD", at=clone)}
 
 
-@pytest.mark.parametrize(
-    ("path", "text", "changed"),
-    [
-        ("train/a.py", "a = 1\n", False), ("train/a.py", "a = 2\n", True), ("train/a.py", "a = 1\r\n", True),
-        ("train/a.py", None, True), ("train/b.py", "", True), ("NOTICE", "", True), ("notes", "y\n", False),
-        ("more", "", False), ("texts/a.txt", "", False), (".venv", "", False), ("train/__pycache__/a.pyc", "", False),
-        ("train/a.py~", "", False), ("runs/x", "", False), ("train/x.ignored", "", True),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("path", "text", "changed"), [
+    ("train/a.py", "a = 1\n", False), ("train/a.py", "a = 2\n", True), ("train/a.py", "a = 1\r\n", True),
+    ("train/a.py", None, True), ("train/b.py", "", True), ("NOTICE", "", True), ("notes", "y\n", False),
+    ("more", "", False), ("texts/a.txt", "", False), (".venv", "", False), ("train/__pycache__/a.pyc", "", False),
+    ("train/a.py~", "", False), ("runs/x", "", False), ("train/x.ignored", "", True),
+])  # fmt: skip
 def test_changes_are_those_of_the_source_code(path, text, changed, clone, monkeypatch):
     (clone / ".git/info/exclude").write_text("*.ignored\n")
     file = clone / path
@@ -145,19 +117,16 @@ def test_a_clone_has_the_same_bytes_whatever_git_does_elsewhere_about_line_ends(
     assert bundle.source_tree(clone) == bundle.source_tree(tmp_path / "other")
 
 
-@pytest.mark.parametrize(
-    ("record", "note"),
-    [
-        ({"commit": None, "uncommitted_changes": None}, "it names no commit"),
-        ({"commit": "HEAD", "uncommitted_changes": False}, "it names no commit"),
-        ({"commit": "here", "uncommitted_changes": True}, "changes on top of it"),
-        ({"commit": "here"}, "changes on top of it"),
-        ({}, "it names no commit"),
-        ({"commit": "f" * 40, "uncommitted_changes": False}, "no clone that knows ffffffffffff"),
-        ({"commit": "--output=x", "uncommitted_changes": False}, "it names no commit"),
-        ({"commit": "here", "uncommitted_changes": False}, ""),
-    ],
-)
+@pytest.mark.parametrize(("record", "note"), [
+    ({"commit": None, "uncommitted_changes": None}, "it names no commit"),
+    ({"commit": "HEAD", "uncommitted_changes": False}, "it names no commit"),
+    ({"commit": "here", "uncommitted_changes": True}, "changes on top of it"),
+    ({"commit": "here"}, "changes on top of it"),
+    ({}, "it names no commit"),
+    ({"commit": "f" * 40, "uncommitted_changes": False}, "no clone that knows ffffffffffff"),
+    ({"commit": "--output=x", "uncommitted_changes": False}, "it names no commit"),
+    ({"commit": "here", "uncommitted_changes": False}, ""),
+])  # fmt: skip
 @pytest.mark.parametrize("with_git", [True, False])
 def test_what_cannot_be_compared_is_not_checked_and_no_failure(record, note, with_git, clone, tmp_path, monkeypatch):
     release = tmp_path / "release"
@@ -180,6 +149,5 @@ def test_what_cannot_be_compared_is_not_checked_and_no_failure(record, note, wit
         assert snapshot(found) == []
         (clone / "train/a.py").write_text("not committed\n")
         (release / "code/train/a.py").write_text("a = 2\n")
-        assert snapshot(Release(release, tmp_path / "scratch")) == [
-            f"code/train/a.py: not as in {record['commit'][:12]}"
-        ]
+        said = f"code/train/a.py: not as in {record['commit'][:12]}"
+        assert snapshot(Release(release, tmp_path / "scratch")) == [said]

@@ -1,11 +1,13 @@
 """Each check has a release that fails it: the table says which alteration. A check without one fails the suite."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from conftest import edit
 
-from train.artifact import read_json, write_json
+from train.artifact import write_json
 from train.compose import overrides_of
 from train.data import schema
 from train.data.generated.pairs import pairs
@@ -16,15 +18,6 @@ from train.release.verify.result import against
 from train.release.verify.run import verify
 
 NAMES = {"integrity", "completeness", *(check.__name__ for check in CHECKS)}
-
-
-def edit(path: Path, *steps, by) -> None:
-    """Change the value at `steps` of a JSON file."""
-    whole = value = read_json(path)
-    for step in steps[:-1]:
-        value = value[step]
-    value[steps[-1]] = by(value[steps[-1]])
-    write_json(path, whole)
 
 
 def replace(path: Path, old: str, new: str) -> None:
@@ -49,26 +42,10 @@ def rewrite(release: Path, change) -> None:
     schema.write_rows(path, [row for row in rows if row], schema.SELECTED)
 
 
-def flip(number: int, row: dict) -> dict:
-    return {**row, "split": "held_out" if row["split"] == "train" else "train"} if number == 0 else row
-
-
-def give_away(number: int, row: dict) -> dict:
-    """The document with the first sentence of our evaluation set in it."""
-    return {**row, "text": f"{row['text']} {next(pairs(1, 1))[1]}"}
-
-
 def flip_byte(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
     path.write_bytes(data)
-
-
-def forget_checkpoint(release: Path) -> None:
-    folder = release / "checkpoints" / "step-000002"
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
 
 
 def claim_commit(release: Path) -> None:
@@ -78,18 +55,19 @@ def claim_commit(release: Path) -> None:
     append(release / "code/Makefile", "# and more\n")
 
 
+OTHER = {"train": "held_out", "held_out": "train"}
 TOKEN = "ghp_" + "0a" * 18  # has the form of a secret and is none
 TAMPER = {
     "integrity": lambda r: append(r / "NOTICE", " "),
     "completeness": lambda r: (r / "generation_config.json").unlink(),
-    "provenance": lambda r: edit(r / "data/sources.json", 0, "files", by=lambda _: []),
+    "provenance": lambda r: edit(r / "data/sources.json", 0, "files", to=[]),
     "sources": lambda r: edit(r / "data/sources.json", 0, "attribution", by=lambda text: f"{text} and others"),
     "generated": lambda r: edit(r / "evaluation/data/sets.json", 0, "items", by=lambda n: n + 1),
     "statistics": lambda r: edit(r / "data/statistics.json", "tokens", by=lambda n: n + 1),
     "counts": lambda r: edit(r / "data/counts.json", "dropped", "too_short", "documents", by=lambda n: n + 1),
     "labelling": lambda r: replace(r / "data/README.md", "Labelling", "Something else"),
-    "split": lambda r: rewrite(r, flip),
-    "selection": lambda r: rewrite(r, give_away),
+    "split": lambda r: rewrite(r, lambda number, row: row if number else {**row, "split": OTHER[row["split"]]}),
+    "selection": lambda r: rewrite(r, lambda _, row: {**row, "text": f"{row['text']} {next(pairs(1, 1))[1]}"}),
     "tokens": lambda r: rewrite(r, lambda number, row: row if number else {**row, "text": row["text"] + "!"}),
     "source_kinds": lambda r: rewrite(r, lambda number, row: row if number else None),
     "data_terms": lambda r: licence(r, "data/README.md", "CC-BY-4.0"),
@@ -102,20 +80,18 @@ TAMPER = {
     "environment": lambda r: replace(r / "code/requirements.lock", "torch==", "torch>="),
     "weights": lambda r: flip_byte(r / "model.safetensors"),
     "logits": lambda r: edit(r / "evaluation/logits.json", 1, "next", 0, "logit", by=lambda v: v + 0.01),
-    "checkpoints": forget_checkpoint,
+    "checkpoints": lambda r: shutil.rmtree(r / "checkpoints/step-000002"),
     "losses": lambda r: replace(r / "logs/weights/log.jsonl", '"held_out_loss": ', '"held_out_loss": 1'),
-    "optimizer_state": lambda r: edit(r / "checkpoints/next_step.json", "files", "model.safetensors", by=lambda _: ""),
+    "optimizer_state": lambda r: edit(r / "checkpoints/next_step.json", "files", "model.safetensors", to=""),
     "parameter_terms": lambda r: replace(r / "README.md", "freely available to all", "available to some"),
     "use_restrictions": lambda r: append(r / "LICENSE", "For research purposes only.\n"),
-    "chain": lambda r: edit(r / "provenance/weights.json", "inputs", "tokens", "products", by=lambda _: "0" * 64),
+    "chain": lambda r: edit(r / "provenance/weights.json", "inputs", "tokens", "products", to="0" * 64),
     "licences": lambda r: (r / "LICENSES/Apache-2.0.txt").write_text("do as you like\n"),
     "cards": lambda r: replace(r / "README.md", "| parameters | ", "| parameters | 1"),
-    "metadata": lambda r: edit(r / "data/croissant.json", "distribution", 0, "sha256", by=lambda _: "0" * 64),
-    "osaid": lambda r: edit(r / "openness.json", "verdict", "must", "stated", by=lambda _: 0),
+    "metadata": lambda r: edit(r / "data/croissant.json", "distribution", 0, "sha256", to="0" * 64),
+    "osaid": lambda r: edit(r / "openness.json", "verdict", "must", "stated", to=0),
     "placeholders": lambda r: append(r / "README.md", "Training data: [More Information Needed]\n"),
-    "machine_paths": lambda r: edit(
-        r / "provenance/raw.json", "config", by=lambda c: {**c, "at": "/home/somebody/corpus"}
-    ),
+    "machine_paths": lambda r: edit(r / "provenance/raw.json", "config", "at", to="/home/somebody/corpus"),
     "layout": lambda r: (r / "special_tokens_map.json").write_text("{}\n"),
     "canonical": lambda r: append(r / "logs/packages.json", "\n"),
     "order": lambda r: replace(r / "logs/weights/log.jsonl", '"batch": "', '"batch": "0'),
@@ -123,8 +99,8 @@ TAMPER = {
     "snapshot": claim_commit,
     "collected": lambda r: append(r / "code/tests/test_model.py", "from train.nowhere import nothing\n"),
     "report": lambda r: replace(r / "report.html", "<body", "<body hidden"),
-    "witnesses": lambda r: edit(r / "logs/raw/run.json", "seconds", by=lambda _: -1.0),
-    "recipe": lambda r: edit(r / "code/overrides.json", 0, by=lambda _: "recipe=reference"),
+    "witnesses": lambda r: edit(r / "logs/raw/run.json", "seconds", to=-1.0),
+    "recipe": lambda r: edit(r / "code/overrides.json", 0, to="recipe=reference"),
     "secrets": lambda r: append(r / "logs/weights/log.jsonl", TOKEN),
 }
 # What a check that fails says of a value: where it stands, as it is recorded, as it was derived.
@@ -163,14 +139,12 @@ def test_every_check_has_a_release_that_fails_it():
 
 def test_every_row_of_the_table_has_a_check():
     decided = {row.check for row in osaid.ROWS if row.kind not in ("statement", "command")}
-    assert decided <= NAMES
-    assert all(row.check is None for row in osaid.ROWS if row.kind in ("statement", "command"))
+    assert decided <= NAMES and all(row.check is None for row in osaid.ROWS if row.kind in ("statement", "command"))
 
 
 def test_an_untouched_release_passes_every_check(copy):
     results = verify(copy, "full", overrides_of=overrides_of)
-    assert against(results) == []
-    assert {result.name for result in results} == NAMES
+    assert against(results) == [] and {result.name for result in results} == NAMES
 
 
 def altered(release: Path, name: str) -> None:
@@ -184,7 +158,6 @@ def altered(release: Path, name: str) -> None:
 def test_a_check_fails_by_name(copy, name):
     altered(copy, name)
     results = {result.name: result for result in verify(copy, "full", {name, "integrity"}, overrides_of=overrides_of)}
-    assert not results[name].ok
-    assert results[name].detail and "could not be checked" not in results[name].detail
+    assert not results[name].ok and results[name].detail and "could not be checked" not in results[name].detail
     assert re.search(SAYS.get(name, ""), results[name].detail), results[name].detail
     assert results["integrity"].ok == (name != "integrity")

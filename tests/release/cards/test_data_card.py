@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import edit
 
 from train.artifact import digest, read_json, write_json
 from train.data import schema
@@ -38,8 +39,7 @@ def test_the_card_holds_what_people_wrote_and_what_records_say(release):
     counts, source = read_json(release / "data/counts.json"), read_json(release / "data/sources.json")[0]
     assert "## Motivation\n\nA corpus that anybody can make" in card
     assert f"{counts['raw']['documents']:,} extracted = {counts['kept']['documents']:,} kept" in card
-    assert source["purl"] in card
-    assert "| too_short | Fewer characters than the threshold. | `900` | 33 |" in card
+    assert source["purl"] in card and "| too_short | Fewer characters than the threshold. | `900` | 33 |" in card
     dropped = {rule: entry["documents"] for rule, entry in counts["dropped"].items()}
     compared = sum(dropped[rule.__name__] for rule in COMPARISONS)
     passed = 500 - sum(dropped.values()) + compared
@@ -63,23 +63,18 @@ def test_the_order_of_quantiles_is_that_of_lengths(release):
 
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
 def test_people_have_said_all_that_only_they_can_say(copy, path):
-    config = read_json(copy / "code/config.json")
-    config["data"]["name"] = path.stem
-    write_json(copy / "code/config.json", config)
+    edit(copy / "code/config.json", "data", "name", to=path.stem)
     (copy / "code/data_cards" / path.name).write_bytes(path.read_bytes())
     head, sections, _ = data_card.written(copy)
     assert head.keys() >= set(data_card.HEAD) and sections.keys() >= set(data_card.SECTIONS)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("## Consent and opt-out", "## Something else", "text under '## Consent and opt-out'"),
-        ("There are no labels.\n", "", "text under '## Labelling'"),
-        ("curator: The Pellucid maintainers\n", "", "'curator:' at its head"),
-        ("licence: Apache-2.0", "licence: CC-BY-4.0", "its licence is CC-BY-4.0, the release's is Apache-2.0"),
-    ],
-)
+@pytest.mark.parametrize(("old", "new", "said"), [
+    ("## Consent and opt-out", "## Something else", "text under '## Consent and opt-out'"),
+    ("There are no labels.\n", "", "text under '## Labelling'"),
+    ("curator: The Pellucid maintainers\n", "", "'curator:' at its head"),
+    ("licence: Apache-2.0", "licence: CC-BY-4.0", "its licence is CC-BY-4.0, the release's is Apache-2.0"),
+])  # fmt: skip
 def test_a_card_that_lacks_something_is_one_clear_line(copy, old, new, said):
     human(copy, old, new)
     with pytest.raises(UserError, match=r"data_cards/stories\.md") as error:

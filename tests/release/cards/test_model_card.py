@@ -1,5 +1,7 @@
 """The model card follows its records."""
 
+from conftest import edit
+
 from train.artifact import read_json, write_json
 from train.release.cards.model_card import model_card
 from train.release.standards.osaid import RUNGS, WORD
@@ -9,18 +11,14 @@ def test_both_cards_show_the_ladder_of_proof_by_the_same_table(release):
     name = release.name
     rows = "".join(f"| {rung.name} | {rung.establishes} | `{rung.command(name)}` |\n" for rung in RUNGS)
     for path in ("README.md", "data/README.md"):
-        assert (
-            f"{rows}\nNo rung establishes the rest: {WORD}.\n\n## How to make it again\n"
-            in (release / path).read_text()
-        )
+        rest = f"\nNo rung establishes the rest: {WORD}.\n\n## How to make it again\n"
+        assert rows + rest in (release / path).read_text()
 
 
 def test_a_changed_record_changes_the_card(copy):
     before = model_card(copy)
     assert before == (copy / "README.md").read_bytes()
-    scores = read_json(copy / "evaluation/scores.json")
-    scores["bits_per_byte"]["value"] = 1.2345
-    write_json(copy / "evaluation/scores.json", scores)
+    edit(copy / "evaluation/scores.json", "bits_per_byte", "value", to=1.2345)
     assert b"1.2345" in model_card(copy) and b"1.2345" not in before
 
 
@@ -63,9 +61,8 @@ def test_the_card_tells_how_training_was_set(copy):
         "| clipping, of the norm of the whole gradient | 0.8750 |",
     ):
         assert row in card
-    assert (
-        "up in 77 steps, level, then down to 0 along a line in the last 35% of the steps" in card and "0.9375" in card
-    )
+    schedule = "up in 77 steps, level, then down to 0 along a line in the last 35% of the steps"
+    assert schedule in card and "0.9375" in card
 
 
 def test_the_card_is_titled_by_its_recipe_and_shows_what_its_scores_are_of(release):

@@ -112,8 +112,7 @@ def test_what_people_and_models_write_stays_text(copy):
     write_json(copy / "data/statistics.json", statistics)
     text = report(copy, HOSTILE).decode()
     assert "alert(1)</script>" not in text and "<img" not in text
-    assert text.count("<script") == page(copy).count("<script")
-    assert html.escape(HOSTILE, quote=False)[:30] in text
+    assert text.count("<script") == page(copy).count("<script") and html.escape(HOSTILE, quote=False)[:30] in text
 
 
 def test_minimal_pairs_are_shown_where_there_are_any(copy):
@@ -141,21 +140,18 @@ def test_energy_and_memory_are_of_all_processes_that_trained(copy):
 def test_curves_keep_their_last_point_and_few_others():
     log = [{"step": step, "loss": 9.0 - step / 1000} for step in range(1, 1001)]
     found = points(log, "loss")
-    assert 300 < len(found) <= 400 and found[-1] == (1000, 8.0)
-    assert points(log, "held_out_loss") == []
+    assert 300 < len(found) <= 400 and found[-1] == (1000, 8.0) and points(log, "held_out_loss") == []
     (drawn,) = charts(log)
     assert (drawn["title"], drawn["lines"][0]["last"], drawn["across"][-1]) == ("Loss", 8.0, (100.0, "1,000"))
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "wanted"),
-    [(0, 640, [0, 200, 400, 600, 800]), (4.1, 8.3, [4, 5, 6, 7, 8, 9]), (0.5, 0.5, [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]),
-     (0, 0.008, [0, 0.002, 0.004, 0.006, 0.008]), (-1, 1, [-1, -0.5, 0, 0.5, 1])],
-)  # fmt: skip
+@pytest.mark.parametrize(("low", "high", "wanted"), [
+    (0, 640, [0, 200, 400, 600, 800]), (4.1, 8.3, [4, 5, 6, 7, 8, 9]), (0.5, 0.5, [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]),
+    (0, 0.008, [0, 0.002, 0.004, 0.006, 0.008]), (-1, 1, [-1, -0.5, 0, 0.5, 1]),
+])  # fmt: skip
 def test_ticks_are_round_and_reach_around(low, high, wanted):
     found = ticks(low, high)
-    assert found[0] <= low and found[-1] >= high
-    assert found == pytest.approx(wanted) or low == high
+    assert found[0] <= low and found[-1] >= high and (found == pytest.approx(wanted) or low == high)
 
 
 def test_a_share_is_within_its_whole():

@@ -6,18 +6,15 @@ import pytest
 from train.release.cards import templates
 
 
-@pytest.mark.parametrize(
-    ("template", "text"),
-    [
-        ("{{ x }}", "a \\| &lt;b> # c"),
-        ("| {{ 1234 }} | {{ 0.5 }} | {{ true }} |\n", "| 1,234 | 0.5000 | True |\n"),
-        ("# {{ x | line }}", "# a \\| &lt;b> # c"),
-        ("{{ x | prose }}", "a \\| &lt;b>\n\\# c"),
-        ("{{ x | quoted }}", "    a | <b>\n    # c\n"),
-        ("`{{ x | json }}`", '`"a \\| &lt;b>\\n# c"`'),
-        ("{{ {'low': 1, 'high': 0.5} | interval }}, {{ {} | interval }}.", "1 to 0.5000, ."),
-    ],
-)
+@pytest.mark.parametrize(("template", "text"), [
+    ("{{ x }}", "a \\| &lt;b> # c"),
+    ("| {{ 1234 }} | {{ 0.5 }} | {{ true }} |\n", "| 1,234 | 0.5000 | True |\n"),
+    ("# {{ x | line }}", "# a \\| &lt;b> # c"),
+    ("{{ x | prose }}", "a \\| &lt;b>\n\\# c"),
+    ("{{ x | quoted }}", "    a | <b>\n    # c\n"),
+    ("`{{ x | json }}`", '`"a \\| &lt;b>\\n# c"`'),
+    ("{{ {'low': 1, 'high': 0.5} | interval }}, {{ {} | interval }}.", "1 to 0.5000, ."),
+])  # fmt: skip
 def test_a_value_comes_into_a_page_by_one_door(tmp_path, monkeypatch, template, text):
     (tmp_path / "page.md.jinja").write_text(template)
     monkeypatch.setattr(templates, "ROOMS", [tmp_path])

@@ -4,29 +4,22 @@ import json
 from pathlib import Path
 
 import pytest
-import warm
+from conftest import edit
+from warm import command
 
-from train.artifact import read_json, write_json
+from train.artifact import write_json
 from train.data import schema
-from train.keys import ROOT
 from train.release.bundle import manifest_of
 from train.release.prove.diff import changes
 from train.training.checkpoint import read_tensors, write_tensors
 
 
-def command(*arguments: object, status: int) -> str:
-    done = warm.run([str(ROOT / "scripts" / "diff.py"), *map(str, arguments)])
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout or done.stderr
-
-
 @pytest.fixture
 def changed(release, copy):
-    """A function that lets an edit change a copy of the release, and returns the changes by kind."""
+    """A function that lets another change a copy of the release, and returns the changes by kind."""
 
-    def found(edit) -> dict[str, list[dict]]:
-        edit(copy)
+    def found(change) -> dict[str, list[dict]]:
+        change(copy)
         write_json(copy / "MANIFEST.json", manifest_of(copy))
         report = changes(release, copy)
         assert report["same"] is False
@@ -36,69 +29,59 @@ def changed(release, copy):
 
 
 def test_a_copy_is_the_same_and_a_damaged_one_cannot_be_compared(release, copy):
-    assert command(release, copy, status=0).startswith("the same: identity ")
+    assert command("diff.py", release, copy).startswith("the same: identity ")
     (copy / "config.json").write_text("{}")
-    assert "integrity: config.json: changed" in command(release, copy, status=2)
-    assert "not a release" in command(release, copy / "data", status=2)
+    assert "integrity: config.json: changed" in command("diff.py", release, copy, status=2)
+    assert "not a release" in command("diff.py", release, copy / "data", status=2)
 
 
 def test_the_command_names_the_kind_and_the_place(release, copy):
-    resolved = read_json(copy / "code/config.json")
-    resolved["training"]["seed"] = 77
-    write_json(copy / "code/config.json", resolved)
+    edit(copy / "code/config.json", "training", "seed", to=77)
     write_json(copy / "MANIFEST.json", manifest_of(copy))
-    said = command(release, copy, status=1)
-    assert "config     1 change\n           training.seed: 0 -> 77\n" in said
-    assert "weights    no changes" in said
-    told = json.loads(command(release, copy, "--json", status=1))["changes"]
+    said = command("diff.py", release, copy, status=1)
+    assert "config     1 change\n           training.seed: 0 -> 77\n" in said and "weights    no changes" in said
+    told = json.loads(command("diff.py", release, copy, "--json", status=1))["changes"]
     assert told["config"] == [{"what": "training.seed", "before": 0, "after": 77}]
     assert [change["what"] for change in told["files"]] == ["code/config.json"]
 
 
 def test_of_tensors_the_largest_deviation(changed):
-    def edit(release: Path) -> None:
+    def change(release: Path) -> None:
         tensors = read_tensors(release / "model.safetensors")
         tensors["model.norm.weight"][3] += 0.5
         tensors["model.norm.weight"][1] -= 0.25
         write_tensors(release / "model.safetensors", tensors)
 
-    (change,) = changed(edit)["weights"]
-    assert change["what"].startswith("model.norm.weight: 2 of ") and change["what"].endswith("by 0.5 at most")
-    assert round(change["after"] - change["before"], 5) == 0.5
+    (told,) = changed(change)["weights"]
+    assert told["what"].startswith("model.norm.weight: 2 of ") and told["what"].endswith("by 0.5 at most")
+    assert round(told["after"] - told["before"], 5) == 0.5
 
 
 def test_documents_are_counted_and_named(changed):
-    def edit(release: Path) -> None:
+    def change(release: Path) -> None:
         path = next(p for p in sorted((release / "data/documents").glob("*.parquet")) if list(schema.read_rows([p])))
         first, *rest = schema.read_rows([path])
         rest = [{**row, "split": "elsewhere"} if row is rest[0] else row for row in rest] if rest else rest
-        edit.moved = bool(rest)
-        edit.first = first
+        change.moved = bool(rest)
+        change.first = first
         schema.write_rows(path, rest, schema.SELECTED)
-        counts = read_json(release / "data/counts.json")
-        counts["dropped"]["too_short"]["documents"] += 1
-        write_json(release / "data/counts.json", counts)
+        edit(release / "data/counts.json", "dropped", "too_short", "documents", by=lambda value: value + 1)
 
-    found = changed(edit)["documents"]
+    found = changed(change)["documents"]
     assert found[0] == {"what": "only before", "before": 1, "after": None}
-    assert [change["after"] for change in found if change["what"] == "in another split"] == [1] * edit.moved
-    assert any(change["what"].startswith(edit.first["id"][:12]) for change in found)
+    assert [change["after"] for change in found if change["what"] == "in another split"] == [1] * change.moved
+    assert any(change["what"].startswith(change.first["id"][:12]) for change in found)
     assert any(change["what"] == "dropped.too_short.documents" for change in found)
 
 
 def test_code_sources_tokenizer_and_scores(changed):
-    def edit(release: Path) -> None:
+    def change(release: Path) -> None:
         (release / "code/Makefile").write_text("all:\n")
-        for path, change in (
-            ("data/sources.json", lambda found: found[0].update(language="fr")),
-            ("tokenizer.json", lambda found: found["model"]["vocab"].update({"xyzzy": 9999})),
-            ("evaluation/scores.json", lambda found: found["perplexity"].update(value=0.5)),
-        ):
-            value = read_json(release / path)
-            change(value)
-            write_json(release / path, value)
+        edit(release / "data/sources.json", 0, "language", to="fr")
+        edit(release / "tokenizer.json", "model", "vocab", "xyzzy", to=9999)
+        edit(release / "evaluation/scores.json", "perplexity", "value", to=0.5)
 
-    found = changed(edit)
+    found = changed(change)
     assert set(found) == {"code", "sources", "tokenizer", "scores"}
     assert [change["what"] for change in found["code"]] == ["Makefile"]
     assert [change["after"] for change in found["sources"]] == ["fr"]

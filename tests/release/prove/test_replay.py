@@ -11,16 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 import warm
-from conftest import MACHINE
+from conftest import MACHINE, ROOT, edit, refusal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from train import pipeline
-from train.artifact import read_json, write_json
+from train.artifact import read_json
 from train.data import schema
 from train.data import tokenizer as tokenizers
-from train.errors import UserError
-from train.keys import ROOT
 from train.machine import Machine
 from train.model import Transformer, weights_of
 from train.release.differences import environments_apart, tensors_apart
@@ -32,10 +30,9 @@ FIRST, SECOND = "checkpoints/step-000002", "checkpoints/step-000004"
 WEIGHTS = next(stage for stage in pipeline.STAGES if stage.name == "weights")
 
 
-def command(*arguments: object, status: int, cwd: Path | None = None) -> str:
-    done = warm.run([str(ROOT / "scripts" / "replay.py"), *map(str, arguments), "machine.threads=1"], cwd)
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+def command(*arguments: object, status: int) -> str:
+    done = warm.run([str(ROOT / "scripts" / "replay.py"), *map(str, arguments), "machine.threads=1"])
+    assert done.returncode == status and "Traceback" not in done.stderr, done.stdout + done.stderr
     return done.stdout or done.stderr
 
 
@@ -60,14 +57,6 @@ def change(path: Path, tensor: str, element: tuple[int, ...], by: float) -> None
     tensors = read_tensors(path)
     tensors[tensor][element] += by
     write_tensors(path, tensors)
-
-
-def edit(path: Path, *steps: str, by) -> None:
-    whole = value = read_json(path)
-    for step in steps[:-1]:
-        value = value[step]
-    value[steps[-1]] = by(value[steps[-1]])
-    write_json(path, whole)
 
 
 def edit_log(release: Path, step: int, **values) -> None:
@@ -106,43 +95,35 @@ def test_the_nonce_is_of_the_systems_randomness_told_and_signed(copy, tmp_path):
     assert reports[0]["nonce"] in json.dumps(signed) and "replay of 2 of 3 segments" in json.dumps(signed)
 
 
-@pytest.mark.parametrize(
-    ("number", "several", "nonce", "says"),
-    [
-        (3, None, None, "segment 3: the segments of this release are 0 to 2"),
-        (-1, None, None, "segment -1: the segments of this release are 0 to 2"),
-        (None, 0, None, "--segments 0: this release has 3 of them; give 1 to 3, or --all"),
-        (None, 4, None, "--segments 4: this release has 3 of them"),
-        (None, 1, "", "--nonce: expected a word"),
-        (None, 1, " ", "--nonce: expected a word"),
-        (1, None, "w", "--nonce: is what segments are drawn by"),
-        (None, None, "w", "--nonce: is what segments are drawn by"),
-    ],
-)
+@pytest.mark.parametrize(("number", "several", "nonce", "says"), [
+    (3, None, None, "segment 3: the segments of this release are 0 to 2"),
+    (-1, None, None, "segment -1: the segments of this release are 0 to 2"),
+    (None, 0, None, "--segments 0: this release has 3 of them; give 1 to 3, or --all"),
+    (None, 4, None, "--segments 4: this release has 3 of them"),
+    (None, 1, "", "--nonce: expected a word"),
+    (None, 1, " ", "--nonce: expected a word"),
+    (1, None, "w", "--nonce: is what segments are drawn by"),
+    (None, None, "w", "--nonce: is what segments are drawn by"),
+])  # fmt: skip
 def test_what_cannot_be_chosen_is_refused(release, number, several, nonce, says):
-    with pytest.raises(UserError, match=re.escape(says)):
-        replay.choose(release, number, several, nonce)
+    refusal(replay.choose, release, number, several, nonce, match=re.escape(says))
 
 
-@pytest.mark.parametrize(
-    ("numbers", "nonce", "missed"),
-    [([0], "w", "4/5"), ([0, 1, 4], "w", "2/5"), ([0, 1, 2, 3, 4], None, "0/5"), ([2], None, None)],
-)
+@pytest.mark.parametrize(("numbers", "nonce", "missed"), [
+    ([0], "w", "4/5"), ([0, 1, 4], "w", "2/5"), ([0, 1, 2, 3, 4], None, "0/5"), ([2], None, None),
+])  # fmt: skip
 def test_what_a_choice_would_have_missed(numbers, nonce, missed):
     assert replay.Choice(numbers, 5, nonce).missed == missed
 
 
-@pytest.mark.parametrize(
-    ("parts", "other", "missed", "holds", "trained"),
-    [
-        ((True, True), (), "3/5", True, "holds"),
-        ((True, False), (), "3/5", False, "FAILS"),
-        ((True, True), ("train/model.py",), "3/5", None, "not checked"),
-        ((True, False), ("train/model.py",), "3/5", False, "FAILS"),
-        ((True,), (), None, True, None),  # picked: no word on the others
-        ((False,), (), None, False, "FAILS"),
-    ],
-)
+@pytest.mark.parametrize(("parts", "other", "missed", "holds", "trained"), [
+    ((True, True), (), "3/5", True, "holds"),
+    ((True, False), (), "3/5", False, "FAILS"),
+    ((True, True), ("train/model.py",), "3/5", None, "not checked"),
+    ((True, False), ("train/model.py",), "3/5", False, "FAILS"),
+    ((True,), (), None, True, None),  # picked: no word on the others
+    ((False,), (), None, False, "FAILS"),
+])  # fmt: skip
 def test_what_segments_establish(parts, other, missed, holds, trained):
     assert replay.holds([{"holds": each} for each in parts], other) is holds
     assert replay.outcomes({"holds": holds, "missed": missed}).get("trained") == trained
@@ -179,23 +160,19 @@ def test_other_threads_and_slices_hold_as_well(release, replayed):
 def test_the_release_code_trains_elsewhere_and_does_not_see_what_it_has_to_reach(copy, reseal, tmp_path):
     # Another training code, which tells what checkpoints it finds.
     path = copy / "code/train/training/numerics.py"
-    path.write_text(
-        path.read_text() + "\nimport sys\nprint(sorted(p.name for p in Path(sys.argv[1]).glob('checkpoints/step-*')))\n"
-    )
-    path.write_text(path.read_text() + "print((Path(sys.argv[1]) / 'model.safetensors').exists())\n")
+    more = "import sys\nprint(sorted(p.name for p in Path(sys.argv[1]).glob('checkpoints/step-*')))\n"
+    path.write_text(f"{path.read_text()}\n{more}print((Path(sys.argv[1]) / 'model.safetensors').exists())\n")
     edit(copy / "provenance/weights.json", "code", "train/training/numerics.py", by=lambda _: "0" * 64)
     reseal(copy)
     said = command(copy, "--segment", 1, status=2)
-    assert said.startswith(
-        "error: this clone's training code is not that of the release, first in train/training/numerics.py"
-    )
+    first = "train/training/numerics.py"
+    assert said.startswith(f"error: this clone's training code is not that of the release, first in {first}")
     line = [sys.executable, str(ROOT / "scripts/replay.py"), str(copy), "--segment", "1", "--release-code", "--here"]
     done = subprocess.run(line, capture_output=True, text=True, timeout=600, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     other = "1 files of it are not as in this clone: train/training/numerics.py"
     assert f"WARNING: what runs is the release's code; {other}" in done.stderr
-    assert f"not proved: of the code that ran, {other}" in done.stdout
-    assert "['step-000002']\nFalse\n" in done.stderr
+    assert f"not proved: of the code that ran, {other}" in done.stdout and "['step-000002']\nFalse\n" in done.stderr
 
 
 def test_the_drawn_segments_follow_from_identity_and_nonce_and_meet_all():
@@ -209,12 +186,9 @@ def test_the_drawn_segments_follow_from_identity_and_nonce_and_meet_all():
 
 def test_segments_follow_from_the_config_and_a_missing_checkpoint_is_an_error(copy, replayed):
     (copy / FIRST / "state.json").unlink()
-    assert [(s.start, s.end, s.origin and s.origin.name) for s in replay.segments(copy)] == [
-        (0, 2, None),
-        (2, 4, "step-000002"),
-    ]
-    with pytest.raises(UserError, match=r"step-000002/state.json: cannot be read"):
-        replayed(copy, 1)
+    found = [(s.start, s.end, s.origin and s.origin.name) for s in replay.segments(copy)]
+    assert found == [(0, 2, None), (2, 4, "step-000002")]
+    refusal(replayed, copy, 1, match=r"step-000002/state.json: cannot be read")
 
 
 def test_a_changed_weight_is_named_with_tensor_and_element_by_the_command(copy, reseal):
@@ -224,8 +198,7 @@ def test_a_changed_weight_is_named_with_tensor_and_element_by_the_command(copy, 
     assert said.startswith("DIFFERS  segment 0, steps 1 to 2: bit for bit")
     assert f"{FIRST}/model.safetensors: model.layers.1.mlp.up_proj.weight[3, 5]: " in said
     assert "1 elements of 1 tensors differ, by 2.5e-01 at most, typically by 2.5e-01" in said
-    assert "not the batches and not the losses, which agree" in said
-    assert "environment: the same" in said
+    assert "not the batches and not the losses, which agree" in said and "environment: the same" in said
 
 
 def test_a_changed_moment_differs_and_so_does_what_follows_from_it(copy, reseal, replayed):
@@ -314,9 +287,8 @@ def test_what_is_not_whole_or_no_release_is_an_error(copy, tmp_path):
 def test_tensors_are_compared_by_their_bits():
     a = {"w": torch.tensor([[0.0, float("nan")], [1.0, 2.0]])}
     assert tensors_apart(a, {"w": a["w"].clone()}) is None
-    assert tensors_apart(a, {"w": torch.tensor([[-0.0, float("nan")], [1.0, 2.0]])}).startswith(
-        "w[0, 0]: 0.0 is recorded"
-    )
+    negative = {"w": torch.tensor([[-0.0, float("nan")], [1.0, 2.0]])}
+    assert tensors_apart(a, negative).startswith("w[0, 0]: 0.0 is recorded")
     assert tensors_apart(a, {"w": a["w"].T}).startswith("w[0, 1]: nan is recorded")
     assert tensors_apart(a, {"v": a["w"]}) == "other tensors: v, w"
     assert "torch.float32 (2, 2) is recorded, torch.float64 (2, 2) was made" in tensors_apart(a, {"w": a["w"].double()})

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import edit
 
 from train import programs
 from train.artifact import read_json, write_json
@@ -29,9 +30,8 @@ TAKEN = f"from the released documents on: {', '.join(reproduce.GIVEN)} were not 
 def command(*arguments: object, status: int, threads: int = 1) -> tuple[str, str]:
     line = [sys.executable, str(ROOT / "scripts" / "reproduce.py"), *map(str, arguments)]
     env = {**os.environ, "OMP_WAIT_POLICY": "passive"}
-    done = subprocess.run(
-        [*line, "--here", f"machine.threads={threads}"], capture_output=True, text=True, timeout=900, env=env
-    )
+    line += ["--here", f"machine.threads={threads}"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=900, env=env)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout, done.stderr
@@ -46,11 +46,9 @@ def made(release, home, tmp_path_factory) -> Path:
     report = json.loads(out)
     assert report["verdict"] == "bit-identical" and report["first"] is None
     assert report["made"] == report["identity"] == read_json(release / "MANIFEST.json")["identity"]
-    assert {name: stage["status"] for name, stage in report["stages"].items()} == dict.fromkeys(
-        [*ARTIFACTS, "release"], "identical"
-    )
-    assert "everything is made in" in err
-    assert "the release's code, which is that of this clone, file by file" in err
+    outcomes = {name: stage["status"] for name, stage in report["stages"].items()}
+    assert outcomes == dict.fromkeys([*ARTIFACTS, "release"], "identical")
+    assert "everything is made in" in err and "the release's code, which is that of this clone, file by file" in err
     return folder
 
 
@@ -105,8 +103,7 @@ def test_a_changed_document_is_named_by_the_stage_that_made_it(copy, reseal, aga
     reseal(copy)
     out, _ = command(copy, "--into", again, status=1)
     assert out.splitlines()[2:4] == ["benchmarks identical", "selected   differs"]
-    assert f"\nfirst      selected: documents/{part}: " in out
-    assert "row 0: text: " in out
+    assert f"\nfirst      selected: documents/{part}: " in out and "row 0: text: " in out
 
 
 @pytest.mark.slow
@@ -117,8 +114,7 @@ def test_a_changed_document_shows_in_the_tokenizer_when_the_released_documents_a
     out, _ = command(copy, *options, status=1)
     given = ("raw", "documents", "benchmarks", "judged", "duplicates", "selected")
     assert out.splitlines()[:4] == [f"{name:<10} taken from the release" for name in given]
-    assert "\nFAILS        made again " in out
-    assert "\nfirst      tokenizer: " in out or "\nfirst      tokens: " in out
+    assert "\nFAILS        made again " in out and ("\nfirst      tokenizer: " in out or "\nfirst      tokens: " in out)
     assert f"differs, {TAKEN}" in out
 
 
@@ -126,8 +122,7 @@ def test_from_the_released_documents_everything_else_is_made_again_and_that_is_s
     for name in ("raw", "documents", "benchmarks", "selected", "tokenizer"):
         shutil.rmtree(next((again / "runs").glob(f"{name}-*")))
     out, err = command(release, "--into", again, "--from-release-data", status=0)
-    assert "selected   given" in err and "tokenizer  made" in err
-    assert f"bit-identical, {TAKEN}" in out
+    assert "selected   given" in err and "tokenizer  made" in err and f"bit-identical, {TAKEN}" in out
 
 
 @pytest.mark.slow
@@ -150,8 +145,7 @@ def test_a_changed_weight_is_named_by_checkpoint_tensor_and_element(copy, reseal
     write_tensors(copy / path, tensors)
     reseal(copy)
     report = reproduce.compare(copy, made / "runs", ())
-    assert report["verdict"] == "differs"
-    assert report["first"].startswith(f"weights: {path}: ")
+    assert report["verdict"] == "differs" and report["first"].startswith(f"weights: {path}: ")
     assert "model.norm.weight.second[4]: " in report["first"]
 
 
@@ -177,15 +171,12 @@ def test_a_run_that_ends_early_is_not_complete(release, again):
     shutil.rmtree(next((again / "runs").glob("evaluation-*")))
     shutil.rmtree(next((again / "runs").glob("release-*")))
     out, err = command(release, "--into", again, "machine.micro_batches=7", status=2)
-    assert "micro_batches: 7 does not divide" in err
-    assert "tokens     identical\nweights    not made" in out
+    assert "micro_batches: 7 does not divide" in err and "tokens     identical\nweights    not made" in out
     assert "not complete\nthe run ended with status 1" in out and "--from-release-data" in out
 
 
 def test_outside_exact_another_stack_is_not_comparable(copy, reseal, made):
-    record = read_json(copy / "provenance/weights.json")
-    record["config"]["stack"] = {"threads": 64}
-    write_json(copy / "provenance/weights.json", record)
+    edit(copy / "provenance/weights.json", "config", "stack", to={"threads": 64})
     reseal(copy)
     report = reproduce.compare(copy, made / "runs", ())
     assert report["verdict"] == "not comparable" and report["first"].startswith("weights: config.stack.threads: ")
@@ -203,14 +194,11 @@ def test_what_cannot_be_begun_is_one_line_and_status_2(copy, made, tmp_path):
     assert err.startswith("error: integrity: NOTICE: changed: 0 bytes, ") and not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "train/model.py", "scripts/more.py", "scripts/torch.py", "train/model/__init__.py", "train/model.pyc", "a.pth",
-        "train/__pycache__/model.cpython-311.pyc", "train/.hidden.py", "scripts/run.py~", "sitecustomize.py",
-        "numpy/__init__.py", "train/model.so", "configs/pipeline.yaml",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("path", [
+    "train/model.py", "scripts/more.py", "scripts/torch.py", "train/model/__init__.py", "train/model.pyc", "a.pth",
+    "train/__pycache__/model.cpython-311.pyc", "train/.hidden.py", "scripts/run.py~", "sitecustomize.py",
+    "numpy/__init__.py", "train/model.so", "configs/pipeline.yaml",
+])  # fmt: skip
 def test_code_that_is_not_this_clones_is_told(copy, path):
     assert reproduce.other_files(copy) == []
     (copy / "code" / path).parent.mkdir(exist_ok=True)

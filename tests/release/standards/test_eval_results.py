@@ -31,13 +31,9 @@ def test_what_does_not_follow_fails(copy, tmp_path):
     assert metadata(Release(copy, tmp_path / "b"))
 
 
-@pytest.mark.parametrize(
-    ("purl", "found"),
-    [
-        ("pkg:huggingface/datasets/allenai/ai2_arc@abc", {"id": "allenai/ai2_arc", "revision": "abc"}),
-        ("pkg:huggingface/datasets/piqa@abc", {"id": "piqa", "revision": "abc"}),
-        ("pkg:generic/blimp@1", {"id": "blimp"}),
-    ],
-)
+@pytest.mark.parametrize(("purl", "found"), [
+    ("pkg:huggingface/datasets/allenai/ai2_arc@abc", {"id": "allenai/ai2_arc", "revision": "abc"}),
+    ("pkg:huggingface/datasets/piqa@abc", {"id": "piqa", "revision": "abc"}), ("pkg:generic/blimp@1", {"id": "blimp"}),
+])  # fmt: skip
 def test_a_set_of_the_hub_is_called_as_there(purl, found):
     assert dataset(purl, "task") == {**found, "task_id": "task"}

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from conftest import edit
 
 from train.artifact import read_json, write_json
 from train.config import build
@@ -34,11 +35,8 @@ def unanswered(release):
 
 def state(release, items):
     """Let the release state just these items."""
-    config = read_json(release / "code/config.json")
-    config["release"]["statements"] = [
-        {"item": item, "text": "None.", "name": "A person", "date": "2026-11-29"} for item in items
-    ]
-    write_json(release / "code/config.json", config)
+    said = [{"item": item, "text": "None.", "name": "A person", "date": "2026-11-29"} for item in items]
+    edit(release / "code/config.json", "release", "statements", to=said)
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -118,18 +116,14 @@ def test_a_large_model_may_be_meant_and_then_its_representative_is_asked_for(cop
 def test_trials_are_told_where_there_were_any(copy):
     asked = "Compute usage including R&D"
     assert answers(copy, "foundation_model_transparency")[asked].startswith("not answered by the publisher")
-    config = read_json(copy / "code/config.json")
-    config["release"]["trials"] = [{"settings": "a", "tokens": 2000}]
-    write_json(copy / "code/config.json", config)
+    edit(copy / "code/config.json", "release", "trials", to=[{"settings": "a", "tokens": 2000}])
     told = "trainings by which settings were chosen: settings a, tokens 2,000"
     assert answers(copy, "foundation_model_transparency")[asked] == told
 
 
 def test_weights_that_began_from_others_name_them(copy):
     assert answers(copy, "eu_training_summary")["1.2 models it depends on"].startswith("not applicable")
-    config = read_json(copy / "code/config.json")
-    config["training"]["init_from"] = "a-1.0"
-    write_json(copy / "code/config.json", config)
+    edit(copy / "code/config.json", "training", "init_from", to="a-1.0")
     assert answers(copy, "eu_training_summary")["1.2 models it depends on"] == "weights of a-1.0"
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 import yaml
+from conftest import edit
 
-from train.artifact import read_json, write_json
 from train.release.standards.mof import CLASSES, mof_class, mof_yml
 from train.release.standards.osaid import openness_json
 
@@ -17,22 +17,18 @@ def test_a_whole_release_is_open_science_and_every_path_is_there(release):
         assert (release / part["component_path"]).exists() and (release / part["license_path"]).exists(), part
 
 
-@pytest.mark.parametrize(
-    ("path", "reached"),
-    [("evaluation/scores.json", "none"), ("model.safetensors", "none"), ("code/train/inference/generate.py", "III"),
-     ("evaluation/samples.json", "I")],
-)  # fmt: skip
+@pytest.mark.parametrize(("path", "reached"), [
+    ("evaluation/scores.json", "none"), ("model.safetensors", "none"), ("code/train/inference/generate.py", "III"),
+    ("evaluation/samples.json", "I"),
+])  # fmt: skip
 def test_a_component_that_is_not_there_lowers_the_class(copy, path, reached):
     (copy / path).unlink()
-    assert mof_class(copy)["class"] == reached
-    assert f'component_path": "{path}"' not in mof_yml(copy).decode()
+    assert mof_class(copy)["class"] == reached and f'component_path": "{path}"' not in mof_yml(copy).decode()
     assert set(CLASSES) == {"I", "II", "III"}
 
 
 def test_data_under_a_closed_licence_is_no_open_science(copy):
-    statistics = read_json(copy / "data/statistics.json")
-    statistics["licences"] = {"CC-BY-NC-4.0": {"documents": 1, "bytes": 1, "tokens": 1}}
-    write_json(copy / "data/statistics.json", statistics)
+    edit(copy / "data/statistics.json", "licences", to={"CC-BY-NC-4.0": {"documents": 1, "bytes": 1, "tokens": 1}})
     assert mof_class(copy) == {"class": "II", "name": "Open Tooling", "missing_for_the_next": ["Datasets"]}
 
 

@@ -20,8 +20,7 @@ def errors(value: dict) -> object:
 
 def test_the_strict_validator_accepts_both_bills_and_can_refuse(release):
     told = read_json(release / "provenance/bom.json")
-    assert told == bill(release)
-    assert errors(told) is None and errors(read_json(release / "logs/packages.json")) is None
+    assert told == bill(release) and errors(told) is None and errors(read_json(release / "logs/packages.json")) is None
     assert errors({**told, "bomFormat": "another"}) and errors({**told, "unknown": 1})
 
 
@@ -37,9 +36,8 @@ def test_it_names_model_data_and_the_packages_of_the_lock(release):
     assert told["dependencies"] == [{"ref": "model", "dependsOn": [each["bom-ref"] for each in told["components"]]}]
     score = read_json(release / "evaluation/scores.json")["bits_per_byte"]
     metrics = told["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
-    assert metrics[0]["value"] == str(score["value"]) and metrics[0]["confidenceInterval"]["upperBound"] == str(
-        score["high"]
-    )
+    found = metrics[0]["value"], metrics[0]["confidenceInterval"]["upperBound"]
+    assert found == (str(score["value"]), str(score["high"]))
 
 
 def test_packages_as_installed_have_licences_and_digests():

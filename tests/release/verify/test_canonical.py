@@ -84,9 +84,7 @@ FORGERIES = {
 
 
 def test_what_our_writers_make_is_canonical(root):
-    assert {path: difference(root, path, root) for path in (TABLE, RECORD, LINES, TENSORS)} == dict.fromkeys(
-        (TABLE, RECORD, LINES, TENSORS), ""
-    )
+    assert [difference(root, path, root) for path in (TABLE, RECORD, LINES, TENSORS)] == [""] * 4
 
 
 @pytest.mark.parametrize("name", FORGERIES)

@@ -83,14 +83,11 @@ def test_a_forgery_is_named_by_the_first_document_that_differs(copy, home, resea
     assert result.status == "fails" and expected in result.detail, result.detail
 
 
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ({"path": "texts"}, "give the folder that holds them by --from"),
-        ({"path": "../texts", "folder": True}, "the sources cannot be had here: pkg:generic/texts: generic-texts is"),
-        ({"path": "texts", "folder": True}, "the sources cannot be had here: pkg:generic/texts: generic-texts is not"),
-    ],
-)
+@pytest.mark.parametrize(("source", "words"), [
+    ({"path": "texts"}, "give the folder that holds them by --from"),
+    ({"path": "../texts", "folder": True}, "the sources cannot be had here: pkg:generic/texts: generic-texts is"),
+    ({"path": "texts", "folder": True}, "the sources cannot be had here: pkg:generic/texts: generic-texts is not"),
+])  # fmt: skip
 def test_a_source_that_cannot_be_had_is_not_checked(copy, reseal, tmp_path, source, words):
     config = read_json(copy / "code/config.json")
     stories = config["data"]["raw"]["sources"][0]

@@ -10,15 +10,11 @@ from train.release.verify.run import _run
 HOLDS, FAILS, OPEN = (Result("a", status, "") for status in ("holds", "fails", "not checked"))
 
 
-@pytest.mark.parametrize(
-    ("results", "status", "words"),
-    [
-        ([HOLDS, HOLDS], 0, "2 of 2 checks hold"),
-        ([HOLDS, OPEN], 2, "1 of 2 checks hold, 1 not checked"),
-        ([OPEN, FAILS], 1, "0 of 2 checks hold, 1 fails, 1 not checked"),
-        ([FAILS, FAILS, HOLDS], 1, "1 of 3 checks hold, 2 fail"),
-    ],
-)
+@pytest.mark.parametrize(("results", "status", "words"), [
+    ([HOLDS, HOLDS], 0, "2 of 2 checks hold"), ([HOLDS, OPEN], 2, "1 of 2 checks hold, 1 not checked"),
+    ([OPEN, FAILS], 1, "0 of 2 checks hold, 1 fails, 1 not checked"),
+    ([FAILS, FAILS, HOLDS], 1, "1 of 3 checks hold, 2 fail"),
+])  # fmt: skip
 def test_what_was_not_checked_never_counts_as_holding(results, status, words):
     assert (exit_status(results), tally(results)) == (status, words)
 
@@ -34,17 +30,14 @@ def outcomes(**statuses: str) -> dict[str, str]:
     return rungs([Result(name, status.replace("_", " "), "") for name, status in statuses.items()], RUNG_OF)
 
 
-@pytest.mark.parametrize(
-    ("statuses", "found"),
-    [
-        ({"integrity": "holds"}, {"intact": "holds"}),
-        ({"integrity": "fails", "completeness": "holds"}, {"intact": "FAILS"}),
-        ({"integrity": "holds", "weights": "not_checked"}, {"intact": "holds", "consistent": "not checked"}),
-        ({"weights": "holds", "snapshot": "not_checked"}, {"consistent": "holds"}),
-        ({"weights": "holds", "snapshot": "fails"}, {"consistent": "FAILS"}),
-        ({"weights": "holds", "prepared": "not_checked"}, {"consistent": "holds", "sourced": "not checked"}),
-    ],
-)
+@pytest.mark.parametrize(("statuses", "found"), [
+    ({"integrity": "holds"}, {"intact": "holds"}),
+    ({"integrity": "fails", "completeness": "holds"}, {"intact": "FAILS"}),
+    ({"integrity": "holds", "weights": "not_checked"}, {"intact": "holds", "consistent": "not checked"}),
+    ({"weights": "holds", "snapshot": "not_checked"}, {"consistent": "holds"}),
+    ({"weights": "holds", "snapshot": "fails"}, {"consistent": "FAILS"}),
+    ({"weights": "holds", "prepared": "not_checked"}, {"consistent": "holds", "sourced": "not checked"}),
+])  # fmt: skip
 def test_a_rung_holds_when_all_that_it_asks_for_does(statuses, found):
     assert outcomes(**statuses) == found
 
