@@ -3,12 +3,11 @@
 import subprocess
 import sys
 
-from conftest import SMALL
+from bench import installed
+from conftest import ROOT, SMALL
 
-from train.keys import ROOT
 
-
-def bench(*words: str) -> str:
+def benchmark(*words: str) -> str:
     line = [sys.executable, str(ROOT / "scripts" / "bench.py"), *words]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
@@ -16,20 +15,15 @@ def bench(*words: str) -> str:
 
 
 def test_a_benchmark_names_its_contestants_and_how_they_compare(prepared):
-    said = bench("encoding", *SMALL, f"machine.runs={prepared / 'runs'}", "machine.progress=none").splitlines()
+    said = benchmark("encoding", *SMALL, f"machine.runs={prepared / 'runs'}", "machine.progress=none").splitlines()
     assert said[1] == "encoding: Text to tokens, all contestants to the same ones."
     assert [line.split()[0] for line in said[2:]] == ["pellucid", "tokenizers", "datasets.map"]
     assert said[2].endswith("1.00x   1.00x") and all(" MB/s " in line for line in said[2:])
 
 
 def test_a_missing_peer_is_named():
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        from bench import installed
-    finally:
-        sys.path.pop(0)
     assert installed("json") and not installed("json", "no_such_peer")
 
 
 def test_an_unknown_benchmark_is_one_line():
-    assert bench("encodng") == "error: encodng: no such benchmark; did you mean 'encoding'?\n"
+    assert benchmark("encodng") == "error: encodng: no such benchmark; did you mean 'encoding'?\n"

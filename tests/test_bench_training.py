@@ -1,22 +1,15 @@
 """The benchmarks of training, at sizes that take no time."""
 
 import dataclasses
-import sys
 
+import bench_training as bench
 import numpy as np
 import pytest
 
 from train.compose import compose
 from train.config import build
-from train.keys import ROOT
 from train.model import Transformer
 from train.pipeline import Run
-
-sys.path.insert(0, str(ROOT / "scripts"))
-try:
-    import bench_training as bench
-finally:
-    sys.path.pop(0)
 
 TINY = bench.Shape(layers=2, width=16, heads=2, context=8, batch=3, vocabulary=11, steps=2)
 

@@ -12,9 +12,8 @@ from train import cli
 from train.cli import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
-DOORS = {"run": "release", "pairs": "score"} | {
-    verb: verb for verb in VERBS if verb not in ("release", "score", "plan", "config", "bench", "selftest")
-}
+OTHERS = ("release", "score", "plan", "config", "bench", "selftest")
+DOORS = {"run": "release", "pairs": "score"} | {verb: verb for verb in VERBS if verb not in OTHERS}
 DOOR = '''"""`pellucid {verb}` of this checkout."""
 
 import runpy
@@ -84,37 +83,34 @@ def test_the_version_is_that_of_the_project(pellucid):
     assert pellucid("--version") == (0, f"pellucid {version}\n", "")
 
 
-@pytest.mark.parametrize(
-    ("words", "status", "says"),
-    [
-        (["verfy"], 2, "verfy: no such verb; did you mean 'verify'?"),
-        (["frobnicate"], 2, "frobnicate: no such verb; `pellucid --help` lists all verbs"),
-        (["--versoin"], 2, "--versoin: no such option; did you mean '--version'?"),
-        (["verify", "x", "--quik"], 2, "unrecognized arguments: --quik; did you mean '--quick'?"),
-        (["verify"], 2, "required: release"),
-        (["verify", "machine.threads=1"], 2, "give the folder of a release"),
-        (["verify", "x", "--quick", "--deep"], 2, "not allowed with argument --quick"),
-        (["verify", "nowhere"], 2, "nowhere: not a release"),
-        (["replay", "x", "--segment", "1", "--all"], 2, "not allowed with argument --segment"),
-        (["diff", "a"], 2, "required: after"),
-        (["release", "--multirn"], 1, "did you mean '--multirun'?"),
-        (["release", "recipe=tin"], 1, "recipe/tin"),
-        (["release", "--sumbit"], 1, "unrecognized arguments: --sumbit; --help shows"),
-        (["plan", "trainin.steps=1"], 1, "trainin.steps: no such key; did you mean 'training.steps'?"),
-        (["release", "hydra.run.dir=x"], 1, "Hydra's own settings mean nothing here"),
-        (["explore", "stpe", "1"], 1, "did you mean 'step'?"),
-        (["explore", "step"], 1, "explore step: expected the number of a step, got nothing"),
-        (["explore", "step", "x"], 1, "explore step: invalid int value: 'x'"),
-        (["explore", "search", "a", "b"], 1, "expected one text, got 'a' 'b'"),
-        (["explore", "affected"], 1, "expected at least one ID or PURL"),
-        (["explore", "--from", "a", "--from", "b", "step", "1"], 1, "works on one folder"),
-        (["sample", "x", "--serve", "99999"], 1, "expected a port"),
-        (["sign", "x"], 1, "give --key, or --collect"),
-        (["config", "trainin"], 1, "trainin: no such group or key; did you mean 'training'?"),
-        (["config", "training.steps=many"], 1, "training.steps: expected int"),
-        (["archive", "nowhere"], 1, "nowhere: not a release"),
-    ],
-)
+@pytest.mark.parametrize(("words", "status", "says"), [
+    (["verfy"], 2, "verfy: no such verb; did you mean 'verify'?"),
+    (["frobnicate"], 2, "frobnicate: no such verb; `pellucid --help` lists all verbs"),
+    (["--versoin"], 2, "--versoin: no such option; did you mean '--version'?"),
+    (["verify", "x", "--quik"], 2, "unrecognized arguments: --quik; did you mean '--quick'?"),
+    (["verify"], 2, "required: release"),
+    (["verify", "machine.threads=1"], 2, "give the folder of a release"),
+    (["verify", "x", "--quick", "--deep"], 2, "not allowed with argument --quick"),
+    (["verify", "nowhere"], 2, "nowhere: not a release"),
+    (["replay", "x", "--segment", "1", "--all"], 2, "not allowed with argument --segment"),
+    (["diff", "a"], 2, "required: after"),
+    (["release", "--multirn"], 1, "did you mean '--multirun'?"),
+    (["release", "recipe=tin"], 1, "recipe/tin"),
+    (["release", "--sumbit"], 1, "unrecognized arguments: --sumbit; --help shows"),
+    (["plan", "trainin.steps=1"], 1, "trainin.steps: no such key; did you mean 'training.steps'?"),
+    (["release", "hydra.run.dir=x"], 1, "Hydra's own settings mean nothing here"),
+    (["explore", "stpe", "1"], 1, "did you mean 'step'?"),
+    (["explore", "step"], 1, "explore step: expected the number of a step, got nothing"),
+    (["explore", "step", "x"], 1, "explore step: invalid int value: 'x'"),
+    (["explore", "search", "a", "b"], 1, "expected one text, got 'a' 'b'"),
+    (["explore", "affected"], 1, "expected at least one ID or PURL"),
+    (["explore", "--from", "a", "--from", "b", "step", "1"], 1, "works on one folder"),
+    (["sample", "x", "--serve", "99999"], 1, "expected a port"),
+    (["sign", "x"], 1, "give --key, or --collect"),
+    (["config", "trainin"], 1, "trainin: no such group or key; did you mean 'training'?"),
+    (["config", "training.steps=many"], 1, "training.steps: expected int"),
+    (["archive", "nowhere"], 1, "nowhere: not a release"),
+])  # fmt: skip
 def test_what_is_wrong_is_one_line_with_what_was_meant(words, status, says, pellucid, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found, out, err = pellucid(*words)
@@ -164,5 +160,4 @@ def test_the_wheel_has_every_package_and_every_group_of_configs():
 def test_an_installed_package_says_what_needs_the_source_tree(installed):
     said = installed("release", "recipe=tiny", status=1)
     assert said.startswith("error: release: works in a clone of the repository alone") and "verify, replay" in said
-    assert "pellucid " in installed("--version")
-    assert "model.layers = 2" in installed("config", "model", "recipe=tiny")
+    assert "pellucid " in installed("--version") and "model.layers = 2" in installed("config", "model", "recipe=tiny")

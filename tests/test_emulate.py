@@ -24,13 +24,10 @@ def emulate():
     return module
 
 
-@pytest.mark.parametrize(
-    ("place", "said"),
-    [
-        ("Haswell", "qemu-x86_64 is not installed; on Debian `apt install qemu-user` brings it"),
-        ("aarch64", "qemu-aarch64 is not installed; on Debian `apt install qemu-user` brings it"),
-    ],
-)
+@pytest.mark.parametrize(("place", "said"), [
+    ("Haswell", "qemu-x86_64 is not installed; on Debian `apt install qemu-user` brings it"),
+    ("aarch64", "qemu-aarch64 is not installed; on Debian `apt install qemu-user` brings it"),
+])  # fmt: skip
 def test_a_place_without_its_emulator_is_refused_before_anything_is_made(tmp_path, place, said):
     line = [sys.executable, str(SCRIPT), "--on", place, "--cache", str(tmp_path / "cache")]
     done = subprocess.run(line, env={**os.environ, "PATH": ""}, capture_output=True, text=True, check=False)

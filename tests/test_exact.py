@@ -64,9 +64,8 @@ MATMULS = {"float64": lambda a, b: (a.double() @ b.double()).float(), "int64": l
 def test_a_product_is_the_same_number_by_float32_float64_int64_and_in_any_order(monkeypatch, matmul, tail, m, k, n):
     a, b = (exact.normed(floats(TAILS[tail](shape)))[0] for shape in ((m, k), (k, n)))
     expected = exact.product(a, b)
-    torch.testing.assert_close(
-        expected.double(), a.double() @ b.double(), rtol=3e-7, atol=1e-6 * float(expected.abs().max())
-    )
+    close = 1e-6 * float(expected.abs().max())
+    torch.testing.assert_close(expected.double(), a.double() @ b.double(), rtol=3e-7, atol=close)
     monkeypatch.setattr(exact, "matmul", MATMULS[matmul])
     assert torch.equal(exact.product(a, b), expected)
 
@@ -128,16 +127,13 @@ def test_zeros_and_subnormal_numbers_are_kept_or_rounded_to_zero(value):
     assert root.isfinite().all() and (root <= 2.0**-63).all() and (value != 0 or (root == 0).all())
 
 
-@pytest.mark.parametrize(
-    ("function", "reference", "arguments", "tolerance"),
-    [
-        (exact.exp, np.exp, np.linspace(-80, 80, 100_001), 6e-6),
-        (exact.exp, np.exp, np.linspace(-1, 1, 100_001), 3e-7),
-        (exact.sigmoid, lambda x: 1 / (1 + np.exp(-x)), np.linspace(-30, 30, 100_001), 5e-6),
-        (exact.rsqrt, lambda x: x**-0.5, 2.0 ** np.linspace(-126, 127, 100_001), 4e-7),
-        (exact.power_above, lambda x: 2.0 ** np.ceil(np.log2(x)), 1.37 ** np.arange(-200, 200), 0),
-    ],
-)
+@pytest.mark.parametrize(("function", "reference", "arguments", "tolerance"), [
+    (exact.exp, np.exp, np.linspace(-80, 80, 100_001), 6e-6),
+    (exact.exp, np.exp, np.linspace(-1, 1, 100_001), 3e-7),
+    (exact.sigmoid, lambda x: 1 / (1 + np.exp(-x)), np.linspace(-30, 30, 100_001), 5e-6),
+    (exact.rsqrt, lambda x: x**-0.5, 2.0 ** np.linspace(-126, 127, 100_001), 4e-7),
+    (exact.power_above, lambda x: 2.0 ** np.ceil(np.log2(x)), 1.37 ** np.arange(-200, 200), 0),
+])  # fmt: skip
 def test_functions_are_near_those_of_a_library(function, reference, arguments, tolerance):
     x = floats(arguments)
     found, expected = function(x).double().numpy(), reference(x.double().numpy())
@@ -180,7 +176,6 @@ def test_initial_numbers_are_nearly_normal_and_multiples_of_2_to_the_minus_16():
 def test_rounding_is_to_the_nearest_multiple_and_ties_to_even():
     x = floats([0.5, 1.5, 2.5, -0.5, -1.5, 3.49, 2.0**22])
     assert exact.to_grid(x, 1.0).tolist() == [0, 2, 2, 0, -2, 3, 2.0**22]
-    fine = exact.to_fixed(floats([1 / 3, 1e4]), 2.0**-30)
-    assert [Fraction(v) * 2**30 for v in fine.tolist()] == [
-        round(Fraction(float(np.float32(v))) * 2**30) for v in (1 / 3, 1e4)
-    ]
+    exactly = [Fraction(float(np.float32(v))) * 2**30 for v in (1 / 3, 1e4)]
+    fine = exact.to_fixed(floats([1 / 3, 1e4]), 2.0**-30).tolist()
+    assert [Fraction(v) * 2**30 for v in fine] == [round(v) for v in exactly]

@@ -31,8 +31,7 @@ def test_cross_entropy_with_products_in_bfloat16_keeps_its_sums_in_float32():
     assert low.dtype == torch.float32 and 0 < abs(low - exact) < 1e-3 * exact
     wanted = torch.autograd.grad(exact, (x, head))
     for found, expected in zip(torch.autograd.grad(low, (x, head)), wanted, strict=True):
-        assert found.dtype == torch.float32
-        assert 0 < (found - expected).norm() < 0.01 * expected.norm()
+        assert found.dtype == torch.float32 and 0 < (found - expected).norm() < 0.01 * expected.norm()
 
 
 def test_the_norm_is_torchs_and_so_are_its_gradients():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import refusal
 
 from train import exact, premises
 from train.errors import UserError
@@ -10,9 +11,8 @@ ADD, MULTIPLY, DIVIDE = torch.Tensor.__add__, torch.Tensor.__mul__, torch.Tensor
 
 
 def up(x):
-    return (
-        torch.nextafter(x, torch.tensor(torch.inf)) if isinstance(x, torch.Tensor) and x.dtype == torch.float32 else x
-    )
+    raised = isinstance(x, torch.Tensor) and x.dtype == torch.float32
+    return torch.nextafter(x, torch.tensor(torch.inf)) if raised else x
 
 
 BROKEN = {
@@ -32,16 +32,14 @@ def test_this_machine_holds_them():
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_premise_is_named(monkeypatch, name):
     monkeypatch.setattr(*BROKEN[name])
-    with pytest.raises(UserError, match=name):
-        premises.require()
+    refusal(premises.require, match=name)
 
 
 def test_subnormal_numbers_that_are_flushed_are_noticed():
     if not torch.set_flush_denormal(True):
         pytest.skip("this processor cannot flush them")
     try:
-        with pytest.raises(UserError, match="subnormal numbers are not kept"):
-            premises.require()
+        refusal(premises.require, match="subnormal numbers are not kept")
     finally:
         torch.set_flush_denormal(False)
 

@@ -4,18 +4,14 @@ import argparse
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 import warm
-from conftest import MACHINE
+from conftest import MACHINE, ROOT, refusal
 
 from train.commands import selftest
-from train.errors import UserError
 from train.training import numerics
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("machine", [MACHINE, replace(MACHINE, threads=2, micro_batches=2)])
@@ -40,8 +36,7 @@ def test_the_command_tells_machine_torch_settings_and_both_digests():
 
 def test_a_premise_that_fails_is_named(monkeypatch):
     monkeypatch.setattr(numerics.premises, "failures", lambda *_: iter(["subnormal numbers are not kept"]))
-    with pytest.raises(UserError, match="subnormal numbers are not kept"):
-        selftest.trained(MACHINE)
+    refusal(selftest.trained, MACHINE, match="subnormal numbers are not kept")
 
 
 @pytest.mark.parametrize("word", ["machine.threads=0", "training.steps=3", "machine.device=tpu"])

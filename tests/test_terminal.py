@@ -12,21 +12,18 @@ from train.terminal import explain
 from train.unicode import harmless
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["\u3000日本", "10\u00a0km", "soft\u00adhyphen", "naïve", "e\u0301", "नमस्ते", "\u0645\u06cc\u200c\u062e",
-     "👩\u200d🚀", "\u202fh", "a\tb\nc",
-     "\ufeffx", "\u2028", "\ue000"],
-)  # fmt: skip
+@pytest.mark.parametrize("text", [
+    "\u3000日本", "10\u00a0km", "soft\u00adhyphen", "naïve", "e\u0301", "नमस्ते", "\u0645\u06cc\u200c\u062e",
+    "👩\u200d🚀", "\u202fh", "a\tb\nc", "\ufeffx", "\u2028", "\ue000",
+])  # fmt: skip
 def test_what_people_write_is_shown_as_it_is(text):
     assert harmless(text) == text
 
 
-@pytest.mark.parametrize(
-    "sign",
-    ["\x00", "\x07", "\x08", "\x0b", "\r", "\x1b", "\x7f", "\x85", "\x9b", "\ud800", "\udcff", "\u061c", "\u200e",
-     "\u200f", "\u202a", "\u202e", "\u2066", "\u2069"],
-)  # fmt: skip
+@pytest.mark.parametrize("sign", [
+    "\x00", "\x07", "\x08", "\x0b", "\r", "\x1b", "\x7f", "\x85", "\x9b", "\ud800", "\udcff", "\u061c", "\u200e",
+    "\u200f", "\u202a", "\u202e", "\u2066", "\u2069",
+])  # fmt: skip
 def test_what_a_terminal_would_obey_is_replaced(sign):
     assert harmless(f"a{sign}b") == "a\ufffdb"
 
@@ -56,24 +53,21 @@ def test_a_console_that_lacks_a_letter_gets_its_number(encoding, text):
         assert done.stderr.startswith(b"error: ") == bool(status)
 
 
-@pytest.mark.parametrize(
-    ("code", "says"),
-    [
-        ("EACCES", "get the right to it, or name another place"),
-        ("EPERM", "get the right to it, or name another place"), ("EROFS", "nothing can be written there"),
-        ("ENOENT", "make sure it is there"), ("ENOTDIR", "a file stands where a folder is wanted"),
-        ("EEXIST", "a file stands where a folder is wanted"), ("EISDIR", "a folder stands where a file is wanted"),
-        ("ENAMETOOLONG", "choose a shorter one"), ("ELOOP", "links lead in a circle"),
-        ("ENOEXEC", "no program for this machine"), ("EFBIG", "holds no file as large"), ("EMFILE", "raise the limit"),
-        ("EDQUOT", "free some, then run the same command again"),
-        ("ENOSPC", "free some and run the same command again"),
-        ("EIO", "nothing that was whole is lost, run the same command again"),
-        ("ESTALE", "nothing that was whole is lost, run the same command again"),
-        ("ETIMEDOUT", "nothing that was whole is lost, run the same command again"),
-        ("ECONNRESET", "nothing that was whole is lost, run the same command again"),
-        ("EINVAL", "nothing that was whole is lost"), ("ENODEV", "nothing that was whole is lost"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("code", "says"), [
+    ("EACCES", "get the right to it, or name another place"),
+    ("EPERM", "get the right to it, or name another place"), ("EROFS", "nothing can be written there"),
+    ("ENOENT", "make sure it is there"), ("ENOTDIR", "a file stands where a folder is wanted"),
+    ("EEXIST", "a file stands where a folder is wanted"), ("EISDIR", "a folder stands where a file is wanted"),
+    ("ENAMETOOLONG", "choose a shorter one"), ("ELOOP", "links lead in a circle"),
+    ("ENOEXEC", "no program for this machine"), ("EFBIG", "holds no file as large"), ("EMFILE", "raise the limit"),
+    ("EDQUOT", "free some, then run the same command again"),
+    ("ENOSPC", "free some and run the same command again"),
+    ("EIO", "nothing that was whole is lost, run the same command again"),
+    ("ESTALE", "nothing that was whole is lost, run the same command again"),
+    ("ETIMEDOUT", "nothing that was whole is lost, run the same command again"),
+    ("ECONNRESET", "nothing that was whole is lost, run the same command again"),
+    ("EINVAL", "nothing that was whole is lost"), ("ENODEV", "nothing that was whole is lost"),
+])  # fmt: skip
 def test_to_run_again_is_advised_only_where_it_can_help(code, says):
     number = getattr(errno, code)
     told = explain(OSError(number, os.strerror(number), "some/where"))

@@ -87,16 +87,13 @@ def test_every_command_prints_what_the_tour_shows_and_every_check_holds(clone):
 
 def test_the_comparison_can_fail():
     assert agrees("kept  ... in ... s\n", "kept  runs/a in 2.1 s\n\n")
-    assert agrees("first\n...\nlast\n", "first\n1\n2\nlast\n")
-    assert not agrees("first\nlast\n", "first\n1\nlast\n")
-    assert not agrees("", "AssertionError\n")
-    assert not agrees("a.b ...\n", "axb 1\n")
+    assert agrees("first\n...\nlast\n", "first\n1\n2\nlast\n") and not agrees("first\nlast\n", "first\n1\nlast\n")
+    assert not agrees("", "AssertionError\n") and not agrees("a.b ...\n", "axb 1\n")
 
 
 def test_a_block_gives_its_commands_with_what_they_print():
-    text = (
-        "```console\n$ one\na\nb\n$ two <<'END'\nin\nEND\nc\n```\n\n```python\nassert 1\n```\n\n```\n$ not run\n```\n"
-    )
+    text = "```console\n$ one\na\nb\n$ two <<'END'\nin\nEND\nc\n```\n\n```python\nassert 1\n```\n\n"
+    text += "```\n$ not run\n```\n"
     check = ".venv/bin/python - <<'END'\nassert 1\nEND"
     assert blocks(text) == [("one", "a\nb\n"), ("two <<'END'\nin\nEND", "c\n"), (check, "")]
 

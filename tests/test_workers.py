@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import MACHINE
+from conftest import MACHINE, refusal, wait_for
 
 from train.artifact import inventory, write_json
 from train.config import build, plain
@@ -35,12 +35,12 @@ def raw(folder: Path, sources: int = 5) -> dict[str, Path]:
         for path, text in files.items():
             (folder / slug).mkdir(parents=True, exist_ok=True)
             (folder / slug / path).write_text(text)
-        same = {"attribution": "Somebody", "language": "en", "include": ["*"], "exclude": [], "licence": "MIT"}
         described = {
-            "kind": "files", "purl": f"pkg:generic/source-{number}@1", "slug": slug, "licence_files": ["LICENSE"],
+            "kind": "files", "purl": f"pkg:generic/source-{number}@1", "slug": slug, "licence": "MIT",
+            "licence_files": ["LICENSE"], "attribution": "Somebody", "language": "en", "include": ["*"], "exclude": [],
+            "sha256": None, "columns": None, "files": [{"path": p, "sha256": "0" * 64, "bytes": 9} for p in files],
         }  # fmt: skip
-        same |= {"sha256": None, "columns": None}
-        records.append({**same, **described, "files": [{"path": p, "sha256": "0" * 64, "bytes": 9} for p in files]})
+        records.append(described)
     write_json(folder / "sources.json", records)
     return {"raw": folder}
 
@@ -51,15 +51,14 @@ def test_processes_and_one_after_another_in_reverse_write_the_same_bytes(tmp_pat
     for name, workers in (("one", 1), ("many", size)):
         work(extract, CONFIG, inputs, tmp_path / name, replace(MACHINE, workers=workers))
     for world in [*(World(rank, size, MACHINE) for rank in reversed(range(size))), World(0, 1, MACHINE)]:
+        assert not (tmp_path / "reverse/counts.json").exists()
         extract(CONFIG, inputs, tmp_path / "reverse", world)
     one = inventory(tmp_path / "one")
     assert len(one) == 5 + 5 + 5 + 1 + 1  # texts, what was left out, counts, their sum, the licence
     assert inventory(tmp_path / "many") == inventory(tmp_path / "reverse") == one
 
 
-@pytest.mark.parametrize(
-    "workers", [2, pytest.param(3, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("workers", [2, *(pytest.param(number, marks=pytest.mark.slow) for number in (3, 7))])
 def test_manifests_are_the_same_for_any_number_of_workers(command, workers):
     stages = SHARED
     wanted = {stage: (command.artifact(stage) / "manifest.json").read_bytes() for stage in stages}
@@ -81,32 +80,24 @@ def fail(config: str, inputs: object, out: Path, world: World) -> None:
     raise {"mendable": UserError("part 1: is empty"), "full": OSError(28, "No space left", "part-1")}[config]
 
 
-@pytest.mark.parametrize(
-    ("how", "error", "line"),
-    [
-        ("mendable", UserError, r"^part 1: is empty\Z"),
-        ("full", OSError, "No space left"),
-        ("killed", UserError, "^out: a worker was killed .* run the same command again$"),
-        ("mistaken", KeyError, "in fail"),
-    ],
-)
+@pytest.mark.parametrize(("how", "error", "line"), [
+    ("mendable", UserError, r"^part 1: is empty\Z"),
+    ("full", OSError, "No space left"),
+    ("killed", UserError, "^out: a worker was killed .* run the same command again$"),
+    ("mistaken", KeyError, "in fail"),
+])  # fmt: skip
 def test_a_failure_of_one_ends_all_and_is_raised_here(tmp_path, how, error, line):
     began = time.monotonic()
     with pytest.raises(error, match=line):
         work(fail, how, {}, tmp_path / "out", replace(MACHINE, workers=2))
     assert time.monotonic() - began < 120  # not the 300 s of the first worker
-    assert gone(json.loads((tmp_path / "out" / "0.json").read_text()))
+    wait_for(lambda: gone(json.loads((tmp_path / "out" / "0.json").read_text())), 60)
 
 
-def gone(process: int, seconds: float = 20) -> bool:
-    """Whether a process has ended, or does so soon."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        stat = Path(f"/proc/{process}/stat")
-        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.05)
-    return False
+def gone(process: int) -> bool:
+    """Whether a process has ended."""
+    stat = Path(f"/proc/{process}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 PROGRAM = """
@@ -130,17 +121,14 @@ def test_when_the_command_is_stopped_no_worker_outlives_it(tmp_path, number, sta
     line = [sys.executable, "program.py", str(here), str(here.parent), "out"]
     process = subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     marks = [tmp_path / "out" / f"{rank}.json" for rank in range(2)]
-    while not all(mark.exists() for mark in marks):
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_for(lambda: all(mark.exists() for mark in marks))
     workers = [json.loads(mark.read_text()) for mark in marks]
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as a terminal does
     else:
         process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert all(map(gone, workers))
+    assert process.returncode == status and wait_for(lambda: all(map(gone, workers)), 60)
     assert said.count("\n") == (2 if number == signal.SIGINT else 0) and "Traceback" not in said
 
 
@@ -154,10 +142,7 @@ def test_after_a_killed_worker_the_same_command_goes_on(command):
     wanted = (command.artifact("selected") / "manifest.json").read_bytes()
     shutil.rmtree(command.artifact("selected"))
     process = command.start("until=selected", "machine.workers=3")
-    end = time.monotonic() + 120
-    while time.monotonic() < end and not (killed := children(process.pid)):
-        time.sleep(0.01)
-    os.kill(killed[-1], signal.SIGKILL)
+    os.kill(wait_for(lambda: children(process.pid))[-1], signal.SIGKILL)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1 and said.startswith("error: selected-") and "a worker was killed" in said
     assert not list((command.home / "runs").glob("selected-????????"))
@@ -183,8 +168,7 @@ def children(process: int) -> list[int]:
     ("engine", "slurm", "engine: expected one of 'processes', 'ray', got 'slurm'"),
 ])  # fmt: skip
 def test_config_invariants(key, value, line):
-    with pytest.raises(ConfigError, match=line):
-        build(Machine, {**plain(MACHINE), key: value})
+    refusal(build, Machine, {**plain(MACHINE), key: value}, match=line, error=ConfigError)
 
 
 def test_only_the_first_of_several_workers_shows_how_far_it_is(capsys, monkeypatch):
@@ -226,8 +210,7 @@ def test_on_a_cluster_that_loses_a_node_in_mid_work_the_same_bytes(tmp_path, mon
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
 
     def kill() -> None:
-        while not (tmp_path / "waits.json").exists():
-            time.sleep(0.05)
+        wait_for((tmp_path / "waits.json").exists)
         waits = json.loads((tmp_path / "waits.json").read_text())
         (node,) = (node for node in nodes if node.node_id == waits)
         cluster.remove_node(node, allow_graceful=False)
