@@ -30,11 +30,14 @@ EMAIL = re.compile(
 
 def ip_addresses(text: str, mark: str) -> tuple[str, int]:
     """Public IP addresses (v4, v6), replaced by a mark. Loopback, private, reserved and documentation ranges stay."""
-    text, count = _each(IPV4, _public_v4, text, mark)
-    text, more = _each(IPV6, _public_v6, text, mark)
+    text, count = _each(IPV4, _public_v4, text, mark) if IPV4_HINT.search(text) else (text, 0)
+    text, more = _each(IPV6, _public_v6, text, mark) if IPV6_HINT.search(text) else (text, 0)
     return text, count + more
 
 
+# A part of each find that begins with a rare character, which tells most texts to hold none several times faster.
+IPV4_HINT, IPV6_HINT = re.compile(r"\.\d{1,3}\.\d"), re.compile(r":[0-9A-Fa-f]{1,4}:")
+PHONE_HINTS = re.compile(r"\+\d"), re.compile(r"\(\d{3}\)")
 # Each pattern begins with the first character and looks back from there, which is several times faster to search for.
 # Not a part of a longer number, name, path or version.
 IPV4 = re.compile(
@@ -70,7 +73,7 @@ def _public_v6(address: str) -> bool:
 
 def phone_numbers(text: str, mark: str) -> tuple[str, int]:
     """Telephone numbers in international form or written (212) 736-5000, replaced by a mark. Fictional 555s stay."""
-    return _each(PHONE, _diallable, text, mark)
+    return _each(PHONE, _diallable, text, mark) if any(hint.search(text) for hint in PHONE_HINTS) else (text, 0)
 
 
 PHONE = re.compile(
@@ -86,7 +89,7 @@ def _diallable(number: str) -> bool:
 
 def secrets(text: str, mark: str) -> tuple[str, int]:
     """Private keys and access tokens of well-known services, replaced by a mark; only forms hard to mistake."""
-    long = " ".join(word for word in words(text) if len(word) >= SECRET_LENGTH)
+    long = " ".join([word for word in words(text) if len(word) >= SECRET_LENGTH])
     return SECRET.subn(lambda _: mark, text) if "PRIVATE KEY" in text or SECRET_HINT.search(long) else (text, 0)
 
 

@@ -4,10 +4,13 @@ Words are what white space separates, so the rules on words mean little for a la
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from itertools import islice
+from itertools import count, islice
+
+import numpy as np
+from numpy.typing import NDArray
 
 from train.unicode import CLOSING, ENDS, WORD_MARKS, mark
 
@@ -18,9 +21,11 @@ def words(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def vocabulary(text: str) -> Counter[str]:
-    """Each word, and how often it stands in the text."""
-    return Counter(words(text))
+def vocabulary(text: str) -> tuple[Mapping[str, int], NDArray[np.int64]]:
+    """The different words, each with its number in the order in which they first stand, and the numbers of all words."""
+    numbers = defaultdict[str, int](count().__next__)
+    which = np.fromiter(map(numbers.__getitem__, words(text)), np.int64, len(words(text)))
+    return numbers, which
 
 
 @lru_cache(maxsize=1)
@@ -68,9 +73,8 @@ def mostly_symbols(text: str, threshold: float) -> str | None:
     """
     symbols = len(text.encode("ascii", "ignore").translate(None, ASCII_PROSE))
     symbols += sum(
-        1
-        for sign in NOT_ASCII.findall(text)
-        if not (sign.isalpha() or sign.isspace() or mark(sign) or sign in WORD_MARKS)
+        not (sign.isalpha() or sign.isspace() or mark(sign) or sign in WORD_MARKS)
+        for sign in (() if text.isascii() else NOT_ASCII.findall(text))
     )
     share = symbols / max(1, len(text))
     return more(share, threshold, "characters")
@@ -88,8 +92,9 @@ def symbols_per_word(text: str, threshold: float) -> str | None:
 
 def few_alphabetic_words(text: str, threshold: float) -> str | None:
     """A smaller share of words than the threshold has a letter in it. Gopher: 0.80."""
-    without = [word for word in vocabulary(text) if not word.isalpha() and not LETTER.search(word)]
-    share = (len(words(text)) - sum(vocabulary(text)[word] for word in without)) / max(1, len(words(text)))
+    numbers, which = vocabulary(text)
+    without = [numbers[word] for word in numbers if not word[0].isalpha() and not LETTER.search(word)]
+    share = (len(which) - int(np.bincount(which)[without].sum())) / max(1, len(which))
     return f"{share:.4f} of words" if share < threshold else None
 
 
@@ -98,9 +103,9 @@ LETTER = re.compile(r"[^\W\d_]")
 
 def few_stop_words(text: str, threshold: int) -> str | None:
     """Fewer than the threshold stand in the text of eight words that its language is full of. Gopher: 2, English."""
-    if any(len(vocabulary(text).keys() & listed) >= threshold for listed in STOP_WORDS.values()):
+    if any(len(vocabulary(text)[0].keys() & listed) >= threshold for listed in STOP_WORDS.values()):
         return None  # as it is for most texts
-    present = set(map(str.lower, vocabulary(text)))
+    present = set(map(str.lower, vocabulary(text)[0]))
     most = max(len(present & listed) for listed in STOP_WORDS.values())
     return f"{most} stop words" if most < threshold else None
 
@@ -172,9 +177,8 @@ def lorem_ipsum(text: str, threshold: int) -> str | None:
     return f"{count} times" if count > threshold else None
 
 
-@lru_cache(maxsize=1)
 def _mean_length(text: str) -> float:
-    return sum(map(len, words(text))) / max(1, len(words(text)))
+    return len("".join(words(text))) / max(1, len(words(text)))
 
 
 def _lines_more(text: str, wanted: Callable[[str], bool], threshold: float) -> str | None:

@@ -6,14 +6,15 @@ A piece *repeats* when an equal one stands earlier in the same text.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, count, islice
+from itertools import count, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.filters.quality import lines, more, vocabulary, words
+from train.data.filters.quality import lines, more, vocabulary
 
 Places = NDArray[np.int64]
+FACTOR = 0x9E3779B97F4A7C15 - 2**64  # of the words of an n-gram, for a number that two seldom share
 
 
 def duplicate_lines(text: str, threshold: float) -> str | None:
@@ -41,7 +42,12 @@ def top_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
 
     Characters are those of words; an n-gram that stands only once takes none.
     """
-    ends = _ends(text)
+    ends, pairs = _ends(text), _sorted_ngrams(text, 2)
+    # None stands more often than the commonest pair, nor is longer than the longest, which settles it for most texts.
+    times = np.diff(np.flatnonzero(pairs[1:] != pairs[:-1]), prepend=-1, append=len(pairs) - 1).max(initial=0)
+    longest = ((ends[n:] - ends[:-n]).max(initial=0) for n in range(2, 2 + len(thresholds)))
+    if all(times * each / max(1, ends[-1]) <= threshold for each, threshold in zip(longest, thresholds, strict=True)):
+        return None
     for n, threshold in enumerate(thresholds, start=2):
         first, times, _ = _recurring(text)(n)
         lengths = ends[first + n] - ends[first]
@@ -57,7 +63,10 @@ def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
 
     Characters are those of words, each counted once however many n-grams cover it.
     """
-    ends = _ends(text)
+    ends, grams = _ends(text), _sorted_ngrams(text, 5)
+    repeats = np.count_nonzero(grams[1:] == grams[:-1])
+    if repeats * (ends[5:] - ends[:-5]).max(initial=0) / max(1, ends[-1]) <= min(thresholds, default=1):
+        return None
     for n, threshold in enumerate(thresholds, start=5):
         _, _, again = _recurring(text)(n)
         covered = ends[again + n] - ends[np.maximum(again, np.r_[0, again + n][:-1])]  # what the one before left
@@ -69,6 +78,16 @@ def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
     return None
 
 
+def _sorted_ngrams(text: str, n: int) -> Places:
+    """A number for each n-gram of the text, in order; where two have one number, they only seem to be equal."""
+    _, ids = vocabulary(text)
+    grams = ids[: max(0, len(ids) - n + 1)].copy()
+    for place in range(1, n):
+        grams = grams * FACTOR + ids[place : place + len(grams)]
+    grams.sort()
+    return grams
+
+
 @lru_cache(maxsize=1)
 def _recurring(text: str) -> Callable[[int], tuple[Places, Places, Places]]:
     """What tells of n-grams that occur more than once, for n from 2 on: where in words each stands first, how often it
@@ -76,9 +95,7 @@ def _recurring(text: str) -> Callable[[int], tuple[Places, Places, Places]]:
 
     What recurs at n + 1 recurs at n, so each n looks only where the one before it found something.
     """
-    numbers = {word: number for number, word in enumerate(vocabulary(text))}
-    ids = np.fromiter(map(numbers.__getitem__, words(text)), np.int64)
-    levels = _levels(ids)
+    levels = _levels(vocabulary(text)[1])
     known: list[tuple[Places, Places, Places]] = []
 
     def of(n: int) -> tuple[Places, Places, Places]:
@@ -110,7 +127,8 @@ def _levels(ids: Places) -> Iterator[tuple[Places, Places, Places]]:
 @lru_cache(maxsize=1)
 def _ends(text: str) -> Places:
     """For each word the characters of all words before it, and at the end those of all."""
-    return np.cumsum(np.fromiter(chain([0], map(len, words(text))), np.int64))
+    numbers, which = vocabulary(text)
+    return np.cumsum(np.append(0, np.fromiter(map(len, numbers), np.int64, len(numbers))[which]))
 
 
 @lru_cache(maxsize=1)
