@@ -64,7 +64,7 @@ def test_manifests_are_the_same_for_any_number_of_workers(command, workers):
     wanted = {stage: (command.artifact(stage) / "manifest.json").read_bytes() for stage in stages}
     for stage in stages:
         shutil.rmtree(command.artifact(stage))
-    command("until=selected", f"machine.workers={workers}")
+    command("until=tokens", f"machine.workers={workers}")
     assert {stage: (command.artifact(stage) / "manifest.json").read_bytes() for stage in stages} == wanted
 
 

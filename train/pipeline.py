@@ -165,7 +165,7 @@ STAGES = (
 LARGE: tuple[Artifact, Artifact] = ("weights", "release")  # which hold checkpoints
 UP_TO_WEIGHTS = tuple(stage.name for stage in STAGES)[: [stage.name for stage in STAGES].index("weights") + 1]
 # What is made by all workers together, a part each; the rest needs only one.
-SHARED = ("documents", "judged", "duplicates", "selected")
+SHARED = ("documents", "judged", "duplicates", "selected", "tokens")
 
 
 def run(

@@ -71,6 +71,16 @@ def test_parts_do_not_change_tokens(folder, tmp_path):
     assert inventory(again / "tokens") == inventory(folder / "tokens")
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_workers_share_the_parts_in_any_order_and_make_those_that_are_missing(folder, tmp_path, size):
+    inputs = {name: folder / name for name in ("selected", "tokenizer")}
+    for world in [*(World(rank, size, MACHINE) for rank in reversed(range(size))), WORLD]:
+        encode(TokensConfig(), inputs, tmp_path, world)
+        if world.rank == 1:
+            (tmp_path / "parts" / "part-0001.tokens").unlink()  # of a worker that was killed
+    assert inventory(tmp_path) == inventory(folder / "tokens")
+
+
 def test_arrays_are_as_narrow_as_the_vocabulary_allows_and_hold_no_pickle(folder):
     tokens = np.load(folder / "tokens" / "train.npy", allow_pickle=False)
     assert (tokens.dtype.str, tokens.ndim) == ("<u2", 1)

@@ -5,12 +5,12 @@ Whatever the size of the corpus, few rows stand in memory at a time: those whose
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,11 @@ from train.data.filters.apply import Judgement
 from train.data.ledger import Judged
 from train.data.schema import SelectedDocument
 
+T = TypeVar("T")
 Rows = NDArray[np.void]
 FORMS = {"texts": "jsonl", "index": "rows", "nodes": "rows", "bands": "rows"}  # folder -> suffix
 DROPPED = 255  # in the place of a split, of a document that a rule drops
+AT_A_TIME = 2**16  # characters of documents that are judged or compared together
 RUN = 2**13  # rows that are sorted together, and about as many that stand in memory together
 LINE = [
     ("start", "<u8"),
@@ -132,6 +134,17 @@ class Candidates:
         """The candidate of a node."""
         of = np.array([number], np.uint64)
         return self.candidate(number >> FILE, int(self.nodes(of, "start")[0]), int(self.nodes(of, "size")[0]))
+
+
+def together(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Items in their order, as many at a time as numpy is fast with: of AT_A_TIME characters, or a larger one alone."""
+    held, characters = list[T](), 0
+    for item in items:
+        held.append(item)
+        if (characters := characters + size(item)) >= AT_A_TIME:
+            yield held
+            held, characters = [], 0
+    yield held
 
 
 def _piece(keys: NDArray[np.bytes_], pieces: int) -> Numbers:

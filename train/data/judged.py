@@ -11,7 +11,7 @@ A text belongs to the part that its hash says, so equal texts, in whatever norma
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,11 @@ import numpy as np
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from train.artifact import whole
-from train.data.candidates import DROPPED, FORMS, INDEX, NODE, RUN, Candidate
-from train.data.dedup.minhash import BANDS, NONE, SIZE, band_key, signature
-from train.data.dedup.ngrams import words
+from train.data.candidates import DROPPED, FORMS, INDEX, NODE, RUN, Candidate, together
+from train.data.dedup.minhash import BANDS, NONE, SIZE, Signatures, band_key, signatures
+from train.data.dedup.ngrams import words_of
 from train.data.filters import rules
-from train.data.filters.apply import FilterConfig, apply_filters, reasons_beside_text
+from train.data.filters.apply import FilterConfig, Judgement, apply_filters, reasons_beside_text
 from train.data.ledger import SPLITS
 from train.data.schema import Document, Origin, SelectedDocument, read_records
 from train.errors import UserError
@@ -77,14 +77,12 @@ def judge(config: JudgedConfig, inputs: Mapping[str, Path], out: Path, world: Wo
 def judge_file(config: JudgedConfig, path: Path, files: Mapping[str, BinaryIO]) -> None:
     """Write the candidates of one file of documents, their index and their nodes."""
     nodes, rows = 0, []
-    for document in read_records(Document, [path]):
-        filtered, judgement = apply_filters(config, document)
+    for filtered, judgement, marks in signed(apply_filters(config, each) for each in read_records(Document, [path])):
         text_id, dropped = canonical_id(filtered.text), judgement.dropped is not None
         chosen = SelectedDocument(**vars(filtered), split=split(config, text_id))
         start, line = files["texts"].tell(), Candidate(chosen, judgement).to_json()
         files["texts"].write(line)
         about = (start, len(line), bytes.fromhex(text_id))
-        marks = NOTHING if dropped else signature(words(filtered.text).numbers)
         named = (marks != NONE).any()
         if named:
             files["nodes"].write(np.array((*about, len(canonical(filtered.text)), marks), NODE).tobytes())
@@ -96,6 +94,14 @@ def judge_file(config: JudgedConfig, path: Path, files: Mapping[str, BinaryIO]) 
         if len(rows) == RUN:
             write_run(rows, files["index"])
     write_run(rows, files["index"])
+
+
+def signed(judged: Iterable[tuple[Document, Judgement]]) -> Iterator[tuple[Document, Judgement, Signatures]]:
+    """Each document and the judgement on it with its signature, NOTHING if it is dropped."""
+    for some in together(judged, lambda each: len(each[0].text)):
+        passing = words_of([document.text for document, judgement in some if not judgement.dropped])
+        marks = iter(signatures([text.numbers for text in passing]))
+        yield from ((*each, NOTHING if each[1].dropped else next(marks)) for each in some)
 
 
 def write_run(rows: list[tuple[Any, ...]], file: BinaryIO) -> None:

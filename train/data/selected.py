@@ -15,9 +15,9 @@ import numpy as np
 
 from train.artifact import read_json, write_json
 from train.config import Share
-from train.data.candidates import DROPPED, FILE, Candidate, Candidates, Rows, groups
+from train.data.candidates import DROPPED, FILE, Candidate, Candidates, Rows, groups, together
 from train.data.dedup.contamination import Evaluated, contaminated, evaluated, items_of
-from train.data.dedup.ngrams import words
+from train.data.dedup.ngrams import words, words_of
 from train.data.duplicates import Clusters, DuplicatesConfig, named
 from train.data.filters import rules
 from train.data.judged import HeldOut, JudgedConfig, Parts
@@ -61,7 +61,7 @@ def select(config: SelectConfig, inputs: Mapping[str, Path], out: Path, world: W
 def kept_documents(selected: Path, split: str) -> Iterator[SelectedDocument]:
     """The documents of a split (`train` or `held_out`) of the artifact `selected`, in the order of their ids."""
     parts = sorted((selected / "documents").glob("*.parquet"))
-    documents = merge(*(read_records(SelectedDocument, [part]) for part in parts), key=lambda each: each.id)
+    documents = merge(*(read_records(SelectedDocument, [part], len(parts)) for part in parts), key=lambda each: each.id)
     return (document for document in documents if document.split == split)
 
 
@@ -92,6 +92,17 @@ class Selection:
 
     def part(self, part: int) -> Iterator[Candidate]:
         """The decided candidates of a part, in the order of their ids, then of their sources and paths."""
+        for some in together(self._compared(part), lambda each: len(each.document.text)):
+            asked = [each for each in some if not each.judgement.dropped and each.document.split != SPLITS[HELD_OUT]]
+            texts = words_of([each.document.text for each in asked])
+            numbers = [text.numbers for text in texts]
+            for place in np.flatnonzero(self.items.index.met(numbers) | self.held_out.index.met(numbers)):
+                if detail := contaminated(texts[place], self.config.contaminated, self.items, self.held_out):
+                    asked[place].judgement.dropped = "contaminated", detail
+            yield from some
+
+    def _compared(self, part: int) -> Iterator[Candidate]:
+        """The candidates of a part, in that order, decided as far as other documents do."""
         originals = {
             original["text"]: (place(original), self.candidates.of_row(original).title)
             for rows in self.candidates.part(part, "text")
@@ -107,16 +118,11 @@ class Selection:
                     yield candidate
 
     def _reason(self, row: Any, candidate: Candidate, original: str | None) -> tuple[str, str] | None:
-        """Why a document is dropped that is like another one, or that gives away what a model is evaluated on."""
+        """Why a document is dropped that is like another one."""
         if detail := rules.exact_duplicates(original):
             return "exact_duplicates", detail
-        if detail := self._better(row, candidate):
-            return "near_duplicates", detail
-        if row["split"] != HELD_OUT:
-            text = words(candidate.document.text)
-            if detail := contaminated(text, self.config.contaminated, self.items, self.held_out):
-                return "contaminated", detail
-        return None
+        detail = self._better(row, candidate)
+        return ("near_duplicates", detail) if detail else None
 
     def _better(self, row: Any, candidate: Candidate) -> str | None:
         node = int(row["node"])

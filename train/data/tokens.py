@@ -1,10 +1,12 @@
 """Stage 6: each split as one flat array of tokens, and for each document where in it its tokens lie."""
 
 import os
+import shutil
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from heapq import merge
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,14 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.artifact import whole, write_json
+from train.data.candidates import mapped
 from train.data.ledger import SPLITS, nested
-from train.data.schema import RANGES, SelectedDocument, TokenRange, write_rows
-from train.data.selected import kept_documents
+from train.data.schema import RANGES, SelectedDocument, TokenRange, columns_of, read_records, write_rows
 from train.data.tokenizer import Tokenizer, load
 from train.errors import UserError
 from train.world import World
 
 DOCUMENTS_AHEAD, CHARACTERS_AHEAD = 256, 2**25  # that are encoded before they are written, at most
+
+
+@dataclass(frozen=True)
+class EncodedRange(TokenRange):
+    """Where in its part's tokens those of a document lie."""
+
+    split: str
 
 
 @dataclass(frozen=True)
@@ -31,14 +40,21 @@ def encode(config: TokensConfig, inputs: Mapping[str, Path], out: Path, world: W
     """Write `<split>.npy` and `ranges/<split>.parquet` for each split, and `tokens.json`.
 
     An array holds the documents in the order of their ids, each followed by the end-of-text mark; its numbers are
-    16 bits wide where the vocabulary fits, else 32.
+    16 bits wide where the vocabulary fits, else 32. Workers share the parts of `selected`, to be put together alone.
     """
-    tokenizer = load(inputs["tokenizer"])
-    counts = {}
-    for split in SPLITS:
-        documents = world.track(kept_documents(inputs["selected"], split), f"{split} documents encoded")
-        counts[split] = encode_split(tokenizer, documents, out / f"{split}.npy", ranges_path(out, split))
-    write_json(out / "tokens.json", counts)
+    parts, tokenizer = sorted((inputs["selected"] / "documents").glob("*.parquet")), load(inputs["tokenizer"])
+    dtype = np.dtype("<u2" if tokenizer.vocabulary <= 2**16 else "<u4")
+    encoded_parts = [out / "parts" / part.name for part in parts]
+    for part, ranges in world.track(world.share(list(zip(parts, encoded_parts, strict=True))), "parts encoded"):
+        if not (array := ranges.with_suffix(".tokens")).exists():
+            with whole(array) as file:
+                encode_part(tokenizer, read_records(SelectedDocument, [part]), file, ranges, dtype)
+    if world.size == 1:
+        counts = {
+            split: join(encoded_parts, split, out / f"{split}.npy", ranges_path(out, split), dtype) for split in SPLITS
+        }
+        write_json(out / "tokens.json", counts)
+        shutil.rmtree(out / "parts", ignore_errors=True)
 
 
 def ranges_path(artifact: Path, split: str) -> Path:
@@ -55,27 +71,43 @@ def read_tokens(artifact: Path, split: str) -> NDArray[np.unsignedinteger]:
         raise UserError(f"{path}: cannot be read as an array of tokens ({error})") from None
 
 
-def encode_split(
-    tokenizer: Tokenizer, documents: Iterator[SelectedDocument], array: Path, ranges: Path
-) -> dict[str, Any]:
-    """Write the array and the ranges of one split, document by document; return its counts."""
-    dtype = np.dtype("<u2" if tokenizer.vocabulary <= 2**16 else "<u4")
+def encode_part(
+    tokenizer: Tokenizer, documents: Iterable[SelectedDocument], file: BinaryIO, ranges: Path, dtype: np.dtype[Any]
+) -> None:
+    """Write the tokens of documents, one after another, and where in them those of each are."""
+
+    def written() -> Iterator[EncodedRange]:
+        end = 0
+        for each, tokens in encoded(tokenizer, documents):
+            file.write(np.append(tokens, np.uint32(tokenizer.end_of_text)).astype(dtype).tobytes())
+            start, end, size = end, end + len(tokens) + 1, len(each.text.encode())
+            yield EncodedRange(each.id, start, end, size, each.source, each.path, each.licence, each.split)
+
+    write_rows(ranges, written(), columns_of(EncodedRange))
+
+
+def join(parts: Sequence[Path], split: str, array: Path, ranges: Path, dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Write the array and the ranges of one split, from those of all parts; return its counts."""
     counts: Counter[tuple[str, ...]] = Counter()
 
-    def ranges_written(file: BinaryIO) -> Iterator[TokenRange]:
-        start = 0
-        for document, tokens in encoded(tokenizer, documents):
-            file.write(np.append(tokens, np.uint32(tokenizer.end_of_text)).astype(dtype).tobytes())
-            end, size = start + len(tokens) + 1, len(document.text.encode())
-            for group in ((), ("sources", document.source), ("licences", document.licence)):
-                for unit, number in (("documents", 1), ("bytes", size), ("tokens", end - start)):
-                    counts[(*group, unit)] += number
-            yield TokenRange(document.id, start, end, size, document.source, document.path, document.licence)
-            start = end
+    def joined(file: BinaryIO) -> Iterator[TokenRange]:
+        end = 0
+        for tokens, each in merge(*map(encoded_ranges, parts), key=lambda pair: pair[1].id):
+            if each.split == split:
+                file.write(tokens[each.start : each.end].tobytes())
+                start, end = end, end + each.end - each.start
+                for group in ((), ("sources", each.source), ("licences", each.licence)):
+                    for unit, number in (("documents", 1), ("bytes", each.bytes), ("tokens", end - start)):
+                        counts[(*group, unit)] += number
+                yield TokenRange(each.id, start, end, each.bytes, each.source, each.path, each.licence)
+
+    def encoded_ranges(part: Path) -> Iterator[tuple[NDArray[np.unsignedinteger], EncodedRange]]:
+        tokens = mapped(part.with_suffix(".tokens"), dtype)
+        return ((tokens, each) for each in read_records(EncodedRange, [part], len(parts)))
 
     with whole(array) as file:
         write_header(file, dtype, 0)
-        write_rows(ranges, ranges_written(file), RANGES)
+        write_rows(ranges, joined(file), RANGES)
         file.seek(0)
         write_header(file, dtype, counts[("tokens",)])
     return {**nested(counts), "bytes_per_token": round(counts[("bytes",)] / counts[("tokens",)], 4)}

@@ -10,12 +10,12 @@ Written here, on numpy, because signatures decide which documents are kept: thei
 and with any version of a library, which no library for them promises.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dedup.ngrams import HALF, MULTIPLIER, Numbers, Places, mix64, ngrams
+from train.data.dedup.ngrams import HALF, MULTIPLIER, NO_NUMBERS, Numbers, Places, mix64, ngrams
 
 WORDS = 5  # an n-gram
 BANDS = 14
@@ -34,12 +34,20 @@ NONE = np.uint32(2**32 - 1)  # in every place of the signature of a text with fe
 
 def signature(words: Numbers) -> Signatures:
     """The signature (SIZE,) of a text, given the numbers of its words."""
-    grams = (mix64(ngrams(words, WORDS)) >> HALF).astype(np.uint32)
-    least = np.full(SIZE, NONE)
-    for start in range(0, len(grams), AT_A_TIME):
-        values = MULTIPLIERS * grams[start : start + AT_A_TIME]
-        values += SUMMANDS
-        np.minimum(least, values.min(1), out=least)
+    return signatures([words])[0]
+
+
+def signatures(texts: Sequence[Numbers]) -> Signatures:
+    """The signatures of some texts, each given by the numbers of its words."""
+    grams = (mix64(ngrams(np.concatenate([NO_NUMBERS, *texts]), WORDS)) >> HALF).astype(np.uint32)
+    ends = np.cumsum([len(words) for words in texts])
+    least, values = np.full((len(texts), SIZE), NONE), np.empty((SIZE, AT_A_TIME), np.uint32)
+    for row, words, end in zip(least, texts, ends.tolist(), strict=True):
+        for start in range(end - len(words), end - WORDS + 1, AT_A_TIME):
+            some = grams[start : min(start + AT_A_TIME, end - WORDS + 1)]
+            np.multiply(MULTIPLIERS, some, out=values[:, : len(some)])
+            values[:, : len(some)] += SUMMANDS
+            np.minimum(row, values[:, : len(some)].min(1), out=row)
     return least
 
 

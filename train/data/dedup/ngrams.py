@@ -9,9 +9,10 @@ the same number with a chance of about 2^-64: among a million n-grams looked for
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from train.unicode import UNPARTED, canonical, mark
 Numbers = NDArray[np.uint64]
 Places = NDArray[np.intp]
 
+NO_NUMBERS, NO_PLACES = np.empty(0, np.uint64), np.empty(0, np.intp)
 PARTS, LETTER, MARK, ALONE = range(4)
 CHARACTERS = 0x110000  # of Unicode
 ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, made odd: has an inverse, and bits without a pattern
@@ -33,7 +35,7 @@ SIEVE = 16  # places for each n-gram in an index, so that most n-grams that it l
 
 @dataclass(frozen=True)
 class Words:
-    """The words of a text in their order: word i is `text[starts[i] : ends[i]]` of the text in lower case."""
+    """The words of a text in their order: word i is `text[starts[i] : ends[i]]` of some text in lower case."""
 
     text: str
     numbers: Numbers
@@ -46,11 +48,17 @@ class Words:
 
 
 def words(text: str) -> Words:
-    """The words of `text`, each with its number: the polynomial of its characters in `ODD`, its bits mixed."""
-    lower = canonical(text).lower()
-    characters = np.frombuffer(lower.encode("utf-32-le"), "<u4")
+    """The words of `text`."""
+    return words_of([text])[0]
+
+
+def words_of(texts: Sequence[str]) -> list[Words]:
+    """The words of each text, with their numbers: the polynomial of a word's characters in `ODD`, its bits mixed."""
+    lower = [canonical(text).lower() for text in texts]
+    together = "\n".join(lower)
+    characters = np.frombuffer(together.encode("utf-32-le"), "<u4")
     kinds = np.zeros(len(characters) + 2, np.uint8)  # with what parts words at both ends
-    kinds[1:-1] = _kinds()[characters]
+    np.take(_kinds(), characters, out=kinds[1:-1], mode="clip")
     before, after = kinds[:-1], kinds[1:]
     begins = ((before == PARTS) & (after != PARTS)) | (after == ALONE) | ((before == ALONE) & (after == LETTER))
     starts = np.flatnonzero(begins)
@@ -58,7 +66,9 @@ def words(text: str) -> Words:
     powers, inverses = _powers(1 << len(characters).bit_length())
     sums = np.zeros(len(characters) + 1, np.uint64)
     np.cumsum(characters * powers[: len(characters)], out=sums[1:])
-    return Words(lower, mix64((sums[ends] - sums[starts]) * inverses[starts]), starts, ends)
+    numbers = mix64((sums[ends] - sums[starts]) * inverses[starts])
+    bounds = np.searchsorted(starts, list(accumulate((len(each) + 1 for each in lower), initial=0)))
+    return [Words(together, numbers[a:b], starts[a:b], ends[a:b]) for a, b in pairwise(bounds.tolist())]
 
 
 def mix64(numbers: Numbers) -> Numbers:
@@ -113,6 +123,12 @@ class Index:
         for length, grams in enumerate(rolling_ngrams(numbers, max(self.tables, default=1)), start=1):
             if length in self.tables:
                 yield length, *self.tables[length].find(grams)
+
+    def met(self, texts: Sequence[Numbers]) -> NDArray[np.bool_]:
+        """Which of some texts may hold any n-gram of the owners: all that do, looked for in all of them together."""
+        places = [places for _, places, _ in self.find(np.concatenate([NO_NUMBERS, *texts]))]
+        met = np.searchsorted(np.cumsum([len(text) for text in texts]), np.concatenate([NO_PLACES, *places]), "right")
+        return np.bincount(met, minlength=len(texts)) > 0
 
     def shared(self, rows: dict[int, Places]) -> NDArray[np.int64]:
         """How many different n-grams of each owner stand in `rows`: length -> rows of its table, none twice."""

@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from train.data.filters import rules
 from train.data.filters.lines import without
 from train.data.schema import Document, Origin
+
+Change = Callable[[str], tuple[str, int]]  # of a text: as it is then, and how often it was found
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,17 @@ class FilterConfig(rules.Thresholds):
         for name, reason in self.excluded.items():
             if not reason.strip():
                 raise ValueError(f"excluded: {name}: expected when and why, got nothing")
+
+    def rules_of(self, tag: str) -> tuple[list[tuple[str, Change]], list[tuple[rules.Predicate, Any]]]:
+        """What changes a text in a language, and the predicates that judge it with their thresholds."""
+        if tag not in self._known:
+            judging = [each for each in enabled(self, rules.PREDICATES) if rules.judges(*each, tag)]
+            self._known[tag] = list(changes(self, tag)), judging
+        return self._known[tag]
+
+    @cached_property
+    def _known(self) -> dict[str, Any]:
+        return {}
 
 
 @dataclass
@@ -37,9 +50,10 @@ class Judgement:
 def apply_filters(config: FilterConfig, document: Document) -> tuple[Document, Judgement]:
     """The document as it would be kept, its text changed and its id that of this text, and the judgement on it."""
     text, changed, again = document.text, dict[str, tuple[int, int]](), True
+    changing, _ = config.rules_of(document.language)
     while again:
         again = False
-        for name, change in changes(config, document.language):
+        for name, change in changing:
             after, occurrences = change(text)
             if occurrences:
                 before = changed.get(name, (0, 0))
@@ -49,11 +63,13 @@ def apply_filters(config: FilterConfig, document: Document) -> tuple[Document, J
     if not dropped and not text.strip():
         dropped = (list(changed)[-1], "no line is left")
     judgement = Judgement(document.id, len(document.text.encode()), changed, dropped)
-    return replace(document, text=text, id=hashlib.sha256(text.encode()).hexdigest()), judgement
+    if changed:
+        document = replace(document, text=text, id=hashlib.sha256(text.encode()).hexdigest())
+    return document, judgement
 
 
-def changes(config: FilterConfig, tag: str) -> Iterator[tuple[str, Callable[[str], tuple[str, int]]]]:
-    """What changes a text in a language, by the names of the rules: (text) -> the text, and how often it was found."""
+def changes(config: FilterConfig, tag: str) -> Iterator[tuple[str, Change]]:
+    """What changes a text in a language, by the names of the rules."""
     for redactor, mark in enabled(config, rules.REDACTORS):
         yield redactor.__name__, partial(redactor, mark=mark)
     for rule, setting in enabled(config, rules.LINE_RULES):
@@ -64,8 +80,8 @@ def changes(config: FilterConfig, tag: str) -> Iterator[tuple[str, Callable[[str
 def drop_reasons(config: FilterConfig, document: Document, text: str) -> Iterator[tuple[str, str]]:
     """Why the rules would drop a document, each reason with what the rule saw; the first one is in the ledger."""
     yield from reasons_beside_text(config, document)
-    for predicate, threshold in enabled(config, rules.PREDICATES):
-        if rules.judges(predicate, threshold, document.language) and (detail := predicate(text, threshold)):
+    for predicate, threshold in config.rules_of(document.language)[1]:
+        if detail := predicate(text, threshold):
             yield predicate.__name__, detail
 
 

@@ -22,7 +22,7 @@ def words(text: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def vocabulary(text: str) -> tuple[Mapping[str, int], NDArray[np.int64]]:
-    """The different words, each with its number in the order in which they first stand, and the numbers of all words."""
+    """The different words, numbered in the order in which they first stand; and the numbers of all words."""
     numbers = defaultdict[str, int](count().__next__)
     which = np.fromiter(map(numbers.__getitem__, words(text)), np.int64, len(words(text)))
     return numbers, which

@@ -44,7 +44,8 @@ def top_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
     """
     ends, pairs = _ends(text), _sorted_ngrams(text, 2)
     # None stands more often than the commonest pair, nor is longer than the longest, which settles it for most texts.
-    times = np.diff(np.flatnonzero(pairs[1:] != pairs[:-1]), prepend=-1, append=len(pairs) - 1).max(initial=0)
+    bounds = np.flatnonzero(np.concatenate(([True], pairs[1:] != pairs[:-1], [True])))
+    times = (bounds[1:] - bounds[:-1]).max()
     longest = ((ends[n:] - ends[:-n]).max(initial=0) for n in range(2, 2 + len(thresholds)))
     if all(times * each / max(1, ends[-1]) <= threshold for each, threshold in zip(longest, thresholds, strict=True)):
         return None
