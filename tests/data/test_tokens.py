@@ -1,16 +1,18 @@
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import WORLD, refusal
 
 from train.artifact import inventory
-from train.data import tokens as tokens_module
+from train.data import encoding
+from train.data.encoding import encoded
 from train.data.generated.stories import stories
 from train.data.schema import SELECTED, SelectedDocument, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
-from train.data.tokens import TokensConfig, encode, encoded, read_tokens, write_header
+from train.data.tokens import TokensConfig, encode, read_tokens, write_header
 
 TEXTS = [*(text for _, text in stories(2, 80)), "a <|endoftext|> in the text", "é 👩‍👧\n"]
 ROWS = [
@@ -74,7 +76,7 @@ def test_parts_do_not_change_tokens(folder, tmp_path):
 @pytest.mark.parametrize("size", [2, 3])
 def test_workers_share_the_parts_in_any_order_and_make_those_that_are_missing(folder, tmp_path, size):
     inputs = {name: folder / name for name in ("selected", "tokenizer")}
-    for world in [*(World(rank, size, MACHINE) for rank in reversed(range(size))), WORLD]:
+    for world in [*(replace(WORLD, rank=rank, size=size) for rank in reversed(range(size))), WORLD]:
         encode(TokensConfig(), inputs, tmp_path, world)
         if world.rank == 1:
             (tmp_path / "parts" / "part-0001.tokens").unlink()  # of a worker that was killed
@@ -92,7 +94,7 @@ def test_arrays_are_as_narrow_as_the_vocabulary_allows_and_hold_no_pickle(folder
 @pytest.mark.parametrize("most", [{"DOCUMENTS_AHEAD": 3}, {"CHARACTERS_AHEAD": 3000}])
 def test_documents_are_encoded_ahead_in_their_order_and_few_at_a_time(folder, monkeypatch, most):
     for name, number in most.items():
-        monkeypatch.setattr(tokens_module, name, number)
+        monkeypatch.setattr(encoding, name, number)
     taken = []
     documents = (taken.append(text) or SelectedDocument(*[text] * 9) for text in TEXTS)
     tokenizer = load(folder / "tokenizer")

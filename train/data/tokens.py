@@ -1,10 +1,8 @@
 """Stage 6: each split as one flat array of tokens, and for each document where in it its tokens lie."""
 
-import os
 import shutil
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
@@ -15,20 +13,12 @@ from numpy.typing import NDArray
 
 from train.artifact import whole, write_json
 from train.data.candidates import mapped
+from train.data.encoding import EncodedRange, encode_part
 from train.data.ledger import SPLITS, nested
-from train.data.schema import RANGES, SelectedDocument, TokenRange, columns_of, read_records, write_rows
-from train.data.tokenizer import Tokenizer, load
+from train.data.schema import RANGES, SelectedDocument, TokenRange, read_records, write_rows
+from train.data.tokenizer import load
 from train.errors import UserError
 from train.world import World
-
-DOCUMENTS_AHEAD, CHARACTERS_AHEAD = 256, 2**25  # that are encoded before they are written, at most
-
-
-@dataclass(frozen=True)
-class EncodedRange(TokenRange):
-    """Where in its part's tokens those of a document lie."""
-
-    split: str
 
 
 @dataclass(frozen=True)
@@ -50,10 +40,7 @@ def encode(config: TokensConfig, inputs: Mapping[str, Path], out: Path, world: W
             with whole(array) as file:
                 encode_part(tokenizer, read_records(SelectedDocument, [part]), file, ranges, dtype)
     if world.size == 1:
-        counts = {
-            split: join(encoded_parts, split, out / f"{split}.npy", ranges_path(out, split), dtype) for split in SPLITS
-        }
-        write_json(out / "tokens.json", counts)
+        write_json(out / "tokens.json", {split: join(encoded_parts, split, out, dtype) for split in SPLITS})
         shutil.rmtree(out / "parts", ignore_errors=True)
 
 
@@ -71,22 +58,7 @@ def read_tokens(artifact: Path, split: str) -> NDArray[np.unsignedinteger]:
         raise UserError(f"{path}: cannot be read as an array of tokens ({error})") from None
 
 
-def encode_part(
-    tokenizer: Tokenizer, documents: Iterable[SelectedDocument], file: BinaryIO, ranges: Path, dtype: np.dtype[Any]
-) -> None:
-    """Write the tokens of documents, one after another, and where in them those of each are."""
-
-    def written() -> Iterator[EncodedRange]:
-        end = 0
-        for each, tokens in encoded(tokenizer, documents):
-            file.write(np.append(tokens, np.uint32(tokenizer.end_of_text)).astype(dtype).tobytes())
-            start, end, size = end, end + len(tokens) + 1, len(each.text.encode())
-            yield EncodedRange(each.id, start, end, size, each.source, each.path, each.licence, each.split)
-
-    write_rows(ranges, written(), columns_of(EncodedRange))
-
-
-def join(parts: Sequence[Path], split: str, array: Path, ranges: Path, dtype: np.dtype[Any]) -> dict[str, Any]:
+def join(parts: Sequence[Path], split: str, out: Path, dtype: np.dtype[Any]) -> dict[str, Any]:
     """Write the array and the ranges of one split, from those of all parts; return its counts."""
     counts: Counter[tuple[str, ...]] = Counter()
 
@@ -105,29 +77,12 @@ def join(parts: Sequence[Path], split: str, array: Path, ranges: Path, dtype: np
         tokens = mapped(part.with_suffix(".tokens"), dtype)
         return ((tokens, each) for each in read_records(EncodedRange, [part], len(parts)))
 
-    with whole(array) as file:
+    with whole(out / f"{split}.npy") as file:
         write_header(file, dtype, 0)
-        write_rows(ranges, joined(file), RANGES)
+        write_rows(ranges_path(out, split), joined(file), RANGES)
         file.seek(0)
         write_header(file, dtype, counts[("tokens",)])
     return {**nested(counts), "bytes_per_token": round(counts[("bytes",)] / counts[("tokens",)], 4)}
-
-
-def encoded(
-    tokenizer: Tokenizer, documents: Iterable[SelectedDocument]
-) -> Iterator[tuple[SelectedDocument, NDArray[np.uint32]]]:
-    """Each document with its tokens; a thread for each processor goes ahead of whoever takes them."""
-    ahead: deque[tuple[SelectedDocument, Future[NDArray[np.uint32]]]] = deque()
-    held = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for document in documents:
-            ahead.append((document, pool.submit(tokenizer.tokens, document.text)))
-            held += len(document.text)
-            while len(ahead) > DOCUMENTS_AHEAD or held > CHARACTERS_AHEAD:
-                first, tokens = ahead.popleft()
-                held -= len(first.text)
-                yield first, tokens.result()
-        yield from ((document, tokens.result()) for document, tokens in ahead)
 
 
 def write_header(file: BinaryIO, dtype: np.dtype[Any], tokens: int) -> None:
