@@ -116,7 +116,7 @@ RAW = """
     data/raw data/sources/spec data/generated/stories data/generated/stories.txt
     data/generated/grammar data/text/file_types spdx
 """
-TOKENS = f"{FILTERS} data/tokenizer data/tokens"
+TOKENS = f"{JUDGED} data/tokenizer data/encoding data/tokens"
 CLOSURES = {
     "raw": RAW,
     "documents": """
@@ -132,7 +132,7 @@ CLOSURES = {
     "tokens": TOKENS,
     "weights": f"""{TOKENS} config data/batches data/mixture differences exact kernels model premises
         training/steps training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
-    "evaluation": f"""{TOKENS} config differences exact kernels model premises training/checkpoint training/numerics
+    "evaluation": f"""{TOKENS} {FILTERS} config differences exact kernels model premises training/checkpoint training/numerics
         evaluation/measure evaluation/items evaluation/minimal_pairs evaluation/multiple_choice evaluation/overlap
         evaluation/prediction evaluation/baselines
         inference/generate""",
