@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import MACHINE, SMALL, Command, wait_for
+from conftest import MACHINE, SMALL, Command, refusal, wait_for
 
 from train import pipeline
 from train.artifact import file_digest
@@ -238,8 +238,7 @@ def test_an_artifact_is_kept_only_if_key_and_inputs_are_those_of_now(tmp_path, c
 
 def test_what_was_begun_from_other_inputs_is_not_gone_on_with(tmp_path):
     two = Two(tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        two(tokenizer="cut")
+    refusal(two, tokenizer="cut", error=KeyboardInterrupt)
     shutil.rmtree(tmp_path / "raw-12345678")
     assert two(raw="other") == ["made", "stale", "made"]
     assert "tokenizer-12345678.part: made from another raw" in two.said[-2]

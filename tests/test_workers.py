@@ -88,8 +88,7 @@ def fail(config: str, inputs: object, out: Path, world: World) -> None:
 ])  # fmt: skip
 def test_a_failure_of_one_ends_all_and_is_raised_here(tmp_path, how, error, line):
     began = time.monotonic()
-    with pytest.raises(error, match=line):
-        work(fail, how, {}, tmp_path / "out", replace(MACHINE, workers=2))
+    refusal(work, fail, how, {}, tmp_path / "out", replace(MACHINE, workers=2), match=line, error=error)
     assert time.monotonic() - began < 120  # not the 300 s of the first worker
     wait_for(lambda: gone(json.loads((tmp_path / "out" / "0.json").read_text())), 60)
 

@@ -23,7 +23,7 @@ AGAIN = """
 import sys
 from pathlib import Path
 sys.path.append("tests")
-from little import WORLD
+from conftest import WORLD
 from train.data.tokenizer import TokenizerConfig, learn
 learn(TokenizerConfig(600, None), {"selected": Path(sys.argv[1])}, Path(sys.argv[2]), WORLD)
 """

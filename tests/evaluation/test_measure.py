@@ -71,6 +71,13 @@ def artifacts(tmp_path_factory):
     return inputs
 
 
+@pytest.fixture(scope="module")
+def measured(artifacts, tmp_path_factory):
+    """What the stage writes on one thread."""
+    measure(MeasureConfig(TINY, SETTINGS), artifacts, out := tmp_path_factory.mktemp("measured"), world())
+    return out
+
+
 @pytest.fixture
 def threads():
     """Leave the number of threads as it was."""
@@ -176,9 +183,8 @@ def test_some_bytes_more_do_not_change_a_compressor_score():
     assert one == other and one["value"] == 2.0 and one != compressor_score(25_500, documents)
 
 
-def test_the_stage_writes_what_follows_from_its_records(artifacts, tmp_path, threads):
-    measure(MeasureConfig(TINY, SETTINGS), artifacts, tmp_path, world())
-    scores, documents, samples = (read_json(tmp_path / f"{n}.json") for n in ("scores", "documents", "samples"))
+def test_the_stage_writes_what_follows_from_its_records(artifacts, measured, threads):
+    scores, documents, samples = (read_json(measured / f"{n}.json") for n in ("scores", "documents", "samples"))
     assert list(scores) == ["bits_per_byte", "byte_4gram", "next_token_accuracy", "perplexity", "xz_whole_text"]
     texts = [r["text"] for r in read_rows([artifacts["selected"] / "documents" / "part-0000.parquet"])][::4]
     size, tokens = sum(len(t.encode()) for t in texts), len(read_tokens(artifacts["tokens"], "held_out"))
@@ -192,19 +198,18 @@ def test_the_stage_writes_what_follows_from_its_records(artifacts, tmp_path, thr
     assert all(0 <= sample["tokens"] <= 10 and sample["text"] for sample in samples)
 
 
-def test_the_number_of_threads_changes_no_product(artifacts, tmp_path, threads):
-    for count in (1, 2, 3):
-        measure(MeasureConfig(TINY, SETTINGS), artifacts, tmp_path / str(count), world(count))
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_number_of_threads_changes_no_product(artifacts, measured, tmp_path, threads, count):
+    measure(MeasureConfig(TINY, SETTINGS), artifacts, tmp_path, world(count))
     for name in ("scores.json", "documents.json", "samples.json", "pairs.json", "minimal_pairs.json"):
-        assert len({(tmp_path / str(count) / name).read_bytes() for count in (1, 2, 3)}) == 1
+        assert (tmp_path / name).read_bytes() == (measured / name).read_bytes()
 
 
-def test_how_many_windows_go_together_changes_no_score(artifacts, tmp_path, threads):
-    for batch in (1, 7):
-        settings = EvaluationConfig(batch, 200, 0.9, 5, SAMPLES)
-        measure(MeasureConfig(TINY, settings), artifacts, tmp_path / str(batch), world())
+@pytest.mark.parametrize("batch", [1, 7])
+def test_how_many_windows_go_together_changes_no_score(artifacts, measured, tmp_path, threads, batch):
+    measure(MeasureConfig(TINY, EvaluationConfig(batch, 200, 0.9, 5, SAMPLES)), artifacts, tmp_path, world())
     for name in ("scores.json", "pairs.json"):
-        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "7" / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (measured / name).read_bytes()
 
 
 def test_load_model_is_the_model_in_float64(artifacts):

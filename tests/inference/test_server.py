@@ -15,7 +15,7 @@ import threading
 import time
 
 import pytest
-from conftest import ROOT, wait_for
+from conftest import ROOT, refusal, wait_for
 from little import MODEL as TINY
 from little import TEXT, write_release
 
@@ -381,5 +381,4 @@ def test_the_command_serves_until_it_is_interrupted(release):
 @pytest.mark.parametrize(("port", "says"), [("99999", "expected a port"), ("x", "invalid")])
 def test_the_command_refuses_what_is_no_port(release, monkeypatch, port, says):
     monkeypatch.setattr(sys, "argv", [SCRIPT, str(release), "--serve", port])
-    with pytest.raises(SystemExit, match=says):
-        runpy.run_path(SCRIPT, run_name="__main__")
+    refusal(runpy.run_path, SCRIPT, run_name="__main__", match=says, error=SystemExit)

@@ -12,11 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from conftest import ROOT, refusal
 
 from train.artifact import write_json
-from train.errors import UserError
-from train.keys import ROOT
 from train.release.bundle import manifest_of
+from train.release.publish import upload
 from train.release.standards.osaid import regular_files
 from train.release.verify.run import verify
 
@@ -24,13 +24,6 @@ DOWNLOAD = """
 import sys
 from huggingface_hub import snapshot_download
 print(snapshot_download("owner/name", local_dir=sys.argv[1] if len(sys.argv) > 1 else None))
-"""
-UPLOAD = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from train.release.publish import upload
-print(upload(Path(sys.argv[2]), sys.argv[3].split(), "owner/name", "Release x", "--delete" in sys.argv))
 """
 
 
@@ -64,12 +57,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"files": modes})
         elif self.path.endswith("/commit/main"):
             self.server.commits.append([json.loads(line) for line in body.splitlines()])
-            self.answer({"commitUrl": f"{self.address()}/owner/name/commit/1", "commitOid": "1"})
+            self.answer({"commitUrl": f"{self.server.url}/owner/name/commit/1", "commitOid": "1"})
         else:
-            self.answer({"url": f"{self.address()}/owner/name"})
-
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+            self.answer({"url": f"{self.server.url}/owner/name"})
 
     def answer(self, value: object, status: int = 200) -> None:
         self.send(json.dumps(value).encode(), "application/json", status)
@@ -87,6 +77,7 @@ class Handler(BaseHTTPRequestHandler):
 def hub():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked, server.commits, server.refuses, server.files = [], [], 0, {}
+    server.url = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -94,11 +85,21 @@ def hub():
 
 
 def run(hub, home: Path, *line: object, status: int) -> str:
-    settings = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_address[1]}", "HF_TOKEN": "hf_mine", "HF_HOME": str(home)}
-    done = subprocess.run([sys.executable, *map(str, line)], capture_output=True, text=True, timeout=600,
-                          env={**os.environ, **settings, "HF_HUB_OFFLINE": "0"})  # fmt: skip
+    settings = {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_mine", "HF_HOME": str(home), "HF_HUB_OFFLINE": "0"}
+    line, env = [sys.executable, *map(str, line)], {**os.environ, **settings}
+    done = subprocess.run(line, capture_output=True, text=True, timeout=600, env=env)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+@pytest.fixture
+def uploaded(hub, tmp_path, monkeypatch):
+    """A function that uploads `a.txt` from this process, whose client is set up as `run` sets one up."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_mine")
+    (tmp_path / "a.txt").write_text("a")
+    return lambda **options: upload(tmp_path, ["a.txt"], "owner/name", "Release x", **options)
 
 
 def added(commit: list[dict]) -> dict[str, bytes]:
@@ -124,20 +125,16 @@ def test_one_that_does_not_hold_is_not_sent(hub, copy, tmp_path):
 
 
 @pytest.mark.parametrize("status", [401, 403, 400, 404, 409, 413])
-def test_a_hub_that_refuses_is_one_line_and_gets_nothing(status, hub, tmp_path):
+def test_a_hub_that_refuses_is_one_line_and_gets_nothing(status, hub, uploaded):
     hub.refuses, hub.files = status, {"a.txt": b"x"}
-    (tmp_path / "a.txt").write_text("a")
-    said = run(hub, tmp_path, "-c", UPLOAD, ROOT, tmp_path, "a.txt", status=1)
-    assert "UserError: owner/name: not published: " in said and hub.commits == []
-    assert ("is HF_TOKEN set" in said) == (status in (401, 403))
+    said = refusal(uploaded, match="^owner/name: not published: ")
+    assert ("is HF_TOKEN set" in said) == (status in (401, 403)) and hub.commits == []
 
 
-def test_a_hub_that_is_not_there_is_no_question_of_a_token(hub, tmp_path):
-    (tmp_path / "a.txt").write_text("a")
+def test_a_hub_that_is_not_there_is_no_question_of_a_token(hub, uploaded):
     hub.shutdown()
     hub.server_close()
-    said = run(hub, tmp_path, "-c", UPLOAD, ROOT, tmp_path, "a.txt", status=1)
-    assert "UserError: owner/name: not published: " in said and "HF_TOKEN" not in said
+    assert "HF_TOKEN" not in refusal(uploaded, match="^owner/name: not published: ")
 
 
 @pytest.mark.parametrize(("standing", "shown"), [
@@ -146,13 +143,11 @@ def test_a_hub_that_is_not_there_is_no_question_of_a_token(hub, tmp_path):
     ([f"{number:02}" for number in range(23)], "18, 19 and 3 more;"),
     (["logs/statements/somebody.json"], "logs/statements/somebody.json;"),
 ])  # fmt: skip
-def test_what_else_stands_there_is_shown_and_deleted_by_a_word_alone(standing, shown, hub, tmp_path):
+def test_what_else_stands_there_is_shown_and_deleted_by_a_word_alone(standing, shown, hub, uploaded):
     hub.files = dict.fromkeys(standing, b"x")
-    (tmp_path / "a.txt").write_text("a")
-    said = run(hub, tmp_path, "-c", UPLOAD, ROOT, tmp_path, "a.txt", status=1 if shown else 0)
     if shown:
-        assert shown in said and "say --delete" in said and hub.commits == []
-        run(hub, tmp_path, "-c", UPLOAD, ROOT, tmp_path, "a.txt", "--delete", status=0)
+        assert shown in refusal(uploaded, match="say --delete") and hub.commits == []
+    uploaded(delete=bool(shown))
     (commit,) = hub.commits
     deleted = [line["value"]["path"] for line in commit if line["key"] == "deletedFile"]
     assert deleted == sorted(set(standing) - {".gitattributes", "a.txt"})
@@ -179,5 +174,4 @@ def test_what_the_hub_and_its_client_add_is_named_and_once_deleted_the_release_h
     (tmp_path / "got/.cache/huggingface/link").symlink_to("/etc")
     assert integrity(tmp_path / "got") == (False, ".cache/huggingface/link: neither a file nor a folder")
     cached = run(hub, tmp_path, "-c", DOWNLOAD, status=0).splitlines()[0]
-    with pytest.raises(UserError, match=r"its files are links, .* download with --local-dir"):
-        verify(Path(cached), "quick")
+    refusal(verify, Path(cached), "quick", match=r"its files are links, .* download with --local-dir")

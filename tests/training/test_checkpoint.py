@@ -84,8 +84,7 @@ def test_a_save_that_fails_leaves_nothing_behind_and_the_one_that_was_there(two,
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("train.training.checkpoint.write_json", full)
-    with pytest.raises(OSError, match="No space"):
-        save(two[1], checkpoint(20), OWNER)
+    refusal(save, two[1], checkpoint(20), OWNER, match="No space", error=OSError)
     assert sorted(two[1].parent.iterdir()) == two and load(two[1], OWNER).step == 20
 
 
@@ -113,8 +112,7 @@ def test_one_of_other_data_is_refused_by_name(two, tmp_path):
     with pytest.raises(ForeignError, match=r"another training \(data is 'd1' there and 'd2' here\)"):
         load(two[0], {**OWNER, "data": "d2"})
     other = {**OWNER, "config": {"model": {"width": 8}, "training": {"seed": 1}}}
-    with pytest.raises(ForeignError, match=r"\(config\.training\.seed is 0 there and 1 here\)"):
-        load(two[0], other)
+    refusal(load, two[0], other, match=r"\(config\.training\.seed is 0 there and 1 here\)", error=ForeignError)
     found, skipped = newest(tmp_path, other)
     assert found == 0 and [type(error) for error in skipped] == [ForeignError, ForeignError]
 
@@ -158,6 +156,5 @@ def test_what_fails_in_the_background_is_raised_by_the_next_look():
     assert len(waiting) == 1
     with ThreadPoolExecutor(1) as pool:
         saving = [pool.submit(lambda: None), pool.submit(fail)]
-        with pytest.raises(OSError, match="no space"):
-            settle(saving, wait=True)
+        refusal(settle, saving, wait=True, match="no space", error=OSError)
     assert saving == []

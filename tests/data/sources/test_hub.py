@@ -5,8 +5,6 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -251,24 +249,23 @@ class Home:
         source = f"data.raw.sources={hydra([SOURCE | changes])}"
         formats = "+data.documents.formats.parquet=parquet"
         line = [str(ROOT / "scripts/run.py"), *SMALL, "machine.cache=cache", "until=documents", source, formats]
-        with pytest.MonkeyPatch.context() as patched:
-            for name, value in self.environment.items():
-                patched.setenv(name, value)
-            return self.said(warm.run(line, self.folder), status)
+        return self.run(line, status)
 
     def fetch(self, *many: dict, status: int = 0, **changes: object) -> str:
-        """The stages `raw` and `documents` alone, in one new process for each of `many` changes."""
+        """The stages `raw` and `documents` alone, in one process for each of `many` changes."""
+        (self.folder / "fetch.py").write_text(FETCH)
         sources = [json.dumps(SOURCE | each | changes) for each in many or ({},)]
-        line, env = [sys.executable, "-c", FETCH, *sources], {**os.environ, **self.environment}
-        done = subprocess.run(line, env=env, cwd=self.folder, capture_output=True, text=True, timeout=300)
-        return self.said(done, status)
+        return self.run([str(self.folder / "fetch.py"), *sources], status)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        own = {"HF_ENDPOINT": self.hub.url, "HF_HOME": "hf", "HF_HUB_DOWNLOAD_TIMEOUT": "1", "PYTHONPATH": str(ROOT)}
-        return own | {name: "" for name in os.environ if name.lower().endswith("_proxy")}
-
-    def said(self, done: subprocess.CompletedProcess, status: int) -> str:
+    def run(self, line: list[str], status: int) -> str:
+        """What a script says as a child of a process that has not imported the hub's clients yet."""
+        own = {"HF_ENDPOINT": self.hub.url, "HF_HOME": "hf", "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
+        with pytest.MonkeyPatch.context() as patched:
+            for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+                patched.delenv(name)
+            for name, value in own.items():
+                patched.setenv(name, value)
+            done = warm.run(line, self.folder)
         said = done.stdout + done.stderr
         assert done.returncode == status and "Traceback" not in said, said
         return said

@@ -305,8 +305,7 @@ def test_a_fault_of_the_system_is_not_called_damage():
         def read(self, *_: int) -> bytes:
             raise OSError(5, "Input/output error")
 
-    with pytest.raises(OSError, match="Input/output error"):
-        list(readers.texts(Failing(), "a.txt", FORMATS, None))
+    refusal(list, readers.texts(Failing(), "a.txt", FORMATS, None), match="Input/output error", error=OSError)
 
 
 def test_two_packed_streams_in_a_row_are_one_file():

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import edit
+from conftest import edit, refusal
 
 from train.artifact import read_json, write_json
 from train.config import build
@@ -129,8 +129,7 @@ def test_weights_that_began_from_others_name_them(copy):
 
 def test_a_form_says_nothing_of_a_release_whose_record_lacks_it(copy):
     (copy / "provenance/facts.json").write_text("{}\n")
-    with pytest.raises(Exception, match=r"nothing stands at /flops"):
-        forms.page(copy, "eu_training_summary")
+    refusal(forms.page, copy, "eu_training_summary", match=r"nothing stands at /flops", error=Exception)
 
 
 def test_the_table_is_in_the_key_of_a_release():
