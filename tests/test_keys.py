@@ -132,10 +132,9 @@ CLOSURES = {
     "tokens": TOKENS,
     "weights": f"""{TOKENS} config data/batches data/mixture differences exact kernels model premises
         training/steps training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
-    "evaluation": f"""{TOKENS} {FILTERS} config differences exact kernels model premises training/checkpoint training/numerics
-        evaluation/measure evaluation/items evaluation/minimal_pairs evaluation/multiple_choice evaluation/overlap
-        evaluation/prediction evaluation/baselines
-        inference/generate""",
+    "evaluation": f"""{TOKENS} {FILTERS} config differences exact kernels model premises training/checkpoint
+        training/numerics evaluation/measure evaluation/items evaluation/minimal_pairs evaluation/multiple_choice
+        evaluation/overlap evaluation/prediction evaluation/baselines inference/generate""",
 }
 # What only says how to run: handed to a stage by its world, or standing above it.
 HOW = """
