@@ -110,12 +110,26 @@ def test_the_version_is_that_of_the_project(pellucid):
     (["config", "trainin"], 1, "trainin: no such group or key; did you mean 'training'?"),
     (["config", "training.steps=many"], 1, "training.steps: expected int"),
     (["archive", "nowhere"], 1, "nowhere: not a release"),
+    (["verify", "x", "--minutes", "inf"], 2, "--minutes: invalid duration value: 'inf'"),
+    (["plan", "--seconds", "0"], 1, "--seconds: invalid duration value: '0'"),
+    (["--json", "verify", "x"], 2, "--json: no such option; a verb comes first; `pellucid --help` lists all verbs"),
 ])  # fmt: skip
 def test_what_is_wrong_is_one_line_with_what_was_meant(words, status, says, pellucid, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found, out, err = pellucid(*words)
     assert (found, out) == (status, "") and err.startswith("error: ") and says in err
     assert len(err.splitlines()) == 1 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{}", "name: missing"), ("[]", "expected a mapping, as code/config.json"), ('{"name": 1}', "name: expected str"),
+     ('{"name": "a", "release": null}', "release: expected mapping"), ("no", "cannot be read as JSON")],
+)  # fmt: skip
+def test_what_is_no_configuration_is_told_in_lines(text, says, pellucid, tmp_path):
+    (tmp_path / "own.json").write_text(text)
+    status, out, err = pellucid("release", "--config", str(tmp_path / "own.json"))
+    assert (status, out) == (1, "") and says in err and all(line.startswith("error: ") for line in err.splitlines())
 
 
 def test_a_judge_never_crashes_on_what_it_reads_and_others_show_our_mistakes(pellucid, monkeypatch):

@@ -11,8 +11,9 @@ from annotated_types import Ge, Le, Lt, MaxLen, MinLen
 from conftest import ROOT, refusal
 
 from train.commands.config import described, meanings
-from train.config import Count, build, check_date, plain
+from train.config import Count, build, plain
 from train.errors import ConfigError
+from train.release.cards.prose import check_date
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,9 @@ LANGUAGE = TEMPLATE[LINE - 1] + "\n"
     (b"      language: ${oc.env:NO_SUCH}\n", "'NO_SUCH' not found"),
     (b"      language: ${nope:1}\n", "Unsupported interpolation type nope"),
     (b"      language: '${'\n", "no viable alternative at input '${'"),
+    (b'      language: "\\U00110000"\n', "chr() arg not in range(0x110000)"),
+    (b"      language: 0200 # so many\n", "0200 is another number to YAML, by 8 or by 60"),
+    (b"      language: 1:30\n", "1:30 is another number to YAML, by 8 or by 60"),
 ])  # fmt: skip
 def test_a_slip_in_a_config_file_is_one_line_with_file_and_line(line, says, composing):
     file = composing.CONFIGS / "data" / "my_text.yaml"
@@ -272,17 +276,40 @@ def test_a_slip_in_a_config_file_is_one_line_with_file_and_line(line, says, comp
 
 
 def test_what_is_wrong_with_a_file_as_a_whole_names_it_too(composing):
+    from train.pipeline import Run
+
     file = composing.CONFIGS / "data" / "my_text.yaml"
     text = file.read_text()
     for data, says in (
         (text.encode("utf-16"), "data/my_text.yaml, line 1: is not UTF-8"),
         (b"# @package a b c\n" + text.encode(), "data/my_text.yaml, line 1: Too many components"),
         (text.replace("- opendocs", "- nothere").encode(), "In 'data/my_text': Could not load 'data/nothere'"),
-        (text.replace(LANGUAGE, "      language: " + 3000 * "[" + 3000 * "]" + "\n").encode(), "recursion"),
+        (text.replace(LANGUAGE, "      language: " + 3000 * "[" + 3000 * "]" + "\n").encode(), "my_text.yaml, line "),
+        (b"? \n: x\n", "Incompatible key type 'NoneType'"),
     ):
         file.write_bytes(data)
         said = refusal(composing.compose, ["recipe=my_text"], error=ConfigError)
         assert says in said
+    for data, says in (
+        (b"", "data.raw: missing"), (b"# nothing\n", "data.raw: missing"), (b"- a\n", "data: expected mapping, got "),
+        (b"hello\n", "data: unknown key 'hello'"), (b"raw: [a]\n", "data.raw: expected mapping, got "),
+    ):  # fmt: skip
+        file.write_bytes(data)
+        with pytest.raises(ConfigError, match=says):
+            composing.built(Run, composing.compose(["recipe=my_text"]))
+
+
+@dataclass(frozen=True)
+class Written:
+    text: str
+    path: Path | None
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\udcff", "\ud800"])
+@pytest.mark.parametrize("name", ["text", "path"])
+def test_text_that_no_file_can_hold_is_refused(name, text):
+    with pytest.raises(ConfigError, match=f"^{name}: expected (null or )?text without"):
+        build(Written, {"text": "\x1b", "path": "x", name: text})
 
 
 @pytest.mark.parametrize(("override", "says"), [

@@ -29,7 +29,15 @@ INTERRUPTED = "130 interrupted"
 SPIN = "1000"
 THREADS = re.compile(r"machine\.threads=([1-9][0-9]*)")  # what every verb takes: how many of the processor compute
 
-TYPES = {"path": Path, "int": int, "float": float}
+
+def duration(text: str) -> float:
+    """A number above 0 and no infinity; ValueError for another."""
+    if not 0 < float(text) < 1e9:
+        raise ValueError
+    return float(text)
+
+
+TYPES = {"path": Path, "int": int, "float": float, "duration": duration}
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in VERBS:
         kind = "option" if name.startswith("-") else "verb"
         known = [*VERBS, "--help", "--version"]
-        fail(f"{name}: no such {kind}{did_you_mean(name, known) or '; `pellucid --help` lists all verbs'}", 2)
+        hint = "; a verb comes first" * name.startswith("-") + "; `pellucid --help` lists all verbs"
+        fail(f"{name}: no such {kind}{did_you_mean(name, known) or hint}", 2)
     args = parse(name, words[1:])
     args.say = note if args.json else say
     name = "plan" if getattr(args, "dry_run", False) else name

@@ -24,6 +24,9 @@ HOW = ("machine", "until", "overrides", "settings")  # what of a configuration m
 RESERVED = ("true", "false", "null", "nan", "inf")
 OWN_PAIRS = "en"  # the language of the minimal pairs that this program writes
 SIGNS, SIGNED = r"([\\()\[\]{}:=, ])", r"\\\1"  # that a backslash takes the meaning from
+OTHER_NUMBER = re.compile(
+    r"(?m)^[ \t]*(?:- +)?(?:[\w.-]+: +)?([-+]?(?:0[0-7_]+|[1-9][0-9_]*(?::[0-5]?[0-9])+))[ \t]*(?:#.*)?\r?$"
+)
 T = TypeVar("T")
 
 
@@ -32,6 +35,7 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     import hydra
 
     check(overrides)
+    refuse_other_numbers()
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             composed = container(overrides)
@@ -59,7 +63,9 @@ def how(overrides: list[str]) -> dict[str, Any]:
 
 def kept(config: Path, overrides: list[str]) -> dict[str, Any]:
     """The configuration that a release keeps as `code/config.json`, run in the way that `overrides` ask for."""
-    return {**settled(read_json(config), how(overrides)), "overrides": overrides}
+    if not isinstance(resolved := read_json(config), dict):
+        raise ConfigError([f"{config}: expected a mapping, as code/config.json of a release"])
+    return {**settled(resolved, how(overrides)), "overrides": overrides}
 
 
 def settled(resolved: Mapping[str, Any], way: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,10 +123,10 @@ def refuse_several(words: Sequence[tuple[str, str]]) -> None:
     for path in paths:
         try:
             config: Any = OmegaConf.load(path)
+            defaults: Any = OmegaConf.to_container(OmegaConf.create(list(config.get("defaults") or [])))
         except Exception:  # of which Hydra tells
             continue
         where = path.relative_to(CONFIGS.parent)
-        defaults: Any = OmegaConf.to_container(OmegaConf.create(list(config.get("defaults") or [])))
         chosen = [item for entry in defaults if isinstance(entry, dict) for item in entry.items()]
         several += [f"{where}: {group}: {value}" for group, value in chosen if isinstance(value, list)]
         paths += [CONFIGS / "data" / f"{value}.yaml" for group, value in chosen if group == "override /data"]
@@ -130,6 +136,17 @@ def refuse_several(words: Sequence[tuple[str, str]]) -> None:
     if several:
         remedy = "one name at a time, for the last alone would count; a corpus of several lists all in its raw.sources"
         raise ConfigError([f"{text}: {remedy}" for text in several])
+
+
+def refuse_other_numbers() -> None:
+    """ConfigError for a number in a config file that YAML reads otherwise than people: 0200 by eight, 1:30 by sixty."""
+    for path in sorted(CONFIGS.rglob("*.yaml")):
+        text = path.read_bytes().decode(errors="replace")
+        if match := OTHER_NUMBER.search(text):
+            line = text[: match.start(1)].count("\n") + 1
+            remedy = "to YAML, by 8 or by 60; write it without a zero first, or in quotes"
+            where = f"{path.relative_to(CONFIGS.parent)}, line {line}"
+            raise ConfigError([f"{where}: {match[1]} is another number {remedy}"])
 
 
 def sized(model: str) -> Iterator[tuple[str, Any]]:
@@ -151,7 +168,10 @@ def leaves(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def reads(composed: Mapping[str, Any], language: str) -> bool:
     """Whether texts may be in a language, as far as the sources tell theirs."""
-    tags = {str(source.get("language", "und")).partition("-")[0] for source in composed["data"]["raw"]["sources"]}
+    try:
+        tags = {str(source.get("language", "und")).partition("-")[0] for source in composed["data"]["raw"]["sources"]}
+    except (KeyError, TypeError, AttributeError):  # of which `build` tells
+        return True
     return bool(tags & {language, "mul", "und", "TODO"})
 
 
@@ -274,7 +294,8 @@ def quoted(text: str) -> str:
 
 def problem(error: Exception, overrides: list[str]) -> str:
     """What went wrong in composing, in one line that names a file and a line, or an override."""
-    text = " ".join((str(error) or type(error).__name__).split("Config search path")[0].split())[:300]
+    said = str(error) or str(error.__cause__ or "") or type(error).__name__
+    text = " ".join(said.split("Config search path")[0].split())[:300]
     if unknown := re.match(r"Could not override '([^']+)'", text):
         return f"{unknown[1]}: no such key{did_you_mean(unknown[1], list(dotted_paths(container([]))))}"
     if where := place(error):
@@ -288,7 +309,7 @@ def fails_alike(error: Exception, attempt: Callable[[Any], Any], subject: Any) -
     try:
         attempt(subject)
     except Exception as again:
-        return (type(again), str(again)) == (type(error), str(error))
+        return type(again) is type(error) and (str(again) == str(error) or isinstance(error, RecursionError))
     return False
 
 
@@ -347,16 +368,17 @@ def faulty_scalar(text: str) -> int:
     import yaml
     from omegaconf._utils import get_yaml_loader
 
-    loader = get_yaml_loader()
+    loader, line = get_yaml_loader(), 1
     try:
         for event in yaml.parse(text, loader):
+            line = int(event.end_mark.line) + 1
             if isinstance(event, yaml.ScalarEvent) and event.style is None:
                 try:
                     yaml.load(event.value, loader)  # a safe loader, of plain values alone
                 except Exception:
                     return int(event.start_mark.line) + 1
-    except RecursionError:
-        pass
+    except (RecursionError, ValueError):  # an escape of a letter that there is not
+        return line
     return 1
 
 

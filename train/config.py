@@ -6,7 +6,6 @@ import operator
 import re
 import types
 from collections.abc import Callable, Mapping
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,6 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from train.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # in no file or name: half letters, as of bytes that are no UTF-8
 Count = Annotated[int, Ge(1)]
 Natural = Annotated[int, Ge(0)]
 Positive = Annotated[float, Gt(0)]
@@ -72,16 +72,6 @@ def check_name(name: str) -> None:
         raise ValueError(f"name: expected letters and digits, also with _ - . between them, got {name!r}")
 
 
-def check_date(text: str) -> None:
-    """ValueError unless `text` is a day as ISO 8601 spells it in full: 2026-11-23."""
-    try:
-        if date.fromisoformat(text).isoformat() == text:
-            return
-    except ValueError:
-        pass
-    raise ValueError(f"date: expected a day such as '2026-11-23', got {text!r}")
-
-
 def limits(constraints: tuple[Any, ...]) -> str:
     """The constraints of an Annotated type in words."""
     bounds = [dataclasses.astuple(constraint)[0] for constraint in constraints]
@@ -107,6 +97,8 @@ def _value(kind: Any, plain: Any, path: str, problems: list[str], null: str = ""
         ):
             problems.append(f"{path}: expected {null}{limits(kind.__metadata__)}, got {value!r}")
         return value
+    if kind in (str, Path) and isinstance(plain, str) and (match := UNWRITABLE.search(plain)):
+        return wrong(f"text without {match[0]!r}")
     if origin is Literal:
         if plain in arguments and type(plain) in {type(a) for a in arguments}:
             return plain

@@ -23,11 +23,11 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     ready = {path.name: path.resolve() for path in args.given.iterdir()} if args.given else {}
     # Composed and built before anything heavy is imported or made: a wrong word is answered at once.
     choices = requested(args.overrides, args.config, args.multirun)
-    refuse_replacing([mapping for _, mapping in choices])
     from train import pipeline
     from train.release.delivery import refuse_early
 
     configs = [built(pipeline.Run, mapping) for _, mapping in choices]
+    refuse_replacing([mapping for _, mapping in choices])
     for config, (_, mapping) in zip(configs, choices, strict=True):
         if config.until == "release":
             refuse_early(config.machine.releases / release_name(mapping), pipeline.resolved(config))

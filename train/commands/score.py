@@ -49,7 +49,8 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
         raise UserError(f"{release}: no release, as it has no MANIFEST.json; `make release` makes one")
     confine(release)
     if absent := [path for path in files if not path.is_file()]:
-        raise UserError(f"{absent[0]}: no such file; expected JSON lines of minimal pairs or of questions")
+        problem = "a folder without .jsonl" if absent[0].is_dir() else "no such file"
+        raise UserError(f"{absent[0]}: {problem}; expected JSON lines of minimal pairs or of questions")
     sets = {path.stem: path for path in files}
     if len(sets) < len(files):
         raise UserError("two files have the same name, by which their items would be told apart; rename one")

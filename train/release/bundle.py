@@ -27,7 +27,7 @@ from train.artifact import (
     write_bytes,
     write_json,
 )
-from train.config import Count, Positive, build, check_date
+from train.config import Count, Positive, build
 from train.data import tokenizer
 from train.data.tokens import read_tokens
 from train.errors import UserError
@@ -36,7 +36,7 @@ from train.layout import ARTIFACTS, folder_of, placed
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import repository
 from train.release.cards import data_card, model_card
-from train.release.cards.prose import LINE, PROSE, bounded
+from train.release.cards.prose import LINE, PROSE, bounded, check_date
 from train.release.cards.report import loss_chart, report
 from train.release.cards.statistics import statistics
 from train.release.chain import chain

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from train.config import check_date
 from train.errors import UserError
 from train.licences import claim_problem, restriction
 from train.release.cards import data_card
+from train.release.cards.prose import check_date
 from train.release.standards import osaid
 from train.release.verify.cards import MACHINE_PATH, PLACEHOLDER, placeholders_in, secret
 

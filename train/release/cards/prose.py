@@ -6,6 +6,7 @@ stay; HTML, images, headings, tables, rules, blocks of code and definitions of l
 """
 
 import re
+from datetime import date
 
 from train.errors import UserError
 from train.unicode import OBEYED, harmless
@@ -67,3 +68,13 @@ def _flat(text: str) -> str:
 
 def _inline(text: str) -> Markdown:
     return Markdown(text.replace("<", "&lt;").replace("![", "!\\[").replace("|", "\\|"))
+
+
+def check_date(text: str) -> None:
+    """ValueError unless `text` is a day as ISO 8601 spells it in full: 2026-11-23."""
+    try:
+        if date.fromisoformat(text).isoformat() == text:
+            return
+    except ValueError:
+        pass
+    raise ValueError(f"date: expected a day such as '2026-11-23', got {text!r}")

@@ -157,7 +157,7 @@ def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> 
             clock.cancel()
             process.kill()
         errors.seek(0)
-        words = harmless(" ".join(errors.read()[-500:].decode(errors="replace").split()))
+        words = harmless(" ".join(errors.read()[-4000:].decode(errors="replace").split()))
     if not names:
         raise UserError(words.removeprefix("error: ") or f"the checks ended with status {process.returncode}")
     why = f"ended the checks, with status {process.returncode} {words}"
