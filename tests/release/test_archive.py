@@ -1,6 +1,7 @@
 """One file, the same bytes whenever it is packed, that is checked like the folder; and archives that mean harm."""
 
 import io
+import os
 import re
 import tarfile
 from pathlib import Path
@@ -126,6 +127,9 @@ def test_zeros_may_fill_an_archive_up_and_nothing_else_may_follow(tmp_path):
     for more in (b"x", bytes(10240) + b"x"):
         (tmp_path / "more.tar.zst").write_bytes(zstandard.compress(good + more))
         refusal(unpack, tmp_path / "more.tar.zst", tmp_path / f"more{len(more)}", match="something follows the end")
+    packed = zstandard.ZstdCompressor(write_checksum=True).compress(good + os.urandom(2**21))
+    (tmp_path / "more.tar.zst").write_bytes(packed[:-1] + bytes([packed[-1] ^ 1]))  # damage goes before what it seems
+    refusal(unpack, tmp_path / "more.tar.zst", tmp_path / "damaged", match="cannot be unpacked")
 
 
 def zeros(declared: int, window: int) -> bytes:

@@ -100,8 +100,10 @@ def unpack(archive: Path, into: Path) -> None:
                             target.write(data)
             # What follows the end is part of what was sent, and its checksum tells of all. Of the zeros that fill a tar
             # up, its reader leaves some, depending on how much the stream gives at a time.
+            follows = False
             while rest := bounded.read(2**20):
-                if rest.strip(b"\0"):
-                    raise UserError(f"{name}: something follows the end of the archive")
+                follows |= bool(rest.strip(b"\0"))
+            if follows:
+                raise UserError(f"{name}: something follows the end of the archive")
     except (tarfile.TarError, zstandard.ZstdError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{name}: cannot be unpacked ({type(error).__name__}: {error})") from None
