@@ -28,7 +28,7 @@ BEFORE, EACH = 8, 8  # times that a training makes files and folders durable: be
 MACHINE = Machine(
     device="cpu", threads=1, micro_batches=1, compile=False, sharded=False, patience=600, save_every=None, keep_saves=2,
     workers=1, engine="processes", progress="none", wandb="disabled",
-    cache=Path("cache"), runs=Path("runs"), releases=Path("releases"),
+    init_from=None, cache=Path("cache"), runs=Path("runs"), releases=Path("releases"),
 )  # fmt: skip
 
 

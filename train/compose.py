@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from train.artifact import read_json
 from train.config import build
 from train.data.sources.spec import slug
-from train.errors import ConfigError, did_you_mean
+from train.errors import ConfigError, UserError, did_you_mean
+from train.initial import identity_of
 from train.keys import ROOT
 
 CONFIGS = next(path for path in (ROOT / "configs", ROOT / "train" / "configs") if path.is_dir())  # or in a wheel
@@ -43,7 +44,19 @@ def compose(overrides: list[str]) -> dict[str, Any]:
             raise
         except Exception as error:  # of three libraries and of what they call
             raise ConfigError([problem(error, overrides)]) from None
+        begun_with(composed)
         return {**composed, "overrides": overrides, "settings": settings(composed)}
+
+
+def begun_with(composed: dict[str, Any]) -> None:
+    """Put the identity of a release in the place of the folder that `training.init_from` may be."""
+    where = composed["training"]["init_from"]
+    if isinstance(where, str) and not re.fullmatch("[0-9a-f]{64}", where):
+        try:
+            composed["training"]["init_from"] = identity_of(Path(where))
+        except UserError as error:
+            raise ConfigError([f"training.init_from: expected a release's folder or its identity; {error}"]) from None
+        composed["machine"]["init_from"] = where
 
 
 def requested(overrides: list[str], config: Path | None, multirun: bool) -> list[tuple[list[str], dict[str, Any]]]:

@@ -26,6 +26,7 @@ class Machine:
     patience: Count  # seconds that one rank of several waits for another
     save_every: Count | None  # steps between saves that only serve to go on; null: none beside the checkpoints
     keep_saves: Count  # of those, the newest
+    init_from: Path | None  # folder of the release whose identity training.init_from is; a path given there is put here
     cache: Path  # downloads, by digest
     runs: Path  # the folder of the artifacts
     releases: Path  # the folder of the releases

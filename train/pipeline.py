@@ -42,6 +42,7 @@ from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode
 from train.errors import UserError
 from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
+from train.initial import require_initial
 from train.keys import ROOT, closure, key, meaning
 from train.layout import ARTIFACTS
 from train.licences import CLOSED, standing
@@ -55,6 +56,7 @@ from train.spdx import NOASSERTION, UNFILLED, not_allowed
 from train.training.agreement import require_agreement
 from train.training.budget import refuse_disk, refuse_memory, rooms
 from train.training.distributed import among
+from train.training.further import go_on
 from train.training.log import Log
 from train.training.loop import FitConfig, TrainingConfig, fit, require_groups, require_shares
 from train.training.meters import write_operations
@@ -78,7 +80,9 @@ Artifact = Literal[
 
 
 # Overrides that could tell where a source is looked for: its folder, its mirrors, or all of it.
-PRIVATE = re.compile(r"[+~]*(?:data|benchmarks)\.raw(?:[^=]*[.\]](?:path|mirrors))?(?:\.sources)?(?:[.\[]\d+\]?)*=")
+PRIVATE = re.compile(
+    r"[+~]*(?:training\.init_from|(?:data|benchmarks)\.raw(?:[^=]*[.\]](?:path|mirrors))?(?:\.sources)?(?:[.\[]\d+\]?)*)="
+)
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,7 @@ class Stage:
     config: Callable[[Run], Any]  # the stage's own part of the configuration: all of it that enters the key
     reads: Callable[[Run], tuple[str, ...]] = lambda run: ()  # files of this repository, beside its code
     summary: Callable[[Path, Mapping[str, Path], Any, World], str] = lambda *_: ""  # what came in and what stayed
+    begin: Callable[..., str] = lambda *_: ""  # what is taken over of another artifact, and a line on that
     recheck: Callable[[Any, World], None] = lambda *_: None  # of what is kept, against what is no artifact
 
     @property
@@ -140,7 +145,12 @@ class Stage:
 
 STAGES = (
     Stage(
-        "raw", fetch, lambda run: run.data.raw, lambda run: repository_files(run.data.raw), summaries.raw, check_files
+        "raw",
+        fetch,
+        lambda run: run.data.raw,
+        lambda run: repository_files(run.data.raw),
+        summaries.raw,
+        recheck=check_files,
     ),
     Stage("documents", extract, lambda run: run.data.documents, summary=summaries.documents),
     Stage(
@@ -149,16 +159,16 @@ STAGES = (
         lambda run: run.benchmarks,
         lambda run: repository_files(run.benchmarks.raw),
         summaries.benchmarks,
-        check_sets,
+        recheck=check_sets,
     ),
     Stage("judged", judge, lambda run: part_of(JudgedConfig, run.data.selected), summary=summaries.judged),
     Stage(
         "duplicates", compare, lambda run: part_of(DuplicatesConfig, run.data.selected), summary=summaries.duplicates
     ),
     Stage("selected", select, lambda run: part_of(SelectConfig, run.data.selected), summary=summaries.selected),
-    Stage("tokenizer", learn, lambda run: run.tokenizer, summary=summaries.tokenizer),
+    Stage("tokenizer", learn, lambda run: run.training.init_from or run.tokenizer, summary=summaries.tokenizer),
     Stage("tokens", encode, lambda run: None, summary=summaries.tokens),
-    Stage("weights", fit, lambda run: FitConfig(run.model, run.training), summary=summaries.weights),
+    Stage("weights", fit, lambda run: FitConfig(run.model, run.training), summary=summaries.weights, begin=go_on),
     Stage("evaluation", measure, lambda run: MeasureConfig(run.model, run.evaluation), summary=summaries.evaluation),
     Stage("release", collect, lambda run: CollectConfig(run.release, resolved(run), run.settings, asked(run))),
 )
@@ -252,6 +262,8 @@ def check_ready(config: Run) -> None:
                 f"{source.purl}: licence {problem}; accept it in data.selected.licences, or leave the "
                 "source out of data.raw"
             )
+    if config.training.init_from and reaches(config, "tokenizer"):
+        require_initial(config.machine.init_from, resolved(config))
     if reaches(config, "weights"):
         problems = unready(resolved(config), ROOT, release=config.until == "release")
         if problems:
@@ -378,6 +390,8 @@ def _artifact(
         say(f"{stage.name:<10} ...   {final}")
         part, began = _begun(final.with_name(f"{final.name}.part"), bound, say), time.time()
         inputs = {name: artifacts[name] for name in planned["inputs"]}
+        if line := stage.begin(part, bound, config):
+            say(f"{stage.name:<10} {line}")
         if stage.name in SHARED:
             work(stage.make, config, inputs, part, world.machine)
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from train.compose import how
+from train.initial import FOLDER
 from train.release.attest import dsse, statements
 from train.release.bounds import limit_memory, require_plain
 from train.release.cards import templates
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     python = sys.executable if args.here else reproduce.environment(code / "requirements.lock", home, note)
     options = ["--config", str(release / "code" / "config.json"), "machine.runs=runs", "machine.releases=releases"]
     options += [f"machine.cache={cache if args.use_cache else 'cache'}"]
+    if (release / FOLDER).is_dir():
+        options += [f"machine.init_from={release / FOLDER}"]
     if args.from_release_data:
         options += ["--given", str(reproduce.give(release, home))]
     script, known = code / "scripts" / "run.py", [cache] * (args.use_cache and cache.is_dir())

@@ -25,7 +25,8 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from train.artifact import write_bytes
+from train import initial
+from train.artifact import copy_file, write_bytes
 from train.data.schema import SelectedDocument, read_records
 from train.errors import UserError
 from train.world import World
@@ -56,13 +57,17 @@ class TokenizerConfig:
     sample_bytes: Annotated[int, Ge(1), Le(COUNTABLE)] | None
 
 
-def learn(config: TokenizerConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def learn(config: TokenizerConfig | str, inputs: Mapping[str, Path], out: Path, world: World) -> None:
     """Write `tokenizer.json`: pieces, merges, and the mark before every text, as `transformers` reads them.
 
     The bytes depend on the multiset of texts alone: the library counts pieces first, gives the first ids to the sorted
     alphabet (all bytes, always), and breaks ties between equally frequent pairs by their ids. Neither the order of
-    texts nor the number of threads enters. Raises UserError when the text is too small for the vocabulary.
+    texts nor the number of threads enters. Raises UserError when the text is too small for the vocabulary. Where the
+    config is the identity of a release, which the training begins with, its tokenizer is taken.
     """
+    if isinstance(config, str):
+        return copy_file(initial.taken(world.machine.init_from, config, initial.TOKENIZER), out / "tokenizer.json")
+
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     learner = Tokenizer(models.BPE())

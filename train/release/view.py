@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from train import initial
 from train.artifact import check, file_digest, products_digest, read_json
 from train.data.schema import LedgerRow, SelectedDocument, read_records
 from train.data.tokens import TokensConfig, encode
@@ -107,7 +108,7 @@ class Release:
         machine = Machine(
             device=self.device, threads=self.threads, micro_batches=1, compile=False, sharded=False, patience=600,
             save_every=None, keep_saves=1, cache=self.cache or self.scratch, runs=self.scratch, releases=self.scratch,
-            progress="none", wandb="disabled", workers=1, engine="processes",
+            progress="none", wandb="disabled", workers=1, engine="processes", init_from=self.path / initial.FOLDER,
         )  # fmt: skip
         return World(0, 1, machine)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from train import exact
+from train import exact, initial
 from train.artifact import copy_file, file_digest, manifest, product_digest
 from train.config import Count, Natural, plain
 from train.data import schema
@@ -60,6 +60,7 @@ class TrainingConfig:
     """How long to train, on how much at a time, and how often to look."""
 
     seed: Natural  # of the initial weights and the data order
+    init_from: str | None  # a release, by folder or identity: begin with its weights and its tokenizer
     steps: Count  # updates of the weights
     batch: Count  # sequences of `model.context` tokens a step
     mixture: Mixture  # what each stage of the steps reads of which sources; none: all text once, by its size
@@ -116,9 +117,11 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     _require_vocabulary(inputs["tokens"], inputs["tokenizer"])
     held_out, order = _tokens(inputs["tokens"], "held_out", config), config.order(inputs["tokens"])
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
-    model = Transformer(config.model, vocabulary, training.seed)
+    model = initial_model(config, vocabulary, machine.init_from)
     belongs_to = config.owner(product_digest(inputs["tokens"]))
     if world.rank == 0:
+        if training.init_from:
+            initial.keep(machine.init_from, training.init_from, out)
         record_stack(out, training.numerics, machine, belongs_to)
         world.meter(out, model)
     saving: list[Future[None]] = []  # of checkpoints, in the background
@@ -163,9 +166,21 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
         if log is None:
             return
         copy_file(_place(out, training, training.steps) / WEIGHTS, out / WEIGHTS)
-        made = [out / WEIGHTS, *sorted(out.glob("checkpoints/*/*"))]
+        made = [out / WEIGHTS, *filter(Path.is_file, sorted(out.glob("checkpoints/**/*")))]
         log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
     shutil.rmtree(out / "resume", ignore_errors=True)
+
+
+def initial_model(config: FitConfig, vocabulary: int, folder: Path | None) -> Transformer:
+    """The model before the first step: random by the seed, or with the weights of a release, of which `folder` is."""
+    model = Transformer(config.model, vocabulary, config.training.seed)
+    if config.training.init_from:
+        path = initial.taken(folder, config.training.init_from, initial.WEIGHTS)
+        try:
+            load_weights(model, read_tensors(path))
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
+    return model
 
 
 def note_start(log: "Log", start: int, skipped: list[UserError]) -> None:

@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from train.artifact import digest
+from train import initial
+from train.artifact import digest, file_digest
 from train.data.text.language_tag import language
 from train.layout import release_name
 from train.release.cards.markdown import command, record, settings
@@ -20,7 +21,7 @@ CHANCE = 0.5  # of a guess at which of two sentences is the good one
 class Facts:
     """The records of the release in a folder; UserError where one is not there."""
 
-    rungs, word = osaid.RUNGS, osaid.WORD
+    rungs = osaid.RUNGS
 
     def __init__(self, release: Path) -> None:
         self.release = release
@@ -36,6 +37,25 @@ class Facts:
     def about(self) -> Any:
         """What people say of the release."""
         return self.config["release"]
+
+    @property
+    def word(self) -> str:
+        """What no rung establishes."""
+        return osaid.word(self.release)
+
+    @cached_property
+    def begun(self) -> dict[str, str]:
+        """The release that the training began with, and the digests of what was taken of it; empty without one."""
+        identity, folder = osaid.begun_with(self.release), self.release / initial.FOLDER
+        if not identity:
+            return {}
+        names = {"weights": initial.WEIGHTS, "tokenizer": initial.TOKENIZER}
+        digests = {what: file_digest(folder / name) for what, name in names.items()}
+        return {
+            "name": release_name(self.record(f"{initial.FOLDER}/{initial.CONFIG}")),
+            "identity": identity,
+            **digests,
+        }
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from yaml import YAMLError, safe_load
 
+from train import initial
 from train.artifact import file_digest, read_json
 from train.errors import UserError
 from train.release.cards.prose import Markdown, plain
@@ -36,7 +37,8 @@ def command(release: Path) -> str:
     settings = record(release, "code/overrides.json")
     if not settings or any("\n" in each or harmless(each) != each for each in settings):
         settings = ["--config", "config.json"]
-    return shlex.join(["python", "scripts/run.py", *settings])
+    begun = (release / initial.FOLDER).is_dir()
+    return shlex.join(["python", "scripts/run.py", *settings, *[f"machine.init_from=../{initial.FOLDER}"] * begun])
 
 
 def settings(release: Path) -> Markdown:

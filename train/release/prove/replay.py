@@ -1,8 +1,9 @@
 """Proof: training from one checkpoint of a release reaches the next one, bit for bit.
 
-Segment k goes from checkpoint k to checkpoint k + 1; checkpoint 0 is the initial weights, made from the seed. `retrain`
-does the work and may run as another program, with the release's own code; `compare` judges what it left. The last
-segment is the evaluation: its records follow from the last checkpoint.
+Segment k goes from checkpoint k to checkpoint k + 1; checkpoint 0 is the initial weights, made from the seed, or
+those of the release that training began with. `retrain` does the work and may run as another program, with the
+release's own code; `compare` judges what it left. The last segment is the evaluation: its records follow from the last
+checkpoint.
 
 Whoever publishes must not know which segments will be trained again, or all others could be false: they are drawn with
 a nonce that is made after the release, by whoever checks it.
@@ -18,6 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
+from train import initial
 from train.artifact import digest, file_digest, read_json, write_json
 from train.config import build
 from train.data import tokenizer
@@ -29,7 +31,7 @@ from train.release.differences import cause, environments_apart, losses_apart, r
 from train.release.view import Release
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, Checkpoint, load, restore, save
 from train.training.log import Log
-from train.training.loop import FitConfig, steps
+from train.training.loop import FitConfig, initial_model, steps
 from train.training.numerics import prepare, stack
 from train.training.optimizer import Optimizer
 from train.training.steps import checkpoint_name, checkpoint_steps
@@ -139,7 +141,7 @@ def require_same_code(release: Path, own: Mapping[str, str]) -> None:
 def beginning(release: Path, segment: Segment, machine: Machine) -> tuple[Transformer, Optimizer]:
     """Model and optimizer as they are before the segment's first step; UserError when the checkpoint does not fit."""
     config = config_of(release)
-    model = Transformer(config.model, tokenizer.load(release).vocabulary, config.training.seed)
+    model = initial_model(config, tokenizer.load(release).vocabulary, release / initial.FOLDER)
     model = config.training.numerics.place(model, machine.device, config.training.batch)
     optimizer = Optimizer(model, config.training.optimizer, config.training.numerics)
     if segment.origin:

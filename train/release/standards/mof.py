@@ -12,6 +12,7 @@ from train.licences import standing
 from train.release.cards.markdown import record
 from train.release.cards.templates import data
 from train.release.standards import reuse
+from train.release.standards.osaid import begun_with
 
 TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 CLASSES: Mapping[str, Mapping[str, Any]] = TABLE["classes"]
@@ -37,12 +38,14 @@ def components(release: Path) -> list[dict[str, str]]:
 def mof_yml(release: Path) -> bytes:
     """`provenance/mof.yml`, as the framework's own tool reads it."""
     about, documents = record(release, "code/config.json", "/release"), reuse.of_documents(release)
-    return data("standards/mof.yml.jinja", about=about, documents=documents, components=components(release)).encode()
+    found = {"documents": documents, "components": components(release), "begun": begun_with(release)}
+    return data("standards/mof.yml.jinja", about=about, **found).encode()
 
 
 def mof_class(release: Path) -> dict[str, Any]:
     """The highest class of which, and of those before it, every component is here under an open licence."""
     held = {each["name"] for each in components(release) if is_open(release, each)}
+    held -= {"Datasets"} if begun_with(release) else set()  # of which those it read before are not here
     reached, missing = {"class": "none", "name": "not open"}, list[str]()
     for name, each in CLASSES.items():
         missing = [part for part, _, _ in each["components"] if part not in held and part not in TABLE["optional"]]

@@ -132,8 +132,10 @@ def verdict(release: Path, answers: Sequence[Answer]) -> dict[str, Any]:
         unused = sum(each.is_("not used") for each in held)
         counts[importance] = {"items": len(members), "held": len(held), "stated": stated, "not_used": unused}
     counts["to_run"] = sum(each.is_("shown") for each in answers)
+    begun = {"begins_with": begun_with(release)} if begun_with(release) else {}  # whose data are not here
     return {
-        "osaid_1_0": counts["must"]["items"] == counts["must"]["held"],
+        "osaid_1_0": counts["must"]["items"] == counts["must"]["held"] and not begun,
+        **begun,
         **counts,
         "all_training_data_included_and_free": data_is_free(release, reuse.terms(release)),
         "mof_class": mof.mof_class(release),
@@ -157,7 +159,7 @@ def openness_json(release: Path) -> dict[str, Any]:
     terms = reuse.terms(release)
     documents = {"documents": {n: vars(each) for n, each in terms.items()}, "standing": reuse.by_standing(terms)}
     rungs = [{"name": r.name, "establishes": r.establishes, "command": r.command("RELEASE")} for r in RUNGS]
-    ladder = {"rungs": rungs, "word": WORD, "forms": forms.status(release)}
+    ladder = {"rungs": rungs, "word": word(release), "forms": forms.status(release)}
     return {
         "framework": "Open Source AI Definition 1.0",
         "verdict": verdict(release, answers),
@@ -176,14 +178,27 @@ def ladder(release: str, outcomes: Mapping[str, str]) -> list[str]:
     for rung in RUNGS:
         how = "" if rung.name in outcomes else f"; to establish it: {rung.command(release, clone)}"
         lines.append(f"{outcomes.get(rung.name, 'not run'):<11}  {rung.name:<10}  {rung.establishes}{how}")
-    return [*lines, f"{'word':<11}  {'':<10}  {WORD}"]
+    return [*lines, f"{'word':<11}  {'':<10}  {word(Path(release))}"]
+
+
+def begun_with(release: Path) -> str | None:
+    """The identity of the release whose weights the training began with."""
+    config = release / "code" / "config.json"
+    return read_json(config)["training"]["init_from"] if config.is_file() else None
+
+
+def word(release: Path) -> str:
+    """What no rung of a release's ladder establishes."""
+    begun = begun_with(release)
+    earlier = f"; how the release {begun}, which it begins with, came to be, commands tell that are given that one"
+    return WORD + earlier * bool(begun)
 
 
 def data_is_free(release: Path, terms: Mapping[str, Any]) -> bool:
-    """Whether every text that was kept is here, and each under a licence that is OSI-approved or known to be open."""
+    """Whether every text that was read is here, under a licence that is OSI-approved or known to be open."""
     kept, here = (read_json(release / "data" / f"{name}.json") for name in ("counts", "statistics"))
     known = all(entry.standing != "not known to be open" for entry in terms.values())
-    return known and kept["kept"]["documents"] == here["documents"]
+    return known and not begun_with(release) and kept["kept"]["documents"] == here["documents"]
 
 
 def reproducibility(release: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from train import initial
 from train.artifact import as_json, file_digest, read_json
 from train.data.schema import ITEM, LEDGER, RANGES, SELECTED, read_rows, write_rows
 from train.errors import UserError
@@ -15,7 +16,7 @@ from train.release.view import Release
 from train.training.checkpoint import read_tensors, write_tensors
 
 # What another library or another key writes: learnt again, and opened with the key that signed it.
-OTHERS = ("tokenizer.json", PLACE)
+OTHERS = ("tokenizer.json", f"{initial.FOLDER}/{initial.TOKENIZER}", PLACE)
 TABLES: Mapping[str, Any] = {  # folder -> schema of the Parquet files in it
     "data/documents/": SELECTED,
     "data/ledger/": LEDGER,

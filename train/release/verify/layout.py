@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from train import initial
 from train.artifact import file_digest
 from train.config import build
 from train.data.benchmarks import OURS, BenchmarksConfig, set_name
@@ -68,6 +69,8 @@ def products(release: Release) -> dict[str, set[str]]:
     names += [set_name(source.purl) for source in sets.raw.sources] if sets.raw else []
     checkpoints = {f"checkpoints/{checkpoint_name(step)}/{name}" for step in steps(config["training"])
                    for name in (WEIGHTS, OPTIMIZER, STATE)}  # fmt: skip
+    if config["training"]["init_from"]:
+        checkpoints |= {f"{initial.FOLDER}/{name}" for name in initial.FILES}
     return {
         "raw": {"sources.json", *_files(sources)},
         "documents": {"counts.json", *licence_texts(release), *(f"documents/{stem}.parquet" for stem in stems),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from train import initial
 from train.artifact import WITNESS, file_digest, read_json
 from train.config import build, plain
 from train.data.benchmarks import BenchmarksConfig
@@ -23,14 +24,14 @@ from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.differences import first_difference
 from train.evaluation.measure import MeasureConfig, measure
-from train.model import Transformer, load_weights, weights_of
+from train.model import load_weights, weights_of
 from train.release import bundle
 from train.release.file_differences import file_apart
 from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
 from train.release.view import Release
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load, restore
-from train.training.loop import FitConfig, TrainingConfig, gradient_noise, gradients, held_out_loss
+from train.training.loop import FitConfig, TrainingConfig, gradient_noise, gradients, held_out_loss, initial_model
 from train.training.optimizer import RATIOS_EVERY, Optimizer, schedule
 from train.training.steps import checkpoint_name, checkpoint_steps, tokens_seen
 
@@ -71,7 +72,7 @@ def settings(release: Release) -> list[str]:
 
 def stage_settings(config: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Of each stage that has settings, their type and the part of a release's config that they are."""
-    selected = config["data"]["selected"]
+    selected, identity = config["data"]["selected"], config["training"]["init_from"]
     build(SelectedConfig, selected)  # which knows every key
     return {
         "raw": (RawConfig, config["data"]["raw"]),
@@ -81,7 +82,7 @@ def stage_settings(config: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
             name: (kind, {field.name: selected[field.name] for field in dataclasses.fields(kind)})
             for name, kind in SELECTING.items()
         },
-        "tokenizer": (TokenizerConfig, config["tokenizer"]),
+        "tokenizer": (str, identity) if identity else (TokenizerConfig, config["tokenizer"]),
         "weights": (FitConfig, {"model": config["model"], "training": config["training"]}),
         "evaluation": (MeasureConfig, {"model": config["model"], "evaluation": config["evaluation"]}),
     }
@@ -98,7 +99,7 @@ def promised_stack(release: Release) -> dict[str, Any]:
 def tokenizer(release: Release) -> list[str]:
     """The tokenizer, learnt again from the documents, has the same bytes, and gives every text back."""
     folder = release.scratch / "tokenizer"
-    learn(build(TokenizerConfig, release.config["tokenizer"]), release.folders, folder, release.world)
+    learn(build(*stage_settings(release.config)["tokenizer"]), release.folders, folder, release.world)
     words = load_tokenizer(release.path)
     problems = release.made_again("tokenizer", folder) + release.written("tokenizer_config.json")
     for document in islice(release.documents(), ROUND_TRIPS):
@@ -124,6 +125,8 @@ def scores(release: Release) -> list[str]:
 def weights(release: Release) -> list[str]:
     """The weights load, fit the config in every shape, are finite, and are those of the last checkpoint."""
     problems = release.written("config.json") + release.written("generation_config.json")
+    if release.config["training"]["init_from"]:
+        initial.require_initial(release.path / initial.FOLDER, release.config)
     bundle.model_of(release.path)
     last = bundle.checkpoints_of(release.path)[-1]
     if file_digest(last / WEIGHTS) != file_digest(release.path / WEIGHTS):
@@ -174,7 +177,7 @@ def losses(release: Release) -> list[str]:
     training, records = config.training, {record["step"]: record for record in release.log}
     train, held_out = (read_tokens(release.tokens, split) for split in SPLITS)
     order = config.order(release.tokens)
-    model = Transformer(config.model, load_tokenizer(release.path).vocabulary, training.seed)
+    model = initial_model(config, load_tokenizer(release.path).vocabulary, release.path / initial.FOLDER)
     model = training.numerics.place(model, "cpu", training.batch)
     slices = model.exact.groups if model.exact else -(-training.batch // SEQUENCES)
     optimizer = Optimizer(model, training.optimizer, training.numerics)

@@ -1,0 +1,143 @@
+"""A training that begins with a release: the same promise, and what of it is left to the release it begins with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import forger
+import pytest
+import warm as processes
+from conftest import MACHINE
+
+from train import initial, pipeline
+from train.artifact import copy_file, file_digest, read_json, write_json
+from train.errors import UserError
+from train.keys import ROOT
+from train.release.prove import replay
+from train.release.standards.osaid import ladder
+from train.release.verify.run import verify
+from train.training.checkpoint import read_tensors, write_tensors
+
+OTHER_DATA = ["name=later", "data.raw.sources.0.count=480"]
+
+
+@pytest.fixture(scope="module")
+def run(home):
+    """A function that runs the command, and returns what it says."""
+
+    def run(*words: str, status: int = 0) -> str:
+        done = processes.run([str(ROOT / "scripts/run.py"), *words], home)
+        assert done.returncode == status and "Traceback" not in done.stderr, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def later(run, small, home, release) -> Path:
+    """A release that goes on from the small one, with other data."""
+    run(*small, *OTHER_DATA, f"training.init_from={release}")
+    return home / "releases" / "later-0.1.0"
+
+
+@pytest.fixture
+def folder(release, tmp_path) -> Path:
+    """A copy of what is taken of the small release."""
+    for name in initial.FILES:
+        copy_file(release / name, tmp_path / "taken" / name)
+    return tmp_path / "taken"
+
+
+def first_segment(release: Path, out: Path) -> dict:
+    machine, segment = replace(MACHINE, runs=out), replay.segments(release)[0]
+    replay.retrain(release, segment, out, machine, pipeline.environment())
+    return replay.compare(release, segment, out, machine)
+
+
+def test_it_begins_with_weights_and_tokenizer_and_says_so(release, later, tmp_path):
+    identity = read_json(release / "MANIFEST.json")["identity"]
+    for name in initial.FILES:
+        assert file_digest(later / initial.FOLDER / name) == file_digest(release / name)
+    assert file_digest(later / "tokenizer.json") == file_digest(release / "tokenizer.json")
+    assert read_json(later / "provenance/weights.json")["config"]["training"]["init_from"] == identity
+    assert read_json(later / "provenance/tokenizer.json")["config"] == identity
+    card, openness = (later / "README.md").read_text(), read_json(later / "openness.json")["verdict"]
+    assert all(text in card for text in ("tiny-0.1.0", identity, file_digest(release / "model.safetensors")))
+    assert openness["begins_with"] == identity and not openness["osaid_1_0"]
+    assert not openness["all_training_data_included_and_free"] and openness["mof_class"]["class"] != "I"
+    assert f"the release {identity}, which it begins with" in ladder(str(later), {})[-1]
+    assert "training.init_from=..." in read_json(later / "logs/release/asked.json")["overrides"]
+    assert first_segment(later, tmp_path)["holds"]
+
+
+def test_that_release_alone_gives_the_weights_again(run, later, small, tmp_path):
+    made = [f"machine.runs={tmp_path}", f"machine.init_from={later / initial.FOLDER}", "until=weights"]
+    run("--config", str(later / "code/config.json"), small[-1], "machine.threads=1", *made)
+    (weights,) = tmp_path.glob("weights-*")
+    assert read_json(weights / "manifest.json")["products"] == read_json(later / "provenance/weights.json")["products"]
+
+
+def test_who_names_a_release_that_it_did_not_begin_with_is_found_out(later, folder, tmp_path):
+    weights = read_tensors(folder / initial.WEIGHTS)
+    write_tensors(folder / initial.WEIGHTS, {name: tensor * 0.5 for name, tensor in weights.items()})
+    listed = read_json(folder / initial.MANIFEST)
+    listed["products"][initial.WEIGHTS]["sha256"] = file_digest(folder / initial.WEIGHTS)
+    write_json(folder / initial.MANIFEST, listed)
+    false = forger.linked(later, tmp_path / "false")
+    for name in initial.FILES:
+        copy_file(folder / name, false / initial.FOLDER / name)
+    config = read_json(false / "code/config.json")
+    config["training"]["init_from"] = initial.identity_of(folder)
+    write_json(false / "code/config.json", config)
+    forger.reseal(false, ["code/config.json"])
+    found = {result.name: result for result in verify(false, "full", ["integrity", "chain", "weights", "losses"])}
+    assert all(found[name].ok for name in ("integrity", "chain", "weights")), found
+    assert "step 1: loss" in found["losses"].detail
+    assert "model.safetensors" in first_segment(false, tmp_path / "out")["problems"][0]
+
+
+def other(folder: Path, *steps: str) -> dict:
+    config = read_json(folder / initial.CONFIG)
+    part = config["training"]
+    part["init_from"] = initial.identity_of(folder)
+    for step in steps[:-2]:
+        part = part[step] if step != ".." else config
+    if steps:
+        part[steps[-2]] = steps[-1]
+    return config
+
+
+def test_what_is_taken_proves_to_be_of_the_release(folder):
+    initial.require_initial(folder, other(folder))
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        (("..", "model", "width", 63), "model.width is 64 in release .*, and 63 here"),
+        (("..", "tokenizer", "vocabulary", 300), "tokenizer.vocabulary is 400 in release .*, and 300 here"),
+        (("numerics", "contract", "pinned"), "training.numerics.contract is 'exact' in release .*, and 'pinned' here"),
+        (("init_from", "0" * 64), "taken: is release [0-9a-f]{64}, and training.init_from asks for 0{64}"),
+    ],
+)
+def test_what_goes_on_otherwise_is_refused(folder, steps, says):
+    with pytest.raises(UserError, match=says):
+        initial.require_initial(folder, other(folder, *steps))
+
+
+@pytest.mark.parametrize("name", initial.FILES)
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"{}")])
+def test_what_is_not_of_the_release_is_refused(folder, name, spoil):
+    config = other(folder)
+    spoil(folder / name)
+    with pytest.raises(UserError, match=name):
+        initial.require_initial(folder, config)
+
+
+def test_a_folder_is_asked_for_in_one_line_before_any_work(run, small, tmp_path):
+    for where, says in {
+        tmp_path: "training.init_from: expected a release's folder or its identity",
+        "0" * 64: "give its folder, or checkpoints/initial of a release that began with it: machine.init_from=FOLDER",
+    }.items():
+        told = run(*small, *OTHER_DATA, f"training.init_from={where}", f"machine.runs={tmp_path / 'runs'}", status=1)
+        assert says in told and len(told.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
