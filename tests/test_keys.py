@@ -116,7 +116,7 @@ RAW = """
     data/raw data/sources/spec data/generated/stories data/generated/stories.txt
     data/generated/grammar data/text/file_types spdx
 """
-TOKENS = f"{JUDGED} data/tokenizer data/encoding data/tokens"
+TOKENS = f"{JUDGED} data/tokenizer data/encoding data/tokens differences initial"
 CLOSURES = {
     "raw": RAW,
     "documents": """
@@ -128,18 +128,19 @@ CLOSURES = {
     "judged": f"{JUDGED} data/judged",
     "duplicates": f"{JUDGED} data/duplicates",
     "selected": FILTERS,
-    "tokenizer": "data/schema data/text/file_types data/tokenizer",
+    "tokenizer": "data/schema data/text/file_types data/tokenizer differences initial",
     "tokens": TOKENS,
-    "weights": f"""{TOKENS} config data/batches data/mixture differences exact kernels model premises
-        training/steps training/checkpoint training/loop training/numerics training/optimizer training/distributed""",
-    "evaluation": f"""{TOKENS} {FILTERS} config differences exact kernels model premises training/checkpoint
+    "weights": f"""{TOKENS} config data/batches data/mixture exact kernels model premises
+        training/steps training/checkpoint training/loop training/numerics training/optimizer training/distributed
+        training/start""",
+    "evaluation": f"""{TOKENS} {FILTERS} config exact kernels model premises training/checkpoint
         training/numerics evaluation/measure evaluation/items evaluation/minimal_pairs evaluation/multiple_choice
         evaluation/overlap evaluation/prediction evaluation/baselines inference/generate""",
 }
 # What only says how to run: handed to a stage by its world, or standing above it.
 HOW = """
     machine workers terminal pipeline keys data/sources/download data/sources/pypi data/sources/places
-    training/agreement training/display training/log training/meters training/budget release/publish
+    training/agreement training/display training/further training/log training/meters training/budget release/publish
 """
 
 

@@ -192,7 +192,7 @@ def test_several_runs_are_shown_with_their_spread(tmp_path, capsys):
 
 
 def test_releases_that_would_replace_each_other_are_refused_before_anything_is_made(tmp_path):
-    line = [sys.executable, str(ROOT / "scripts/run.py"), "--multirun", "recipe=tiny", "training.seed=1,2"]
+    line = [sys.executable, str(ROOT / "scripts/run.py"), "--multirun", "recipe=tiny", "training.steps=1,2"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == "" and list(tmp_path.iterdir()) == []
     assert done.stderr.startswith("error: --multirun: 2 releases would be called tiny-0.1.0")

@@ -4,11 +4,12 @@ import argparse
 import shlex
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json
-from train.compose import built, requested
+from train.compose import built, requested, with_seeds
 from train.errors import UserError
 from train.keys import ROOT
 from train.layout import release_name
@@ -25,12 +26,16 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     choices = requested(args.overrides, args.config, args.multirun)
     from train import pipeline
     from train.release.delivery import refuse_early
+    from train.release.seeds import seed_run
 
     configs = [built(pipeline.Run, mapping) for _, mapping in choices]
-    refuse_replacing([mapping for _, mapping in choices])
+    seeds = seeds_of([mapping for _, mapping in choices])
+    if not seeds:
+        refuse_replacing([mapping for _, mapping in choices])
     for config, (_, mapping) in zip(configs, choices, strict=True):
         if config.until == "release":
-            refuse_early(config.machine.releases / release_name(mapping), pipeline.resolved(config))
+            refuse_early(config.machine.releases / release_name(mapping), pipeline.resolved(config), seeds)
+    configs = [replace(config, until="evaluation") if seeds else config for config in configs]
     runs: list[dict[str, Path]] = []
     for config, (words, _) in zip(configs, choices, strict=True):
         if args.multirun:
@@ -43,7 +48,22 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
         runs.append(artifacts)
     if len(evaluations := [artifacts["evaluation"] for artifacts in runs if "evaluation" in artifacts]) > 1:
         show_spread(evaluations, args.say)
+    if seeds:
+        table = [seed_run(seed, each["weights"], each["evaluation"]) for seed, each in zip(seeds, runs, strict=True)]
+        config = built(pipeline.Run, with_seeds(choices[0][1], table))
+        args.say(f"\n# the release, of seed {seeds[0]}, with a table of all")
+        runs.append(pipeline.run(config, args.say, ready))
+        runs[-1]["placed"] = deliver(runs[-1], config.machine.releases, args.say)
     return [{name: str(path) for name, path in artifacts.items()} for artifacts in runs]
+
+
+def seeds_of(mappings: list[dict[str, Any]]) -> list[int]:
+    """The seeds of several runs that differ in nothing else and are to make a release; else none."""
+    training = [{**mapping["training"], "seed": None} for mapping in mappings]
+    alike = [{**mapping, "training": part, "overrides": None, "settings": None}
+             for mapping, part in zip(mappings, training, strict=True)]  # fmt: skip
+    same = len(alike) > 1 and alike.count(alike[0]) == len(alike) and alike[0]["until"] == "release"
+    return [mapping["training"]["seed"] for mapping in mappings] if same else []
 
 
 def refuse_replacing(mappings: list[dict[str, Any]]) -> None:

@@ -41,6 +41,7 @@ from train.release.cards.report import loss_chart, report
 from train.release.cards.statistics import statistics
 from train.release.chain import chain
 from train.release.lock import unlike
+from train.release.seeds import SeedRun, require_table
 from train.release.sharing import share
 from train.release.standards import croissant, eval_results, forms, mof, osaid, reuse, sbom
 from train.release.standards.osaid import regular_files, release_files
@@ -110,6 +111,7 @@ class ReleaseConfig:
     limits: str  # what it is not for
     not_used: dict[str, str]  # id of a row of kind "declared" in standards/osaid.toml -> the reason
     trials: tuple[Trial, ...]  # hyper-parameter search; where there are any, its reason in `not_used` has no effect
+    seeds: tuple[SeedRun, ...]  # trainings that differ in their seed alone, this one among them
     statements: tuple[Statement, ...]  # what people vouch for
 
     def __post_init__(self) -> None:
@@ -118,6 +120,7 @@ class ReleaseConfig:
         require_words({name: getattr(self, name) for name in WORDS} | {"authors": ", ".join(self.authors)})
         require_words({f"trials.{number}.settings": trial.settings for number, trial in enumerate(self.trials)})
         check_date(self.date)
+        require_table(self.seeds)
         for kind, items in (("declared", self.not_used), ("statement", [s.item for s in self.statements])):
             known = [row.id for row in osaid.ROWS if row.kind == kind] + forms.statements() * (kind == "statement")
             for item in sorted(set(items) - set(known)):

@@ -1,6 +1,6 @@
 """Placing a release under its name: never over another release, nor over anything else that stands there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,18 @@ def standing(place: Path) -> str | None:
         raise UserError(f"{place}: {problem}; {REMEDY}") from None
 
 
-def refuse_early(place: Path, resolved: Mapping[str, Any]) -> None:
-    """UserError where `place` holds what a release of this configuration and code cannot be; before it is made."""
+def refuse_early(place: Path, resolved: Mapping[str, Any], seeds: Sequence[int] = ()) -> None:
+    """UserError where `place` holds what a release of this configuration and code cannot be; before it is made.
+
+    Of a table of runs with these `seeds`, the scores are not known yet.
+    """
     identity = standing(place)
     if identity is None or not (place / RESOLVED[0]).is_file():
         return
-    reason = first_difference(read_json(place / RESOLVED[0]), resolved, "config")
+    there = read_json(place / RESOLVED[0])
+    if seeds and seeds == [run["seed"] for run in there["release"].get("seeds", [])]:
+        resolved = {**resolved, "release": {**resolved["release"], "seeds": there["release"]["seeds"]}}
+    reason = first_difference(there, resolved, "config")
     if (place / "code" / "train").is_dir() and not reason:
         here, there = source_tree(ROOT), source_tree(place / "code")
         other = sorted(path for path in here.keys() | there.keys() if here.get(path) != there.get(path))

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import MANIFEST, check, copy_file, manifest, read_json, write_bytes, write_json
-from train.training.steps import checkpoint_name
 from train.training.checkpoint import LOG, OPTIMIZER, STATE, WEIGHTS, log_lines, saved
 from train.training.loop import FitConfig
 from train.training.optimizer import schedule
+from train.training.steps import checkpoint_name
 
 
 def go_on(part: Path, bound: Mapping[str, Any], config: FitConfig) -> str:
@@ -32,12 +32,8 @@ def go_on(part: Path, bound: Mapping[str, Any], config: FitConfig) -> str:
         return f"begun anew: {run} is {parted} ({config.training.optimizer.schedule}), before its first checkpoint"
     if problems := check(run):
         return f"begun anew: {run}: {problems[0]}"
-    take_over(
-        run,
-        part,
-        range(0, step + 1, config.training.checkpoint_every)[1:],
-        config.owner(bound["inputs"]["tokens"]["products"]),
-    )
+    every = range(config.training.checkpoint_every, step + 1, config.training.checkpoint_every)
+    take_over(run, part, every, config.owner(bound["inputs"]["tokens"]["products"]))
     return f"goes on from step {step} of {run}, {parted}"
 
 

@@ -26,28 +26,22 @@ from train.data.mixture import Mixture, require_stages
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
-from train.model import ModelConfig, Transformer, load_weights, weights_of
+from train.model import ModelConfig, Transformer, weights_of
 from train.training.checkpoint import (
     LOG,
-    OPTIMIZER,
     WEIGHTS,
     Checkpoint,
-    ForeignError,
     join_shares,
-    newest,
-    read_shares,
-    read_tensors,
-    restore,
     save,
-    saved,
     settle,
     thin,
     write_shares,
 )
-from train.training.distributed import any_rank, averaged, follow, gathered, joined, shard
-from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
+from train.training.distributed import any_rank, averaged, gathered, joined, shard
+from train.training.numerics import NumericsConfig, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
-from train.training.steps import checkpoint_name, is_checkpoint, tokens_seen
+from train.training.start import initial_model, note_start, place_of, resumed
+from train.training.steps import is_checkpoint, tokens_seen
 from train.world import World
 
 if TYPE_CHECKING:
@@ -132,7 +126,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             shard(model, world)
         training.numerics.place(model, machine.device, training.batch)
         if machine.compile:
-            compile_in_place(model.model.layers)
+            compile_inplace_of(model.model.layers)
             training.numerics.require(machine.device, torch.compile)
         optimizer = Optimizer(model, training.optimizer, training.numerics)
         if model.exact:
@@ -153,7 +147,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
                 log.record(record)
             if (log or machine.sharded) and (stop or is_due(step, training, machine)):
                 settle(saving, wait=True)
-                write = snapshot(_place(out, training, step), step, model, optimizer, belongs_to, machine)
+                write = snapshot(place_of(out, training, step), step, model, optimizer, belongs_to, machine)
                 if log:
                     saving.append(writer.submit(_after_its_log, log, write))
                     saving.append(writer.submit(thin, out / "resume", machine.keep_saves))
@@ -165,30 +159,10 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     with ending:
         if log is None:
             return
-        copy_file(_place(out, training, training.steps) / WEIGHTS, out / WEIGHTS)
+        copy_file(place_of(out, training, training.steps) / WEIGHTS, out / WEIGHTS)
         made = [out / WEIGHTS, *filter(Path.is_file, sorted(out.glob("checkpoints/**/*")))]
         log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
     shutil.rmtree(out / "resume", ignore_errors=True)
-
-
-def initial_model(config: FitConfig, vocabulary: int, folder: Path | None) -> Transformer:
-    """The model before the first step: random by the seed, or with the weights of a release, of which `folder` is."""
-    model = Transformer(config.model, vocabulary, config.training.seed)
-    if config.training.init_from:
-        path = initial.taken(folder, config.training.init_from, initial.WEIGHTS)
-        try:
-            load_weights(model, read_tensors(path))
-        except ValueError as error:
-            raise UserError(f"{path}: {error}") from None
-    return model
-
-
-def note_start(log: "Log", start: int, skipped: list[UserError]) -> None:
-    """Say in the log after which step a training goes on, and why newer checkpoints were passed over."""
-    for line in skipped:
-        log.note(f"passed over a checkpoint: {line}")
-    if start:
-        log.note(f"going on after step {start}")
 
 
 def evaluated(
@@ -217,44 +191,6 @@ def snapshot(
         return functools.partial(join_shares, directory, write_shares(directory, state), state, belongs_to)
     copy = Checkpoint(step, weights_of(model), optimizer.state).copy()
     return functools.partial(save, directory, copy, belongs_to)
-
-
-def _place(out: Path, training: TrainingConfig, step: int) -> Path:
-    """Where in `out` the checkpoint after `step` is: among the products, or only there to go on from."""
-    product = is_checkpoint(step, training.checkpoint_every, training.steps)
-    return out / ("checkpoints" if product else "resume") / checkpoint_name(step)
-
-
-def resumed(
-    out: Path, model: Transformer, optimizer: Optimizer, training: TrainingConfig, belongs_to: Any, world: World
-) -> tuple[int, list[UserError]]:
-    """Load on all ranks the newest whole checkpoint in `out`, if there is one; its step, and why others were not it.
-
-    The first rank looks for it. Where the ranks hold shares, each reads its own; else they are given what it read.
-    """
-    step, skipped = newest(out, belongs_to) if world.rank == 0 else (0, [])
-    foreign = [error for error in skipped if isinstance(error, ForeignError)]
-    if foreign and not step:
-        raise foreign[0]
-    for directory in saved(out)[: len(skipped)]:
-        shutil.rmtree(directory)  # of a lost attempt, like the records after this step
-    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    if world.machine.sharded:
-        step = follow([], step, world)
-        if step:
-            read = {name: weight.float() for name, weight in weights.items()}
-            read_shares(_place(out, training, step), {**read, **optimizer.state})
-            for name, weight in weights.items():
-                weight.copy_(read[name])
-        return step, skipped
-    if step:
-        directory = _place(out, training, step)
-        try:
-            load_weights(model, read_tensors(directory / WEIGHTS))
-            restore(optimizer.state, read_tensors(directory / OPTIMIZER))
-        except ValueError as error:
-            raise UserError(f"{directory}: does not fit the config: {error}") from None
-    return follow([*weights.values(), *optimizer.state.values()], step, world), skipped
 
 
 def steps(

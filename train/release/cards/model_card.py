@@ -9,6 +9,7 @@ from pathlib import Path
 from train.release.cards.facts import CHANCE, OWN, Facts
 from train.release.cards.markdown import front_matter
 from train.release.cards.templates import data, markdown
+from train.release.seeds import spread
 from train.release.standards import forms, osaid
 
 
@@ -36,6 +37,7 @@ def model_card(release: Path) -> bytes:
         questions=facts.record("evaluation/multiple_choice.json"),
         samples=facts.record("evaluation/samples.json"),
         table=table,
+        spread=spread(facts.about["seeds"]) if facts.about["seeds"] else {},
         verdict=osaid.verdict(release, table),
         forms=forms.status(release),
     )

@@ -31,9 +31,10 @@ from train.release.differences import cause, environments_apart, losses_apart, r
 from train.release.view import Release
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, Checkpoint, load, restore, save
 from train.training.log import Log
-from train.training.loop import FitConfig, initial_model, steps
+from train.training.loop import FitConfig, steps
 from train.training.numerics import prepare, stack
 from train.training.optimizer import Optimizer
+from train.training.start import initial_model
 from train.training.steps import checkpoint_name, checkpoint_steps
 from train.world import World
 

@@ -27,12 +27,14 @@ from train.evaluation.measure import MeasureConfig, measure
 from train.model import load_weights, weights_of
 from train.release import bundle
 from train.release.file_differences import file_apart
+from train.release.seeds import own_run_apart
 from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
 from train.release.view import Release
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load, restore
-from train.training.loop import FitConfig, TrainingConfig, gradient_noise, gradients, held_out_loss, initial_model
+from train.training.loop import FitConfig, TrainingConfig, gradient_noise, gradients, held_out_loss
 from train.training.optimizer import RATIOS_EVERY, Optimizer, schedule
+from train.training.start import initial_model
 from train.training.steps import checkpoint_name, checkpoint_steps, tokens_seen
 
 # Relative. Sums of float32 on another machine are off by less; `fast` multiplies in 16 bits, of which eight are the
@@ -127,6 +129,8 @@ def weights(release: Release) -> list[str]:
     problems = release.written("config.json") + release.written("generation_config.json")
     if release.config["training"]["init_from"]:
         initial.require_initial(release.path / initial.FOLDER, release.config)
+    if apart := own_run_apart(release.path):
+        problems.append(f"code/config.json: {apart}")
     bundle.model_of(release.path)
     last = bundle.checkpoints_of(release.path)[-1]
     if file_digest(last / WEIGHTS) != file_digest(release.path / WEIGHTS):
