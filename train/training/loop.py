@@ -38,7 +38,7 @@ from train.training.checkpoint import (
     write_shares,
 )
 from train.training.distributed import any_rank, averaged, gathered, joined, shard
-from train.training.numerics import NumericsConfig, prepare, record_stack
+from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.training.start import initial_model, note_start, place_of, resumed
 from train.training.steps import is_checkpoint, tokens_seen
@@ -126,7 +126,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             shard(model, world)
         training.numerics.place(model, machine.device, training.batch)
         if machine.compile:
-            compile_inplace_of(model.model.layers)
+            compile_in_place(model.model.layers)
             training.numerics.require(machine.device, torch.compile)
         optimizer = Optimizer(model, training.optimizer, training.numerics)
         if model.exact:
