@@ -13,7 +13,7 @@ TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".gi
 
 # What each layer may import; imports point down only.
 GROUND = {
-    "artifact", "config", "differences", "errors", "keys", "layout", "machine", "humanize", "unicode", "world",
+    "artifact", "config", "differences", "errors", "initial", "keys", "layout", "machine", "humanize", "unicode", "world",
 }  # fmt: skip
 LICENCES = {"spdx", "licences"}
 ROOMS = {"data", "model", "training", "explore", "inference", "evaluation"}
@@ -21,7 +21,7 @@ LAYERS = {
     "errors": set(), "config": {"errors"}, "unicode": set(), "differences": set(), "humanize": set(),
     "programs": set(), "layout": set(),
     "machine": {"config"}, "world": {"machine"},
-    "artifact": {"errors"}, "keys": {"artifact"},
+    "artifact": {"errors"}, "keys": {"artifact"}, "initial": {"artifact", "differences", "errors"},
     "spdx": {"errors"}, "licences": {"spdx"},
     "terminal": {"errors", "unicode"}, "workers": {"errors", "machine", "world"},
     "exact": GROUND, "premises": GROUND | {"exact"}, "kernels": GROUND | {"exact"},
