@@ -13,7 +13,8 @@ TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".gi
 
 # What each layer may import; imports point down only.
 GROUND = {
-    "artifact", "config", "differences", "errors", "initial", "keys", "layout", "machine", "humanize", "unicode", "world",
+    "artifact", "config", "differences", "errors", "humanize", "initial", "keys", "layout", "machine", "unicode",
+    "world",
 }  # fmt: skip
 LICENCES = {"spdx", "licences"}
 ROOMS = {"data", "model", "training", "explore", "inference", "evaluation"}
