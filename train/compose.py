@@ -90,11 +90,6 @@ def settled(resolved: Mapping[str, Any], way: Mapping[str, Any]) -> dict[str, An
         return {**composed, "settings": settings(composed)}
 
 
-def with_seeds(composed: Mapping[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The configuration of a release that tells of these runs with other seeds."""
-    return settled({**composed, "release": {**composed["release"], "seeds": runs}}, {})
-
-
 def overrides_of(resolved: Mapping[str, Any]) -> list[str]:
     """The overrides that lead to a configuration as a release keeps it; empty where none could say it."""
     import hydra

@@ -193,8 +193,6 @@ def run(
     require_agreement(
         {name: {"config": planned[name]["config"], "code": planned[name]["code"]} for name in UP_TO_WEIGHTS}, ranks
     )
-    if ranks.rank == 0 and config.until == "release":
-        require_lock({"this environment": environment()["packages"]})
     if ranks.rank == 0:
         refuse_what_cannot_fit(config, planned, ranks, given)
         config.machine.runs.mkdir(parents=True, exist_ok=True)
@@ -269,6 +267,8 @@ def check_ready(config: Run) -> None:
         if problems:
             remedy = "nothing was made: fill this in or correct it; until=selected goes without"
             raise UserError("\n".join([*problems, remedy]))
+    if config.until == "release":
+        require_lock({"this environment": environment()["packages"]})
 
 
 def folder(machine: Machine, planned: Mapping[str, Any]) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json
-from train.compose import built, requested, with_seeds
+from train.compose import built, requested, settled
 from train.errors import UserError
 from train.keys import ROOT
 from train.layout import release_name
@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     for config, (_, mapping) in zip(configs, choices, strict=True):
         if config.until == "release":
             refuse_early(config.machine.releases / release_name(mapping), pipeline.resolved(config), seeds)
-    configs = [replace(config, until="evaluation") if seeds else config for config in configs]
+    if seeds:
+        pipeline.check_ready(configs[0])
+        configs = [replace(config, until="evaluation") for config in configs]
     runs: list[dict[str, Path]] = []
     for config, (words, _) in zip(configs, choices, strict=True):
         if args.multirun:
@@ -49,11 +51,13 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     if len(evaluations := [artifacts["evaluation"] for artifacts in runs if "evaluation" in artifacts]) > 1:
         show_spread(evaluations, args.say)
     if seeds:
-        table = [seed_run(seed, each["weights"], each["evaluation"]) for seed, each in zip(seeds, runs, strict=True)]
-        config = built(pipeline.Run, with_seeds(choices[0][1], table))
+        table = [seed_run(seed, each["weights"], each["evaluation"])
+                 for seed, each in zip(seeds, runs, strict=True) if "evaluation" in each]  # fmt: skip
+        composed = settled({**choices[0][1], "release": {**choices[0][1]["release"], "seeds": table}}, {})
         args.say(f"\n# the release, of seed {seeds[0]}, with a table of all")
-        runs.append(pipeline.run(config, args.say, ready))
-        runs[-1]["placed"] = deliver(runs[-1], config.machine.releases, args.say)
+        runs.append(pipeline.run(built(pipeline.Run, composed), args.say, ready))
+        if "release" in runs[-1]:
+            runs[-1]["placed"] = deliver(runs[-1], configs[0].machine.releases, args.say)
     return [{name: str(path) for name, path in artifacts.items()} for artifacts in runs]
 
 
