@@ -5,6 +5,7 @@ import pytest
 import warm as processes
 
 from train.artifact import file_digest, read_json, write_json
+from train.humanize import shown
 from train.keys import ROOT
 from train.release.seeds import SeedRun, require_table, seed_run, spread
 from train.release.verify.run import verify
@@ -25,8 +26,8 @@ def test_the_card_tells_each_run_and_how_far_they_lie_apart(seeds, release):
     assert first == seed_run(0, release, release / "evaluation") and second["seed"] == 1
     assert second["weights"] != first["weights"] == file_digest(seeds / "model.safetensors")
     card, bits = (seeds / "README.md").read_text(), [run["scores"]["bits_per_byte"] for run in (first, second)]
-    assert f"| 1 | {bits[1]} |" in card and f"`{second['weights']}`" in card
-    assert f"| mean | {round(sum(bits) / 2, 4)} |" in card
+    assert f"| 1 | {shown(bits[1])} |" in card and f"`{second['weights']}`" in card
+    assert f"| mean | {shown(sum(bits) / 2)} |" in card
 
 
 def test_what_is_told_of_the_own_seed_otherwise_is_found(seeds, tmp_path):
