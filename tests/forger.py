@@ -91,7 +91,8 @@ def _stages(view: Release, altered: Collection[str]) -> None:
                 record["code"] = code_of(view, name, meanings)
             if "code/config.json" in altered and name in stage_settings(view.config):
                 record["config"] = plain(build(*stage_settings(view.config)[name]))
-                record["config"] |= {"stack": stack} if name == "weights" and (stack := promised_stack(view)) else {}
+                if name == "weights" and (stack := promised_stack(view)):
+                    record["config"]["stack"] = stack
             for product in record["products"]:
                 file = view.path / (placed(name, product) or "nowhere")
                 if file.is_file():
