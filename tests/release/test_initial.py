@@ -138,6 +138,6 @@ def test_a_folder_is_asked_for_in_one_line_before_any_work(run, small, tmp_path)
         tmp_path: "training.init_from: expected a release's folder or its identity",
         "a" * 64: "give its folder, or checkpoints/initial of a release that began with it: machine.init_from=FOLDER",
     }.items():
-        told = run(*small, *OTHER_DATA, f"training.init_from={where}", f"machine.runs={tmp_path / 'runs'}", status=1)
+        told = run(*small, "name=other", f"training.init_from={where}", f"machine.runs={tmp_path / 'runs'}", status=1)
         assert says in told and len(told.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
