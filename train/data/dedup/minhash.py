@@ -34,7 +34,8 @@ NONE = np.uint32(2**32 - 1)  # in every place of the signature of a text with fe
 
 def signature(words: Numbers) -> Signatures:
     """The signature (SIZE,) of a text, given the numbers of its words."""
-    return signatures([words])[0]
+    found: Signatures = signatures([words])[0]
+    return found
 
 
 def signatures(texts: Sequence[Numbers]) -> Signatures:

@@ -33,7 +33,7 @@ class FilterConfig(rules.Thresholds):
         return self._known[tag]
 
     @cached_property
-    def _known(self) -> dict[str, Any]:
+    def _known(self) -> dict[str, tuple[list[tuple[str, Change]], list[tuple[rules.Predicate, Any]]]]:
         return {}
 
 
