@@ -9,7 +9,7 @@ import train
 
 ROOT = Path(__file__).resolve().parents[1]
 # A ratchet: lower a number whenever there is less; raise one only with a reason in the commit. Then the goal.
-MOST = {"train": (16_889, 8_500), "scripts": (740, 700), "tests": (13_653, 7_500)}
+MOST = {"train": (16_889, 8_500), "scripts": (740, 700), "tests": (13_656, 7_500)}
 CORE = re.sub(r".*all else[^:]*:|\s+", " ", train.__doc__, flags=re.S).split()
 
 
