@@ -49,8 +49,8 @@ STORIES, TIMES = 4000, (1, 8, 32)  # of the smallest corpus, some 4 MB; and how 
 
 def select(config: pipeline.Run) -> Rates:
     """The rules on every document, each beside as many of the published filters as datatrove has ready."""
-    made = pipeline.run(dataclasses.replace(config, until="documents"), quiet)
-    rows = list(documents(made))
+    artifacts = pipeline.run(dataclasses.replace(config, until="documents"), quiet)
+    rows = list(read_records(Document, sorted((artifacts["documents"] / "documents").glob("*.parquet"))))
 
     def ours(rows: Sequence[Document]) -> None:
         for document in rows:
@@ -97,32 +97,32 @@ def dropped_by_datatrove(texts: Sequence[str]) -> set[int]:
     It hashes by SHA-1 here: its xxhash is not that of the lock.
     """
     from datatrove.data import Document as Text
-    from datatrove.pipeline.dedup import minhash as theirs
+    from datatrove.pipeline.dedup import minhash as peer
     from datatrove.utils.hashing import HashConfig
     from loguru import logger
 
     logger.remove()
     hashing = HashConfig(hash_fc="sha1")
-    config = theirs.MinhashConfig(minhash.WORDS, minhash.BANDS, minhash.ROWS, hash_config=hashing)
+    config = peer.MinhashConfig(minhash.WORDS, minhash.BANDS, minhash.ROWS, hash_config=hashing)
     with tempfile.TemporaryDirectory() as home:
         documents = [Text(text, str(place)) for place, text in enumerate(texts)]
-        theirs.MinhashDedupSignature(f"{home}/signatures", config).run(documents, 0, 1)
+        peer.MinhashDedupSignature(f"{home}/signatures", config).run(documents, 0, 1)
         for band in range(minhash.BANDS):
-            buckets = theirs.MinhashDedupBuckets(f"{home}/signatures", f"{home}/buckets", config=config)
+            buckets = peer.MinhashDedupBuckets(f"{home}/signatures", f"{home}/buckets", config=config)
             buckets.run(None, band, minhash.BANDS)
-        theirs.MinhashDedupCluster(f"{home}/buckets", f"{home}/removed", config=config).run(None, 0, 1)
-        kept = {int(each.id) for each in theirs.MinhashDedupFilter(f"{home}/removed").run(iter(documents), 0, 1)}
+        peer.MinhashDedupCluster(f"{home}/buckets", f"{home}/removed", config=config).run(None, 0, 1)
+        kept = {int(each.id) for each in peer.MinhashDedupFilter(f"{home}/removed").run(iter(documents), 0, 1)}
     return set(range(len(texts))) - kept
 
 
 def tokenizer_training(config: pipeline.Run) -> Rates:
     """A vocabulary from the training split."""
-    made = pipeline.run(dataclasses.replace(config, until="selected"), quiet)
-    texts = [document.text for document in kept_documents(made["selected"], "train")]
+    artifacts = pipeline.run(dataclasses.replace(config, until="selected"), quiet)
+    texts = [document.text for document in kept_documents(artifacts["selected"], "train")]
 
     def ours(texts: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as out:
-            tokenizer.learn(config.tokenizer, {"selected": made["selected"]}, Path(out), World(0, 1, config.machine))
+            tokenizer.learn(config.tokenizer, artifacts, Path(out), World(0, 1, config.machine))
 
     def sentencepiece(texts: Sequence[str]) -> None:
         import io
@@ -144,23 +144,22 @@ def tokenizer_training(config: pipeline.Run) -> Rates:
 
 def encoding(config: pipeline.Run) -> Rates:
     """Text to tokens, all contestants to the same ones."""
-    made = pipeline.run(dataclasses.replace(config, until="tokenizer"), quiet)
-    texts = [document.text for split in SPLITS for document in kept_documents(made["selected"], split)]
-    ours = tokenizer.load(made["tokenizer"])
+    artifacts = pipeline.run(dataclasses.replace(config, until="tokenizer"), quiet)
+    texts = [document.text for split in SPLITS for document in kept_documents(artifacts["selected"], split)]
+    ours = tokenizer.load(artifacts["tokenizer"])
 
     def batch(texts: Sequence[str]) -> list[list[int]]:
-        return [found.ids for found in ours.library.encode_batch(texts, add_special_tokens=False)]
+        return [each.ids for each in ours.library.encode_batch(texts, add_special_tokens=False)]
 
     def mapped(texts: Sequence[str]) -> list[list[int]]:
         import datasets
 
         datasets.disable_progress_bars()
         data = datasets.Dataset.from_dict({"text": texts})
-        found = data.map(lambda some: {"ids": batch(some["text"])}, batched=True, load_from_cache_file=False)
-        return found["ids"][:]  # type: ignore[no-any-return]
+        encoded = data.map(lambda some: {"ids": batch(some["text"])}, batched=True, load_from_cache_file=False)
+        return encoded["ids"][:]  # type: ignore[no-any-return]
 
-    wanted = ours.encode(texts)
-    assert batch(texts) == wanted, "the two libraries disagree"
+    assert batch(texts) == ours.encode(texts), "the two libraries disagree"
     contestants = {"pellucid": ours.encode, "tokenizers": batch, "datasets.map": mapped}
     return speeds(contestants, texts, sum(len(text.encode()) for text in texts))
 
@@ -175,25 +174,21 @@ def memory(config: pipeline.Run) -> dict[str, list[float]]:
         count, held_out = f"data.raw.sources.0.count={STORIES * times}", f"data.selected.held_out={0.08 / times}"
         scaled = build(pipeline.Run, compose(["recipe=tiny", count, held_out]))
         with tempfile.TemporaryDirectory() as home:
-            made: dict[str, Path] = {}
+            artifacts: dict[str, Path] = {}
             for stage in pipeline.STAGES[: pipeline.UP_TO_WEIGHTS.index("weights")]:
-                made[stage.name] = Path(home) / stage.name
+                artifacts[stage.name] = Path(home) / stage.name
                 with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-                    task = pool.submit(peak, stage.make, stage.config(scaled), dict(made), scaled.machine)
+                    task = pool.submit(peak, stage.make, stage.config(scaled), dict(artifacts), scaled.machine)
                     peaks.setdefault(stage.name, []).append(task.result())
     for name, row in peaks.items():
         print(f"{name:<11}" + "".join(f"{value:9.0f} MB" for value in row), flush=True)
     return peaks
 
 
-def peak(make: Callable[..., None], config: Any, made: dict[str, Path], machine: Machine) -> float:
+def peak(make: Callable[..., None], config: Any, artifacts: dict[str, Path], machine: Machine) -> float:
     """The peak memory of this process, in MB, once it has made the last of some artifacts."""
-    make(config, made, list(made.values())[-1], World(0, 1, machine))
+    make(config, artifacts, list(artifacts.values())[-1], World(0, 1, machine))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-
-
-def documents(made: Mapping[str, Path]) -> Any:
-    return read_records(Document, sorted((made["documents"] / "documents").glob("*.parquet")))
 
 
 def quiet(line: str) -> None:

@@ -178,9 +178,9 @@ def speed(config: pipeline.Run, name: str) -> dict[str, Any]:
     tokens = shape.batch * shape.context
     print(f"{'':<10} {'tokens/s':>10} {'by clock':>9} {'by processor':>13} {'at most':>8} {'MFU':>6}   precision, "
           "peak in GFLOP/s")  # fmt: skip
-    for contestant, found in times.items():
-        best = min(clock for clock, _ in found)
-        ratios = [statistics.median(p[i] / f[i] for p, f in zip(times["plain"], found, strict=True)) for i in (0, 1)]
+    for contestant, turns in times.items():
+        best = min(clock for clock, _ in turns)
+        ratios = [statistics.median(p[i] / f[i] for p, f in zip(times["plain"], turns, strict=True)) for i in (0, 1)]
         kind = kinds.get(contestant, torch.float32)
         used = operations * tokens / best / peaks[kind]
         rates = f"{ratios[0]:>8.2f}x {ratios[1]:>12.2f}x {ratios[0] / used:>7.2f}x {used:>6.1%}"
@@ -188,7 +188,7 @@ def speed(config: pipeline.Run, name: str) -> dict[str, Any]:
               f"{peaks[kind] / 1e9:.0f}", flush=True)  # fmt: skip
     if gpu:
         print(f"memory at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
-    return {name: {"tokens_per_second": tokens / min(clock for clock, _ in found)} for name, found in times.items()}
+    return {name: {"tokens_per_second": tokens / min(clock for clock, _ in turns)} for name, turns in times.items()}
 
 
 def training_s(config: pipeline.Run) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def quality(config: pipeline.Run) -> None:
         compile_in_place(model.model.layers)
     optimizer = Optimizer(model, training.optimizer, training.numerics)
     shape = SHAPES["s"]  # of nanoGPT's recipe; its losses do not matter here, so its tokens are taken modulo its 65
-    theirs, spent, took = plain(shape, machine.device), np.zeros(2), np.zeros(2)
+    peer, spent, took = plain(shape, machine.device), np.zeros(2), np.zeros(2)
     with tempfile.TemporaryDirectory() as home:
         np.save(Path(home) / "train.npy", tokens[:cut])
         records: Iterator[Any] = steps(fit, model, optimizer, Path(home), World(0, 1, machine), range(training.steps))
@@ -238,7 +238,7 @@ def quality(config: pipeline.Run) -> None:
             middle = np.array(now())
             took += middle - began
             if number % 3 == 0:
-                theirs(batch_at(tokens[:cut], shape.context, shape.batch, 0, number) % shape.vocabulary)
+                peer(batch_at(tokens[:cut], shape.context, shape.batch, 0, number) % shape.vocabulary)
                 spent += np.array(now()) - middle
     loss = whole_loss(model, tokens[cut:])
     needed = spent / len(range(0, training.steps, 3)) * NANOGPT_STEPS

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing is written
 sys.path.insert(0, str(ROOT))
 
-from train.commands import selftest
+from train.cli import by_template
 from train.errors import UserError
 from train.release.lock import pins
 from train.terminal import guarded
@@ -50,10 +50,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--on", action="append", metavar="PLACE", help="a processor, aarch64 or torch==VERSION")
     parser.add_argument("--cache", type=Path, default="~/.cache/pellucid-elsewhere", help="default: %(default)s")
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="where to write the transcripts")
-    asked = parser.parse_args(arguments)
-    cache = asked.cache.expanduser()
-    places = {place: interpreter(place, cache) for place in (HERE, *(asked.on or PROCESSORS))}
-    reports = {place: tested(place, how, asked.into) for place, how in places.items()}
+    args = parser.parse_args(arguments)
+    cache = args.cache.expanduser()
+    places = {place: interpreter(place, cache) for place in (HERE, *(args.on or PROCESSORS))}
+    reports = {place: tested(place, how, args.into) for place, how in places.items()}
     if apart := [place for place, report in reports.items() if not report["same"]]:
         raise UserError(f"{', '.join(apart)}: trains other bytes than the known ones")
 
@@ -63,8 +63,8 @@ def tested(place: str, how: Interpreter, into: Path | None) -> dict[str, Any]:
     python, variables = how
     command = [*python, str(ROOT / "scripts" / "pellucid.py"), "selftest", "machine.threads=1", "--json"]
     report: dict[str, Any] = json.loads(run(command, env=os.environ | variables, what=place, allowed=(0, 1)))
-    made = [] if place == HERE else [f"$ python scripts/emulate.py --on {place}"]
-    transcript = "".join(f"{line}\n" for line in [*made, *selftest.lines(report, argparse.Namespace())])
+    origin = [] if place == HERE else [f"$ python scripts/emulate.py --on {place}"]
+    transcript = "".join(f"{line}\n" for line in [*origin, *by_template("selftest", report, argparse.Namespace())])
     print(transcript, flush=True)
     if into:
         name = " ".join([report["machine"]["processor"], "torch", report["machine"]["torch"].partition("+")[0]])
@@ -88,8 +88,8 @@ def interpreter(place: str, cache: Path) -> Interpreter:
 
 
 def emulator(name: str) -> str:
-    if found := shutil.which(name) or shutil.which(f"{name}-static"):
-        return found
+    if path := shutil.which(name) or shutil.which(f"{name}-static"):
+        return path
     raise UserError(f"{name} is not installed; on Debian `apt install qemu-user` brings it")
 
 

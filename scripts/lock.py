@@ -32,9 +32,9 @@ HEAD = f"""\
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     parser.add_argument("--upgrade", nargs="*", default=[], metavar="NAME", help="packages to choose anew")
-    asked = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     before = pins(LOCK.read_text(encoding="utf-8"))
-    moved = {normal(name) for name in asked.upgrade}
+    moved = {normal(name) for name in args.upgrade}
     resolved = pins(
         resolve("".join(f"{pin.line.partition(' --hash')[0]}\n" for pin in before if pin.name not in moved))
     )
@@ -74,8 +74,8 @@ def digests(line: str) -> set[str]:
 
 
 def with_digests(pin: Pin, more: set[str]) -> str:
-    found = sorted(digests(pin.line) | more)
-    return " ".join([pin.line.partition(" --hash")[0], *(f"--hash=sha256:{each}" for each in found)])
+    hashes = sorted(digests(pin.line) | more)
+    return " ".join([pin.line.partition(" --hash")[0], *(f"--hash=sha256:{each}" for each in hashes)])
 
 
 if __name__ == "__main__":

@@ -72,10 +72,8 @@ def picture(release: Path) -> str:
     for number, (name, score) in enumerate(bits.items()):
         y, own = 300 + 34 * number, name == "bits per byte"
         drawn += [text(500, y + 15, "this model" if own else name, 13, GREEN if own else SOFT)]
-        drawn += [
-            box(620, y, 2.4 * score["value_at"], 20, GREEN if own else LINE),
-            text(870, y + 15, f"{score['value']:.3f}"),
-        ]
+        bar = box(620, y, 2.4 * score["value_at"], 20, GREEN if own else LINE)
+        drawn += [bar, text(870, y + 15, f"{score['value']:.3f}")]
     head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 958 452" font-family="system-ui,sans-serif">'
     return "\n".join([head, '<rect width="958" height="452" fill="#f1ede4"/>', *drawn, "</svg>"])
 

@@ -12,8 +12,7 @@ from train import cli
 from train.cli import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
-OTHERS = ("release", "score", "plan", "config", "bench", "selftest")
-DOORS = {"run": "release", "pairs": "score"} | {verb: verb for verb in VERBS if verb not in OTHERS}
+DOORS = {"run": "release"} | {verb: verb for verb in ("verify", "replay", "reproduce", "export")}
 DOOR = '''"""`pellucid {verb}` of this checkout."""
 
 import runpy

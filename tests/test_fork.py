@@ -32,7 +32,7 @@ def command(*line: str, at: Path, status: int = 0) -> str:
 
 
 def fork(name: str, title: str, destination: Path, *more: str, root: Path = ROOT, status: int = 0) -> str:
-    return command(str(root / "scripts/fork.py"), name, title, str(destination), *more, at=root, status=status)
+    return command("scripts/pellucid.py", "fork", name, title, str(destination), *more, at=root, status=status)
 
 
 def git(*line: str, at: Path) -> str:
@@ -208,7 +208,7 @@ def test_a_tracked_file_that_is_gone_is_named(tmp_path, monkeypatch):
 def test_without_git_there_is_nothing_to_fork_from(tmp_path):
     modules = ("__init__", "cli", "commands/__init__", "commands/fork", "errors", "unicode", "programs",
                "terminal", "release/__init__", "release/repository")  # fmt: skip
-    scripts = ("scripts/fork.py", "scripts/pellucid.py", "pyproject.toml", "CITATION.cff")
+    scripts = ("scripts/pellucid.py", "pyproject.toml", "CITATION.cff")
     for name in (*scripts, "train/verbs.toml", *(f"train/{module}.py" for module in modules)):
         (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "code" / name).write_bytes((ROOT / name).read_bytes())

@@ -130,7 +130,7 @@ def test_of_where_a_source_is_looked_for_only_the_kind_is_a_witness(one, other):
         mapping["data"]["raw"]["sources"] = [source]
         config = build(pipeline.Run, mapping)
         plans.append(pipeline.plan(config))
-        told.append(pipeline.asked(config)["places"][one["purl"]])
+        told.append(pipeline.request(config)["places"][one["purl"]])
     assert plans[0] == plans[1] and "a_folder" not in str(plans) and "127.0.0.1" not in str(plans)
     folder = ["folder"] * ("path" in one)
     assert told == [folder, [*folder, "mirror"]]
@@ -151,7 +151,7 @@ def test_of_where_a_source_is_looked_for_only_the_kind_is_a_witness(one, other):
 ])  # fmt: skip
 def test_an_override_that_could_tell_a_place_is_recorded_without_its_value(typed, told):
     config = replace(build(pipeline.Run, compose(SMALL)), overrides=(typed,))
-    assert pipeline.asked(config)["overrides"] == ([told] if told else [])
+    assert pipeline.request(config)["overrides"] == ([told] if told else [])
 
 
 def test_stages_need_only_what_stands_above_them():

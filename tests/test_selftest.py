@@ -10,6 +10,7 @@ import torch
 import warm
 from conftest import MACHINE, ROOT, refusal
 
+from train.cli import by_template
 from train.commands import selftest
 from train.training import numerics
 
@@ -27,11 +28,11 @@ def test_the_command_tells_machine_torch_settings_and_both_digests():
     report = json.loads(done.stdout)
     assert report["same"] and report["digest"] == report["known"] == selftest.KNOWN
     assert report["machine"]["torch"] == torch.__version__ and report["settings"]["numerics"]["contract"] == "exact"
-    said = list(selftest.lines(report, argparse.Namespace()))
+    said = by_template("selftest", report, argparse.Namespace())
     assert said[0] == "$ pellucid selftest machine.threads=1" and said[-2].split() == ["digest", selftest.KNOWN]
     assert selftest.status(report) == 0
     other = {**report, "digest": "0" * 64, "same": False}
-    assert selftest.status(other) == 1 and "ANOTHER" in list(selftest.lines(other, argparse.Namespace()))[-1]
+    assert selftest.status(other) == 1 and "ANOTHER" in by_template("selftest", other, argparse.Namespace())[-1]
 
 
 def test_a_premise_that_fails_is_named(monkeypatch):

@@ -74,9 +74,9 @@ def run(line: list[str], cwd: Path | None = None, fsync: int = 0) -> subprocess.
     return end()
 
 
-def command(script: str, *arguments: object, status: int = 0) -> str:
-    """What a script of `scripts/` says, which ends with `status` and in no traceback."""
-    done = run([str(ROOT / "scripts" / script), *map(str, arguments)])
+def command(verb: str, *arguments: object, status: int = 0) -> str:
+    """What a verb of the command says, which ends with `status` and in no traceback."""
+    done = run([str(ROOT / "scripts/pellucid.py"), verb, *map(str, arguments)])
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

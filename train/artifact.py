@@ -52,7 +52,7 @@ def file_digests(paths: Iterable[Path]) -> list[str]:
 
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
-    """Open `path` for writing so that it appears complete or not at all: written aside, fsynced, renamed."""
+    """Atomic write: `path` appears complete or not at all, as it is written aside, fsynced and renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own keeps two processes that make the same file, be it on two machines, out of each other's way.
     aside = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
@@ -147,7 +147,7 @@ def inventory(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def seal(part: Path, final: Path, record: Mapping[str, Any]) -> None:
-    """Turn the finished directory `part` into the artifact `final`: its manifest last, then an atomic rename."""
+    """Seal the finished directory `part` as the artifact `final`: its manifest last, then an atomic rename."""
     clear_unfinished(part)
     write_json(part / MANIFEST, {**record, "products": inventory(part)})
     part.rename(final)
@@ -171,7 +171,7 @@ def product_digest(artifact: Path) -> str:
 
 
 def products_digest(record: Mapping[str, Any]) -> str:
-    """The same of a manifest."""
+    """The product digest of a manifest: of the paths and digests of its products."""
     return digest({name: entry["sha256"] for name, entry in record["products"].items()})
 
 
@@ -193,7 +193,7 @@ def check(artifact: Path) -> list[str]:
 
 
 def set_aside(artifact: Path, why: str) -> Path:
-    """Move an artifact that is "damaged" or "stale" out of the way, keeping it for a look; returns where it is now."""
+    """Quarantine an artifact that is "damaged" or "stale": renamed, and kept for a look; returns where it is now."""
     aside = artifact.with_name(f"{artifact.name}.{why}")
     if aside.exists():
         shutil.rmtree(aside)

@@ -1,7 +1,7 @@
 """The command line, `pellucid VERB`: help, errors, lines or JSON, and exit status of every verb of `train/verbs.toml`.
 
 What a verb does is in `train/commands/`, imported only when its arguments can be read. `run` of a command gives plain
-data, which `lines` tells to people and --json prints; `status`, of a command that judges, is its exit status.
+data, which --json prints, and its template VERB.jinja or its `lines` tells to people; `status` is its exit status.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Verb:
 
 
 def read(text: str) -> dict[str, Verb]:
-    """The verbs by name."""
+    """The table of verbs, by name, from TOML."""
     tables = tomllib.loads(text)
     shared = tables.pop("shared")
     for verb in tables.values():
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def perform(name: str, args: argparse.Namespace) -> int:
-    """Do what is asked and present what comes out."""
+    """Run one verb and print its report, as lines or as JSON; returns the exit status."""
     if VERBS[name].needs_tree and not source_tree():
         without = ", ".join(each for each, verb in VERBS.items() if not verb.needs_tree)
         raise UserError(
@@ -103,9 +103,18 @@ def perform(name: str, args: argparse.Namespace) -> int:
     report = command.run(args)
     if args.json:
         print(json.dumps(report, indent=2))
-    elif hasattr(command, "lines"):  # else all was said meanwhile
-        print("\n".join(map(harmless, command.lines(report, args))))
+    elif hasattr(command, "lines") or Path(command.__file__).with_suffix(".jinja").is_file():  # else all was said
+        page = command.lines(report, args) if hasattr(command, "lines") else by_template(name, report, args)
+        print("\n".join(map(harmless, page)))
     return int(command.status(report)) if VERBS[name].judges else 0
+
+
+def by_template(name: str, report: Any, args: argparse.Namespace) -> list[str]:
+    """The lines that the template of a verb, `train/commands/VERB.jinja`, makes of its report."""
+    from train.release.cards import templates
+    from train.release.standards.osaid import ladder
+
+    return templates.lines(f"{name}.jinja", report=report, args=args, ladder=ladder, repr=repr)
 
 
 def source_tree() -> bool:
@@ -114,19 +123,19 @@ def source_tree() -> bool:
 
 
 def failure(verb: Verb) -> int:
-    """Its exit status where it cannot be done."""
+    """The exit status of a verb that cannot be done."""
     return 2 if verb.judges else 1
 
 
 def version() -> str:
-    """That of the source tree, or of the installed package."""
+    """The version of the source tree, or of the installed package."""
     if source_tree():
         return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
     return metadata.version("pellucid")
 
 
 class Parser(argparse.ArgumentParser):
-    """The arguments of one verb; says what is wrong with them in one line, and what was probably meant."""
+    """The argument parser of one verb; says what is wrong with them in one line, and what was probably meant."""
 
     failure = 1
 
@@ -139,7 +148,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(name: str, words: list[str]) -> argparse.Namespace:
-    """The arguments of a verb, which may stand in any order."""
+    """Parse the arguments of a verb, which may stand in any order."""
     verb = VERBS[name]
     judged = [f"0 {verb.judges[0]}", f"1 {verb.judges[1]}", "2 cannot tell"] if verb.judges else []
     statuses = judged or ["0 done", "1 it could not be done"]

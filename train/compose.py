@@ -1,4 +1,4 @@
-"""The configuration that Hydra overrides ask for, or what is wrong with them in one line: the only module with Hydra.
+"""Hydra: the configuration that overrides compose to, or what is wrong with them in one line; no other module has it.
 
 Whatever Hydra, OmegaConf or the YAML library raise meanwhile is about what somebody wrote, in a file or on the command
 line, so all of it is told as a ConfigError that names the file and the line, or the override.
@@ -19,6 +19,7 @@ from train.data.sources.spec import slug
 from train.errors import ConfigError, UserError, did_you_mean
 from train.initial import identity_of
 from train.keys import ROOT
+from train.machine import Machine
 
 CONFIGS = next(path for path in (ROOT / "configs", ROOT / "train" / "configs") if path.is_dir())  # or in a wheel
 HOW = ("machine", "until", "overrides", "settings")  # what of a configuration makes nothing another
@@ -60,7 +61,7 @@ def begun_with(composed: dict[str, Any]) -> None:
 
 
 def requested(overrides: list[str], config: Path | None, multirun: bool) -> list[tuple[list[str], dict[str, Any]]]:
-    """What a command is asked to make: overrides and configuration, of each combination if `multirun`."""
+    """The runs that a command line asks for: overrides and configuration, of each combination if `multirun`."""
     choices = combinations(overrides) if multirun else [overrides]
     return [(choice, kept(config, choice) if config else compose(choice)) for choice in choices]
 
@@ -72,6 +73,11 @@ def how(overrides: list[str]) -> dict[str, Any]:
             raise ConfigError([f"{text}: what is made is settled; only machine.KEY=VALUE and until=NAME can be set"])
     composed = compose(overrides)
     return {name: composed[name] for name in ("machine", "until")}
+
+
+def machine_of(overrides: list[str]) -> Machine:
+    """The machine options that some overrides of `machine` set, and the defaults of its config."""
+    return build(Machine, how(overrides)["machine"])
 
 
 def kept(config: Path, overrides: list[str]) -> dict[str, Any]:
@@ -109,7 +115,7 @@ def placeless(composed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def container(overrides: list[str]) -> dict[str, Any]:
-    """What Hydra composes, resolved; it must have been initialized."""
+    """The configuration that Hydra composes, with interpolations resolved; it must have been initialized."""
     import hydra
     from omegaconf import OmegaConf
 
@@ -174,7 +180,7 @@ def sized(model: str) -> Iterator[tuple[str, Any]]:
 
 
 def leaves(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted path and value of each setting that holds no others."""
+    """Flatten a nested mapping: dotted path and value of each leaf."""
     for name, value in mapping.items():
         yield from leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
 
@@ -211,7 +217,7 @@ def settings(composed: Mapping[str, Any]) -> list[str]:
 
 @functools.cache
 def base(*words: str) -> dict[str, Any]:
-    """What overrides compose to, as a release would keep it; Hydra must have been initialized."""
+    """The configuration of some overrides, as a release would keep it; Hydra must have been initialized."""
     return placeless(container(list(words)))
 
 
@@ -225,7 +231,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str
 
 
 def spelled(value: Any) -> str:
-    """A value in the grammar of overrides, without quotes where it means the same without."""
+    """A value in the grammar of Hydra's overrides, without quotes where it means the same without."""
     if isinstance(value, dict):
         items = (f"{re.sub(SIGNS, SIGNED, key)}:{spelled(item)}" for key, item in sorted(value.items()))
         return "{" + ",".join(items) + "}"
@@ -254,16 +260,10 @@ def built(cls: type[T], mapping: dict[str, Any]) -> T:
     try:
         return build(cls, mapping)
     except ConfigError as error:
-        raise ConfigError([with_typing(line, mapping["overrides"]) for line in error.problems]) from None
-
-
-def with_typing(line: str, overrides: list[str]) -> str:
-    """A problem of `build`; where an override is behind it that should be text, with the way to type that."""
-    for text in overrides:
-        key, _, value = text.lstrip("+").partition("=")
-        if line.startswith(f"{key}: expected str"):
-            return f"{line}: {typed(key, value)}"
-    return line
+        words = [text.lstrip("+").partition("=")[::2] for text in mapping["overrides"]]
+        hints = {f"{key}: expected str": f": {typed(key, value)}" for key, value in words}
+        lines = [line + next((hints[head] for head in hints if line.startswith(head)), "") for line in error.problems]
+        raise ConfigError(lines) from None
 
 
 def check(overrides: list[str]) -> list[Any]:
@@ -306,7 +306,7 @@ def quoted(text: str) -> str:
 
 
 def problem(error: Exception, overrides: list[str]) -> str:
-    """What went wrong in composing, in one line that names a file and a line, or an override."""
+    """The error of composing, in one line that names a file and a line, or an override."""
     said = str(error) or str(error.__cause__ or "") or type(error).__name__
     text = " ".join(said.split("Config search path")[0].split())[:300]
     if unknown := re.match(r"Could not override '([^']+)'", text):
@@ -340,13 +340,8 @@ def faulty_reference(path: Path, error: Exception) -> tuple[int, str] | None:
     what, _, key = (str(error) or str(error.__cause__)).partition("full_key: ")
     name = re.findall(r"[A-Za-z_]\w*", key.split("\n")[0])[-1:]
     missing = re.escape("".join(re.findall(r"Interpolation key '([^']*)'", what)))
-    wanted = (
-        rf"\s*(- )?{name[0]}\s*:.*\$\{{{missing}"
-        if name
-        else r"#\s*@package\b.*\S\s+\S"
-        if "@package" in what
-        else r"(?!)"
-    )
+    package = r"#\s*@package\b.*\S\s+\S" if "@package" in what else r"(?!)"
+    wanted = rf"\s*(- )?{name[0]}\s*:.*\$\{{{missing}" if name else package
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         if re.match(wanted, line):
             return number, " ".join(what.split())
@@ -396,7 +391,7 @@ def faulty_scalar(text: str) -> int:
 
 
 def dotted_paths(mapping: Any, prefix: str = "") -> Iterator[str]:
-    """The path of every key at any depth, for hints."""
+    """The dotted path of every key at any depth, for hints."""
     for name, value in mapping.items():
         yield prefix + name
         if isinstance(value, dict):

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class _Nothing:
-    """What stands where one of the two has no value."""
+    """The placeholder where one of the two has no value."""
 
     def __repr__(self) -> str:
         return "nothing"
@@ -38,16 +38,16 @@ def _pairs(a: Any, b: Any, path: str) -> Iterator[Difference]:
     return ((f"{path}.{key}" if path else str(key), a.get(key, NOTHING), b.get(key, NOTHING)) for key in keys)
 
 
-def first_difference(recorded: Any, made: Any, path: str = "", tolerance: float = 0.0) -> str | None:
+def first_difference(recorded: Any, computed: Any, path: str = "", tolerance: float = 0.0) -> str | None:
     """The first of the `differences` as a line; None where there is none."""
-    for where, a, b in differences(recorded, made, path, tolerance):
+    for where, a, b in differences(recorded, computed, path, tolerance):
         return f"{where}: {sides(*(repr(v) if str(a) == str(b) or v == '' else str(v) for v in (a, b)))}"
     return None
 
 
-def sides(recorded: str, made: str) -> str:
+def sides(recorded: str, computed: str) -> str:
     """Two texts side by side, of long ones the part from shortly before they differ."""
-    same = next((n for n, (a, b) in enumerate(zip_longest(recorded, made)) if a != b), 0)
+    same = next((n for n, (a, b) in enumerate(zip_longest(recorded, computed)) if a != b), 0)
     start = same - 20 if same > 60 else 0
-    a, b = (f"{'...' * bool(start)}{text[start : start + 80]}" for text in (recorded, made))
+    a, b = (f"{'...' * bool(start)}{text[start : start + 80]}" for text in (recorded, computed))
     return f"{a} is recorded, {b} was made"

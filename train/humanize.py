@@ -1,4 +1,4 @@
-"""Numbers, sizes and times as people read them."""
+"""Numbers, byte sizes and durations formatted for people."""
 
 import math
 from typing import Any

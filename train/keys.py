@@ -67,7 +67,7 @@ def joined(parts: list[ast.expr]) -> Iterator[ast.expr]:
 
 
 def closure(module: Path, root: Path = ROOT) -> list[Path]:
-    """`module`, every module below `root` that it reaches by imports, and the `.txt` of templates beside each."""
+    """Import closure: `module`, every module below `root` that it reaches, and the `.txt` of templates beside each."""
     reached, queue = set(), [module.resolve()]
     while queue:
         path = queue.pop()

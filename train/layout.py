@@ -1,4 +1,4 @@
-"""Where things lie: the artifacts, what makes each, from what, and which of its files stand where in a release.
+"""Layout of runs and releases: the artifacts, what makes each, from what, and which of its files stand where.
 
 A file keeps its name from the stage that writes it to the release that holds it: only the folder is said here, and the
 one name that two stages give to a file of one folder. What is not named stays behind: it can be made again from what is

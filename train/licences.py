@@ -1,7 +1,7 @@
 """Licences: whether each is open and on whose word, its duties, and which licence a text is (evidence for a claim).
 
-A licence that `licences.toml` does not list counts as not known to be open, the safe side. To add one, read it, and say
-on whose word it is open.
+Allow-lists are checked by `spdx.not_allowed`. A licence that `licences.toml` does not list counts as not known to be
+open, the safe side. To add one, read it, and say on whose word it is open.
 """
 
 import re
@@ -144,7 +144,7 @@ def recognised(words: str) -> list[str]:
 
 
 def evidence(words: str, identifier: str) -> Evidence:
-    """What a text is for the claim that something is under a licence."""
+    """Whether a text is evidence of a claimed licence: its text, its name, another's text, or not recognised."""
     texts = recognised(words)
     if family(identifier) in texts:
         return "text"

@@ -1,4 +1,4 @@
-"""How to run: the machine's options, and progress. No stage's code reaches this module; it is handed in (`world`)."""
+"""Machine options (device, threads, workers, folders) and progress bars. No stage imports this: `world` hands it in."""
 
 import sys
 import time

@@ -170,7 +170,7 @@ STAGES = (
     Stage("tokens", encode, lambda run: None, summary=summaries.tokens),
     Stage("weights", fit, lambda run: FitConfig(run.model, run.training), summary=summaries.weights, begin=go_on),
     Stage("evaluation", measure, lambda run: MeasureConfig(run.model, run.evaluation), summary=summaries.evaluation),
-    Stage("release", collect, lambda run: CollectConfig(run.release, resolved(run), run.settings, asked(run))),
+    Stage("release", collect, lambda run: CollectConfig(run.release, resolved(run), run.settings, request(run))),
 )
 LARGE: tuple[Artifact, Artifact] = ("weights", "release")  # which hold checkpoints
 UP_TO_WEIGHTS = tuple(stage.name for stage in STAGES)[: [stage.name for stage in STAGES].index("weights") + 1]
@@ -179,29 +179,29 @@ SHARED = ("documents", "judged", "duplicates", "selected", "tokens")
 
 
 def run(
-    config: Run, say: Callable[[str], None] = print, given: Mapping[str, Path] = types.MappingProxyType({})
+    config: Run, say: Callable[[str], None] = print, ready: Mapping[str, Path] = types.MappingProxyType({})
 ) -> dict[str, Path]:
     """Make every artifact up to `config.until` that is not there yet; return where each one is.
 
-    Artifacts in `given` are taken as they are, whatever their manifests say: they are somebody else's.
+    Artifacts in `ready` are taken as they are, whatever their manifests say: they are somebody else's.
     Under torchrun, all ranks train together; what comes before and after, the first makes, and the others wait or end.
-    Raises UserError for whatever the person at the terminal can mend; what was whole before stays whole.
+    Raises UserError for what a user can fix; sealed artifacts are never changed.
     """
     check_ready(config)
     planned, alone = plan(config), World(0, 1, config.machine, obtain, Log, write_operations)
     ranks = among(alone)
     require_agreement(
-        {name: {"config": planned[name]["config"], "code": planned[name]["code"]} for name in UP_TO_WEIGHTS}, ranks
+        {name: {part: planned[name][part] for part in ("config", "code")} for name in UP_TO_WEIGHTS}, ranks
     )
     if ranks.rank == 0:
-        refuse_what_cannot_fit(config, planned, ranks, given)
+        refuse_what_cannot_fit(config, planned, ranks, ready)
         config.machine.runs.mkdir(parents=True, exist_ok=True)
     artifacts: dict[str, Path] = {}
     make, say = (_followed, _silent) if ranks.rank else (_artifact, say)
     for stage in STAGES:
         world = ranks if stage.name == "weights" else alone
-        if stage.name in given:
-            artifacts[stage.name] = given[stage.name]
+        if stage.name in ready:
+            artifacts[stage.name] = ready[stage.name]
             say(f"{stage.name:<10} given {artifacts[stage.name]}")
         else:
             try:
@@ -217,7 +217,7 @@ def run(
 
 
 def refuse_what_cannot_fit(
-    config: Run, planned: Mapping[str, Mapping[str, Any]], ranks: World, given: Mapping[str, Path]
+    config: Run, planned: Mapping[str, Mapping[str, Any]], ranks: World, ready: Mapping[str, Path]
 ) -> None:
     """UserError, before hours of other work, when this machine cannot train what is to be trained or keep it."""
     if not reaches(config, "weights"):
@@ -228,7 +228,7 @@ def refuse_what_cannot_fit(
     require_shares(config.training, ranks)
     require_groups(fit, ranks)
     weights, release = (
-        reaches(config, name) and name not in given and not folder(machine, planned[name]).is_dir() for name in LARGE
+        reaches(config, name) and name not in ready and not folder(machine, planned[name]).is_dir() for name in LARGE
     )
     if weights:
         refuse_memory(fit, vocabulary, machine, ranks.size)
@@ -328,7 +328,7 @@ def placeless(config: Run) -> Run:
     return replace(config, data=replace(config.data, raw=config.data.raw.placeless()), benchmarks=benchmarks)
 
 
-def asked(config: Run) -> dict[str, Any]:
+def request(config: Run) -> dict[str, Any]:
     """How a release was asked for, a witness: the overrides that say what to make, and the kinds of places of sources.
 
     Which folder or mirror that was stays private, and so does the value of an override that could tell it.
@@ -374,9 +374,9 @@ def _artifact(
     world: World,
     say: Callable[[str], None],
 ) -> Path:
-    """Where the artifact is that `planned` tells of: kept if it is there and sound, else made."""
+    """Make the artifact of a stage unless it is there and sound; returns its folder."""
     final, bound = folder(world.machine, planned), bound_to(planned, artifacts)
-    with _turn(final, say):
+    with _lock(final, say):
         if final.exists():
             stage.recheck(config, world)
             if _kept(final, bound, say):
@@ -453,11 +453,8 @@ def made_before(final: Path, bound: Mapping[str, Any]) -> Path | None:
         record = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
         products = {name: each["products"] for name, each in record.get("inputs", {}).items()}
         same = all(record.get(name) == bound[name] for name in ("stage", "config", "code"))
-        if (
-            same
-            and products == {name: each["products"] for name, each in bound["inputs"].items()}
-            and not check(folder)
-        ):
+        same = same and products == {name: each["products"] for name, each in bound["inputs"].items()}
+        if same and not check(folder):
             return folder
     return None
 
@@ -483,7 +480,7 @@ def _followed(
     world: World,
     say: Callable[[str], None],
 ) -> Path:
-    """Where the first rank makes or has made the artifact, which this one waits for, or helps with if it trains.
+    """The artifact that the first rank makes or has made: this one waits for it, or helps with it if it trains.
 
     UserError when the first rank has ended without.
     """
@@ -493,14 +490,13 @@ def _followed(
         return final.exists() and not stale(manifest(final), bound)
 
     if world.rank and not there():
-        stage.make(
-            config, {name: artifacts[name] for name in planned["inputs"]}, final.with_name(f"{final.name}.part"), world
-        )
+        inputs = {name: artifacts[name] for name in planned["inputs"]}
+        stage.make(config, inputs, final.with_name(f"{final.name}.part"), world)
     since = time.monotonic()
     while not world.rank and not there():
         time.sleep(0.1)
         if time.monotonic() - since > world.machine.patience:
-            with _turn(final, say):  # which the first rank has as long as it makes it
+            with _lock(final, say):  # which the first rank has as long as it makes it
                 if not there():
                     raise UserError(f"{final}: the first rank has ended without making it; see what it said")
     return final
@@ -511,8 +507,8 @@ def _silent(line: str) -> None:
 
 
 @contextmanager
-def _turn(final: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Let one process at a time make `final`: another would do the same work. The system frees a dead one's lock."""
+def _lock(final: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """File lock: one process at a time makes `final`. The system frees a dead one's lock."""
     with final.with_name(f".{final.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

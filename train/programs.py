@@ -1,4 +1,4 @@
-"""Programs that the library starts, each isolated, with its own environment and folder; standard library alone."""
+"""Subprocesses: the programs that the library starts, isolated, each in its own environment and folder."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""How a command ends: what its user can mend is a line on the error stream and status 1; Ctrl-C is 130.
+"""Error messages and exit status of a command: what its user can mend is one line and status 1; Ctrl-C is 130.
 
 A command that judges what somebody else made ends with 0 when it holds, 1 when it does not, 2 when it cannot tell.
 """

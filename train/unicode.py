@@ -1,4 +1,4 @@
-"""What Unicode says of characters of any script: which a terminal would obey, which make words, which end sentences."""
+"""Unicode: control characters that a terminal obeys, marks that end sentences, scripts without blanks, normal form."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""The world that a stage runs in: its share of the work, and what only says how to run, which is handed in."""
+"""World: rank and size of a worker, its shard of the work, and what only says how to run, which is handed in."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -144,12 +144,12 @@ def test_config_json_that_lacks_something_is_refused():
     refusal(config_from_hugging_face, found, match="head_width: missing")
 
 
-SCRIPT = str(ROOT / "scripts" / "sample.py")
+SCRIPT = str(ROOT / "scripts" / "pellucid.py")
 
 
 def test_the_command_writes_the_prompt_and_what_follows(release):
     settings = ["--prompt", "the cat", "--tokens", "12", "--temperature", "1.5", "--seed", "2"]
-    line = [sys.executable, SCRIPT, str(release), *settings]
+    line = [sys.executable, SCRIPT, "sample", str(release), *settings]
     found = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
     assert found.returncode == 0, found.stderr
     tokenizer, model = tokenizers.load(release), Transformer(TINY, 270, seed=1).double()
@@ -165,7 +165,7 @@ def refused(monkeypatch, capsys):
     """The one line with which the command refuses some arguments; in this process, as torch takes long to load."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", [SCRIPT, *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", [SCRIPT, "sample", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             runpy.run_path(SCRIPT, run_name="__main__")
         line = end.value.code  # a text here is printed to stderr, and the status is 1
@@ -209,7 +209,7 @@ def test_the_command_says_what_is_wrong_with_an_argument(release, refused, argum
 
 
 def test_the_command_ends_with_130_when_interrupted(release):
-    line = [sys.executable, SCRIPT, str(release), "--tokens", "1000000", "--prompt", "the cat"]
+    line = [sys.executable, SCRIPT, "sample", str(release), "--tokens", "1000000", "--prompt", "the cat"]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         os.read(process.stdout.fileno(), 1)  # it writes

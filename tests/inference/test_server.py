@@ -358,11 +358,11 @@ def test_the_page_writes_and_shows_what_stands_in_the_training_text(port, served
     shown.close()
 
 
-SCRIPT = str(ROOT / "scripts" / "sample.py")
+SCRIPT = str(ROOT / "scripts" / "pellucid.py")
 
 
 def test_the_command_serves_until_it_is_interrupted(release):
-    line = [sys.executable, SCRIPT, str(release), "--serve", "0"]
+    line = [sys.executable, SCRIPT, "sample", str(release), "--serve", "0"]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         port = int(re.search(r"http://127\.0\.0\.1:(\d+) ", process.stdout.readline())[1])
@@ -380,5 +380,5 @@ def test_the_command_serves_until_it_is_interrupted(release):
 
 @pytest.mark.parametrize(("port", "says"), [("99999", "expected a port"), ("x", "invalid")])
 def test_the_command_refuses_what_is_no_port(release, monkeypatch, port, says):
-    monkeypatch.setattr(sys, "argv", [SCRIPT, str(release), "--serve", port])
+    monkeypatch.setattr(sys, "argv", [SCRIPT, "sample", str(release), "--serve", port])
     refusal(runpy.run_path, SCRIPT, run_name="__main__", match=says, error=SystemExit)

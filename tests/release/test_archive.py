@@ -19,7 +19,7 @@ from train.release.standards.osaid import regular_files
 
 
 def test_the_same_bytes_whatever_the_files_look_like_on_disk(release, copy, tmp_path):
-    said = command("archive.py", release, "--into", tmp_path)
+    said = command("archive", release, "--into", tmp_path)
     made = tmp_path / f"{release.name}.tar.zst"
     assert file_digest(made) in said
     (copy / "LICENSE").chmod(0o700)
@@ -27,24 +27,24 @@ def test_the_same_bytes_whatever_the_files_look_like_on_disk(release, copy, tmp_
     again.parent.mkdir()
     copy.rename(again)
     assert [file_digest(path) for path in pack(again, tmp_path / "again", False)] == [file_digest(made)]
-    assert "2 of 2 checks hold" in command("verify.py", made, "--quick")
+    assert "2 of 2 checks hold" in command("verify", made, "--quick")
 
 
 def test_by_role_all_parts_together_are_the_release_and_one_alone_is_not(release, tmp_path):
-    command("archive.py", release, "--into", tmp_path, "--by-role")
+    command("archive", release, "--into", tmp_path, "--by-role")
     parts = sorted(tmp_path.glob("*.tar.zst"))
     assert [p.name.removeprefix(release.name).split(".")[1] for p in parts] == [
         "checkpoints", "code", "data", "weights",
     ]  # fmt: skip
     with unpacked(parts) as whole:
         assert regular_files(whole) == regular_files(release)
-    assert "2 of 2 checks hold" in command("verify.py", *parts, "--quick")
-    assert "FAILS  integrity" in command("verify.py", parts[-1], "--quick", status=1)
+    assert "2 of 2 checks hold" in command("verify", *parts, "--quick")
+    assert "FAILS  integrity" in command("verify", parts[-1], "--quick", status=1)
 
 
 def test_only_what_is_whole_is_packed(copy):
     (copy / "NOTICE").write_text("changed")
-    assert "integrity" in command("archive.py", copy, status=1) and list(copy.parent.glob("*.tar.zst")) == []
+    assert "integrity" in command("archive", copy, status=1) and list(copy.parent.glob("*.tar.zst")) == []
 
 
 @pytest.mark.parametrize("name", ["x.tar (1).zst", "x.zst", "x", "x.zip"])
@@ -102,7 +102,7 @@ FILE = tarfile.REGTYPE
 def test_members_that_are_not_plain_new_files_are_refused(tmp_path, members, problem):
     made = hostile(tmp_path / "bad.tar.zst", *members)
     refusal(unpack, made, tmp_path / "into", match=problem)
-    assert not (tmp_path / "out").exists() and command("verify.py", made, status=2).startswith("error: bad.tar.zst: ")
+    assert not (tmp_path / "out").exists() and command("verify", made, status=2).startswith("error: bad.tar.zst: ")
 
 
 def test_damage_and_roots_of_two_releases_are_one_line(tmp_path, monkeypatch):

@@ -71,7 +71,7 @@ def test_files_show_items_and_names_of_licences_do_not(folder, files, licence, t
 
 
 def test_the_last_line_counts_and_judges_nobody(folder):
-    said = command("assess.py", folder, status=1).splitlines()
+    said = command("assess", folder, status=1).splitlines()
     assert said[-1] == "20 must-items by files alone: 1 found, 14 not found, 5 cannot tell"
 
 
@@ -95,12 +95,12 @@ def test_front_matter_that_is_no_yaml_is_told(folder, head):
     (folder / "README.md").write_text(f"---\n{head}\n---\n# A model\n")
     (note,) = assess(folder, None)["notes"]
     assert note.startswith("README.md: front matter: ")
-    assert any(line.startswith("note ") for line in command("assess.py", folder, status=1).splitlines())
+    assert any(line.startswith("note ") for line in command("assess", folder, status=1).splitlines())
 
 
 def test_what_a_mof_yml_lists_is_not_found_for_that(folder, tmp_path):
     (tmp_path / "mof.yml").write_text(MOF)
-    said = command("assess.py", folder, "--mof", tmp_path / "mof.yml", "--json", status=1)
+    said = command("assess", folder, "--mof", tmp_path / "mof.yml", "--json", status=1)
     report = json.loads(said)
     assert {item for item, status in statuses(report).items() if status == "cannot tell"} == {
         "1", "6", "8", "9", "17", "18", "4", "hyper-parameter search", "description", "licence claims", "completeness",
@@ -108,7 +108,7 @@ def test_what_a_mof_yml_lists_is_not_found_for_that(folder, tmp_path):
     assert {each["licence"] for each in report["licences"]} == {"MIT", "CC-BY-4.0"}
     for wrong in ("- a list", "release: {components: 3}", "a: [", "a: " + "[" * 3000):
         (tmp_path / "mof.yml").write_text(wrong)
-        assert command("assess.py", folder, "--mof", tmp_path / "mof.yml", status=2).startswith("error: mof.yml")
+        assert command("assess", folder, "--mof", tmp_path / "mof.yml", status=2).startswith("error: mof.yml")
 
 
 @pytest.mark.parametrize("licence, held", [("cc-by-nc-4.0", "-NC"), ("openrail", "openrail"),
@@ -145,7 +145,7 @@ def test_links_special_files_and_names_cannot_lead_anywhere(folder, tmp_path):
     (folder / "eval/\x1b[2J.py").write_text("text")
     report = assess(folder, None)
     assert statuses(report)["9"] == "not found" and report["licences"] == []
-    assert "\x1b" not in command("assess.py", folder, status=1)
+    assert "\x1b" not in command("assess", folder, status=1)
 
 
 def test_what_is_too_much_is_refused(folder, monkeypatch):
@@ -154,11 +154,11 @@ def test_what_is_too_much_is_refused(folder, monkeypatch):
         (folder / str(number)).write_text("")
     refusal(assess, folder, None, match="more than 3 files")
     refusal(read_yaml, "a: &a {x: 1}\nb: {<<: [*a, *a]}", "card", match="<<")
-    assert "not a folder" in command("assess.py", folder / "config.json", status=2)
+    assert "not a folder" in command("assess", folder / "config.json", status=2)
 
 
 def test_all_of_our_own_release_is_found_that_a_machine_finds(release):
-    assert command("assess.py", release).splitlines()[-1].endswith("15 found, 0 not found, 5 cannot tell")
+    assert command("assess", release).splitlines()[-1].endswith("15 found, 0 not found, 5 cannot tell")
 
 
 def test_each_item_that_files_can_show_says_how_they_are_called():

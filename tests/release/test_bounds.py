@@ -18,7 +18,7 @@ from train.release.bundle import manifest_of
 
 COMMANDS = {
     "explore": ["--from", "RELEASE", "search", "the"], "diff": ["RELEASE", "RELEASE"],
-    "replay": ["RELEASE", "--segment", "0"], "sample": ["RELEASE"], "pairs": ["RELEASE", "FILE"],
+    "replay": ["RELEASE", "--segment", "0"], "sample": ["RELEASE"], "score": ["RELEASE", "FILE"],
     "export": ["RELEASE", "FILE"],
 }  # fmt: skip
 
@@ -28,7 +28,7 @@ def ends(name: str, release: Path) -> str:
     pairs = release.parent / "some.jsonl"
     pairs.write_text('{"sentence_good": "a b", "sentence_bad": "b a"}\n')
     words = {"RELEASE": str(release), "FILE": str(pairs)}
-    done = warm.run([str(ROOT / "scripts" / f"{name}.py"), *(words.get(word, word) for word in COMMANDS[name])])
+    done = warm.run([str(ROOT / "scripts/pellucid.py"), name, *(words.get(word, word) for word in COMMANDS[name])])
     assert done.returncode in (1, 2) and "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     return line
@@ -51,7 +51,7 @@ def swollen(release: Path) -> None:
     write_json(release / "MANIFEST.json", manifest_of(release))
 
 
-@pytest.mark.parametrize("name", ["explore", "replay", "pairs"])  # the others read no text
+@pytest.mark.parametrize("name", ["explore", "replay", "score"])  # the others read no text
 def test_no_command_unpacks_a_swollen_table(copy, name):
     swollen(copy)
     assert "unpacks to more than" in ends(name, copy)

@@ -18,7 +18,7 @@ from train.data.batches import batch_at, window_count, windows_at
 from train.data.schema import LEDGER, RANGES, SELECTED, read_rows, write_rows
 from train.keys import ROOT
 
-SCRIPT = ROOT / "scripts" / "explore.py"
+SCRIPT = ROOT / "scripts" / "pellucid.py"
 STEPS, BATCH, CONTEXT = 4, 2, 32  # of the release in conftest.py
 
 
@@ -28,7 +28,7 @@ def explore(home, release, monkeypatch, capsys):
 
     def run(place, *arguments, status=0, stdin=b"") -> str:
         folder = {"runs": home / "runs", "release": release}.get(place, place)
-        line = [SCRIPT, "--from", folder, *arguments]
+        line = [SCRIPT, "explore", "--from", folder, *arguments]
         monkeypatch.setattr(sys, "argv", [str(word) for word in line])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         monkeypatch.syspath_prepend(SCRIPT.parent)
@@ -308,7 +308,7 @@ def test_options_stand_before_or_after_the_command_and_a_text_may_look_like_one(
 
 
 def test_whoever_reads_us_may_stop(release):
-    line = [sys.executable, SCRIPT, "--from", release]
+    line = [sys.executable, SCRIPT, "explore", "--from", release]
     script = " ".join(map(str, [*line, "search", "the", "--most", "100000", "|", "head", "-1"]))
     done = subprocess.run(script, shell=True, capture_output=True, text=True)
     assert done.stdout and not done.stderr

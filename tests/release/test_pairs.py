@@ -13,7 +13,7 @@ SIDES = ("sentence_good", "sentence_bad")
 
 
 def judge(release, *arguments, status=0):
-    return warm.command("pairs.py", release, *arguments, status=status)
+    return warm.command("score", release, *arguments, status=status)
 
 
 def test_its_own_pairs_get_the_scores_that_they_have_in_it(release, tmp_path):

@@ -109,7 +109,7 @@ def added(commit: list[dict]) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_a_release_that_holds_goes_up_whole(hub, release, tmp_path):
-    said = run(hub, tmp_path, ROOT / "scripts/publish.py", release, "owner/name", "--delete", status=0)
+    said = run(hub, tmp_path, ROOT / "scripts/pellucid.py", "publish", release, "owner/name", "--delete", status=0)
     assert "/owner/name/commit/1\nidentity " in said
     (commit,) = hub.commits
     assert added(commit) == {path: (release / path).read_bytes() for path in regular_files(release)}
@@ -120,7 +120,7 @@ def test_a_release_that_holds_goes_up_whole(hub, release, tmp_path):
 @pytest.mark.slow
 def test_one_that_does_not_hold_is_not_sent(hub, copy, tmp_path):
     (copy / "NOTICE").write_text("changed")
-    said = run(hub, tmp_path, ROOT / "scripts/publish.py", copy, "owner/name", status=1)
+    said = run(hub, tmp_path, ROOT / "scripts/pellucid.py", "publish", copy, "owner/name", status=1)
     assert "error: not published: integrity: NOTICE: changed" in said and "Traceback" not in said and hub.asked == []
 
 

@@ -141,9 +141,9 @@ def test_its_own_verify_leaves_a_release_as_it_was(folder):
             shutil.copyfile(ROOT / name, folder / "code" / name)
     write_json(folder / "MANIFEST.json", manifest_of(folder))
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    for script in ("verify.py", "archive.py", "sign.py", "diff.py", "assess.py"):
-        line = [sys.executable, str(folder / "code/scripts" / script)]
-        subprocess.run([*line, "--help"], env=env, check=True, stdout=subprocess.DEVNULL)
+    for words in (["verify.py"], *(["pellucid.py", verb] for verb in ("archive", "sign", "diff", "assess"))):
+        line = [sys.executable, str(folder / "code/scripts" / words[0]), *words[1:], "--help"]
+        subprocess.run(line, env=env, check=True, stdout=subprocess.DEVNULL)
     line = [sys.executable, str(folder / "code/scripts/verify.py"), str(folder), "--quick", "--only", "integrity"]
     for _ in range(2):
         assert subprocess.run(line, env=env, check=False, capture_output=True).returncode == 0

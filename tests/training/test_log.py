@@ -14,7 +14,7 @@ from conftest import MACHINE
 from little import MODEL as TINY
 
 from train.model import Transformer
-from train.training import display
+from train.training import meters
 from train.training.log import Log
 
 SHOWN = dataclasses.replace(MACHINE, progress="plain")
@@ -80,8 +80,8 @@ def test_mfu_is_a_share_of_the_most_that_was_measured(tmp_path, monkeypatch, cap
 def test_the_peak_is_the_best_over_the_types_and_shapes_that_the_model_multiplies(monkeypatch, low):
     model, tried = Transformer(TINY, 31).double(), {}
     model.low_precision = low
-    monkeypatch.setattr(display, "speed", lambda shape, like: tried.setdefault((shape, like.dtype), 7.0 + len(tried)))
-    assert display.peak(model) == 6.0 + len(tried)
+    monkeypatch.setattr(meters, "speed", lambda shape, like: tried.setdefault((shape, like.dtype), 7.0 + len(tried)))
+    assert meters.peak(model) == 6.0 + len(tried)
     assert {kind for _, kind in tried} == ({torch.float64, torch.bfloat16} if low else {torch.float64})
     assert {shape for shape, _ in tried} == {
         (512, 512, 512), (1024, 12, 31), (1024, 12, 12), (1024, 12, 4), (1024, 12, 20), (1024, 20, 12),
@@ -89,7 +89,7 @@ def test_the_peak_is_the_best_over_the_types_and_shapes_that_the_model_multiplie
 
 
 def test_a_speed_is_of_a_real_product():
-    assert display.speed((64, 64, 64), torch.zeros(1, dtype=torch.float64)) > 1e6
+    assert meters.speed((64, 64, 64), torch.zeros(1, dtype=torch.float64)) > 1e6
 
 
 @pytest.mark.parametrize(("rates", "together"), [

@@ -1,1 +1,1 @@
-"""What each verb does: `run` gives plain data, `lines` tells it to people, `status`, where it judges, is its exit."""
+"""One module a verb: `run` gives plain data, VERB.jinja or `lines` tells it to people, `status` is its exit."""

@@ -34,12 +34,6 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     return [row for row in rows if not groups or any(within(row["key"], group) for group in groups)]
 
 
-def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[str]:
-    for row in report:
-        yield f"{row['key']} = {row['value']!r}"
-        yield "    " + "; ".join(filter(None, [row["allowed"], row["meaning"]]))
-
-
 def within(key: str, group: str) -> bool:
     return key == group or key.startswith(f"{group}.")
 

@@ -12,18 +12,17 @@ from train.explore import queries
 from train.explore.lineage import ledger_of, lineage
 from train.explore.search import corpus
 from train.release.bounds import confine
-from train.release.cards import templates
 
 AROUND = 40  # bytes of context on either side of an occurrence
 RUNS = Path("runs")
-ASKED = {  # question -> what it takes
-    "step": "the number of a step",
-    "document": "one document",
-    "source": "one source",
-    "dropped": "nothing, or the name of one rule",
-    "search": "one text",
-    "trace": "one text, or --file, or the standard input",
-    "affected": "at least one ID or PURL",
+TAKES = {  # question -> least and most words after it, and what they are
+    "step": (1, 1, "the number of a step"),
+    "document": (1, 1, "one document"),
+    "source": (1, 1, "one source"),
+    "dropped": (0, 1, "nothing, or the name of one rule"),
+    "search": (1, 1, "one text"),
+    "trace": (0, 1, "one text, or --file, or the standard input"),
+    "affected": (1, sys.maxsize, "at least one ID or PURL"),
 }
 
 
@@ -41,23 +40,20 @@ def run(args: argparse.Namespace) -> Any:
         return queries.step(subject, int(what[0]))
     if question in ("document", "source"):
         return getattr(queries, question)(subject, what[0])
-    wanted = what[0] if question == "search" else text_of(args)
+    text = what[0] if question == "search" else text_of(args)
     texts = corpus(subject.selected, subject.training)
     if question == "search":
-        return queries.search(texts, wanted, args.most, AROUND)
-    return queries.trace(texts, wanted, args.least)
+        return queries.search(texts, text, args.most, AROUND)
+    return queries.trace(texts, text, args.least)
 
 
 def require(args: argparse.Namespace, folders: list[Path]) -> None:
     """UserError when what is asked for is not what that question takes."""
-    question, what = args.question, args.what
-    if not {"affected": len(what) >= 1, "trace": len(what) <= 1, "dropped": len(what) <= 1}.get(
-        question, len(what) == 1
-    ):
-        got = " ".join(map(repr, what)) or "nothing"
-        raise UserError(f"explore {question}: expected {ASKED[question]}, got {got}")
+    question, what, (least, most, takes) = args.question, args.what, TAKES[args.question]
+    if not least <= len(what) <= most:
+        raise UserError(f"explore {question}: expected {takes}, got {' '.join(map(repr, what)) or 'nothing'}")
     if question == "step" and not re.fullmatch("-?[0-9]+", what[0]):
-        raise UserError(f"explore step: invalid int value: {what[0]!r}; expected {ASKED['step']}")
+        raise UserError(f"explore step: invalid int value: {what[0]!r}; expected {takes}")
     if question != "affected" and len(folders) > 1:
         raise UserError(f"--from: {question} works on one folder, got {len(folders)}")
     for name in ("most", "least"):
@@ -85,12 +81,3 @@ def text_of(args: argparse.Namespace) -> str:
         return str(data.decode())
     except UnicodeDecodeError:
         raise UserError("the text: expected UTF-8, got bytes that are not") from None
-
-
-def lines(report: Any, args: argparse.Namespace) -> Iterator[str]:
-    for answer in report if args.question == "affected" else [report]:
-        yield from templates.lines("explore.jinja", question=args.question, found=answer, most=args.most, flat=flat)
-
-
-def flat(text: str) -> str:
-    return text.replace("\n", " ").replace("\t", " ")

@@ -31,10 +31,6 @@ def run(args: argparse.Namespace) -> dict[str, str]:
     return {"title": args.title, "folder": str(args.destination)}
 
 
-def lines(report: dict[str, str], args: argparse.Namespace) -> list[str]:
-    return [f"{report['title']} is in {report['folder']}. Its README.md begins with what to do for a first release."]
-
-
 def refuse(name: str, title: str, authors: str, destination: Path) -> None:
     """UserError when a name cannot be one, or the folder is not free."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,38}[a-z0-9]", name):
@@ -56,7 +52,7 @@ def refuse(name: str, title: str, authors: str, destination: Path) -> None:
 
 
 def parent() -> str:
-    """This checkout in a few words."""
+    """Title, version and commit of this checkout."""
     cited = dict(re.findall(r"(?m)^(title|version): (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8")))
     title = json.loads(cited["title"]) if cited["title"].startswith('"') else cited["title"]
     commit = repository.commit(ROOT) or "none"

@@ -5,7 +5,6 @@ from typing import Any
 
 from train.artifact import read_json
 from train.compose import built, requested
-from train.release.cards import templates
 from train.training.steps import tokens_seen
 
 
@@ -14,8 +13,7 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     choices = requested(args.overrides, args.config, args.multirun)
     from train import pipeline
 
-    configs = [built(pipeline.Run, mapping) for _, mapping in choices]
-    return [planned(config, args.seconds) for config in configs]
+    return [planned(config, args.seconds) for config in [built(pipeline.Run, mapping) for _, mapping in choices]]
 
 
 def planned(config: Any, seconds: float) -> dict[str, Any]:
@@ -39,7 +37,3 @@ def planned(config: Any, seconds: float) -> dict[str, Any]:
         if fit.training.mixture:
             report["mixture"] = fit.order(where["tokens"]).table()
     return report
-
-
-def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> list[str]:
-    return templates.lines("plan.jinja", report=report, multirun=args.multirun)

@@ -5,7 +5,7 @@ from typing import Any
 
 from train.artifact import read_json
 from train.release.publish import upload
-from train.release.standards.osaid import ladder, release_files
+from train.release.standards.osaid import release_files
 from train.release.verify.run import require
 
 
@@ -15,9 +15,3 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     files = release_files(args.release)
     where = upload(args.release, files, args.repository, f"Release {identity}", args.delete)
     return {"published": where, "identity": identity, "repository": args.repository}
-
-
-def lines(report: dict[str, Any], args: argparse.Namespace) -> list[str]:
-    download = f"for others hf download {report['repository']} --local-dir FOLDER"
-    reached = ladder(str(args.release), {"intact": "holds", "consistent": "holds"})
-    return [f"published  {report['published']}", f"identity   {report['identity']}", download, *reached]

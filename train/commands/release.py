@@ -107,7 +107,7 @@ def deliver(artifacts: dict[str, Path], releases: Path, say: Say) -> Path:
 
 def summary(release: Path) -> list[str]:
     """The verdict of `openness.json` in a few lines."""
-    return templates.lines("release.jinja", openness=read_json(release / "openness.json"))
+    return templates.lines("openness.jinja", openness=read_json(release / "openness.json"))
 
 
 def next_commands(release: str) -> list[str]:

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from train import pipeline
-from train.compose import how
-from train.config import build
+from train.compose import machine_of
 from train.errors import UserError
 from train.machine import Machine
 from train.release.attest import dsse, statements
@@ -33,12 +32,12 @@ MINUTES = 24 * 60  # that a segment may take
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Train the segments and compare; the report. Raises UserError when that cannot be done."""
-    began, release, machine = time.monotonic(), args.release.resolve(), how(args.machine)["machine"]
+    began, release, machine = time.monotonic(), args.release.resolve(), machine_of(args.machine)
     if args.into:  # as the other program of `elsewhere`
         segment = replay.segments(release)[args.segment or 0]
-        replay.retrain(release, segment, args.into, build(Machine, machine), pipeline.environment())
+        replay.retrain(release, segment, args.into, machine, pipeline.environment())
         return {"holds": True, "into": str(args.into)}
-    confine(release, minutes=MINUTES, memory=machine["device"] == "cpu")
+    confine(release, minutes=MINUTES, memory=machine.device == "cpu")
     require(release, "quick")
     several = None if args.all or args.segment is not None else args.segments
     choice = replay.choose(release, args.segment, several, args.nonce)
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.release_code:
         note(reproduce.notice(other))
     note(f"cost: {replay.cost(release, choice.numbers)}")
-    parts = [one(args, release, number, build(Machine, machine), how_chosen) for number in choice.numbers]
+    parts = [one(args, release, number, machine, how_chosen) for number in choice.numbers]
     report = {
         "release": str(args.release), "holds": replay.holds(parts, other), "segments": parts, "other_code": other,
         "count": choice.count, "chosen": how_chosen, "nonce": choice.nonce, "missed": choice.missed,
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return {**report, "seconds": round(time.monotonic() - began, 1)}
 
 
-def one(args: argparse.Namespace, release: Path, number: int, machine: Any, chosen: str) -> dict[str, Any]:
+def one(args: argparse.Namespace, release: Path, number: int, machine: Machine, chosen: str) -> dict[str, Any]:
     """The report on one segment."""
     every = replay.segments(release)
     with tempfile.TemporaryDirectory() as scratch:
@@ -90,7 +89,7 @@ def attest(release: Path, report: dict[str, Any], key: Any) -> None:
 
 
 def elsewhere(args: argparse.Namespace, release: Path, segment: Any, out: Path) -> None:
-    """Let the release's code train, without what it has to reach."""
+    """Train the segment by the release's own code, which is not shown the checkpoint that it has to reach."""
     python = sys.executable
     if not args.here:
         python = reproduce.environment(release / "code/requirements.lock", reproduce.home(release, None), note)

@@ -6,11 +6,14 @@ sandbox if there is bubblewrap. Run again, it goes on from what was made.
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from train.compose import how
 from train.initial import FOLDER
+=======
+from train.compose import machine_of
+>>>>>>> 9f6a387 (One door and one presenter for the command; docstrings by searched-for words; a ratchet on values read by a string)
 from train.release.attest import dsse, statements
 from train.release.bounds import limit_memory, require_plain
 from train.release.cards import templates
@@ -24,7 +27,7 @@ STATUS = {"bit-identical": 0, "differs": 1}
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make the release again; the report of what came out. Raises UserError when it cannot be begun."""
-    cache = Path(how(args.machine)["machine"]["cache"]).expanduser().absolute()
+    cache = machine_of(args.machine).cache.expanduser().absolute()
     release = args.release.resolve()
     require(release, "quick")
     key = dsse.private_key(args.attest) if args.attest else None

@@ -1,10 +1,10 @@
 """`pellucid sample`: let a release write; with --serve on a page and as OpenAI's API does, for this machine alone."""
 
 import argparse
+import itertools
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from train.artifact import read_json
@@ -45,21 +45,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def write(args: argparse.Namespace, config: SamplesConfig, model: Any, tokenizer: Any) -> dict[str, Any]:
     """The text after the prompt, its tokens and how it ended."""
-    written: list[int] = []
-
-    def noted(tokens: Iterator[int]) -> Iterator[int]:
-        for token in tokens:
-            written.append(token)
-            yield token
-
     settings: dict[str, Any] = {"temperature": config.temperature, "top_k": config.top_k, "seed": config.seed}
     start, end = tokenizer.encode([args.prompt])[0], tokenizer.end_of_text
-    tokens = generate(model, start, count=config.tokens, end_of_text=end, **settings)
+    tokens, again = itertools.tee(generate(model, start, count=config.tokens, end_of_text=end, **settings))
     began, text = time.monotonic(), ""
     show(args, args.prompt)
-    for piece in pieces(tokenizer, noted(tokens)):
+    for piece in pieces(tokenizer, tokens):
         text += piece
         show(args, piece)
+    written = list(again)
     speed = len(written) / (time.monotonic() - began)
     ended = "the end of the text" if len(written) < config.tokens else "as many as asked for"
     show(args, "\n")

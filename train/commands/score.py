@@ -2,14 +2,12 @@
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Mapping
 from glob import glob
 from pathlib import Path
 from typing import Any
 
 from train.artifact import file_digest, read_json, write_json
-from train.compose import how
-from train.config import build
+from train.compose import machine_of
 from train.data.benchmarks import read_items, written
 from train.data.selected import kept_documents
 from train.data.tokenizer import load
@@ -17,7 +15,6 @@ from train.errors import UserError
 from train.evaluation import minimal_pairs, multiple_choice
 from train.evaluation.baselines import count_grams
 from train.evaluation.items import is_question, score_items, scored_items
-from train.machine import Machine
 from train.release.bounds import confine
 from train.release.bundle import model_of
 from train.world import World
@@ -60,41 +57,14 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     items, settings = scored_items(aside), read_json(release / "code" / "config.json")["evaluation"]
     if missing := sets.keys() - {item.set for item in items}:
         raise UserError(f"{sets[min(missing)]}: holds no choices; expected lines of minimal pairs or of questions")
-    world = World(0, 1, build(Machine, how([])["machine"]))
+    world = World(0, 1, machine_of([]))
     grams = count_grams(document.text.encode() for document in kept_documents(release / "data", "train"))
     rows = score_items(model_of(release), load(release), grams, items, batch=settings["batch"], world=world)
     records: dict[str, Any] = {}
     for kind, questions in ((minimal_pairs, False), (multiple_choice, True)):
         some = [each for each in zip(items, rows, strict=True) if is_question(each[0]) is questions]
-        found = kind.summary([i for i, _ in some], [r for _, r in some], aside, settings["confidence"])
-        records |= {name: {**record, "file": file_digest(sets[name])} for name, record in found.items()}
-        if kind is minimal_pairs and len(found) > 1:
+        summary = kind.summary([i for i, _ in some], [r for _, r in some], aside, settings["confidence"])
+        records |= {name: {**record, "file": file_digest(sets[name])} for name, record in summary.items()}
+        if kind is minimal_pairs and len(summary) > 1:
             records[ALL] = minimal_pairs.scores(some, settings["confidence"])
     return records
-
-
-def lines(report: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:
-    for name, record in report.items():
-        yield from of_questions(name, record) if "acc" in record else of_pairs(name, record)
-        if "file" in record:
-            yield f"  SHA-256 of the file: {record['file']}"
-
-
-def of_pairs(name: str, record: Mapping[str, Any]) -> Iterator[str]:
-    yield line(name, record, f"of {record['pairs']} pairs, {record['ties']} of them ties")
-    groups = record["groups"]
-    averages = {"average": record["average"], **record["fields"], **record["phenomena"]}
-    for title, score in averages.items() if name == ALL or (record["fields"] and len(groups) > 1) else ():
-        yield line(f"  {title}", score, f"mean of {score['groups']} group{'s' * (score['groups'] != 1)}")
-    for group, score in groups.items() if len(groups) > 1 and name != ALL else ():
-        yield line(f"  {group}", score, f"of {score['pairs']} pairs, {score['ties']} of them ties")
-
-
-def of_questions(name: str, record: Mapping[str, Any]) -> Iterator[str]:
-    for measure in multiple_choice.MEASURES:
-        yield line(f"{name}, {measure}", record[measure], f"of {record['items']} items; chance {record['chance']:.4f}")
-
-
-def line(title: str, score: Mapping[str, Any], counted: str) -> str:
-    interval = f"[{score['low']:.4f}, {score['high']:.4f}]"
-    return f"{title:<44} {score['value']:.4f} {interval} {counted}; a byte 4-gram model {score['byte_4gram']:.4f}"

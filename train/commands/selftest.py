@@ -9,14 +9,13 @@ import argparse
 import hashlib
 import platform
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from train.compose import how
-from train.config import build, plain
+from train.compose import machine_of
+from train.config import plain
 from train.machine import Machine
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.loop import gradients, require_products
@@ -37,12 +36,11 @@ OPTIMIZER = OptimizerConfig(
 )  # fmt: skip
 NUMERICS = NumericsConfig(contract="exact", stack="same", group=64)
 VOCABULARY, BATCH, STEPS, SEED = 512, 4, 4, 0
-HERE = ("processor", "architecture", "capability", "device", "threads", "torch")  # of the stack, on the first line
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """The digest beside the known one, and what it was computed on; UserError names a premise that does not hold."""
-    machine = build(Machine, how(args.machine)["machine"])
+    machine = machine_of(args.machine)
     began = time.monotonic()
     digest, loss = trained(machine)
     return {
@@ -80,21 +78,6 @@ def trained(machine: Machine) -> tuple[str, float]:
         values = tensors[name].detach().cpu().contiguous().numpy()
         whole.update(f"{name} {values.dtype.str} {values.shape}\n".encode() + values.tobytes())
     return whole.hexdigest(), loss
-
-
-def lines(report: dict[str, Any], args: argparse.Namespace) -> Iterator[str]:
-    yield f"$ {report['command']}"
-    yield f"date       {report['date']}, in {report['seconds']} s"
-    here = report["machine"]
-    yield f"machine    {', '.join(str(here[name]) for name in HERE[:-2])}, {here['threads']} threads"
-    yield f"           {here['platform']}, Python {here['python']}"
-    yield f"torch      {here['torch']}"
-    yield (
-        f"settings   exact; {MODEL.layers} layers of width {MODEL.width}, {STEPS} steps of {BATCH} windows of "
-        f"{MODEL.context} tokens, by Muon and AdamW; loss at last {report['loss']!r}"
-    )
-    yield f"digest     {report['digest']}"
-    yield f"known      {report['known']}: {'the same' if report['same'] else 'ANOTHER, so exact does not hold here'}"
 
 
 def status(report: dict[str, Any]) -> int:

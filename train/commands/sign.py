@@ -1,7 +1,6 @@
 """`pellucid sign`: a signed statement of how a release was made, or those of others, among its witnesses."""
 
 import argparse
-from collections.abc import Iterator
 
 from train.errors import UserError
 from train.release.attest import dsse, statements
@@ -19,7 +18,3 @@ def run(args: argparse.Namespace) -> list[str]:
         provenance = statements.statement(args.release, dsse.PROVENANCE, statements.provenance(args.release))
         placed.append(statements.collect(args.release, statements.sign(provenance, key)))
     return [str(path) for path in placed]
-
-
-def lines(report: list[str], args: argparse.Namespace) -> Iterator[str]:
-    return (f"statement  {path}" for path in report)

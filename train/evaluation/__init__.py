@@ -1,1 +1,1 @@
-"""How well: measure, against which baselines, and samples of what the model writes."""
+"""Evaluation: bits per byte, baselines, minimal pairs, multiple choice, samples, and overlap with the training text."""

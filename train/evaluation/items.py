@@ -1,4 +1,4 @@
-"""What the choices of evaluation items cost: the sentences of a minimal pair, the answers to a question.
+"""Log-probabilities, in bits, of the choices of evaluation items: sentences of a minimal pair, answers to a question.
 
 Each choice is predicted after what stands before it in its item, and that after the end-of-text mark: so does lm-eval
 (Gao et al. 2021), down to where the tokens of a text are parted and what is cut off where they are too many. Blanks at
@@ -43,17 +43,14 @@ def score_items(
     model: Transformer, tokenizer: Tokenizer, grams: ByteModel, items: Sequence[Item], *, batch: int, world: World
 ) -> list[dict[str, Any]]:
     """The row of each item: its set, group and id, and what each of its choices costs, by model and baseline."""
-    bits = iter(
-        choice_bits(model, tokenizer, [(i.context, c) for i in items for c in i.choices], batch=batch, world=world)
-    )
-    return [
-        {**baseline_row(item, grams), "bits": [round(next(bits), decimals(item)) for _ in item.choices]}
-        for item in items
-    ]
+    texts = [(item.context, choice) for item in items for choice in item.choices]
+    bits = iter(choice_bits(model, tokenizer, texts, batch=batch, world=world))
+    return [{**baseline_row(item, grams), "bits": [round(next(bits), decimals(item)) for _ in item.choices]}
+            for item in items]  # fmt: skip
 
 
 def baseline_row(item: Item, grams: ByteModel) -> dict[str, Any]:
-    """The row of an item but for what the model says."""
+    """The row of an item without the model's bits: what the byte 4-gram model says."""
     costs = [round(grams.bits(choice.encode(), item.context.encode()), decimals(item)) for choice in item.choices]
     return {"set": item.set, "group": item.group, "id": item.id, "byte_4gram": costs}
 
@@ -65,7 +62,7 @@ def decimals(item: Item) -> int:
 def choice_bits(
     model: Transformer, tokenizer: Tokenizer, texts: Sequence[tuple[str, str]], *, batch: int, world: World
 ) -> list[float]:
-    """What each second text costs after its first, however many go through the model together."""
+    """The bits of each second text after its first, however many go through the model together."""
     flat: list[int] = []
     ranges, sizes = [], []
     for before, choice in parted(tokenizer, texts):
@@ -91,27 +88,16 @@ def parted(tokenizer: Tokenizer, texts: Sequence[tuple[str, str]]) -> Iterator[t
 def origin(benchmarks: Path, name: str, items: Sequence[Item]) -> dict[str, Any]:
     """Where a set is from: its source, the digests of its files, and that of its items, as they stand in order."""
     record = next(record for record in read_json(benchmarks / "sets.json") if record["name"] == name)
-    told = [[i.id, *i.choices] if not is_question(i) else [i.id, i.context, i.answer, *i.choices] for i in items]
-    return {
-        "purl": record["purl"],
-        "licence": record["licence"],
-        "files": {
-            file["path"]: file["sha256"] for file in record.get("files", []) if file["path"] not in record["licences"]
-        },
-        "sha256": digest(told),
-    }
+    rows = [[i.id, *i.choices] if not is_question(i) else [i.id, i.context, i.answer, *i.choices] for i in items]
+    files = {file["path"]: file["sha256"] for file in record.get("files", []) if file["path"] not in record["licences"]}
+    return {"purl": record["purl"], "licence": record["licence"], "files": files, "sha256": digest(rows)}
 
 
 def share(right: Sequence[bool], baseline: Sequence[bool], confidence: float) -> dict[str, float]:
     """The share of items that are right, with its interval, and the baseline's."""
+    value, byte_4gram = (round(sum(each) / len(each), 6) for each in (right, baseline))
     low, high = wilson(sum(right), len(right), confidence)
-    return {
-        "value": round(sum(right) / len(right), 6),
-        "low": low,
-        "high": high,
-        "confidence": confidence,
-        "byte_4gram": round(sum(baseline) / len(baseline), 6),
-    }
+    return {"value": value, "low": low, "high": high, "confidence": confidence, "byte_4gram": byte_4gram}
 
 
 def wilson(right: int, count: int, confidence: float) -> tuple[float, float]:

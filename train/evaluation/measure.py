@@ -1,4 +1,4 @@
-"""Stage 8: how well the model predicts text that it has not seen, beside what simpler means reach on the same text.
+"""Bits per byte, perplexity and accuracy on held-out text, with bootstrap intervals, beside baselines on the same text.
 
 How a document is predicted: alone, the end-of-text mark as first input, in windows of at most `context` tokens that do
 not overlap, so each token is predicted exactly once, at the price of little context at a window's start. (Overlapping
@@ -91,15 +91,14 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
     write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **baselines})
     for name, record in item_records(items, rows, inputs["benchmarks"], settings.confidence).items():
         write_json(out / name, record)
-    write_json(
-        out / "samples.json", samples(model, tokenizer, settings.samples, [text.decode() for text in held_out[:2]])
-    )
+    texts = [text.decode() for text in held_out[:2]]
+    write_json(out / "samples.json", samples(model, tokenizer, settings.samples, texts))
     write_json(out / "overlap.json", overlap(inputs, world))
     write_json(out / WITNESS / "compressed.json", {"xz_whole_text": size})
 
 
 def item_records(items: Sequence[Item], rows: Sequence[Row], benchmarks: Path, confidence: float) -> dict[str, Any]:
-    """The files that tell what was scored by choices, minimal pairs and questions apart: name -> what stands in it."""
+    """The records of minimal pairs and of multiple choice: name of the file -> what stands in it."""
     pairs = sum(not is_question(item) for item in items)  # which come first
     return {
         "pairs.json": rows[:pairs],
@@ -137,7 +136,7 @@ def score_documents(
     batch: int,
     world: World,
 ) -> list[dict[str, Any]]:
-    """For each document of `ranges` (rows of tables.RANGES) its id, tokens, bytes, bits and tokens predicted right.
+    """For each document of `ranges` (rows of `TokenRange`) its id, tokens, bytes, bits and tokens predicted right.
 
     Bits are rounded to thousandths. A token is predicted right when no other has a higher logit.
     """
@@ -204,7 +203,7 @@ def score(value: Mapping[str, float], unit: str, method: str, documents: Sequenc
 def interval(
     numerators: Integers, denominators: Integers, config: EvaluationConfig, value: Callable[[float], float]
 ) -> dict[str, float]:
-    """`value` of the ratio of sums over documents, and of its ratios' percentiles when documents are drawn anew.
+    """Bootstrap interval: `value` of the ratio of sums over documents, and of percentiles with documents drawn anew.
 
     The bootstrap over whole documents (Efron 1979), because tokens of one document are not independent.
     """

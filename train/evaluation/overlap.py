@@ -1,4 +1,4 @@
-"""How much of what is measured on stands in the training text too, word for word and token for token.
+"""Overlap (contamination): n-grams of evaluation sets and held-out text that stand in the training text too.
 
 Selection has dropped the training documents that give an evaluation item away, and those that share much with a
 held-out document; what is left is told here. The n-grams of what is evaluated are held in memory, and the training
@@ -50,11 +50,7 @@ def overlap(inputs: Mapping[str, Path], world: World) -> dict[str, Any]:
         for i, name in enumerate(names)
     ]
     sets = {name: summary(list(of_set)) for name, of_set in groupby(rows, key=lambda row: row[0][0])}
-    return {
-        "lengths": {"words": WORDS, "tokens": TOKENS},
-        "held_out": sets.pop("", None),
-        "sets": sets,
-    }
+    return {"lengths": {"words": WORDS, "tokens": TOKENS}, "held_out": sets.pop("", None), "sets": sets}
 
 
 def summary(rows: Sequence[tuple[tuple[str, str], dict[str, dict[str, int]]]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What each token of a text costs, for whoever measures: documents and the sentences of minimal pairs alike."""
+"""Per-token loss: what each token of a text costs in nats, for documents and the choices of items alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +85,7 @@ def batches(before: Integers, windows: Integers, size: int) -> list[tuple[int, l
 
 
 def twins(before: Integers, windows: Integers) -> Iterator[tuple[int, int, list[int]]]:
-    """The windows, two where they begin alike: with how many tokens in common, the longer one's, their numbers."""
+    """Windows with a shared prefix, two and two: how many tokens they share, the longer one's length, their numbers."""
     texts = [before[start:end] for start, end in windows]
     order = sorted(range(len(texts)), key=lambda number: texts[number].astype(">u4").tobytes())
     common = [in_common(texts[one], texts[other]) for one, other in pairwise(order)] + [0, 0]
@@ -99,7 +99,7 @@ def twins(before: Integers, windows: Integers) -> Iterator[tuple[int, int, list[
 
 
 def in_common(one: Integers, other: Integers) -> int:
-    """How many tokens are the same from the beginning on."""
+    """The length of the common prefix of two windows."""
     size = min(len(one), len(other))
     apart = one[:size] != other[:size]
     return int(apart.argmax()) if apart.any() else size
@@ -120,12 +120,7 @@ def measured(model: Transformer, before: Integers, tokens: Integers, windows: In
     real[1::2, :alike] = False
     place = index[real]
     states = hidden(model, inputs, shared)[torch.from_numpy(real).to(inputs.device)]  # (N, D)
-    return (
-        place,
-        costs(model, states, tokens[place]),
-        index[::2, :alike].ravel(),
-        index[1::2, :alike].ravel(),
-    )
+    return (place, costs(model, states, tokens[place]), index[::2, :alike].ravel(), index[1::2, :alike].ravel())
 
 
 def hidden(model: Transformer, inputs: Tensor, shared: int) -> Tensor:

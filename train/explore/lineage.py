@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Order:
-    """What the trainer's config says of the data order."""
+    """The settings of a training that decide the order of its data."""
 
     steps: int
     batch: int
@@ -37,7 +37,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Labelled(Origin):
-    """What a kept document says of itself, without its text."""
+    """The labels of a kept document, without its text."""
 
     evidence: str
     attribution: str
@@ -46,7 +46,7 @@ class Labelled(Origin):
 
 @dataclass(frozen=True)
 class KeptDocument(Labelled):
-    """The same, with the range of its tokens in its split, and the bytes of its text."""
+    """A kept document: labels, the range of its tokens in its split, and the bytes of its text."""
 
     start: int
     end: int
@@ -55,7 +55,7 @@ class KeptDocument(Labelled):
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where the records of one training stand."""
+    """The records of one training, and where they stand."""
 
     folder: Path
     sources: Path  # sources.json
@@ -119,13 +119,13 @@ class Lineage:
     @cached_property
     def texts(self) -> list[list[TokenRange]]:
         """The documents of each text that was read, with the range of their tokens in it; without a mixture, of all."""
-        found: list[list[TokenRange]] = []
+        texts: list[list[TokenRange]] = []
         for text in self.drawn.texts if self.trained.mixture else ():
-            found.append([])
+            texts.append([])
             for each in (each for each in self.training if each.source in text.sources):
-                start = found[-1][-1].end if found[-1] else 0
-                found[-1].append(replace(each, start=start, end=start + each.end - each.start))
-        return found or [self.training]
+                start = texts[-1][-1].end if texts[-1] else 0
+                texts[-1].append(replace(each, start=start, end=start + each.end - each.start))
+        return texts or [self.training]
 
     @cached_property
     def places(self) -> dict[str, tuple[int, TokenRange]]:

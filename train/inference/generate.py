@@ -1,4 +1,4 @@
-"""Text from the model: the same settings and seed give the same text on any machine."""
+"""Generation by sampling, with a KV cache: the same settings and seed give the same text on any machine."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A model that answers on this machine: a page to try it, and completions as OpenAI's API spells them.
+"""HTTP server on loopback: a page to try the model, and completions as OpenAI's API spells them.
 
 It is for whoever started it alone: bound to loopback, and deaf to who calls it by another name or from another page,
 so that no web page can reach it through a name that leads here. Sizes, time and one text at a time bound its work.
@@ -84,7 +84,7 @@ class Refusal(Exception):
 
 
 class Server(ThreadingHTTPServer):
-    """A thread a connection, and silence about those who leave."""
+    """A thread a connection; connections that break off are not reported."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
@@ -201,7 +201,7 @@ def joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Says who may ask what; `answers` does the rest."""
+    """Routes and limits of the HTTP server; `answers` does the rest."""
 
     served: Served
     protocol_version = "HTTP/1.1"

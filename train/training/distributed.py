@@ -101,8 +101,8 @@ def shared_like(tensor: Tensor, other: Any) -> Tensor:
 
 
 @torch.no_grad()
-def averaged(model: nn.Module, nats: float, tokens: int, world: World | None) -> float:
-    """Replace the ranks' gradients of their `nats` by that of the mean over `tokens`; returns this mean.
+def all_reduce_gradients(model: nn.Module, nats: float, tokens: int, world: World | None) -> float:
+    """All-reduce: every rank's gradients of its `nats` become that of the mean over `tokens`; returns this mean.
 
     Multiplied by 1 / tokens once all are added, which is one operation whatever the ranks.
     """

@@ -13,8 +13,8 @@ from train.artifact import write_bytes
 from train.machine import Machine
 from train.model import Transformer
 from train.training.checkpoint import log_lines
-from train.training.display import Display, peak
-from train.training.meters import Energy, peaks
+from train.training.display import Display
+from train.training.meters import Energy, peak, peaks
 
 METERS_EVERY = 60  # seconds
 

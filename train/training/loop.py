@@ -37,7 +37,7 @@ from train.training.checkpoint import (
     thin,
     write_shares,
 )
-from train.training.distributed import any_rank, averaged, gathered, joined, shard
+from train.training.distributed import any_rank, all_reduce_gradients, gathered, joined, shard
 from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.training.start import initial_model, note_start, place_of, resumed
@@ -306,7 +306,7 @@ def gradients(model: Transformer, batch: np.ndarray, micro_batches: int, world: 
     for share in tokens.chunk(micro_batches):
         total = total + _side_by_side(model, share, world)
     # The one moment at which the processor waits for a GPU before the update.
-    return averaged(model, total.item(), len(batch) * (batch.shape[1] - 1), world)
+    return all_reduce_gradients(model, total.item(), len(batch) * (batch.shape[1] - 1), world)
 
 
 def _side_by_side(model: Transformer, share: torch.Tensor, world: World | None) -> torch.Tensor:

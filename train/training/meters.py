@@ -1,8 +1,9 @@
-"""What a run takes: operations, memory at its peak, and energy where the machine tells it. All of it is witness."""
+"""What a run takes: FLOPs, the peak that MFU is a share of, memory, and energy where the machine tells it."""
 
 import copy
 import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,28 @@ def meters(folder: Path = Path("/sys/class/powercap")) -> Meters:
     except Exception:  # no library, no driver, or a GPU that does not count
         pass
     return found
+
+
+def peak(model: Transformer) -> float:
+    """Operations a second that products of matrices as `model` computes them reach here, at best.
+
+    That is what MFU is a share of. (Chowdhery et al. 2022 take the maker's number; a processor has no single one.)
+    The best is taken over squares and the shapes of the model's own, in each type of number that it multiplies.
+    """
+    weight = model.lm_head.weight
+    rows, square = (4096, 8192) if weight.is_cuda else (1024, 512)
+    shapes = {(rows, into, out) for out, into in (p.shape for p in model.parameters() if p.dim() == 2)}
+    kinds = {weight.dtype, torch.bfloat16} if model.low_precision else {weight.dtype}
+    return max(speed(shape, weight.to(kind)) for shape in {*shapes, (square,) * 3} for kind in kinds)
+
+
+def speed(shape: tuple[int, int, int], like: torch.Tensor) -> float:
+    """Operations a second of a product [a, b] x [b, c] of the kind of `like`: the best of a few tries."""
+    a, b, c = shape
+    left, right = (torch.ones(size, dtype=like.dtype, device=like.device) for size in ((a, b), (b, c)))
+    taken: list[float] = []
+    while len(taken) < 2 or (len(taken) < 6 and sum(taken) < 0.2):
+        began = time.perf_counter()
+        (left @ right)[0, 0].item()  # waits for a GPU
+        taken.append(time.perf_counter() - began)
+    return 2 * a * b * c / min(taken)

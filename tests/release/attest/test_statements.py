@@ -50,9 +50,9 @@ def made(release: Path, private: Path, predicate: dict | None = None) -> bytes:
 
 def test_signing_holds_and_changes_no_identity(release, copy, keys):
     private, public = keys
-    command("sign.py", copy, "--key", private)
+    command("sign", copy, "--key", private)
     assert read_json(copy / "MANIFEST.json")["identity"] == read_json(release / "MANIFEST.json")["identity"]
-    said = command("verify.py", copy, "--quick", "--public-key", public)
+    said = command("verify", copy, "--quick", "--public-key", public)
     assert "holds  signatures" in said and "how it was made, signed by mine.pub" in said
     assert made(copy, private) == made(copy, private), "no random number is drawn"
 
@@ -74,7 +74,7 @@ def test_what_is_signed_is_the_encoding_of_the_specification(monkeypatch):
 
 
 def test_an_unsigned_release_fails_when_a_signature_is_demanded(release, keys):
-    said = command("verify.py", release, "--quick", "--public-key", keys[1], status=1)
+    said = command("verify", release, "--quick", "--public-key", keys[1], status=1)
     assert "FAILS  signatures         no statement is signed by mine.pub" in said
 
 
@@ -170,10 +170,10 @@ def test_a_demanded_key_that_tells_of_no_pass_fails(signed, keys, predicate, ins
 def test_a_checkers_word_is_shown_and_is_no_provenance(copy, tmp_path, keys):
     written = statements.attest(copy, "replay of segment 1", True, {"segment": 1}, private_key(keys[0]))
     assert written.parent == copy.parent and written.name.startswith("copy.replay.")
-    assert "beside it, copy.replay." in command("verify.py", copy, "--quick")
-    command("sign.py", copy, "--collect", written)
+    assert "beside it, copy.replay." in command("verify", copy, "--quick")
+    command("sign", copy, "--collect", written)
     written.unlink()
-    said = command("verify.py", copy, "--quick")
+    said = command("verify", copy, "--quick")
     assert "replay of segment 1: PASSED, said to be signed by key" in said and "beside" not in said
     page, (kept,) = (copy / "report.html").read_text(), (copy / PLACE).glob("*")
     assert f'<a href="{PLACE}{kept.name}">replay of segment 1: PASSED</a>' in page
@@ -193,11 +193,11 @@ def test_statements_beside_a_release_are_told_and_cannot_make_it_fail(copy, tmp_
         "beside it, copy.replay.old.json", "beside it, copy.replay.other.json", f"beside it, {written.name}",
     ]  # fmt: skip
     assert "not a statement" in lines[0] and "about another release" in lines[1] and "reproduce: FAILED" in lines[2]
-    assert "holds  signatures" in command("verify.py", copy, "--quick")
+    assert "holds  signatures" in command("verify", copy, "--quick")
 
 
 def test_a_replay_is_attested(copy, keys):
-    said = command("replay.py", copy, "--segment", 1, "--attest", keys[0], "machine.threads=1")
+    said = command("replay", copy, "--segment", 1, "--attest", keys[0], "machine.threads=1")
     (written,) = copy.parent.glob("copy.replay.*.json")
     assert str(written) in said
     told = opened(written)
@@ -208,11 +208,11 @@ def test_keys_that_do_not_fit_are_one_line(copy, tmp_path):
     private, public = write_key(tmp_path / "rsa.pem", rsa.generate_private_key(65537, 2048))
     (tmp_path / "none.pem").write_text("nothing")
     for key in (private, tmp_path / "none.pem", tmp_path / "absent.pem"):
-        assert command("sign.py", copy, "--key", key, status=1).startswith("error: ")
-        assert command("replay.py", copy, "--attest", key, status=2).startswith("error: ")
-    assert "not a public key" in command("verify.py", copy, "--quick", "--public-key", public, status=1)
+        assert command("sign", copy, "--key", key, status=1).startswith("error: ")
+        assert command("replay", copy, "--attest", key, status=2).startswith("error: ")
+    assert "not a public key" in command("verify", copy, "--quick", "--public-key", public, status=1)
     (copy / "NOTICE").write_text("changed")
-    assert "integrity" in command("sign.py", copy, "--key", private, status=1), "only what is whole is signed"
+    assert "integrity" in command("sign", copy, "--key", private, status=1), "only what is whole is signed"
 
 
 def test_openssf_signs_a_release_too_and_what_it_overlooks_our_manifest_does_not(copy, tmp_path):

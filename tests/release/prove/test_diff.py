@@ -1,4 +1,4 @@
-"""What `scripts/diff.py` says of two releases: nothing of a copy, and of each change where it is and how large."""
+"""What `pellucid diff` says of two releases: nothing of a copy, and of each change where it is and how large."""
 
 import json
 from pathlib import Path
@@ -29,18 +29,18 @@ def changed(release, copy):
 
 
 def test_a_copy_is_the_same_and_a_damaged_one_cannot_be_compared(release, copy):
-    assert command("diff.py", release, copy).startswith("the same: identity ")
+    assert command("diff", release, copy).startswith("the same: identity ")
     (copy / "config.json").write_text("{}")
-    assert "integrity: config.json: changed" in command("diff.py", release, copy, status=2)
-    assert "not a release" in command("diff.py", release, copy / "data", status=2)
+    assert "integrity: config.json: changed" in command("diff", release, copy, status=2)
+    assert "not a release" in command("diff", release, copy / "data", status=2)
 
 
 def test_the_command_names_the_kind_and_the_place(release, copy):
     edit(copy / "code/config.json", "training", "seed", to=77)
     write_json(copy / "MANIFEST.json", manifest_of(copy))
-    said = command("diff.py", release, copy, status=1)
+    said = command("diff", release, copy, status=1)
     assert "config     1 change\n           training.seed: 0 -> 77\n" in said and "weights    no changes" in said
-    told = json.loads(command("diff.py", release, copy, "--json", status=1))["changes"]
+    told = json.loads(command("diff", release, copy, "--json", status=1))["changes"]
     assert told["config"] == [{"what": "training.seed", "before": 0, "after": 77}]
     assert [change["what"] for change in told["files"]] == ["code/config.json"]
 
