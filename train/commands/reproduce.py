@@ -8,12 +8,8 @@ import argparse
 import sys
 from typing import Any
 
-<<<<<<< HEAD
-from train.compose import how
-from train.initial import FOLDER
-=======
 from train.compose import machine_of
->>>>>>> 9f6a387 (One door and one presenter for the command; docstrings by searched-for words; a ratchet on values read by a string)
+from train.initial import FOLDER
 from train.release.attest import dsse, statements
 from train.release.bounds import limit_memory, require_plain
 from train.release.cards import templates

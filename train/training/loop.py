@@ -37,7 +37,7 @@ from train.training.checkpoint import (
     thin,
     write_shares,
 )
-from train.training.distributed import any_rank, all_reduce_gradients, gathered, joined, shard
+from train.training.distributed import all_reduce_gradients, any_rank, gathered, joined, shard
 from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.training.start import initial_model, note_start, place_of, resumed
