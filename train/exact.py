@@ -12,10 +12,11 @@ Functions take float32 unless they say otherwise. NaN and infinity come out as N
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, localcontext
-from functools import reduce
+from functools import lru_cache, reduce
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +25,7 @@ from torch import Tensor
 PIECE = 1024  # longest sum in a float32 accumulator; longer ones are sums of such pieces, in their order
 ROW_PIECE = 2**13  # longest sum of products `to_row_grids` in a float64 accumulator
 LENGTH = 12  # an operand's rows and columns measure at most 2^12 grid distances
-DOUBLE = False
-ONEDNN = torch.backends.mkldnn.is_available()
-SMALL = 2**21  # multiplications, so few that calling for each matrix of a batch would take longer
+DOUBLE, ONEDNN = False, torch.backends.mkldnn.is_available()
 MAGIC = 1.5 * 2.0**23  # float32 numbers of this size are 1 apart
 MAGIC_DOUBLE = 1.5 * 2.0**52
 # (2^f - 1) / f by powers of f, the highest first: least squares at Chebyshev's points of [-1/2, 1/2]
@@ -42,19 +41,14 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
         return (a.double() @ b.double()).float()
     if a.dtype == torch.float32 and a.is_cuda:
         return by_tensor_cores(a, b)
-    small = a.dim() > 2 and b.dim() > 2 and a.shape[-2] * a.shape[-1] * b.shape[-1] < SMALL
-    if a.dtype == torch.float32 and a.is_cpu and ONEDNN and not small:
+    if a.dtype == torch.float32 and a.is_cpu and ONEDNN and b.dim() == 2:
         return (opaque if torch.compiler.is_compiling() else by_onednn)(a, b)
     return a @ b
 
 
 def by_onednn(a: Tensor, b: Tensor) -> Tensor:
-    """a [.., m, k] @ b [k, n] or [.., k, n] by oneDNN, twice as fast as torch's own products on some processors."""
-    linear = torch.ops.mkldnn._linear_pointwise
-    if b.dim() == 2:
-        return linear(a, b.mT, None, "none", [], "")  # type: ignore[no-any-return]
-    pairs = zip(a.flatten(0, -3), b.flatten(0, -3), strict=True)
-    return torch.stack([linear(x, y.mT, None, "none", [], "") for x, y in pairs]).view(*a.shape[:-1], b.shape[-1])
+    """a [.., m, k] @ b [k, n] by oneDNN, twice as fast as torch's own products on some processors."""
+    return torch.ops.mkldnn._linear_pointwise(a, b.mT, None, "none", [], "")  # type: ignore[no-any-return]
 
 
 # The compiler would take `b` for a constant.
@@ -87,6 +81,16 @@ def double_products() -> Iterator[None]:
         DOUBLE = False
 
 
+def scalar(value: float) -> Any:
+    """`value` as float32, an integer as int32: made once, where torch would make a tensor of it at each operation."""
+    return value if torch.compiler.is_compiling() else _scalar(value)
+
+
+@lru_cache(maxsize=None, typed=True)
+def _scalar(value: float) -> Tensor:
+    return torch.tensor(value, dtype=torch.int32 if isinstance(value, int) else torch.float32)
+
+
 def summed(x: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
     """Every sum of integers along an axis; tests put other orders in its place."""
     return x.sum(dim, keepdim=True, dtype=dtype)
@@ -98,7 +102,7 @@ def to_grid(x: Tensor, grid: Tensor | float) -> Tensor:
     x + 1.5 * 2^23 * grid lies where neighbouring float32 numbers are one grid apart, so the addition rounds; the
     subtraction is exact.
     """
-    shift = grid * MAGIC
+    shift = grid * scalar(MAGIC)
     return (x + shift).sub_(shift)
 
 
@@ -118,7 +122,7 @@ def to_row_grids(x: Tensor) -> Tensor:
 
 def power_above(x: Tensor) -> Tensor:
     """The least power of two that is at least `x`, by its bits; 0 for 0, and 2^-126 below that."""
-    return ((x.view(torch.int32) + 0x7FFFFF) & 0x7F800000).view(torch.float32)
+    return (x.view(torch.int32) + scalar(0x7FFFFF)).bitwise_and_(scalar(0x7F800000)).view(torch.float32)
 
 
 def normed(x: Tensor, floor: float = 2.0**-60) -> tuple[Tensor, Tensor]:
@@ -142,25 +146,28 @@ def grid_of(x: Tensor, floor: float = 2.0**-60) -> Tensor:
     to the grid adds sqrt(K) / 2 grids at most, less than the 169 that 1.36 in place of 1.25 leaves of 2^12.
     """
     top = power_above(x.abs().amax((-1, -2), keepdim=True)).clamp_(min=floor)
-    squares = to_grid(x * (2.0**7 / top), 1.0).square_()
+    squares = (x * (scalar(2.0**7) / top)).round_().square_()
     longest = torch.maximum(_longest(squares, -1), _longest(squares, -2))
-    bound = (longest + min(PIECE, max(x.shape[-2:]))).mul_(1.36)
-    exponent = (power_above(bound).view(torch.int32) >> 23) - 127  # bound <= 2^exponent
-    halved = (((exponent + 1) >> 1) + (127 - LENGTH)) << 23  # 2^(exponent / 2 - 12), rounded up, as bits
-    grid = halved.view(torch.float32) * (top * 2.0**-7)
-    return torch.maximum(grid, top * 2.0 ** (1 - LENGTH)).clamp_(min=floor)
+    bound = (longest + scalar(float(min(PIECE, max(x.shape[-2:]))))).mul_(scalar(1.36))
+    # Of 2^n >= bound the share 2^(n / 2 - LENGTH - 7), rounded up, by the exponent's bits: 127 stands for 0 there.
+    share = (bound.view(torch.int32) + scalar(0x7FFFFF + ((114 - 2 * LENGTH) << 23))) >> scalar(24) << scalar(23)
+    return share.view(torch.float32).clamp_(min=2.0 ** (1 - LENGTH)).mul_(top).clamp_(min=floor)
 
 
 def _longest(squares: Tensor, dim: int) -> Tensor:
     """The largest sum of integers [.., rows, columns] along `dim`, by pieces, [.., 1, 1]."""
-    pieces = (summed(piece, dim).amax((-1, -2), keepdim=True) for piece in squares.split(PIECE, dim))
-    return reduce(torch.maximum, pieces)
+    sums = (summed(piece, dim) for piece in pieces(squares, PIECE, dim))
+    return reduce(torch.maximum, (each.amax((-1, -2), keepdim=True) for each in sums))
+
+
+def pieces(x: Tensor, size: int, dim: int) -> Sequence[Tensor]:
+    return (x,) if x.shape[dim] <= size else x.split(size, dim)
 
 
 def product(a: Tensor, b: Tensor, piece: int = PIECE) -> Tensor:
     """a [.., m, k] @ b [.., k, n] of two `normed` operands: the exact sum, rounded to float32 by each piece of k."""
-    pieces = zip(a.split(piece, -1), b.split(piece, -2), strict=True)
-    return reduce(torch.add, (matmul(left, right) for left, right in pieces))
+    pairs = zip(pieces(a, piece, -1), pieces(b, piece, -2), strict=True)
+    return reduce(torch.add, (matmul(left, right) for left, right in pairs))
 
 
 def slices(x: Tensor, grid: Tensor | float, piece: int = PIECE) -> tuple[Tensor, Tensor]:
@@ -176,7 +183,8 @@ def slices(x: Tensor, grid: Tensor | float, piece: int = PIECE) -> tuple[Tensor,
 
 def total(x: Tensor, dim: int = -1) -> Tensor:
     """Sum along `dim`, kept, in float64: of 22 bits each, so 2^31 of them are exact in any order."""
-    return summed(to_grid(x, power_above(x.abs().amax(dim, keepdim=True)) * 2.0**-21), dim, torch.float64)
+    top = power_above(x.abs().amax(dim, keepdim=True))
+    return summed(to_grid(x, top.mul_(scalar(2.0**-21))), dim, torch.float64)
 
 
 def square_total(x: Tensor) -> Tensor:
@@ -186,7 +194,7 @@ def square_total(x: Tensor) -> Tensor:
     adds up to at most 2^53. Rows' sums are then rounded to one grid, of which 2^17 rows cannot pass 2^53.
     """
     top = power_above(x.abs().amax((1, 2), keepdim=True).float()).clamp_(min=2.0**-126)
-    rows = summed(to_fixed(x / top, 2.0**-19).square_(), -1)
+    rows = summed(to_fixed(x * (1.0 / top), 2.0**-19).square_(), -1)
     return summed(to_fixed(rows, 2.0**-21), -2).mul_(top.double()).mul_(top.double()).flatten()
 
 
@@ -195,14 +203,14 @@ def exp(x: Tensor) -> Tensor:
 
     2^(n + f) with |f| <= 1/2: a polynomial in f, to whose exponent bits n is added.
     """
-    power = x.clamp(-80.0, 80.0).mul_(float(np.float32(1 / math.log(2))))
-    shifted = power + MAGIC  # its low bits are n
-    f = power.sub_(shifted - MAGIC)
-    value = f * EXP2[0]
+    power = x.clamp(-80.0, 80.0).mul_(scalar(1 / math.log(2)))
+    shifted = power + scalar(MAGIC)  # its low bits are n
+    f = power.sub_(shifted - scalar(MAGIC))
+    value = f * scalar(EXP2[0])
     for coefficient in EXP2[1:]:
-        value = value.add_(coefficient).mul_(f)
-    value.add_(1.0)
-    return (value.view(torch.int32) + (shifted.view(torch.int32) << 23)).view(torch.float32)
+        value = value.add_(scalar(coefficient)).mul_(f)
+    value.add_(scalar(1.0)).view(torch.int32).add_(shifted.view(torch.int32).bitwise_left_shift_(scalar(23)))
+    return value
 
 
 def rsqrt(x: Tensor) -> Tensor:
@@ -210,15 +218,14 @@ def rsqrt(x: Tensor) -> Tensor:
 
     Three of Newton's steps from a first guess by the exponent's bits, halved and negated.
     """
-    root = (0x5F3759DF - (x.view(torch.int32) >> 1)).view(torch.float32)
-    half = x * 0.5
+    root, half = (scalar(0x5F3759DF) - (x.view(torch.int32) >> scalar(1))).view(torch.float32), x * scalar(0.5)
     for _ in range(3):
-        root = root * (half * root).mul_(root).neg_().add_(1.5)  # half * root first: of 0 the rest stays finite
+        root = (scalar(1.5) - (half * root).mul_(root)).mul_(root)  # half * root first: of 0 the rest stays finite
     return root
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    return exp(-x).add_(1.0).reciprocal_()
+    return exp(-x).add_(scalar(1.0)).reciprocal_()
 
 
 def log(x: Tensor) -> Tensor:

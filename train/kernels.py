@@ -11,7 +11,7 @@ At the end stand the two functions with backward passes of our own that the othe
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +29,7 @@ from train.exact import (
     power_above,
     product,
     rsqrt,
+    scalar,
     sigmoid,
     slices,
     square_total,
@@ -40,7 +41,7 @@ from train.exact import (
 )
 
 POSITIONS = 256  # whose logits stand in memory together
-TOGETHER = 16  # groups whose gradients of a matrix do
+TOGETHER = 4  # groups whose gradients of a matrix do
 ATTENDED = 256  # keys or queries that one product with probabilities adds up
 # Finest grids of operands, and the most that terms of a gradient may add up to: float64 holds 2^53 multiples.
 ACTIVATIONS, GRADIENTS, MATRICES = 2.0**-12, 2.0**-24, 2.0**17  # multiples of 2^-36
@@ -80,15 +81,21 @@ class Exact:
         return y
 
 
+@dataclass(frozen=True)
 class Fine(Exact):
     """Forward alone and finer, for whoever measures: float64 products of 20 bits each, on a grid a row.
 
     So what a token comes to depends on itself and those before it, not on what else is computed beside them.
     """
 
+    matrices: dict[Tensor, Tensor] = field(default_factory=dict, compare=False)  # weights -> the same on their grids
+
     def projected(self, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
         rows = to_row_grids(x)
-        return tuple(product(rows, to_row_grids(weight).mT, ROW_PIECE).float() for weight in weights)
+        for weight in weights:  # which nobody changes meanwhile
+            if weight not in self.matrices:
+                self.matrices[weight] = to_row_grids(weight)
+        return tuple(product(rows, self.matrices[weight].mT, ROW_PIECE).float() for weight in weights)
 
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """As above, where keys and values may begin with those of earlier queries. |v| is at most 2^13, else NaN.
@@ -108,7 +115,7 @@ class Fine(Exact):
 
 def bounded(gradient: Tensor, bound: Tensor, limit: float) -> Tensor:
     """`gradient`, where its terms cannot add up to more than `limit`; else with NaN, which stops a run."""
-    gradient.view(-1)[:1].add_(torch.where(bound <= limit, 0.0, math.nan))
+    gradient.view(-1)[:1].add_(torch.where(bound <= limit, scalar(0.0), scalar(math.nan)))
     return gradient
 
 
@@ -117,8 +124,10 @@ def _over_tokens(dy: Tensor, dy_grid: Tensor, x: Tensor, x_grid: Tensor, exact: 
 
     A group's product is at most 2^24 grids for each piece of its tokens.
     """
-    parts = zip(dy.split(TOGETHER), x.split(TOGETHER), strict=True)
-    out = _added(summed(product(gradients.mT, inputs), 0, torch.float64)[0] for gradients, inputs in parts)
+    out = torch.zeros(dy.shape[2], x.shape[2], dtype=torch.float64, device=x.device)
+    for gradients, inputs in zip(dy.split(TOGETHER), x.split(TOGETHER), strict=True):
+        for part in product(gradients.mT, inputs):
+            out.add_(part)
     pieces = -(-x.shape[1] // PIECE)
     return bounded(out, (dy_grid * x_grid).amax() * (2.0**24 * pieces * exact.groups), MATRICES)
 
@@ -186,12 +195,13 @@ class CausalAttention(Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = (normed(x)[0] for x in (q, k, v))
         ctx.heads = q.shape[1] // k.shape[1]
-        k, v = (x.repeat_interleave(ctx.heads, 1) for x in (k, v))
+        if ctx.heads > 1:
+            k, v = (x.repeat_interleave(ctx.heads, 1) for x in (k, v))
         length = q.shape[2]
-        ctx.scale = _scale(q)
+        ctx.scale = scalar(_scale(q))
         scores = product(q, k.mT).mul_(ctx.scale)
         scores = scores.masked_fill_(torch.ones(length, length, dtype=torch.bool, device=q.device).triu_(1), -1e30)
-        p = exp(scores - scores.amax(-1, keepdim=True))
+        p = exp(scores.sub_(scores.amax(-1, keepdim=True)))
         grid = 2.0 ** (math.ceil(math.log2(min(length, ATTENDED)) / 2) - 12)
         parts = slices(p, grid, ATTENDED) if length > ATTENDED else (to_grid(p, grid),)
         sums = summed(_added(part.double() for part in parts), -1).float()
@@ -239,13 +249,13 @@ class SwiGLU(Function):
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
         s = sigmoid(gate)
         ctx.save_for_backward(gate, up, s)
-        return gate * s * up
+        return (gate * s).mul_(up)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         gate, up, s = ctx.saved_tensors
-        slope = (1.0 - s).mul_(gate).add_(1.0).mul_(s)
-        return (gradient * up).mul_(slope), gradient * (gate * s)
+        slope = (scalar(1.0) - s).mul_(gate).add_(scalar(1.0)).mul_(s)
+        return (gradient * up).mul_(slope), (gate * s).mul_(gradient)
 
 
 class Embedding(Function):

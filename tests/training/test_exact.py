@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import refusal
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.autograd import Function
 
 from train import exact, kernels, premises
+from train.exact import square_total
 from train.kernels import Exact, Fine
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.loop import gradient_noise, gradients, require_groups, require_products
@@ -65,6 +68,7 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+    exact._scalar.cache_clear()  # numbers without values, of fake tensors
 
 
 @pytest.fixture(scope="module", params=["muon", "adamw"])
@@ -135,16 +139,64 @@ def test_every_product_and_sum_may_be_another_kind_or_order(monkeypatch, optimiz
     assert trained(optimizer=optimizer) == plain
 
 
-def test_the_route_of_a_gpu_keeps_every_tensor_on_its_device(monkeypatch):
-    monkeypatch.setattr(exact, "matmul", exact.by_tensor_cores)
-    model = Transformer(MODEL, VOCABULARY, seed=1).double().to("meta")  # shapes and devices without values
-    model.compute_by(NUMERICS.cut(BATCH, MODEL.context))
-    tokens = torch.empty(BATCH, MODEL.context, dtype=torch.int64, device="meta")
-    model.loss(tokens, tokens).backward()
-    assert all(p.grad.is_meta and p.grad.dtype == torch.float64 for p in model.parameters())
-    optimizer = Optimizer(model, OPTIMIZER, NUMERICS)
-    with torch.no_grad():
-        optimizer._step_apart(1, 1.0, 1.0)
+def by_hand(function):
+    """`function.apply` as autograd calls it, its backward at once: autograd itself asks for a real GPU."""
+
+    def apply(*inputs):
+        context = SimpleNamespace(needs_input_grad=[True] * len(inputs))
+        context.save_for_backward = lambda *tensors: setattr(context, "saved_tensors", tensors)
+        outputs = function.forward(context, *inputs)
+        several = outputs if isinstance(outputs, tuple) else (outputs,)
+        assert all(y.is_cuda for y in several)
+        gradients = function.backward(context, *map(torch.ones_like, several))
+        for x, gradient in zip(inputs, gradients, strict=True):
+            assert gradient is None or (gradient.is_cuda and gradient.shape == x.shape)
+            if isinstance(x, torch.Tensor) and x.dtype == torch.float64:  # a weight
+                assert gradient.dtype == torch.float64
+                x.grad = gradient
+        return outputs
+
+    return apply
+
+
+def indexed(x, key):
+    """x[key], whose own way asks for a real GPU as well."""
+    if isinstance(key, torch.Tensor):
+        return torch.ops.aten.index(x, [key])
+    if isinstance(key, slice):
+        first, end, _ = key.indices(len(x))
+        return x.narrow(0, first, end - first)
+    return x.select(-1, key[1]) if isinstance(key, tuple) else x.unsqueeze(0) if key is None else x.select(0, key)
+
+
+@pytest.mark.parametrize("context", [16, 300])
+def test_the_route_of_a_gpu_keeps_every_tensor_there(monkeypatch, context):
+    """On tensors without values that say they lie on a GPU: forward, backward and update, and products in float16."""
+    kinds, bmm = [], torch.bmm
+    counted = lambda a, b, **how: kinds.append((a.dtype, how.get("out_dtype"))) or bmm(a, b, **how)  # noqa: E731
+    monkeypatch.setattr(exact.by_tensor_cores, "__defaults__", (counted,))
+    monkeypatch.setattr(FakeTensor, "__getitem__", indexed)
+    monkeypatch.setattr(FakeTensor, "copy_", lambda to, x: to.add_(x))  # as torch's, of numbers on the same device
+    monkeypatch.setattr(FakeTensor, "contiguous", lambda x: x + 0)
+    for function in (v for v in vars(kernels).values() if isinstance(v, type) and issubclass(v, Function)):
+        monkeypatch.setattr(function, "apply", by_hand(function))
+    model = Transformer(replace(MODEL, context=context), VOCABULARY, seed=1).double()
+    model.compute_by(NUMERICS.cut(BATCH, context))
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        model._apply(lambda x: torch.empty_like(x, device="cuda"))
+        tokens = torch.empty(BATCH, context, dtype=torch.int64, device="cuda")
+        assert model.loss(tokens, tokens).is_cuda
+        assert set(kinds) == {(torch.float16, torch.float32)}
+        for name in ("muon", "adamw"):
+            updates = Optimizer(model, replace(OPTIMIZER, name=name), NUMERICS)
+            updates._step_apart(1, 1.0, 1.0)
+            assert all(x.is_cuda for x in (*model.parameters(), *updates.state.values()))
+        assert all(square_total(p.grad.view(1, -1, p.shape[-1])).is_cuda for p in model.parameters())
+
+
+def test_a_tensor_that_a_gpu_would_not_find_fails_there():
+    with FakeTensorMode(), pytest.raises(RuntimeError, match="cpu"):
+        exact.product(torch.empty(3, 4, device="cuda"), torch.empty(4, 5))
 
 
 def test_without_grids_the_order_of_sums_does_change_bytes(monkeypatch):

@@ -119,8 +119,7 @@ class Optimizer:
             told["matrix_learning_rate"] = self.rates["muon"] * share
         look = number % RATIOS_EVERY == 0
         before = {name: p.detach().clone() for name, p in self.parameters.items()} if look else {}
-        update = self._step_apart if self.numerics.exact else self._step_fused
-        update(number + 1, share, clip)
+        (self._step_apart if self.numerics.exact else self._step_fused)(number + 1, share, clip)
         if look:
             told["update_to_weight"] = {n: _ratio(self.parameters[n], before[n]) for n in before}
         for parameter in self.parameters.values():
@@ -135,7 +134,7 @@ class Optimizer:
             stay = _stays(self.decays[group] * share, self.config.weight_decay)
             for name, update in self._muon(gradients) if group == "muon" else self._adamw(names, gradients, count):
                 weight = held(self.parameters[name])
-                weight.copy_(weight.float() * stay - held(update) * rate)
+                weight.copy_((weight.float() * stay).sub_(held(update) * rate))
 
     def _step_fused(self, count: int, share: float, clip: float) -> None:
         """Step `count` (from 1): torch's fused AdamW, and Muon's matrices all at once."""
@@ -169,14 +168,15 @@ class Optimizer:
 
     def _adamw(self, names: list[str], gradients: dict[str, Tensor], count: int) -> Iterator[tuple[str, Tensor]]:
         """The updates of parameters that are not Muon's."""
-        beta1, beta2 = self.config.beta1, self.config.beta2
+        means = [(beta, 1 - beta, 1 / decay_sum(beta, count)) for beta in (self.config.beta1, self.config.beta2)]
+        (stay1, new1, whole1), (stay2, new2, whole2) = torch.tensor(means)
         for name in names:
             moments = (self.state[f"{name}.{moment}"] for moment in ("first", "second"))
             gradient, first, second = map(held, (gradients[name], *moments))
-            first.mul_(beta1).add_(gradient * (1 - beta1))
-            second.mul_(beta2).add_((gradient * gradient) * (1 - beta2))
-            mean, spread = first * (1 / decay_sum(beta1, count)), second * (1 / decay_sum(beta2, count))
-            yield name, mean / (spread * rsqrt(spread) + self.config.epsilon)
+            first.mul_(stay1).add_(gradient * new1)
+            second.mul_(stay2).add_((gradient * gradient).mul_(new2))
+            mean, spread = first * whole1, second * whole2
+            yield name, mean.div_((spread * rsqrt(spread)).add_(self.config.epsilon))
 
     def _muon(self, gradients: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
         """The updates of Muon's matrices, those of one shape orthogonalised together."""
