@@ -162,15 +162,16 @@ def command(prepared, tmp_path) -> Command:
 
 @pytest.fixture(scope="session")
 def killing(tmp_path_factory) -> Path:
-    """A program that runs another and kills it, as by `kill -9`, when it is about to fsync for the n-th time."""
+    """A program that runs another and kills it when it is about to fsync for the n-th time: given N or N,SIGNAL."""
     program = tmp_path_factory.mktemp("killing") / "killing.py"
     program.write_text(
         "import os, runpy, sys\n"
-        "left, sys.argv, real = int(sys.argv[1]), sys.argv[2:], os.fsync\n"
+        f"left, number, *_ = map(int, (sys.argv[1] + ',{int(signal.SIGKILL)}').split(','))\n"
+        "sys.argv, real = sys.argv[2:], os.fsync\n"
         "def fsync(handle):\n"
         "    global left\n"
         "    left -= 1\n"
-        f"    os.kill(os.getpid(), {int(signal.SIGKILL)}) if left == 0 else real(handle)\n"
+        "    os.kill(os.getpid(), number) if left == 0 else real(handle)\n"
         "os.fsync = fsync\n"
         "sys.path.insert(0, os.path.dirname(sys.argv[0]))\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import refusal
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import Function
 
@@ -277,6 +276,8 @@ def test_a_gradient_that_its_accumulator_might_not_hold_is_nan(monkeypatch, limi
 
 
 def test_kernels_that_round_the_first_micro_batch_are_refused(monkeypatch):
+    from conftest import refusal
+
     machine = SimpleNamespace(micro_batches=1, compile=False, sharded=False)
     model = NUMERICS.place(Transformer(MODEL, VOCABULARY, seed=1), "cpu", BATCH)
     batch, world = batches()[0], World(0, 1, machine)
@@ -299,6 +300,8 @@ def test_the_noise_of_gradients_is_told_by_tensor(monkeypatch):
 
 
 def test_slices_that_would_cut_groups_are_refused():
+    from conftest import refusal
+
     config = SimpleNamespace(model=MODEL, training=SimpleNamespace(batch=BATCH, numerics=NUMERICS))
     require_groups(config, World(0, 2, SimpleNamespace(micro_batches=2)))
     refusal(require_groups, config, World(0, 2, SimpleNamespace(micro_batches=4)), match="the 4 groups of 2 sequences")
