@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, localcontext
 from functools import lru_cache, reduce
-from typing import Any
 
 import numpy as np
 import torch
@@ -81,9 +80,9 @@ def double_products() -> Iterator[None]:
         DOUBLE = False
 
 
-def scalar(value: float) -> Any:
+def scalar(value: float) -> Tensor:
     """`value` as float32, an integer as int32: made once, where torch would make a tensor of it at each operation."""
-    return value if torch.compiler.is_compiling() else _scalar(value)
+    return value if torch.compiler.is_compiling() else _scalar(value)  # type: ignore[return-value]
 
 
 @lru_cache(maxsize=None, typed=True)
