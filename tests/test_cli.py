@@ -120,11 +120,10 @@ def test_what_is_wrong_is_one_line_with_what_was_meant(words, status, says, pell
     assert len(err.splitlines()) == 1 and list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [("{}", "name: missing"), ("[]", "expected a mapping, as code/config.json"), ('{"name": 1}', "name: expected str"),
-     ('{"name": "a", "release": null}', "release: expected mapping"), ("no", "cannot be read as JSON")],
-)  # fmt: skip
+@pytest.mark.parametrize(("text", "says"), [
+    ("{}", "name: missing"), ("[]", "expected a mapping, as code/config.json"), ('{"name": 1}', "name: expected str"),
+    ('{"name": "a", "release": null}', "release: expected mapping"), ("no", "cannot be read as JSON"),
+])  # fmt: skip
 def test_what_is_no_configuration_is_told_in_lines(text, says, pellucid, tmp_path):
     (tmp_path / "own.json").write_text(text)
     status, out, err = pellucid("release", "--config", str(tmp_path / "own.json"))

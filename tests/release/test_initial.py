@@ -110,15 +110,12 @@ def test_what_is_taken_proves_to_be_of_the_release(folder):
     initial.require_initial(folder, other(folder))
 
 
-@pytest.mark.parametrize(
-    ("steps", "says"),
-    [
-        (("..", "model", "width", 63), "model.width is 64 in release .*, and 63 here"),
-        (("..", "tokenizer", "vocabulary", 300), "tokenizer.vocabulary is 400 in release .*, and 300 here"),
-        (("numerics", "contract", "pinned"), "training.numerics.contract is 'exact' in release .*, and 'pinned' here"),
-        (("init_from", "0" * 64), "taken: is release [0-9a-f]{64}, and training.init_from asks for 0{64}"),
-    ],
-)
+@pytest.mark.parametrize(("steps", "says"), [
+    (("..", "model", "width", 63), "model.width is 64 in release .*, and 63 here"),
+    (("..", "tokenizer", "vocabulary", 300), "tokenizer.vocabulary is 400 in release .*, and 300 here"),
+    (("numerics", "contract", "pinned"), "training.numerics.contract is 'exact' in release .*, and 'pinned' here"),
+    (("init_from", "0" * 64), "taken: is release [0-9a-f]{64}, and training.init_from asks for 0{64}"),
+])  # fmt: skip
 def test_what_goes_on_otherwise_is_refused(folder, steps, says):
     with pytest.raises(UserError, match=says):
         initial.require_initial(folder, other(folder, *steps))

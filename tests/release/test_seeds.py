@@ -48,14 +48,9 @@ def test_mean_and_standard_deviation():
     }
 
 
-@pytest.mark.parametrize(
-    "runs",
-    [
-        [(0, {"bits": 1.0})],
-        [(0, {"bits": 1.0}), (0, {"bits": 1.0})],
-        [(0, {"bits": 1.0}), (1, {"pairs": 1.0})],
-    ],
-)
+@pytest.mark.parametrize("runs", [
+    [(0, {"bits": 1.0})], [(0, {"bits": 1.0}), (0, {"bits": 1.0})], [(0, {"bits": 1.0}), (1, {"pairs": 1.0})],
+])  # fmt: skip
 def test_a_table_that_tells_no_spread_is_refused(runs):
     with pytest.raises(ValueError, match="seeds: expected none, or two and more with the same scores"):
         require_table(SeedRun(seed, "", scores) for seed, scores in runs)

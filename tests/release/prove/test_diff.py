@@ -69,8 +69,8 @@ def test_documents_are_counted_and_named(changed):
 
     found = changed(change)["documents"]
     assert found[0] == {"what": "only before", "before": 1, "after": None}
-    assert [change["after"] for change in found if change["what"] == "in another split"] == [1] * change.moved
-    assert any(change["what"].startswith(change.first["id"][:12]) for change in found)
+    assert [each["after"] for each in found if each["what"] == "in another split"] == [1] * change.moved
+    assert any(each["what"].startswith(change.first["id"][:12]) for each in found)
     assert any(change["what"] == "dropped.too_short.documents" for change in found)
 
 
