@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 import warm
-from conftest import ROOT
 
 from train.artifact import file_digest, read_json
 from train.data.schema import read_rows
