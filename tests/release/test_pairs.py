@@ -13,7 +13,9 @@ SIDES = ("sentence_good", "sentence_bad")
 
 
 def judge(release, *arguments, status=0):
-    return warm.command("score", release, *arguments, status=status)
+    done = warm.run([str(warm.ROOT / "scripts/pellucid.py"), "score", str(release), *map(str, arguments)])
+    assert done.returncode == status and "Traceback" not in done.stderr, done.stdout + done.stderr
+    return done.stdout or done.stderr
 
 
 def test_its_own_pairs_get_the_scores_that_they_have_in_it(release, tmp_path):
