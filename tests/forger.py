@@ -13,14 +13,14 @@ from typing import Any
 
 from train.artifact import digest, file_digest, read_json, write_bytes, write_json
 from train.compose import overrides_of
-from train.config import build, plain
+from train.config import plain
 from train.keys import meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle
 from train.release.bundle import WRITTEN, checkpoints_of, manifest_of
 from train.release.verify.code import code_of
-from train.release.verify.model import promised_stack, stage_settings
-from train.release.view import Release
+from train.release.verify.model import promised_stack
+from train.release.view import STAGES, Release
 
 
 def linked(release: Path, copy: Path) -> Path:
@@ -89,10 +89,9 @@ def _stages(view: Release, altered: Collection[str]) -> None:
             record = read_json(place)
             if code:
                 record["code"] = code_of(view, name, meanings)
-            if "code/config.json" in altered and name in stage_settings(view.config):
-                record["config"] = plain(build(*stage_settings(view.config)[name]))
-                if name == "weights" and (stack := promised_stack(view)):
-                    record["config"]["stack"] = stack
+            if "code/config.json" in altered and name in STAGES:
+                record["config"] = plain(view.settings(STAGES[name]))
+                record["config"] |= {"stack": stack} if name == "weights" and (stack := promised_stack(view)) else {}
             for product in record["products"]:
                 file = view.path / (placed(name, product) or "nowhere")
                 if file.is_file():

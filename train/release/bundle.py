@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import torch
 from annotated_types import MinLen
 
+from train import initial
 from train.artifact import (
     WITNESS,
     as_json,
@@ -46,8 +47,9 @@ from train.release.sharing import share
 from train.release.standards import croissant, eval_results, forms, mof, osaid, reuse, sbom
 from train.release.standards.osaid import regular_files, release_files
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
-from train.training.loop import FitConfig, TrainingConfig, gradients
+from train.training.loop import FitConfig, gradients
 from train.training.optimizer import Optimizer
+from train.training.start import initial_model
 from train.training.steps import tokens_seen
 from train.world import World
 
@@ -264,10 +266,8 @@ def logits(release: Path) -> list[dict[str, Any]]:
 
 def facts(release: Path) -> dict[str, Any]:
     """`provenance/facts.json`: what follows from config and data by arithmetic."""
-    config = read_json(release / "code" / "config.json")
-    model, training = model_of(release), config["training"]
-    seen = tokens_seen(training["steps"], training["batch"], model.config.context)
-    fit = build(FitConfig, {name: config[name] for name in ("model", "training")})
+    fit, model = fit_config(release), model_of(release)
+    seen = tokens_seen(fit.training.steps, fit.training.batch, model.config.context)
     mixture = {"mixture": fit.order(folder_of(release, "tokens")).table()} if fit.training.mixture else {}
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -282,29 +282,50 @@ def checkpoints_of(release: Path) -> list[Path]:
     return sorted((release / "checkpoints").glob("step-*"))
 
 
+def fit_config(release: Path) -> FitConfig:
+    """The settings of model and training in the release's configuration."""
+    config = read_json(release / "code" / "config.json")
+    return build(FitConfig, {name: config.get(name) for name in ("model", "training")})
+
+
+def resumed(release: Path, checkpoint: Path | None, device: str = "cpu") -> tuple[int, Transformer, Optimizer]:
+    """Steps taken, model and optimizer: as a checkpoint holds them, or, where that is None, before step 1.
+
+    Raises UserError when the checkpoint does not fit the config.
+    """
+    config = fit_config(release)
+    model = initial_model(config, tokenizer.load(release).vocabulary, release / initial.FOLDER)
+    model = config.training.numerics.place(model, device, config.training.batch)
+    optimizer = Optimizer(model, config.training.optimizer, config.training.numerics)
+    if not checkpoint:
+        return 0, model, optimizer
+    saved = load(checkpoint)
+    try:
+        load_weights(model, saved.weights)
+        restore(optimizer.state, saved.optimizer)
+    except ValueError as error:
+        raise UserError(f"{checkpoint}: {error}") from None
+    return saved.step, model, optimizer
+
+
 def next_step(release: Path, tokens: Path) -> dict[str, Any] | None:
     """`checkpoints/next_step.json`: the digests that one more step after the first checkpoint leads to.
 
     None when no checkpoint but the last was kept. `tokens` is the artifact of that name. Under `exact` the
     digests are the same anywhere; otherwise they hold on the recorded stack.
     """
-    config = read_json(release / "code" / "config.json")
-    training = build(TrainingConfig, config["training"])
-    checkpoint = load(checkpoints_of(release)[0])
-    if checkpoint.step >= training.steps:
+    config = fit_config(release)
+    step, model, optimizer = resumed(release, checkpoints_of(release)[0])
+    if step >= config.training.steps:
         return None
-    model = training.numerics.place(model_of(release), "cpu", training.batch)
-    load_weights(model, checkpoint.weights)
-    optimizer = Optimizer(model, training.optimizer, training.numerics)
-    restore(optimizer.state, checkpoint.optimizer)
-    batch = FitConfig(model.config, training).order(tokens).batch_at(read_tokens(tokens, "train"), checkpoint.step)
-    gradients(model.train(), batch, model.exact.groups if model.exact else training.batch)
-    optimizer.step(checkpoint.step, training.steps, optimizer.gradient_norm())
+    batch = config.order(tokens).batch_at(read_tokens(tokens, "train"), step)
+    gradients(model.train(), batch, model.exact.groups if model.exact else config.training.batch)
+    optimizer.step(step, config.training.steps, optimizer.gradient_norm())
     with tempfile.TemporaryDirectory() as folder:
         write_tensors(Path(folder) / WEIGHTS, weights_of(model))
         write_tensors(Path(folder) / OPTIMIZER, optimizer.state)
         digests = {name: file_digest(Path(folder) / name) for name in (WEIGHTS, OPTIMIZER)}
-    return {"from_step": checkpoint.step, "to_step": checkpoint.step + 1, "files": digests}
+    return {"from_step": step, "to_step": step + 1, "files": digests}
 
 
 def _json(make: Callable[[Path], Any]) -> Callable[[Path], bytes]:

@@ -1,17 +1,50 @@
-"""Where two files of one kind first differ: the value, row, element or line, as it is recorded and as it was made."""
+"""Where files that were made again differ from recorded ones: which file, and in it the value, row, element or line."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from train.artifact import parse_json
+from train.artifact import file_digest, inventory, parse_json, read_json
 from train.data.schema import read_rows
 from train.differences import first_difference, sides
+from train.layout import placed
 from train.release.differences import tensors_apart
 from train.training.checkpoint import read_tensors
 
 SAME = "the same values, spelt otherwise"
+
+
+def products_apart(release: Path, name: str, folder: Path) -> list[str]:
+    """What of an artifact's files in `folder` is not as the release records it, or as it stands there."""
+    recorded, here = read_json(release / "provenance" / f"{name}.json")["products"], inventory(folder)
+    lines = files_apart(recorded, here, lambda path: _closer(release, name, folder, path))
+    for path, entry in here.items():
+        place = placed(name, path)
+        same = place and (release / place).is_file() and file_digest(release / place) == entry["sha256"]
+        if place and recorded.get(path) == entry and not same:
+            lines.append(f"{place}: not the file that is recorded and was made{_closer(release, name, folder, path)}")
+    return lines
+
+
+def files_apart(
+    recorded: Mapping[str, Any], here: Mapping[str, Any], closer: Callable[[str], str] = lambda path: ""
+) -> list[str]:
+    """A line for each file that is recorded and was not made, was made and is not recorded, or has other bytes."""
+    lines = []
+    for path in sorted(recorded.keys() | here.keys()):
+        if path not in here or path not in recorded:
+            lines.append(f"{path}: {'recorded and not made' if path in recorded else 'made and not recorded'}")
+        elif recorded[path] != here[path]:
+            before, now = recorded[path]["sha256"][:12], here[path]["sha256"][:12]
+            lines.append(f"{path}: {before} is recorded, {now} was made{closer(path)}")
+    return lines
+
+
+def _closer(release: Path, name: str, folder: Path, path: str) -> str:
+    """Where in a file the first difference is, if the release holds that file."""
+    place = placed(name, path)
+    return f"; {file_apart(release / place, folder / path)}" if place and (release / place).is_file() else ""
 
 
 def file_apart(recorded: Path, made: Path) -> str:

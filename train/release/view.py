@@ -3,24 +3,51 @@
 import builtins
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from train import initial
-from train.artifact import check, file_digest, products_digest, read_json
+from train.artifact import file_digest, products_digest, read_json
+from train.config import build
+from train.data.benchmarks import BenchmarksConfig
+from train.data.documents import DocumentsConfig
+from train.data.duplicates import DuplicatesConfig
+from train.data.judged import JudgedConfig
+from train.data.raw import RawConfig
 from train.data.schema import LedgerRow, SelectedDocument, read_records
+from train.data.selected import SelectConfig, SelectedConfig
+from train.data.tokenizer import TokenizerConfig
 from train.data.tokens import TokensConfig, encode
 from train.errors import UserError
-from train.layout import ARTIFACTS, folder_of, placed
+from train.evaluation.measure import MeasureConfig
+from train.layout import ARTIFACTS, folder_of
 from train.machine import Machine
 from train.release import bundle
-from train.release.file_differences import bytes_apart, file_apart
+from train.release.bundle import ReleaseConfig
+from train.release.file_differences import bytes_apart, products_apart
 from train.release.standards import osaid
+from train.training.loop import FitConfig
 from train.world import World
 
 T = TypeVar("T")
+STAGES: dict[str, type] = {
+    "raw": RawConfig, "documents": DocumentsConfig, "benchmarks": BenchmarksConfig, "judged": JudgedConfig,
+    "duplicates": DuplicatesConfig, "selected": SelectConfig, "tokenizer": TokenizerConfig, "weights": FitConfig,
+    "evaluation": MeasureConfig,
+}  # stage -> its settings, where it has any  # fmt: skip
+
+
+def part(kind: type, config: Mapping[str, Any]) -> Any:
+    """The part of a release's resolved configuration that the settings of type `kind` are built from."""
+    data = config["data"]
+    whole = {
+        RawConfig: data["raw"], DocumentsConfig: data["documents"], SelectedConfig: data["selected"],
+        BenchmarksConfig: config["benchmarks"], ReleaseConfig: config["release"],
+        TokenizerConfig: config["training"]["init_from"] or config["tokenizer"],  # taken from a release, or learnt
+    }  # fmt: skip
+    return whole[kind] if kind in whole else {f.name: {**data["selected"], **config}[f.name] for f in fields(kind)}
 
 
 @dataclass(eq=False)
@@ -59,6 +86,14 @@ class Release:
     @cached_property
     def config(self) -> dict[str, Any]:
         return self.json("code/config.json")  # type: ignore[no-any-return]
+
+    def settings(self, kind: type[T]) -> T:
+        """The settings of this type in the release's configuration; ConfigError where it holds others.
+
+        Of a tokenizer that is taken from another release they are the identity of that one.
+        """
+        value = part(kind, self.config)
+        return build(str if isinstance(value, str) else kind, value)  # type: ignore[arg-type, return-value]
 
     @cached_property
     def provenance(self) -> dict[str, dict[str, Any]]:
@@ -122,14 +157,8 @@ class Release:
         return [] if again == recorded else [f"{path}: {bytes_apart(path, recorded, again)}"]
 
     def made_again(self, name: str, folder: Path) -> list[str]:
-        """The products in the folder `made` are those that the artifact's manifest lists and those that stand here."""
-        (folder / "manifest.json").write_bytes(self.bytes(f"provenance/{name}.json"))
-        problems = []
-        for product in osaid.regular_files(folder):
-            place = placed(name, product)
-            if place in self.products and self.products[place] != file_digest(folder / product):
-                problems.append(f"{place}: {file_apart(self.path / place, folder / product)}")
-        return problems + [f"provenance/{name}.json: made again: {problem}" for problem in check(folder)]
+        """How the artifact in `folder`, made again, differs from what is recorded of it and what stands here."""
+        return products_apart(self.path, name, folder)
 
 
 Check = Callable[[Release], list[str]]  # a line a problem, none when the claim holds

@@ -21,6 +21,7 @@ from train.data import schema
 from train.data import tokenizer as tokenizers
 from train.machine import Machine
 from train.model import Transformer, weights_of
+from train.release import bundle
 from train.release.differences import environments_apart, tensors_apart
 from train.release.prove import replay
 from train.release.standards.osaid import ladder
@@ -135,8 +136,8 @@ def test_what_replaying_costs_is_a_share_of_the_training(release):
 
 
 def test_the_first_segment_starts_from_the_seed_whatever_lies_in_the_release(copy):
-    config = replay.config_of(copy)
-    model, optimizer = replay.beginning(copy, replay.segments(copy)[0], MACHINE)
+    config = bundle.fit_config(copy)
+    _, model, optimizer = bundle.resumed(copy, replay.segments(copy)[0].origin)
     fresh = Transformer(config.model, tokenizers.load(copy).vocabulary, config.training.seed)
     assert all(torch.equal(weights_of(model)[name], tensor) for name, tensor in weights_of(fresh).items())
     assert all(not tensor.any() for tensor in optimizer.state.values())

@@ -19,22 +19,18 @@ from typing import Any
 
 from torch import Tensor
 
-from train import initial
 from train.artifact import digest, file_digest, read_json, write_json
-from train.config import build
-from train.data import tokenizer
 from train.errors import UserError
 from train.evaluation.measure import MeasureConfig, measure
 from train.machine import Machine
-from train.model import Transformer, load_weights, weights_of
+from train.model import weights_of
+from train.release.bundle import fit_config, resumed
 from train.release.differences import cause, environments_apart, losses_apart, read_records, tensors_apart
 from train.release.view import Release
-from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, Checkpoint, load, restore, save
+from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, Checkpoint, load, save
 from train.training.log import Log
-from train.training.loop import FitConfig, steps
+from train.training.loop import steps
 from train.training.numerics import prepare, stack
-from train.training.optimizer import Optimizer
-from train.training.start import initial_model
 from train.training.steps import checkpoint_name, checkpoint_steps
 from train.world import World
 
@@ -55,14 +51,9 @@ class Segment:
     target: Path
 
 
-def config_of(release: Path) -> FitConfig:
-    config = read_json(release / "code" / "config.json")
-    return build(FitConfig, {name: config.get(name) for name in ("model", "training")})
-
-
 def segments(release: Path) -> list[Segment]:
     """Every segment that the config says there is, whether or not its checkpoints are there."""
-    training = config_of(release).training
+    training = fit_config(release).training
     ends = checkpoint_steps(training.checkpoint_every, training.steps)
     paths = [None, *(release / "checkpoints" / checkpoint_name(end) for end in ends)]
     starts = zip([0, *ends], ends, paths, paths[1:], strict=False)
@@ -139,29 +130,13 @@ def require_same_code(release: Path, own: Mapping[str, str]) -> None:
         )
 
 
-def beginning(release: Path, segment: Segment, machine: Machine) -> tuple[Transformer, Optimizer]:
-    """Model and optimizer as they are before the segment's first step; UserError when the checkpoint does not fit."""
-    config = config_of(release)
-    model = initial_model(config, tokenizer.load(release).vocabulary, release / initial.FOLDER)
-    model = config.training.numerics.place(model, machine.device, config.training.batch)
-    optimizer = Optimizer(model, config.training.optimizer, config.training.numerics)
-    if segment.origin:
-        checkpoint = load(segment.origin)
-        try:
-            load_weights(model, checkpoint.weights)
-            restore(optimizer.state, checkpoint.optimizer)
-        except ValueError as error:
-            raise UserError(f"{segment.origin}: {error}") from None
-    return model, optimizer
-
-
 def retrain(release: Path, segment: Segment, out: Path, machine: Machine, environment: Mapping[str, Any]) -> None:
     """Train the segment on the release's documents, encoded anew; leave in `out` what it reaches, its LOG and RUN."""
     prepare(machine)
-    config = config_of(release)
+    config = fit_config(release)
     files = Release(release, out / "made")
     tokens = files.tokens
-    model, optimizer = beginning(release, segment, machine)
+    _, model, optimizer = resumed(release, segment.origin, machine.device)
     log, began = Log(out / "steps" / LOG, machine, segment.start, segment.end, {}), time.monotonic()
     for record in steps(config, model, optimizer, tokens, World(0, 1, machine), range(segment.start, segment.end)):
         log.record(record)
@@ -177,7 +152,7 @@ def retrain(release: Path, segment: Segment, out: Path, machine: Machine, enviro
 def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dict[str, Any]:
     """What `retrain` left in `out` against the release: a report that is plain data; `holds` is its verdict."""
     ran, here = read_json(out / RUN), read_json(out / RUN)["environment"]
-    contract = config_of(release).training.numerics.contract
+    contract = fit_config(release).training.numerics.contract
     promised = read_json(release / "provenance/weights.json")["config"].get("stack", {})
     if contract == "exact" or (promised and promised == {name: here.get(name) for name in promised}):
         compared, tolerance = "bit for bit", 0.0
@@ -199,9 +174,8 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
 def evaluate(release: Path, scratch: Path) -> dict[str, Any]:
     """A report on the last segment: the evaluation of the last checkpoint, against the records of the release."""
     began, files, every = time.monotonic(), Release(release, scratch), segments(release)
-    parts = {name: files.config[name] for name in ("model", "evaluation")}
     inputs = {**files.folders, "tokens": files.tokens, "weights": every[-1].target}
-    measure(build(MeasureConfig, parts), inputs, scratch / "evaluation", files.world)
+    measure(files.settings(MeasureConfig), inputs, scratch / "evaluation", files.world)
     problems = files.made_again("evaluation", scratch / "evaluation")
     why = "the evaluation: its records are not those of the last checkpoint"
     return _report(len(every), None, "bit for bit", problems, why, time.monotonic() - began, {})
@@ -236,7 +210,7 @@ def same_bits(segment: Segment, release: Path, folder: Path) -> list[str]:
 
 def near(release: Path, segment: Segment, folder: Path, machine: Machine) -> list[str]:
     """What was reached lies near what is recorded: |reached - recorded| / |recorded - start| <= STATE_TOLERANCE."""
-    model, optimizer = beginning(release, segment, machine)
+    _, model, optimizer = resumed(release, segment.origin, machine.device)
     recorded, reached = load(segment.target), load(folder)
     problems = []
     for name, before, goal, now in (

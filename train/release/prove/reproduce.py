@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from train import programs
-from train.artifact import WITNESS, file_digest, inventory, read_json, write_bytes
+from train.artifact import WITNESS, file_digest, read_json, write_bytes
 from train.data.sources.pypi import settings
 from train.differences import first_difference
 from train.errors import UserError
 from train.layout import ARTIFACTS, placed
 from train.release.bundle import RESOLVED, ROOT, manifest_of, source_tree
-from train.release.file_differences import file_apart
+from train.release.file_differences import files_apart, products_apart
 from train.release.lock import install
 from train.release.prove.sandbox import confined
 from train.release.standards.osaid import RUNGS, regular_files
@@ -161,38 +161,6 @@ def artifact_apart(release: Path, name: str, folder: Path) -> list[str]:
     recorded, record = read_json(release / "provenance" / f"{name}.json"), read_json(folder / "manifest.json")
     lines = [first_difference(recorded[part], record[part], part) for part in ("config", "code")]
     return [line for line in lines if line] + products_apart(release, name, folder)
-
-
-def products_apart(release: Path, name: str, folder: Path) -> list[str]:
-    """What of an artifact's files in `folder` is not as the release records it, or as it stands there."""
-    recorded, here = read_json(release / "provenance" / f"{name}.json")["products"], inventory(folder)
-    lines = files_apart(recorded, here, lambda path: _closer(release, name, folder, path))
-    for path, entry in here.items():
-        place = placed(name, path)
-        same = place and (release / place).is_file() and file_digest(release / place) == entry["sha256"]
-        if place and recorded.get(path) == entry and not same:
-            lines.append(f"{place}: not the file that is recorded and was made{_closer(release, name, folder, path)}")
-    return lines
-
-
-def files_apart(
-    recorded: Mapping[str, Any], here: Mapping[str, Any], closer: Callable[[str], str] = lambda path: ""
-) -> list[str]:
-    """A line for each file that is recorded and was not made, was made and is not recorded, or has other bytes."""
-    lines = []
-    for path in sorted(recorded.keys() | here.keys()):
-        if path not in here or path not in recorded:
-            lines.append(f"{path}: {'recorded and not made' if path in recorded else 'made and not recorded'}")
-        elif recorded[path] != here[path]:
-            before, now = recorded[path]["sha256"][:12], here[path]["sha256"][:12]
-            lines.append(f"{path}: {before} is recorded, {now} was made{closer(path)}")
-    return lines
-
-
-def _closer(release: Path, name: str, folder: Path, path: str) -> str:
-    """Where in a file the first difference is, if the release holds that file."""
-    place = placed(name, path)
-    return f"; {file_apart(release / place, folder / path)}" if place and (release / place).is_file() else ""
 
 
 def _artifact(runs: Path, name: str) -> Path | None:

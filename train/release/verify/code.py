@@ -4,7 +4,7 @@ import ast
 from collections.abc import Mapping
 
 from train.artifact import digest
-from train.config import build
+from train.data.benchmarks import BenchmarksConfig
 from train.data.raw import RawConfig, repository_files
 from train.differences import first_difference
 from train.keys import closure, meaning
@@ -54,8 +54,8 @@ def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dic
     root, module = release.path / "code", f"code/{ARTIFACTS[artifact].module}"
     reached = closure(release.path / module, root) if module in meanings else []
     paths = [path.relative_to(release.path).as_posix() for path in reached]
-    raw = {"raw": release.config["data"]["raw"], "benchmarks": release.config["benchmarks"]["raw"]}.get(artifact)
-    read = [f"code/{path}" for path in repository_files(build(RawConfig, raw) if raw else None)]
+    raw = {"raw": release.settings(RawConfig), "benchmarks": release.settings(BenchmarksConfig).raw}.get(artifact)
+    read = [f"code/{path}" for path in repository_files(raw)]
     files = {path: meanings.get(path) for path in paths if path.endswith(".py")}
     files |= {path: release.products.get(path) for path in [*paths, *read] if path not in files}
     return {path.removeprefix("code/"): value for path, value in files.items()}

@@ -12,7 +12,6 @@ from itertools import pairwise
 import numpy as np
 
 from train.artifact import as_json
-from train.config import build
 from train.data.dedup.contamination import contaminated, evaluated, items_of
 from train.data.dedup.minhash import pairs, signature
 from train.data.dedup.ngrams import words
@@ -83,7 +82,7 @@ def judged(release: Release) -> Iterator[Judged]:
 
 def split(release: Release) -> list[str]:
     """What was held out, decided again from the texts."""
-    config = build(SelectedConfig, release.config["data"]["selected"])
+    config = release.settings(SelectedConfig)
     return [
         f"document {document.id[:12]}: is in {document.split}, its hash says {drawn}"
         for document in release.documents()
@@ -93,7 +92,7 @@ def split(release: Release) -> list[str]:
 
 def selection(release: Release) -> list[str]:
     """Every rule of the config that needs no source, applied again to what was kept, finds nothing in it."""
-    config = build(SelectedConfig, release.config["data"]["selected"])
+    config = release.settings(SelectedConfig)
     without_language = config.language is not None and importlib.util.find_spec("pycld2") is None
     config = dataclasses.replace(config, language=None) if without_language else config
     documents = list(release.documents())
@@ -180,7 +179,7 @@ def overlap(release: Release) -> list[str]:
 
 def order(release: Release) -> list[str]:
     """What each logged step read, drawn again from seed and step out of the tokens made again; a record for each."""
-    config = build(FitConfig, {name: release.config[name] for name in ("model", "training")})
+    config = release.settings(FitConfig)
     training, train = config.training, read_tokens(release.tokens, "train")
     path = "logs/weights/log.jsonl"
     if [record["step"] for record in release.log] != list(range(1, training.steps + 1)):

@@ -6,7 +6,6 @@ from typing import Any
 
 from train import initial
 from train.artifact import file_digest
-from train.config import build
 from train.data.benchmarks import OURS, BenchmarksConfig, set_name
 from train.data.candidates import FORMS
 from train.data.dedup.minhash import BANDS
@@ -16,12 +15,13 @@ from train.data.duplicates import name as band_name
 from train.data.ledger import SPLITS
 from train.data.selected import SelectedConfig
 from train.data.selected import name as part_name
-from train.data.sources.spec import SourceRecord
+from train.data.sources.spec import read_sources
 from train.layout import ARTIFACTS, placed
 from train.release import bundle
 from train.release.attest.dsse import PLACE
 from train.release.view import Release
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS
+from train.training.loop import FitConfig
 from train.training.steps import checkpoint_name, checkpoint_steps
 
 RECORDS = ("commitment.json", "run.json")  # witnesses that every stage leaves
@@ -42,7 +42,7 @@ def layout(release: Release) -> list[str]:
     expected = {place for artifact, names in of_config.items() for name in names if (place := placed(artifact, name))}
     expected |= {"LICENSE", "report.html", *bundle.RESOLVED, *bundle.WRITTEN, *witnesses(release)}
     expected |= {f"provenance/{artifact}.json" for artifact in ARTIFACTS}
-    if len(steps(release.config["training"])) > 1:
+    if len(steps(release)) > 1:
         expected.add("checkpoints/next_step.json")
     here = [path for path in release.paths if not _apart(release, path)]
     problems += [f"{path}: no release of this config holds it" for path in here if path not in expected]
@@ -59,20 +59,20 @@ def _apart(release: Release, path: str) -> bool:
 
 def products(release: Release) -> dict[str, set[str]]:
     """Artifact -> the paths of its products."""
-    config, sources = release.config, release.json("data/sources.json")
-    extracting = build(DocumentsConfig, config["data"]["documents"])
-    stems = [part.stem for entry in sources for part in parts_of(extracting, SourceRecord.from_json(entry))]
-    sets = build(BenchmarksConfig, config["benchmarks"])
-    parts = [part_name(part) for part in range(build(SelectedConfig, config["data"]["selected"]).parts)]
+    records = read_sources(release.path / "data/sources.json")
+    extracting = release.settings(DocumentsConfig)
+    stems = [part.stem for record in records for part in parts_of(extracting, record)]
+    sets = release.settings(BenchmarksConfig)
+    parts = [part_name(part) for part in range(release.settings(SelectedConfig).parts)]
     others = [each for each in release.json("evaluation/data/sets.json") if each["name"] != OURS["name"]]
     names = [OURS["name"]] if sets.pairs else []
     names += [set_name(source.purl) for source in sets.raw.sources] if sets.raw else []
-    checkpoints = {f"checkpoints/{checkpoint_name(step)}/{name}" for step in steps(config["training"])
+    checkpoints = {f"checkpoints/{checkpoint_name(step)}/{name}" for step in steps(release)
                    for name in (WEIGHTS, OPTIMIZER, STATE)}  # fmt: skip
     if config["training"]["init_from"]:
         checkpoints |= {f"{initial.FOLDER}/{name}" for name in initial.FILES}
     return {
-        "raw": {"sources.json", *_files(sources)},
+        "raw": {"sources.json", *(f"{each.source.slug}/{file.path}" for each in records for file in each.files)},
         "documents": {"counts.json", *licence_texts(release), *(f"documents/{stem}.parquet" for stem in stems),
                       *(f"left_out/{stem}.jsonl" for stem in stems), *(f"counts/{stem}.json" for stem in stems)},
         "benchmarks": {"sets.json", *(f"{name}.parquet" for name in names), *_files(others),
@@ -91,15 +91,16 @@ def products(release: Release) -> dict[str, set[str]]:
     }  # fmt: skip
 
 
-def steps(training: Mapping[str, Any]) -> list[int]:
+def steps(release: Release) -> list[int]:
     """The steps after which a checkpoint is a product."""
-    return checkpoint_steps(training["checkpoint_every"], training["steps"])
+    training = release.settings(FitConfig).training
+    return checkpoint_steps(training.checkpoint_every, training.steps)
 
 
 def licence_texts(release: Release) -> set[str]:
     """The texts that tell a licence: those of each source, and where rows, kept or dropped, tell their own, theirs."""
     known = {sha256 for entry in release.json("data/extracted.json").values() for sha256 in entry["licences"].values()}
-    if any((source.get("columns") or {}).get("licence") for source in release.json("data/sources.json")):
+    if any(record.source.licence_by_row for record in read_sources(release.path / "data/sources.json")):
         folder = "data/licences/"
         texts = (Path(path).stem for path in release.paths if path.startswith(folder) and path.endswith(".txt"))
         known |= {text for text in texts if file_digest(release.path / folder / f"{text}.txt") == text}
@@ -110,7 +111,7 @@ def witnesses(release: Release) -> Iterable[str]:
     """The paths of what is true of one run only, but for statements."""
     yield from WITNESSES.split()
     yield from (f"logs/{artifact}/{name}" for artifact in ARTIFACTS for name in RECORDS)
-    if release.config["benchmarks"]["raw"]:
+    if release.settings(BenchmarksConfig).raw:
         yield "logs/benchmarks/retrieved.json"
 
 

@@ -1,6 +1,5 @@
 """Checks of the model: settings, tokenizer, weights, checkpoints, and what is measured of them, all made again."""
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -11,30 +10,24 @@ from torch import Tensor
 
 from train import initial
 from train.artifact import WITNESS, file_digest, read_json
-from train.config import build, plain
-from train.data.benchmarks import BenchmarksConfig
-from train.data.documents import DocumentsConfig
-from train.data.duplicates import DuplicatesConfig
-from train.data.judged import JudgedConfig
+from train.config import plain
 from train.data.ledger import SPLITS
-from train.data.raw import RawConfig
-from train.data.selected import SelectConfig, SelectedConfig
+from train.data.selected import SelectedConfig
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.differences import first_difference
 from train.evaluation.measure import MeasureConfig, measure
-from train.model import load_weights, weights_of
+from train.model import weights_of
 from train.release import bundle
 from train.release.file_differences import file_apart
 from train.release.seeds import own_run_apart
 from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
-from train.release.view import Release
-from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load, restore
-from train.training.loop import FitConfig, TrainingConfig, gradient_noise, gradients, held_out_loss
+from train.release.view import STAGES, Release, part
+from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load
+from train.training.loop import FitConfig, gradient_noise, gradients, held_out_loss
 from train.training.optimizer import RATIOS_EVERY, Optimizer, schedule
-from train.training.start import initial_model
 from train.training.steps import checkpoint_name, checkpoint_steps, tokens_seen
 
 # Relative. Sums of float32 on another machine are off by less; `fast` multiplies in 16 bits, of which eight are the
@@ -49,21 +42,22 @@ PACKED = 0.01  # share by which versions of a compressor may differ
 ROUND_TRIPS = 200  # documents
 WHOLE = {"name", "data", "benchmarks", "tokenizer", "model", "training", "evaluation", "release"}
 DATA = {"name", "raw", "documents", "selected"}
-SELECTING = {"judged": JudgedConfig, "duplicates": DuplicatesConfig, "selected": SelectConfig}
 
 
 def settings(release: Release) -> list[str]:
     """The resolved config builds, and each stage's part of it is what the stage's manifest says was used."""
     config = release.config
-    build(bundle.ReleaseConfig, config["release"])
-    parts = (("the whole", config.keys(), WHOLE), ("data", config["data"].keys(), DATA))
+    release.settings(bundle.ReleaseConfig)
+    expected = (("the whole", config.keys(), WHOLE), ("data", config["data"].keys(), DATA))
     problems = [f"code/config.json: {where}: expected {', '.join(sorted(names))}"
-                for where, keys, names in parts if keys != names]  # fmt: skip
-    for name, (kind, part) in stage_settings(config).items():
-        used, settled = release.provenance[name]["config"], plain(build(kind, part))
+                for where, keys, names in expected if keys != names]  # fmt: skip
+    release.settings(SelectedConfig)  # which knows every key of data.selected
+    for name, kind in STAGES.items():
+        here = part(kind, config)
+        used, settled = release.provenance[name]["config"], plain(release.settings(kind))
         if name == "weights" and (stack := promised_stack(release)):
             settled["stack"] = stack
-        if apart := first_difference(used, settled) or first_difference(part, plain(build(kind, part))):
+        if apart := first_difference(used, settled) or first_difference(here, plain(release.settings(kind))):
             problems.append(f"{name}: code/config.json differs from the config in provenance/{name}.json: {apart}")
     if release.provenance["tokens"]["config"] is not None:
         problems.append("provenance/tokens.json: a config of a stage that has none")
@@ -72,28 +66,10 @@ def settings(release: Release) -> list[str]:
     return problems
 
 
-def stage_settings(config: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Of each stage that has settings, their type and the part of a release's config that they are."""
-    selected, identity = config["data"]["selected"], config["training"]["init_from"]
-    build(SelectedConfig, selected)  # which knows every key
-    return {
-        "raw": (RawConfig, config["data"]["raw"]),
-        "documents": (DocumentsConfig, config["data"]["documents"]),
-        "benchmarks": (BenchmarksConfig, config["benchmarks"]),
-        **{
-            name: (kind, {field.name: selected[field.name] for field in dataclasses.fields(kind)})
-            for name, kind in SELECTING.items()
-        },
-        "tokenizer": (str, identity) if identity else (TokenizerConfig, config["tokenizer"]),
-        "weights": (FitConfig, {"model": config["model"], "training": config["training"]}),
-        "evaluation": (MeasureConfig, {"model": config["model"], "evaluation": config["evaluation"]}),
-    }
-
-
 def promised_stack(release: Release) -> dict[str, Any]:
     """The stack that the weights' key holds, as it is recorded; empty where the contract does not bind them to one."""
-    numerics = release.config["training"]["numerics"]
-    if numerics["contract"] == "exact" or numerics["stack"] != "same":
+    numerics = release.settings(FitConfig).training.numerics
+    if numerics.exact or numerics.stack != "same":
         return {}
     return {key: value for key, value in release.json("logs/weights/stack.json").items() if key != "earlier"}
 
@@ -101,7 +77,7 @@ def promised_stack(release: Release) -> dict[str, Any]:
 def tokenizer(release: Release) -> list[str]:
     """The tokenizer, learnt again from the documents, has the same bytes, and gives every text back."""
     folder = release.scratch / "tokenizer"
-    learn(build(*stage_settings(release.config)["tokenizer"]), release.folders, folder, release.world)
+    learn(release.settings(TokenizerConfig), release.folders, folder, release.world)
     words = load_tokenizer(release.path)
     problems = release.made_again("tokenizer", folder) + release.written("tokenizer_config.json")
     for document in islice(release.documents(), ROUND_TRIPS):
@@ -113,7 +89,7 @@ def tokenizer(release: Release) -> list[str]:
 def scores(release: Release) -> list[str]:
     """The evaluation, run again on the weights, gives the recorded scores and samples; where that is much, a sample."""
     folder = release.scratch / "evaluation"
-    config = build(MeasureConfig, {name: release.config[name] for name in ("model", "evaluation")})
+    config = release.settings(MeasureConfig)
     if not release.whole and sampling.scoring_operations(release) > MOST_OPERATIONS:
         return sampling.sampled_scores(release, config, MOST_OPERATIONS)
     inputs = {**release.folders, "tokens": release.tokens}
@@ -142,7 +118,7 @@ def weights(release: Release) -> list[str]:
 def checkpoints(release: Release) -> list[str]:
     """A checkpoint stands at every step that the config says; each belongs to this run, is finite and holds no more."""
     steps, problems, wanted = list[int](), list[str](), tensors_of(release)
-    config = build(FitConfig, {name: release.config[name] for name in ("model", "training")})
+    config = release.settings(FitConfig)
     owner = config.owner(release.digest_of("tokens"))
     for folder in bundle.checkpoints_of(release.path):
         checkpoint, path = load(folder), f"checkpoints/{folder.name}"
@@ -158,15 +134,13 @@ def checkpoints(release: Release) -> list[str]:
             problems += [f"{path}/{file}: {name} is not finite" for name in bad]
         if folder.name != checkpoint_name(checkpoint.step):
             problems.append(f"{folder.name}: holds step {checkpoint.step}")
-    expected = checkpoint_steps(*(release.config["training"][name] for name in ("checkpoint_every", "steps")))
+    expected = checkpoint_steps(config.training.checkpoint_every, config.training.steps)
     return problems + ([f"checkpoints of steps {steps}, expected {expected}"] if steps != expected else [])
 
 
 def tensors_of(release: Release) -> dict[str, dict[str, str]]:
     """Of each file of a checkpoint, the tensors that the config asks for, as `kinds` tells them."""
-    model = bundle.model_of(release.path)
-    training = build(TrainingConfig, release.config["training"])
-    optimizer = Optimizer(model, training.optimizer, training.numerics)
+    _, model, optimizer = bundle.resumed(release.path, None)
     return {WEIGHTS: kinds(weights_of(model)), OPTIMIZER: kinds(optimizer.state)}
 
 
@@ -177,14 +151,12 @@ def kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 
 def losses(release: Release) -> list[str]:
     """Rates of each step by the config; losses, norms and ratios at initial weights and checkpoints, computed again."""
-    config = build(FitConfig, {name: release.config[name] for name in ("model", "training")})
+    config = release.settings(FitConfig)
     training, records = config.training, {record["step"]: record for record in release.log}
     train, held_out = (read_tokens(release.tokens, split) for split in SPLITS)
     order = config.order(release.tokens)
-    model = initial_model(config, load_tokenizer(release.path).vocabulary, release.path / initial.FOLDER)
-    model = training.numerics.place(model, "cpu", training.batch)
+    _, model, optimizer = bundle.resumed(release.path, None)
     slices = model.exact.groups if model.exact else -(-training.batch // SEQUENCES)
-    optimizer = Optimizer(model, training.optimizer, training.numerics)
     problems = [line for record in release.log for line in rates_apart(record, optimizer, config)]
 
     def compare(step: int, **derived: Any) -> None:
@@ -195,12 +167,7 @@ def losses(release: Release) -> list[str]:
     step_operations = training.batch * config.model.context * model.flops_per_token()
     most = MOST_CHECKPOINTS if release.whole else max(2, min(MOST_CHECKPOINTS, MOST_OPERATIONS // step_operations))
     for folder in (None, *every[:: -(-len(every) // most)][:-1], every[-1]):
-        step = 0
-        if folder:
-            checkpoint = load(folder)
-            step = checkpoint.step
-            load_weights(model, checkpoint.weights)
-            restore(optimizer.state, checkpoint.optimizer)
+        step, model, optimizer = bundle.resumed(release.path, folder)
         if step and (step % training.evaluate_every == 0 or step == training.steps):
             compare(step, held_out_loss=held_out_loss(model, held_out, config))
         if step == training.steps and model.exact:
@@ -257,12 +224,12 @@ def optimizer_state(release: Release) -> list[str]:
     """One more step after the first checkpoint leads to the recorded digests."""
     path = "checkpoints/next_step.json"
     recorded = release.json(path) if path in release.paths else None
-    training, model = release.config["training"], bundle.model_of(release.path)
-    operations = tokens_seen(1, training["batch"], model.config.context) * model.flops_per_token()
+    training, model = release.settings(FitConfig).training, bundle.model_of(release.path)
+    operations = tokens_seen(1, training.batch, model.config.context) * model.flops_per_token()
     if operations > MOST_OPERATIONS and not release.whole:
         raise NotChecked(f"takes {operations:.1e} operations, above {MOST_OPERATIONS:.0e}; --deep does it")
     again = bundle.next_step(release.path, release.tokens)
-    if training["numerics"]["contract"] in ("pinned", "fast") and again and recorded:
+    if not training.numerics.exact and again and recorded:
         again = {**again, "files": recorded["files"]}  # which only the recorded stack can compare
     apart = first_difference(recorded, again)
     return [f"{path}: {apart}"] if apart else []

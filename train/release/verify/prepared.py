@@ -7,38 +7,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from train.config import build
 from train.data.benchmarks import BenchmarksConfig, gather
-from train.data.documents import DocumentsConfig, extract
+from train.data.documents import extract
 from train.data.duplicates import compare
 from train.data.judged import judge
 from train.data.raw import RawConfig, fetch
-from train.data.selected import SelectedConfig, select
+from train.data.selected import select
 from train.data.sources.pinned import FileSpec
 from train.data.sources.places import obtain
 from train.data.sources.spec import FilesSource
 from train.errors import UserError
-from train.release.prove.reproduce import products_apart
+from train.release import view
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 
 Make = Callable[..., None]
 SELECTING: dict[str, Make] = {"judged": judge, "duplicates": compare, "selected": select}
-STAGES: tuple[tuple[str, Make, type, Callable[[Any], Any], bool], ...] = (
-    ("raw", fetch, RawConfig, lambda config: config["data"]["raw"], True),
-    ("documents", extract, DocumentsConfig, lambda config: config["data"]["documents"], False),
-    ("benchmarks", gather, BenchmarksConfig, lambda config: config["benchmarks"], True),
-    *(
-        (name, make, SelectedConfig, lambda config: config["data"]["selected"], False)
-        for name, make in SELECTING.items()
-    ),
-)  # name, what makes it, its settings and where they stand in the config, whether it fetches
+STAGES: dict[str, Make] = {"raw": fetch, "documents": extract, "benchmarks": gather, **SELECTING}
+FETCHING = ("raw", "benchmarks")
 
 
 def prepared(release: Release) -> list[str]:
     """The pinned sources, prepared again, give these documents, ledger and evaluation sets; else the first other."""
     for name, folder in remake(release):
-        if problems := products_apart(release.path, name, folder):
+        if problems := release.made_again(name, folder):
             return [f"{name}: {problem}" for problem in problems]
     return []
 
@@ -47,10 +39,10 @@ def remake(release: Release) -> Iterator[tuple[str, Path]]:
     """The name of each stage up to the selected documents, and where its artifact was made again."""
     world = replace(release.world, obtain=obtainer(release.folder))
     artifacts: dict[str, Path] = {}
-    for name, make, kind, settings, fetches in STAGES:
+    for name, make in STAGES.items():
         folder = artifacts[name] = release.scratch / "sourced" / name
-        config: Any = anywhere(build(kind, settings(release.config)))
-        with asked(config, release) if fetches else contextlib.nullcontext():
+        config: Any = anywhere(release.settings(view.STAGES[name]))
+        with asked(config, release) if name in FETCHING else contextlib.nullcontext():
             make(config, artifacts, folder, world)
         yield name, folder
 

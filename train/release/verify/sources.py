@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,16 @@ from train.data.documents import DocumentsConfig, extract, parts
 from train.data.raw import RawConfig, fetch
 from train.data.schema import Document, Item, SelectedDocument, read_records
 from train.data.selected import SelectedConfig
-from train.data.sources.spec import SourceRecord
+from train.data.sources.spec import (
+    File,
+    FilesSource,
+    HubSource,
+    PypiSource,
+    Source,
+    SourceRecord,
+    StoriesSource,
+    read_sources,
+)
 from train.data.text.readers import REASONS
 from train.differences import first_difference
 from train.keys import ROOT
@@ -22,18 +32,16 @@ from train.release.verify.result import NotChecked
 from train.release.view import Release
 from train.spdx import of_row
 
-OF_A_MACHINE = ("path", "mirrors")  # settings of a source that its record does not hold
-
 
 def provenance(release: Release) -> list[str]:
     """Each source has the texts of its licence, and each document leads to a listed source."""
-    records = {source["purl"]: source for source in release.json("data/sources.json")}
+    records = {record.source.purl: record for record in read_sources(release.path / "data/sources.json")}
     extracted = release.json("data/extracted.json")
     problems = [f"{purl}: in data/extracted.json alone" for purl in extracted.keys() - records.keys()]
-    for purl, source in records.items():
-        if not source["files"]:
+    for purl, record in records.items():
+        if not record.files:
             problems.append(f"{purl}: no digest of its files")
-        problems += [f"{purl}: {line}" for line in extraction_problems(release, source, extracted[purl])]
+        problems += [f"{purl}: {line}" for line in extraction_problems(release, record, extracted[purl])]
         for name, sha256 in extracted[purl]["licences"].items():
             text = f"data/licences/{sha256}.txt"
             if text not in release.paths or file_digest(release.path / text) != sha256:
@@ -50,17 +58,17 @@ def provenance(release: Release) -> list[str]:
     return problems
 
 
-def origin_problem(document: SelectedDocument, source: dict[str, Any], texts: set[str], row: str | None) -> str | None:
+def origin_problem(document: SelectedDocument, record: SourceRecord, texts: set[str], row: str | None) -> str | None:
     """Why a document does not follow from its source, by its licence `texts` or its own `row`; None if it does."""
-    columns = source.get("columns") or {}  # what rows may tell themselves
-    same = {"language"} | ({"attribution"} if not columns.get("attribution") else set())
+    columns = record.columns  # what rows may tell themselves
+    same = {"language"} | (set() if columns and columns.attribution else {"attribution"})
     if document.evidence in texts:
         same.add("licence")
-    elif row is None or not columns.get("licence"):
+    elif row is None or not columns or not columns.licence:
         return "no such licence text in its source"
-    elif of_row(row, columns["licence_names"]) != document.licence:
+    elif of_row(row, columns.licence_names) != document.licence:
         return f"its licence is not what its row said, {row!r}"
-    if any(getattr(document, key) != source.get(key) for key in same):
+    if any(getattr(document, key) != getattr(record.source, key) for key in same):
         return "licence, attribution or language is not its source's"
     return None
 
@@ -73,8 +81,8 @@ def sources(release: Release) -> list[str]:
     problems = [
         f"{path}: {line}"
         for path, raw, records in (
-            ("data/sources.json", release.config["data"]["raw"], release.json("data/sources.json")),
-            ("evaluation/data/sets.json", release.config["benchmarks"]["raw"] or {"sources": []}, bare),
+            ("data/sources.json", release.settings(RawConfig), release.json("data/sources.json")),
+            ("evaluation/data/sets.json", release.settings(BenchmarksConfig).raw, bare),
         )
         for line in records_apart(raw, records)
     ]
@@ -98,85 +106,77 @@ def set_apart(release: Release, record: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"evaluation/data/{name}.parquet: {id}: of no file of that set" for id in strangers[:1])
 
 
-def records_apart(raw: Mapping[str, Any], records: list[dict[str, Any]]) -> Iterator[str]:
+def records_apart(raw: RawConfig | None, records: list[dict[str, Any]]) -> Iterator[str]:
     """What the records of sources tell otherwise than the config `raw` does."""
-    settled = build(RawConfig, raw).sources if raw["sources"] else ()
-    if len(records) != len(settled):
-        yield f"tells of {len(records)} sources, the config of {len(settled)}"
-    for source, entry, record in zip(settled, raw["sources"], records, strict=False):
-        bare = {key: value for key, value in entry.items() if key not in (*OF_A_MACHINE, "files")}
-        files = record.get("files", [])
-        rest = {key: value for key, value in record.items() if key != "files"}
-        if apart := first_difference(rest, {**bare, "slug": source.slug}):
+    sources = raw.sources if raw else ()
+    if len(records) != len(sources):
+        yield f"tells of {len(records)} sources, the config of {len(sources)}"
+    for source, entry in zip(sources, records, strict=False):
+        record = SourceRecord(source, pinned(source, build(tuple[File, ...], entry["files"])))
+        if apart := first_difference(entry, record.to_json()):
             yield f"{source.purl}: {apart}"
-        names = [file["path"] for file in files]
-        if names != sorted(set(names)) or any(file.keys() != {"path", "sha256", "bytes"} for file in files):
-            yield f"{source.purl}: files in another order or form"
-        yield from (f"{source.purl}: {line}" for line in files_apart(entry, files))
+        sha256 = {file.path: file.sha256 for file in record.files}
+        if isinstance(source, FilesSource) and digest(sha256) != source.sha256:
+            yield f"{source.purl}: files: not those of the digest in the config"
+        if not isinstance(source, PypiSource):
+            missing = (name for name in source.licence_files if name not in sha256)
+            yield from (f"{source.purl}: files: no {name}, its licence" for name in missing)
 
 
-def files_apart(entry: Mapping[str, Any], files: list[dict[str, Any]]) -> Iterator[str]:
-    """What the record of a source's files tells otherwise than the config pins them."""
-    sha256 = {file["path"]: file["sha256"] for file in files}
-    pinned: list[dict[str, Any]] = sorted(entry.get("files") or [], key=lambda file: file["path"])
-    if entry["kind"] == "pypi":
-        pinned = [{"path": entry["filename"], "sha256": entry["sha256"], "bytes": entry["bytes"]}]
-    elif entry["kind"] == "files" and digest(sha256) != entry["sha256"]:
-        yield "files: not those of the digest in the config"
-    if pinned and (apart := first_difference(files, pinned)):
-        yield f"files: {apart}"
-    if entry["kind"] != "pypi":
-        yield from (f"files: no {name}, its licence" for name in entry["licence_files"] if name not in sha256)
+def pinned(source: Source, recorded: tuple[File, ...]) -> tuple[File, ...]:
+    """The files that the record of a source has to tell of: those of the config, else what is recorded, in order."""
+    if isinstance(source, PypiSource):
+        return (File(source.filename, source.sha256, source.bytes),)
+    files = source.files if isinstance(source, HubSource) and source.files else recorded
+    return tuple(sorted({file.path: file for file in files}.values(), key=lambda file: file.path))
 
 
-def extraction_problems(release: Release, source: Mapping[str, Any], counted: Mapping[str, Any]) -> Iterator[str]:
+def extraction_problems(release: Release, record: SourceRecord, counted: Mapping[str, Any]) -> Iterator[str]:
     """What is counted of a source's extraction otherwise than its files, the ledger and what was left out say."""
+    source = record.source
     if counted.keys() != {"files", "documents", "bytes", *REASONS, "licences", "unlicensed"}:
         yield "data/extracted.json: another form"
         return
     licences = counted["licences"]
-    if list(licences) != sorted(source["licence_files"]):
-        yield f"data/extracted.json: licences {list(licences)}, the source names {source['licence_files']}"
-    files = {file["path"]: file["sha256"] for file in source["files"]}
-    if source["kind"] != "pypi" and any(files.get(name) != sha256 for name, sha256 in licences.items()):
+    if list(licences) != sorted(source.licence_files):
+        yield f"data/extracted.json: licences {list(licences)}, the source names {list(source.licence_files)}"
+    files = {file.path: file.sha256 for file in record.files}
+    if not isinstance(source, PypiSource) and any(files.get(name) != sha256 for name, sha256 in licences.items()):
         yield "data/extracted.json: a licence that is not the source's file"
-    extracting = build(DocumentsConfig, release.config["data"]["documents"])
-    names = [part.stem for part in parts(extracting, SourceRecord.from_json(dict(source)))]
-    path = f"data/left_out/{source['slug']}"
+    names = [part.stem for part in parts(release.settings(DocumentsConfig), record)]
+    path = f"data/left_out/{source.slug}"
     lines = [line for name in names for line in release.json(f"data/left_out/{name}.jsonl")]
     if any(line.keys() != {"path", "reason"} for line in lines):
         yield f"{path}: another form"
     reasons = Counter(line.get("reason") for line in lines)
     if reasons != Counter({reason: counted[reason] for reason in REASONS if counted[reason]}):
         yield f"{path}: tells of {dict(reasons)}, data/extracted.json does not"
-    rows = (row for row in release.ledger() if row.source == source["purl"] and row.action == "dropped")
+    rows = (row for row in release.ledger() if row.source == source.purl and row.action == "dropped")
     if sum(counted["unlicensed"].values()) != sum(row.licence == "NOASSERTION" for row in rows):
         yield "data/extracted.json: unlicensed: not as many as the ledger has"
 
 
 def generated(release: Release) -> list[str]:
     """What this repository writes itself, stories and minimal pairs, made again from the seeds, up to the selection."""
-    problems = _pairs(release)
-    raw, documents = release.config["data"]["raw"], build(DocumentsConfig, release.config["data"]["documents"])
-    own = [source for source in raw["sources"] if source["kind"] == "stories"]
+    problems, config = _pairs(release), release.settings(RawConfig)
+    own = tuple(source for source in config.sources if isinstance(source, StoriesSource))
     if not own:
         return problems
     if not (ROOT / "pyproject.toml").is_file():
         raise NotChecked("their licence is a file of the source tree, and this is an installed package")
     again = {name: release.scratch / "generated" / name for name in ("raw", "documents", *SELECTING)}
-    fetch(build(RawConfig, {**raw, "sources": own}), {}, again["raw"], release.world)
-    extract(documents, again, again["documents"], release.world)
-    if own == raw["sources"]:
-        settled = build(SelectedConfig, release.config["data"]["selected"])
+    fetch(replace(config, sources=own), {}, again["raw"], release.world)
+    extract(release.settings(DocumentsConfig), again, again["documents"], release.world)
+    if own == config.sources:
         for name, make in SELECTING.items():
-            make(settled, {**release.folders, **again}, again[name], release.world)
+            make(release.settings(SelectedConfig), {**release.folders, **again}, again[name], release.world)
         return problems + [line for name in again for line in release.made_again(name, again[name])]
-    return problems + list(_among_others(release, read_json(again["raw"] / "sources.json"), again["documents"]))
+    return problems + list(_among_others(release, again))
 
 
 def _pairs(release: Release) -> list[str]:
     """What differs of our own evaluation set."""
-    config = build(BenchmarksConfig, {**release.config["benchmarks"], "raw": None})
+    config = replace(release.settings(BenchmarksConfig), raw=None)
     if not config.pairs:
         return []
     folder, path = release.scratch / "benchmarks", f"{OURS['name']}.parquet"
@@ -191,20 +191,20 @@ def _pairs(release: Release) -> list[str]:
     return problems
 
 
-def _among_others(release: Release, records: list[dict[str, Any]], documents: Path) -> Iterator[str]:
+def _among_others(release: Release, again: Mapping[str, Path]) -> Iterator[str]:
     """What differs of stories that are one source of several: their records, and which documents there were."""
-    recorded = {"sources": {record["purl"]: record for record in release.json("data/sources.json")},
-                "extracted": release.json("data/extracted.json")}  # fmt: skip
-    again = {"sources": {record["purl"]: record for record in records},
-             "extracted": read_json(documents / "counts.json")}  # fmt: skip
+    recorded = {entry["purl"]: entry for entry in release.json("data/sources.json")}
+    extracted, counted = release.json("data/extracted.json"), read_json(again["documents"] / "counts.json")
     ids_here = {(document.source, document.path): document.id for document in release.documents()}
     ids_here |= {(row.source, row.path): row.id for row in release.ledger()}  # as extracted
-    for record in records:
-        purl = record["purl"]
-        for name, pages in recorded.items():
-            if apart := first_difference(pages.get(purl), again[name][purl]):
-                yield f"data/{name}.json: {purl}: {apart}"
-        ids = {path: id for (source, path), id in ids_here.items() if source == purl}
-        table = read_records(Document, [documents / "documents" / f"{record['slug']}.parquet"])
-        if apart := first_difference(ids, {document.path: document.id for document in table}):
-            yield f"documents of {purl}: {apart}"
+    for entry in read_json(again["raw"] / "sources.json"):
+        purl = entry["purl"]
+        table = read_records(Document, [again["documents"] / "documents" / f"{entry['slug']}.parquet"])
+        for what, before, now in (
+            (f"data/sources.json: {purl}", recorded.get(purl), entry),
+            (f"data/extracted.json: {purl}", extracted.get(purl), counted[purl]),
+            (f"documents of {purl}", {path: id for (source, path), id in ids_here.items() if source == purl},
+             {document.path: document.id for document in table}),
+        ):  # fmt: skip
+            if apart := first_difference(before, now):
+                yield f"{what}: {apart}"
