@@ -8,7 +8,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from train.humanize import brief
+from train.humanize import brief, percent
 from train.release.cards import report
 from train.release.cards.facts import Facts
 
@@ -27,8 +27,9 @@ def picture(release: Path) -> str:
     """The drawing, a function of the release's records."""
     facts, identity = Facts(release), json.loads((release / "MANIFEST.json").read_bytes())["identity"]
     kept, tokens = facts.counts["kept"]["documents"], sum(split["tokens"] for split in facts.tokens.values())
-    bits = {each["name"]: each for group in report.scores(release) for each in group["scores"]
-            if group["unit"].startswith("Bits per byte")}  # fmt: skip
+    scores = report.scores(facts.record("evaluation/scores.json"))
+    group = next(each for each in scores if each["unit"].startswith("bits per byte"))
+    bits = dict(group["scores"])
     sets = facts.record("evaluation/data/sets.json")
     stages = {
         "raw": (len(facts.sources), "pinned sources"),
@@ -72,7 +73,7 @@ def picture(release: Path) -> str:
     for number, (name, score) in enumerate(bits.items()):
         y, own = 300 + 34 * number, name == "bits per byte"
         drawn += [text(500, y + 15, "this model" if own else name, 13, GREEN if own else SOFT)]
-        bar = box(620, y, 2.4 * score["value_at"], 20, GREEN if own else LINE)
+        bar = box(620, y, 2.4 * percent(score["value"], group["most"]), 20, GREEN if own else LINE)
         drawn += [bar, text(870, y + 15, f"{score['value']:.3f}")]
     head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 958 452" font-family="system-ui,sans-serif">'
     return "\n".join([head, '<rect width="958" height="452" fill="#f1ede4"/>', *drawn, "</svg>"])

@@ -33,3 +33,8 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes % 60} min"
     return f"{minutes} min {int(seconds) % 60} s" if minutes else f"{seconds:.1f} s"
+
+
+def percent(part: float, whole: float) -> float:
+    """How much of `whole` is `part`, from 0 to 100; 0 where there is no whole."""
+    return round(min(100.0, max(0.0, 100 * part / whole)), 3) if whole else 0.0

@@ -15,13 +15,12 @@ from train.artifact import read_json
 from train.data.filters import rules
 from train.data.ledger import OCCURRENCES
 from train.evaluation.multiple_choice import MEASURES
-from train.humanize import shown
+from train.humanize import percent
 from train.release.attest import dsse
 from train.release.cards.facts import CHANCE, OWN, Facts
 from train.release.cards.markdown import record
 from train.release.cards.statistics import QUANTILES
 from train.release.cards.templates import html
-from train.release.standards.reuse import Terms
 
 DRAWN = 400  # points of a curve
 ROWS = 12  # of the table beside the curves
@@ -30,17 +29,6 @@ CURVES = (
     ("Learning rate", "", {"learning_rate": "learning rate"}),
     ("Gradient norm", "", {"gradient_norm": "gradient norm"}),
 )  # title, unit, name in the log -> name on the page
-PAIRS = "how often it finds the good sentence of two more probable"
-QUESTIONS = "how often it finds the right answer the most probable one"
-# By a status's first word.
-MARKS = {
-    "evidenced": "shown",
-    "shown": "command",
-    "told": "told",
-    "stated": "stated",
-    "not": "not used",
-    "absent": "absent",
-}
 
 Curve = Sequence[tuple[float, float]]  # step, value
 
@@ -56,12 +44,16 @@ def report(release: Path, identity: str) -> bytes:
         "facts": facts.computed,
         "charts": charts(log),
         "log": log[::-1][:: math.ceil(len(log) / ROWS)][::-1],
-        "scores": scores(release),
-        "choices": choices(release),
+        "scores": scores(record(release, "evaluation/scores.json")),
+        "bits_per_byte": record(release, "evaluation/scores.json", "/bits_per_byte"),
+        "pairs": record(release, "evaluation/minimal_pairs.json"),
+        "questions": record(release, "evaluation/multiple_choice.json"),
+        "measures": MEASURES,
+        "chance": CHANCE,
         "samples": record(release, "evaluation/samples.json"),
         "statistics": facts.statistics,
-        "licences": shares(facts.terms),
-        "sources": sources(facts),
+        "terms": facts.terms,
+        "sources": facts.sources,
         "funnel": funnel(facts.counts),
         "lengths": [strip(unit, lengths) for unit, lengths in facts.statistics["length"].items()],
         "verdict": record(release, "openness.json", "/verdict"),
@@ -137,82 +129,22 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 # How well ------------------------------------------------------------------------------------------------------------
 
 
-def scores(release: Path) -> list[dict[str, Any]]:
-    """The scores by unit, the smallest first; bars are shares of the largest number of their unit.
-
-    Those of shares are shares of the whole.
-    """
-    units: dict[str, list[dict[str, Any]]] = {}
-    for name, score in record(release, "evaluation/scores.json").items():
-        own, words = name in OWN, name.replace("_", " ")
-        units.setdefault(score["unit"], []).append(
-            {**score, "own": own, "name": words if own else f"baseline: {words}"}
-        )
+def scores(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The scores by unit, the smallest first; `most` is what bars are shares of: the whole, or the largest number."""
+    units: dict[str, list[tuple[str, Any]]] = {}
+    for name, score in measured.items():
+        called = name.replace("_", " ") if name in OWN else f"baseline: {name.replace('_', ' ')}"
+        units.setdefault(score["unit"], []).append((called, score))
     groups = []
     for unit, members in units.items():
+        members.sort(key=lambda member: (member[1]["value"], member[0]))
         share = unit.startswith("share")
-        most = 1.0 if share else max(score.get("high", score["value"]) for score in members)
-        members.sort(key=lambda score: (score["value"], score["name"]))
-        scale = {"unit": unit[:1].upper() + unit[1:], "better": "more" if share else "less", "most": most}
-        groups.append({**scale, "scores": [bar(score, most) for score in members]})
+        most = 1.0 if share else max(score.get("high", score["value"]) for _, score in members)
+        groups.append({"unit": unit, "better": "more" if share else "less", "most": most, "scores": members})
     return sorted(groups, key=lambda group: -len(group["scores"]))
 
 
-def choices(release: Path) -> list[dict[str, Any]]:
-    """Each set of minimal pairs or questions and its groups, beside what a guess would reach."""
-    groups = []
-    for name, whole in record(release, "evaluation/minimal_pairs.json").items():
-        rows = [judged(each, part, part, CHANCE) for each, part in parts(whole)]
-        groups.append({"name": f"Minimal pairs: {spoken(name)}", "what": PAIRS, "scores": rows, "chance": CHANCE})
-    for name, whole in record(release, "evaluation/multiple_choice.json").items():
-        rows = [
-            judged(f"{each}, {measure}", part, part[measure], part["chance"])
-            for each, part in parts(whole)
-            for measure in MEASURES
-        ]
-        groups.append(
-            {"name": f"Questions: {spoken(name)}", "what": QUESTIONS, "scores": rows, "chance": whole["chance"]}
-        )
-    return groups
-
-
-def parts(whole: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """A set as a whole, then its groups."""
-    return [("all", whole), *whole["groups"].items()]
-
-
-def judged(name: str, part: Mapping[str, Any], score: Mapping[str, Any], chance: float) -> dict[str, Any]:
-    """A score's bar, and what it is read against: of how many, the baseline, and a guess where it is worse."""
-    below = "; below chance" if score["value"] < chance else ""
-    counted = f"{part['pairs']} pairs" if "pairs" in part else f"{part['items']} items"
-    method = f"{counted}; baseline, byte 4-grams: {shown(score['byte_4gram'])}{below}"
-    return bar({**score, "name": spoken(name), "method": method}, 1.0)
-
-
-def spoken(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def bar(score: Mapping[str, Any], most: float) -> dict[str, Any]:
-    """A score with its bar, and its interval if it has one, as shares of `most` in per cent."""
-    share = {f"{key}_at": percent(score[key], most) for key in ("value", "low", "high") if key in score}
-    return {**score, **share}
-
-
 # What it was made of -------------------------------------------------------------------------------------------------
-
-
-def shares(terms: Mapping[str, Terms]) -> list[dict[str, Any]]:
-    """The licences by their share of the tokens, the largest first."""
-    whole = sum(part.tokens for part in terms.values())
-    parts = sorted(terms.items(), key=lambda part: -part[1].tokens)
-    return [{"name": name, **vars(part), "share": percent(part.tokens, whole)} for name, part in parts]
-
-
-def sources(facts: Facts) -> list[dict[str, Any]]:
-    """The sources by their share of the tokens, the largest first; those of which nothing was kept come last."""
-    entries = [{**source, **source["kept"], "share": percent(source["share"], 1)} for source in facts.sources]
-    return sorted(entries, key=lambda source: -source["tokens"])
 
 
 def funnel(counts: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,13 +174,12 @@ def strip(unit: str, quantiles: Mapping[str, int]) -> dict[str, Any]:
 
 
 def checklist(release: Path) -> list[dict[str, Any]]:
-    """The rows of `openness.json`, each with a mark, and the evidence that is there."""
-    rows = []
-    for row in record(release, "openness.json", "/rows"):
-        word = MARKS[row["status"].replace(":", " ").split(" ")[0]]
-        there = [entry["path"] for entry in row["evidence"] if (release / entry["path"]).exists()]
-        rows.append({**row, "mark": word, "there": there})
-    return rows
+    """The rows of `openness.json`, each with the evidence that is there."""
+    rows = record(release, "openness.json", "/rows")
+    return [
+        {**row, "there": [each["path"] for each in row["evidence"] if (release / each["path"]).exists()]}
+        for row in rows
+    ]
 
 
 def chain(release: Path) -> dict[str, Any]:
@@ -283,11 +214,3 @@ def took(release: Path, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "energy": sum(joules) / 3.6e6 if joules else None,  # in kilowatt-hours
         "operations_a_second": record(release, "provenance/facts.json", "/flops") / run["seconds"],
     }
-
-
-# Numbers for people --------------------------------------------------------------------------------------------------
-
-
-def percent(part: float, whole: float) -> float:
-    """How much of `whole` is `part`, from 0 to 100; 0 where there is no whole."""
-    return round(min(100.0, max(0.0, 100 * part / whole)), 3) if whole else 0.0

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from train.humanize import brief, duration, shown
+from train.humanize import brief, duration, percent, shown
 from train.release.cards.markdown import literal
 from train.release.cards.prose import Markdown, cell, line, prose
 from train.unicode import harmless
@@ -42,6 +42,8 @@ def html(template: str, **values: Any) -> bytes:
     page.filters |= {
         "shown": shown,
         "brief": brief,
+        "percent": percent,
+        "words": words,
         "duration": lambda seconds: UNIT.sub("\N{NO-BREAK SPACE}", duration(seconds)),
     }
     return page.get_template(template).render(values).encode()
