@@ -5,6 +5,7 @@ and care; the pipeline answers for everything that can be counted. Neither may b
 """
 
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -23,32 +24,8 @@ from train.release.cards.templates import markdown
 from train.release.standards import reuse
 from train.spdx import identifiers
 
-HEAD = ("title", "curator", "contact", "licence", "date")
-SECTIONS = (
-    "Motivation",
-    "How the sources were chosen and their licences seen",
-    "How the text was collected",
-    "How the text was extracted",
-    "Labelling",
-    "Machine-made text",
-    "Personal and sensitive data",
-    "Consent and opt-out",
-    "Intended and unsuitable uses",
-    "Known bias and limits",
-    "Maintenance and take-down",
-)  # which people must write; they may write more
-RECORDS = (
-    "how to check it",
-    "records",
-    "sources",
-    "licences",
-    "steps",
-    "selection",
-    "overlap with the evaluation",
-    "splits and order",
-    "statistics",
-    "how to make it again",
-)  # headings of what the pipeline writes
+TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+HEAD, SECTIONS, RECORDS = (TABLE[name] for name in ("head", "sections", "records"))
 COMPARED = tuple(rule.__name__ for rule in rules.COMPARISONS)
 STAGES = ("raw", "documents", "judged", "duplicates", "selected", "tokenizer", "tokens")
 

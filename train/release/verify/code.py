@@ -10,19 +10,13 @@ from train.differences import first_difference
 from train.keys import closure, meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle, lock, repository
-from train.release.standards.osaid import SEARCH
+from train.release.standards.osaid import COMPONENTS, SEARCH
 from train.release.verify.forms import FORMS, unformed
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 
 PINNED = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow")  # what the products pass through
 STRANGE = 5  # files that are named
-COMPONENTS = {
-    "C1 processing": "train/data/documents.py", "C1 filtering": "train/data/selected.py",
-    "C2 training": "train/training/loop.py", "C2 arguments": "scripts/run.py",
-    "C3 validation and testing": "train/evaluation/measure.py", "C4 tokenizer": "train/data/tokenizer.py",
-    "C5 inference": "train/inference/generate.py", "C6 architecture": "train/model.py",
-}  # fmt: skip
 
 
 def components(release: Release) -> list[str]:

@@ -1,13 +1,13 @@
 """Which files there are: the paths of a release, and what each stage leaves, as functions of config and sources."""
 
-from collections.abc import Iterable, Mapping
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from train import initial
 from train.artifact import file_digest
 from train.data.benchmarks import OURS, BenchmarksConfig, set_name
-from train.data.candidates import FORMS
 from train.data.dedup.minhash import BANDS
 from train.data.documents import DocumentsConfig
 from train.data.documents import parts as parts_of
@@ -19,17 +19,12 @@ from train.data.sources.spec import read_sources
 from train.layout import ARTIFACTS, placed
 from train.release import bundle
 from train.release.attest.dsse import PLACE
+from train.release.standards import reuse
 from train.release.view import Release
-from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS
 from train.training.loop import FitConfig
 from train.training.steps import checkpoint_name, checkpoint_steps
 
-RECORDS = ("commitment.json", "run.json")  # witnesses that every stage leaves
-WITNESSES = """
-    logs/packages.json logs/release/commit.json logs/release/asked.json logs/raw/retrieved.json
-    logs/evaluation/compressed.json logs/weights/loss.svg
-    logs/weights/log.jsonl logs/weights/resources.jsonl logs/weights/operations.json logs/weights/stack.json
-"""
+PATHS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def layout(release: Release) -> list[str]:
@@ -59,36 +54,45 @@ def _apart(release: Release, path: str) -> bool:
 
 def products(release: Release) -> dict[str, set[str]]:
     """Artifact -> the paths of its products."""
-    records = read_sources(release.path / "data/sources.json")
-    extracting = release.settings(DocumentsConfig)
-    stems = [part.stem for record in records for part in parts_of(extracting, record)]
-    sets = release.settings(BenchmarksConfig)
-    parts = [part_name(part) for part in range(release.settings(SelectedConfig).parts)]
-    others = [each for each in release.json("evaluation/data/sets.json") if each["name"] != OURS["name"]]
-    names = [OURS["name"]] if sets.pairs else []
-    names += [set_name(source.purl) for source in sets.raw.sources] if sets.raw else []
-    checkpoints = {f"checkpoints/{checkpoint_name(step)}/{name}" for step in steps(release)
-                   for name in (WEIGHTS, OPTIMIZER, STATE)}  # fmt: skip
-    if config["training"]["init_from"]:
-        checkpoints |= {f"{initial.FOLDER}/{name}" for name in initial.FILES}
+    known = names(release)
+    return {artifact: set(filled(patterns, known)) for artifact, patterns in PATHS["products"].items()}
+
+
+def witnesses(release: Release) -> list[str]:
+    """The paths of what is true of one run only, but for statements."""
+    return filled(PATHS["witnesses"], names(release))
+
+
+def filled(patterns: Iterable[str], names: Mapping[str, Collection[str]]) -> list[str]:
+    """The paths that patterns stand for, with each of the names for what is in braces."""
+    paths = []
+    for pattern in patterns:
+        name = re.search(r"\{(\w+)\}", pattern)
+        paths += [pattern.replace(name[0], each) for each in sorted(names[name[1]])] if name else [pattern]
+    return paths
+
+
+def names(release: Release) -> dict[str, Collection[str]]:
+    """What may stand in the braces of a pattern."""
+    records, sets = read_sources(release.path / "data/sources.json"), release.settings(BenchmarksConfig)
+    extracting, others = release.settings(DocumentsConfig), reuse.sets_of_others(release.path)
+    set_names = [set_name(source.purl) for source in sets.raw.sources] if sets.raw else []
     return {
-        "raw": {"sources.json", *(f"{each.source.slug}/{file.path}" for each in records for file in each.files)},
-        "documents": {"counts.json", *licence_texts(release), *(f"documents/{stem}.parquet" for stem in stems),
-                      *(f"left_out/{stem}.jsonl" for stem in stems), *(f"counts/{stem}.json" for stem in stems)},
-        "benchmarks": {"sets.json", *(f"{name}.parquet" for name in names), *_files(others),
-                       *(["sources.json"] if sets.raw else []),
-                       *(f"licences/{sha256}.txt" for each in others for sha256 in each["licences"].values())},
-        "judged": {f"{form}/{stem}.{suffix}" for form, suffix in FORMS.items() for stem in stems},
-        "duplicates": {f"pairs/{band_name(band)}.u64" for band in range(BANDS)},
-        "selected": {"counts.json", *(f"documents/{part}.parquet" for part in parts),
-                     *(f"ledger/{part}.parquet" for part in parts), *(f"counts/{part}.json" for part in parts)},
-        "tokenizer": {"tokenizer.json"},
-        "tokens": {"tokens.json", *(name for split in SPLITS for name in (f"{split}.npy", f"ranges/{split}.parquet"))},
-        "weights": {WEIGHTS, *checkpoints},
-        "evaluation": {f"{name}.json" for name in
-                       ("documents", "scores", "pairs", "minimal_pairs", "choices", "multiple_choice", "samples",
-                        "overlap")},
-    }  # fmt: skip
+        "file": [f"{record.source.slug}/{file.path}" for record in records for file in record.files],
+        "part": [part.stem for record in records for part in parts_of(extracting, record)],
+        "licence": licence_texts(release),
+        "set": [*set_names, *([OURS["name"]] if sets.pairs else [])],
+        "set_file": [f"{each['slug']}/{file['path']}" for each in others for file in each["files"]],
+        "set_licence": {sha256 for each in others for sha256 in each["licences"].values()},
+        "set_record": ["sources.json"] if sets.raw else [],
+        "fetched": ["raw", "benchmarks"] if sets.raw else ["raw"],
+        "band": [band_name(band) for band in range(BANDS)],
+        "hashed": [part_name(part) for part in range(release.settings(SelectedConfig).parts)],
+        "split": SPLITS,
+        "checkpoint": [checkpoint_name(step) for step in steps(release)],
+        "initial": initial.FILES if release.config["training"]["init_from"] else [],
+        "stage": ARTIFACTS,
+    }
 
 
 def steps(release: Release) -> list[int]:
@@ -98,22 +102,10 @@ def steps(release: Release) -> list[int]:
 
 
 def licence_texts(release: Release) -> set[str]:
-    """The texts that tell a licence: those of each source, and where rows, kept or dropped, tell their own, theirs."""
+    """The digests of the texts that tell a licence: of each source, and where rows tell their own, theirs."""
     known = {sha256 for entry in release.json("data/extracted.json").values() for sha256 in entry["licences"].values()}
     if any(record.source.licence_by_row for record in read_sources(release.path / "data/sources.json")):
         folder = "data/licences/"
         texts = (Path(path).stem for path in release.paths if path.startswith(folder) and path.endswith(".txt"))
         known |= {text for text in texts if file_digest(release.path / folder / f"{text}.txt") == text}
-    return {f"licences/{sha256}.txt" for sha256 in known}
-
-
-def witnesses(release: Release) -> Iterable[str]:
-    """The paths of what is true of one run only, but for statements."""
-    yield from WITNESSES.split()
-    yield from (f"logs/{artifact}/{name}" for artifact in ARTIFACTS for name in RECORDS)
-    if release.settings(BenchmarksConfig).raw:
-        yield "logs/benchmarks/retrieved.json"
-
-
-def _files(sources: Iterable[Mapping[str, Any]]) -> set[str]:
-    return {f"{source['slug']}/{file['path']}" for source in sources for file in source["files"]}
+    return known
