@@ -1,6 +1,6 @@
 """Where files that were made again differ from recorded ones: which file, and in it the value, row, element or line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -16,35 +16,26 @@ SAME = "the same values, spelt otherwise"
 
 
 def products_apart(release: Path, name: str, folder: Path) -> list[str]:
-    """What of an artifact's files in `folder` is not as the release records it, or as it stands there."""
-    recorded, here = read_json(release / "provenance" / f"{name}.json")["products"], inventory(folder)
-    lines = files_apart(recorded, here, lambda path: _closer(release, name, folder, path))
-    for path, entry in here.items():
-        place = placed(name, path)
-        same = place and (release / place).is_file() and file_digest(release / place) == entry["sha256"]
-        if place and recorded.get(path) == entry and not same:
-            lines.append(f"{place}: not the file that is recorded and was made{_closer(release, name, folder, path)}")
-    return lines
+    """What of an artifact's files in `folder` is not as it stands in the release, or as the release records it."""
+    recorded, made = read_json(release / "provenance" / f"{name}.json")["products"], inventory(folder)
+    held = {path: release / place for path in made if path in recorded and (place := placed(name, path))}
+    other = [path for path, file in held.items() if not file.is_file() or file_digest(file) != made[path]["sha256"]]
+    where = {path: file_apart(held[path], folder / path) if held[path].is_file() else "missing" for path in other}
+    lines = [f"{placed(name, path)}: {difference}" for path, difference in where.items()]
+    rest = ({path: entry for path, entry in each.items() if path not in where} for each in (recorded, made))
+    return lines + files_apart(*rest)
 
 
-def files_apart(
-    recorded: Mapping[str, Any], here: Mapping[str, Any], closer: Callable[[str], str] = lambda path: ""
-) -> list[str]:
+def files_apart(recorded: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
     """A line for each file that is recorded and was not made, was made and is not recorded, or has other bytes."""
     lines = []
-    for path in sorted(recorded.keys() | here.keys()):
-        if path not in here or path not in recorded:
+    for path in sorted(recorded.keys() | made.keys()):
+        if path not in made or path not in recorded:
             lines.append(f"{path}: {'recorded and not made' if path in recorded else 'made and not recorded'}")
-        elif recorded[path] != here[path]:
-            before, now = recorded[path]["sha256"][:12], here[path]["sha256"][:12]
-            lines.append(f"{path}: {before} is recorded, {now} was made{closer(path)}")
+        elif recorded[path] != made[path]:
+            before, now = recorded[path]["sha256"][:12], made[path]["sha256"][:12]
+            lines.append(f"{path}: {before} is recorded, {now} was made")
     return lines
-
-
-def _closer(release: Path, name: str, folder: Path, path: str) -> str:
-    """Where in a file the first difference is, if the release holds that file."""
-    place = placed(name, path)
-    return f"; {file_apart(release / place, folder / path)}" if place and (release / place).is_file() else ""
 
 
 def file_apart(recorded: Path, made: Path) -> str:
