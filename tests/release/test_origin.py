@@ -1,20 +1,15 @@
 """A document's licence, attribution and language follow from its source, or from what its own row said."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
 from train.data.schema import SelectedDocument
-from train.data.sources.spec import Columns, FilesSource, SourceRecord
+from train.data.sources.spec import SourceRecord
 from train.release.verify.sources import origin_problem
 
 NAMES = {"Apache 2": "Apache-2.0"}
-COLUMNS = Columns(text="text", path=None, licence="terms", licence_names=NAMES, attribution="by")
-SOURCE = FilesSource(
-    purl="pkg:generic/a@1", licence="MIT", licence_files=("LICENSE",), attribution="Somebody", language="en",
-    include=("**",), exclude=(), kind="files", path=Path("a"), sha256=None, columns=None, mirrors=(),
-)  # fmt: skip
+COLUMNS = {"text": "text", "path": None, "licence": "terms", "licence_names": NAMES, "attribution": "by"}
+SOURCE = {"licence": "MIT", "attribution": "Somebody", "language": "en", "kind": "files", "purl": "pkg:generic/a@1"}
+SOURCE |= {"licence_files": ["LICENSE"], "include": ["**"], "exclude": [], "sha256": None, "slug": "a", "files": []}
 ROW = {"id": "0", "text": "A text.", "source": "pkg:generic/a@1", "path": "a.txt", "split": "train"}
 ROW |= {"licence": "MIT", "attribution": "Somebody", "language": "en", "evidence": "text"}
 
@@ -36,6 +31,6 @@ ROW |= {"licence": "MIT", "attribution": "Somebody", "language": "en", "evidence
 ])  # fmt: skip
 def test_a_document_follows_from_its_source_or_its_row(row, columns, told, problem):
     found = origin_problem(
-        SelectedDocument(**ROW | row), SourceRecord(replace(SOURCE, columns=columns), ()), {"text"}, told
+        SelectedDocument(**ROW | row), SourceRecord.from_json(SOURCE | {"columns": columns}), {"text"}, told
     )
     assert found is None if problem is None else problem in found
