@@ -93,7 +93,7 @@ class Release:
         Of a tokenizer that is taken from another release they are the identity of that one.
         """
         value = part(kind, self.config)
-        return build(str if isinstance(value, str) else kind, value)  # type: ignore[arg-type, return-value]
+        return build(str if isinstance(value, str) else kind, value)  # type: ignore[return-value]
 
     @cached_property
     def provenance(self) -> dict[str, dict[str, Any]]:
