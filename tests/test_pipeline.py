@@ -60,8 +60,8 @@ def test_the_licence_that_generated_texts_stand_under_is_in_the_key(monkeypatch)
     before = keys()
     monkeypatch.setattr(pipeline, "file_digest", lambda path: "0" * 64)
     assert all(before[name] != key for name, key in keys().items() if name != "benchmarks")
-    with pytest.raises(UserError, match=r"licence_files: '../LICENSE' is not in this repository, .* such as LICENSE"):
-        keys("data.raw.sources.0.licence_files=[../LICENSE]")
+    with pytest.raises(UserError, match=r"licence_files: 'COPYING' is not in this repository, .* such as LICENSE"):
+        keys("data.raw.sources.0.licence_files=[COPYING]")
 
 
 SPELLINGS = [

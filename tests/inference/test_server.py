@@ -161,7 +161,7 @@ def test_models_and_the_page(ask):
     ({"temperature": 2.5}, "temperature", "expected 0 to 2"), ({"temperature": True}, "temperature", "expected float"),
     ({"top_k": 0}, "top_k", "expected null or at least 1"), ({"stop": ["a"] * 5}, "stop", "a length of at most 4"),
     ({"stop": [""]}, "stop", "a length of at least 1"), ({"prompt": ["two", "prompts"]}, "prompt", "expected str"),
-    ({"prompt": "\udcff"}, None, "surrogates not allowed"), ({"prompt": None}, None, "prompt: missing"),
+    ({"prompt": "\udcff"}, "prompt", "expected text without"), ({"prompt": None}, None, "prompt: missing"),
     ({"n": 2}, "n", "only 1 is supported"), ({"logprobs": 5}, None, "unknown key 'logprobs'"),
 ])  # fmt: skip
 def test_a_wrong_parameter_is_answered_as_the_protocol_says(ask, change, param, says):

@@ -16,7 +16,7 @@ from train.release.cards.facts import OWN
 class SeedRun:
     """A training with some seed: the publisher's word, which whoever trains with it can test."""
 
-    seed: Natural
+    seed: Natural  # of the initial weights and the data order
     weights: str  # SHA-256 of its model.safetensors
     scores: dict[str, float]  # of its evaluation, by name
 
