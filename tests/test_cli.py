@@ -12,7 +12,9 @@ from train import cli
 from train.cli import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
-DOORS = {"run": "release"} | {verb: verb for verb in ("verify", "replay", "reproduce", "export")}
+DOORS = {"run": "release", "pairs": "score"} | {
+    verb: verb for verb in VERBS if verb not in ("release", "score", "plan", "config", "bench", "selftest")
+}
 DOOR = '''"""`pellucid {verb}` of this checkout."""
 
 import runpy

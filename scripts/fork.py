@@ -1,0 +1,6 @@
+"""`pellucid fork` of this checkout."""
+
+import runpy
+from pathlib import Path
+
+runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "fork"}, __name__)

@@ -1,0 +1,6 @@
+"""`pellucid score` of this checkout."""
+
+import runpy
+from pathlib import Path
+
+runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "score"}, __name__)
