@@ -53,5 +53,5 @@ def own_run_apart(release: Path) -> str | None:
     if not (runs := config["release"]["seeds"]):
         return None
     own = seed_run(config["training"]["seed"], release, release / "evaluation")
-    told = next((run for run in runs if run["seed"] == own["seed"]), None)
-    return first_difference(told, own, f"release.seeds: the run of seed {own['seed']}")
+    listed = next((run for run in runs if run["seed"] == own["seed"]), None)
+    return first_difference(listed, own, f"release.seeds: the run of seed {own['seed']}")
