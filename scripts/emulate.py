@@ -54,8 +54,8 @@ def main(arguments: list[str]) -> None:
     cache = args.cache.expanduser()
     places = {place: interpreter(place, cache) for place in (HERE, *(args.on or PROCESSORS))}
     reports = {place: tested(place, how, args.into) for place, how in places.items()}
-    if apart := [place for place, report in reports.items() if not report["same"]]:
-        raise UserError(f"{', '.join(apart)}: trains other bytes than the known ones")
+    if failures := [place for place, report in reports.items() if not report["same"]]:
+        raise UserError(f"{', '.join(failures)}: trains other bytes than the known ones")
 
 
 def tested(place: str, how: Interpreter, into: Path | None) -> dict[str, Any]:

@@ -43,6 +43,8 @@ DOORS = {
 }  # fmt: skip
 # What the hub lists is in a key; how files come from it and a release gets there is not: modules of their own.
 MORE_DOORS = {"huggingface_hub": 3, "yaml": 2}
+# Words that name no value: what it is, a noun says.
+WORDS = re.compile("_?(apart|asked|found|given|made|mine|somebody|somewhat|theirs|those|told|whoever)")
 
 
 def imports(path: Path) -> list[str]:
@@ -84,25 +86,18 @@ def test_the_layer_check_can_fail(tmp_path, monkeypatch):
     assert upward(wrong) == ["train.model.Transformer"]
 
 
+def importers(paths: list[Path], *libraries: str) -> list[str]:
+    """The files that import one of these libraries."""
+    return [path.name for path in paths if any(name.split(".")[0] in libraries for name in imports(path))]
+
+
 def test_each_heavy_library_has_one_door():
-    doors = {
-        library: [
-            path.relative_to(ROOT).as_posix()
-            for path in MODULES
-            if any(name.split(".")[0] == library for name in imports(path))
-        ]
-        for library in DOORS
-    }
+    doors = {library: importers(MODULES, library) for library in DOORS}
     assert all(len(paths) <= MORE_DOORS.get(name, 1) for name, paths in doors.items()), doors
 
 
 def test_one_module_knows_hydra():
-    knowing = [
-        path.name
-        for path in [*MODULES, *ROOT.glob("scripts/*.py")]
-        if any(name.split(".")[0] in ("hydra", "omegaconf") for name in imports(path))
-    ]
-    assert knowing == ["compose.py"]
+    assert importers([*MODULES, *ROOT.glob("scripts/*.py")], "hydra", "omegaconf") == ["compose.py"]
 
 
 def test_packages_hold_docstrings_only_because_keys_leave_them_out():
@@ -116,6 +111,18 @@ def test_no_script_is_named_like_a_module_it_would_hide():
 
     names = {path.stem for path in ROOT.glob("scripts/*.py")}
     assert not names & (set(sys.stdlib_module_names) | {"train"})
+
+
+def no_nouns(source: str | bytes) -> list[str]:
+    """The identifiers of a program that are words which name no value."""
+    fields = ((node, name) for node in ast.walk(ast.parse(source)) for name in ("id", "arg", "name", "asname"))
+    return [name for node, field in fields if WORDS.fullmatch(name := str(getattr(node, field, "")))]
+
+
+@pytest.mark.parametrize("program", ["{} = 1", "for {} in x: 1", "f = lambda {}: 0", "def _{}(): 1", "import x as {}"])
+def test_values_are_called_by_nouns(program):
+    assert no_nouns(program.format("found")) and not no_nouns(program.format("founder"))
+    assert not [path for path in (*MODULES, *ROOT.glob("scripts/*.py")) if no_nouns(path.read_bytes())]
 
 
 def test_top_level_is_fixed():

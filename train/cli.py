@@ -45,7 +45,7 @@ class Verb:
     does: str
     example: str
     arguments: dict[str, dict[str, Any]]  # name, or option -> what argparse takes
-    apart: tuple[str, ...] = ()  # options of which one at a time can be given
+    exclusive: tuple[str, ...] = ()  # options of which one at a time can be given
     more: str = ""
     judges: tuple[str, str] | None = None  # what the exit statuses 0 and 1 mean
     needs_tree: bool = False
@@ -159,9 +159,9 @@ def parse(name: str, words: list[str]) -> argparse.Namespace:
         allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.failure = failure(verb)
-    apart = parser.add_mutually_exclusive_group() if verb.apart else parser
+    group = parser.add_mutually_exclusive_group() if verb.exclusive else parser
     for argument, options in verb.arguments.items():
-        (apart if argument in verb.apart else parser).add_argument(argument, **options)
+        (group if argument in verb.exclusive else parser).add_argument(argument, **options)
     parser.add_argument("--json", action="store_true", help="print what comes out as JSON")
     threads, typed = [], words[: words.index("--")] if "--" in words else words
     if not {"machine", "overrides", "words"} & verb.arguments.keys() and name != "verify":  # they take all of `machine`

@@ -206,11 +206,11 @@ def settings(composed: Mapping[str, Any]) -> list[str]:
         words = [f"recipe={name}"]
         if base(*words)["data"]["name"] != (data := str(wanted["data"]["name"])):
             words += [f"data={data}"] if (CONFIGS / "data" / f"{data}.yaml").is_file() else []
-        apart = dict(differences(base(*words), wanted))
+        changes = dict(differences(base(*words), wanted))
         known = {*dotted_paths(base(*words))}
-        words += [f"{'' if path in known else '+'}{path}={spelled(value)}" for path, value in apart.items()]
-        simple = all(isinstance(value, int | float) or str(value).isidentifier() for value in apart.values())
-        return words if (simple and known >= apart.keys()) or base(*words) == wanted else []
+        words += [f"{'' if path in known else '+'}{path}={spelled(value)}" for path, value in changes.items()]
+        simple = all(isinstance(value, int | float) or str(value).isidentifier() for value in changes.values())
+        return words if (simple and known >= changes.keys()) or base(*words) == wanted else []
     except Exception:  # of a recipe that asks for more, or of a value that no override can say
         return []
 

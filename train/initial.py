@@ -31,8 +31,8 @@ def taken(folder: Path | None, identity: str, name: str) -> Path:
     if folder is None:
         remedy = f"give its folder, or {FOLDER} of a release that began with it: machine.init_from=FOLDER"
         raise UserError(f"training.init_from: is the identity {identity} of a release; {remedy}")
-    if (found := identity_of(folder)) != identity:
-        raise UserError(f"{folder}: is release {found}, and training.init_from asks for {identity}")
+    if (actual := identity_of(folder)) != identity:
+        raise UserError(f"{folder}: is release {actual}, and training.init_from asks for {identity}")
     listed = read_json(folder / MANIFEST)["products"].get(name, {}).get("sha256")
     if name != MANIFEST and (not (folder / name).is_file() or file_digest(folder / name) != listed):
         raise UserError(f"{folder / name}: missing, or not as its MANIFEST.json lists it; get release {identity} anew")
@@ -47,9 +47,9 @@ def require_initial(folder: Path | None, config: Mapping[str, Any]) -> None:
         there = shape(read_json(place))
     except (KeyError, TypeError):
         raise UserError(f"{place}: not the configuration of a release that this program knows") from None
-    for path, theirs, ours in differences(there, shape(config)):
+    for path, before, now in differences(there, shape(config)):
         remedy = "what goes on from it needs the same model, vocabulary and contract"
-        raise UserError(f"training.init_from: {path} is {theirs!r} in release {identity}, and {ours!r} here; {remedy}")
+        raise UserError(f"training.init_from: {path} is {before!r} in release {identity}, and {now!r} here; {remedy}")
 
 
 def shape(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -281,13 +281,13 @@ def load_weights(model: Transformer, weights: dict[str, Tensor]) -> None:
     if expected.keys() != weights.keys():
         raise ValueError(f"weights differ from the config in {sorted(expected.keys() ^ weights.keys())[:3]}")
     for name, parameter in expected.items():
-        found = weights[name]
-        if found.shape != parameter.shape:
-            raise ValueError(f"{name}: shape {tuple(found.shape)}, the config says {tuple(parameter.shape)}")
-        if not bool(torch.isfinite(found).all()):
+        tensor = weights[name]
+        if tensor.shape != parameter.shape:
+            raise ValueError(f"{name}: shape {tuple(tensor.shape)}, the config says {tuple(parameter.shape)}")
+        if not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name}: holds values that are not finite")
         with torch.no_grad():
-            parameter.copy_(found)
+            parameter.copy_(tensor)
 
 
 def hugging_face_config(config: ModelConfig, vocabulary: int, end_of_text: int) -> dict[str, Any]:
@@ -319,7 +319,7 @@ def hugging_face_config(config: ModelConfig, vocabulary: int, end_of_text: int) 
     }
 
 
-def config_from_hugging_face(found: Mapping[str, Any]) -> ModelConfig:
+def config_from_hugging_face(record: Mapping[str, Any]) -> ModelConfig:
     """The inverse of `hugging_face_config`; how weights were initialised is not in `config.json` and stays unsaid.
 
     Raises ConfigError or ValueError naming what is missing, mistyped, or of another architecture.
@@ -337,12 +337,12 @@ def config_from_hugging_face(found: Mapping[str, Any]) -> ModelConfig:
         "tied_embeddings": "tie_word_embeddings",
         "init_std": "initializer_range",
     }
-    values = {ours: found[theirs] for ours, theirs in names.items() if theirs in found}
+    values = {field: record[key] for field, key in names.items() if key in record}
     config = build(ModelConfig, {**values, "zero_residual": False})
-    ours = hugging_face_config(config, found.get("vocab_size", 0), found.get("eos_token_id", 0))
-    for name in sorted(ours.keys() & found.keys()):
-        if found[name] != ours[name]:
-            raise ValueError(f"{name} is {found[name]!r}; this model has {ours[name]!r}")
+    expected = hugging_face_config(config, record.get("vocab_size", 0), record.get("eos_token_id", 0))
+    for name in sorted(expected.keys() & record.keys()):
+        if record[name] != expected[name]:
+            raise ValueError(f"{name} is {record[name]!r}; this model has {expected[name]!r}")
     return config
 
 

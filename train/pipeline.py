@@ -419,8 +419,8 @@ def stale(record: Mapping[str, Any], bound: Mapping[str, Any]) -> str | None:
     if moved := [name for name in now if before.get(name) != now[name]]:
         digests = " and now ".join(str(each.get(moved[0], {}).get("products"))[:12] for each in (before, now))
         return f"made from another {' and another '.join(moved)} (products {digests})"
-    apart = [name for name in bound if record.get(name) != bound[name]]
-    return f"made of another {', '.join(apart)}" if apart else None
+    changes = [name for name in bound if record.get(name) != bound[name]]
+    return f"made of another {', '.join(changes)}" if changes else None
 
 
 def _kept(final: Path, bound: Mapping[str, Any], say: Callable[[str], None]) -> bool:

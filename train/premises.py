@@ -43,13 +43,13 @@ def failures(device: str, compiled: Callable[..., Callable[..., Tensor]]) -> Ite
     rng = np.random.Generator(np.random.PCG64(7))
     a, b = (rng.integers(2**23, 2**24, ODD) for _ in range(2))
     x, y = (torch.from_numpy(values.astype(np.float32)).to(device) for values in (a, b))
-    for name, found, rounded in (
+    for name, result, rounded in (
         ("sums", x + y * 256, lambda i, j: Fraction(i + 256 * j)),
         ("products", x * y, lambda i, j: Fraction(i * j)),
         ("quotients", x / y, Fraction),
     ):
         expected = [nearest(rounded(int(i), int(j))) for i, j in zip(a, b, strict=True)]
-        if found.double().tolist() != expected:
+        if result.double().tolist() != expected:
             yield f"float32 {name} are not rounded to the nearest number"
     if not bool((torch.full((ODD,), 2.0**-126, device=device) * 0.5 * 2.0 == 2.0**-126).all()):
         yield "subnormal numbers are not kept"
@@ -93,8 +93,8 @@ def functions(device: str) -> str:
     rng = np.random.Generator(np.random.PCG64(8))
     spread = torch.from_numpy(rng.integers(0, 0x7F000000, 4099).astype(np.int32)).view(torch.float32).to(device)
     near = torch.from_numpy((rng.integers(-(2**23), 2**23, (64, 65)) * 2.0**-17).astype(np.float32)).to(device)
-    found = (
+    results = (
         exact.exp(near), exact.sigmoid(near), exact.rsqrt(spread), exact.power_above(spread), exact.normed(near)[0],
         exact.total(near), exact.log(spread.double() + 1), exact.square_total(near[None]),
     )  # fmt: skip
-    return hashlib.sha256(b"".join(x.contiguous().cpu().numpy().tobytes() for x in found)).hexdigest()
+    return hashlib.sha256(b"".join(x.contiguous().cpu().numpy().tobytes() for x in results)).hexdigest()

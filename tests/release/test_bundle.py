@@ -18,7 +18,7 @@ from train.keys import ROOT
 from train.layout import ARTIFACTS, placed
 from train.release import bundle
 from train.release.bundle import CollectConfig, ReleaseConfig, collect, manifest_of, source_tree
-from train.release.standards.osaid import ASKED
+from train.release.standards.osaid import REQUEST
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def inputs(home):
 @pytest.fixture
 def config(release):
     resolved = read_json(release / "code/config.json")
-    settings, asked = (read_json(release / path) for path in ("code/overrides.json", ASKED))
+    settings, asked = (read_json(release / path) for path in ("code/overrides.json", REQUEST))
     return CollectConfig(build(ReleaseConfig, resolved["release"]), resolved, tuple(settings), asked)
 
 

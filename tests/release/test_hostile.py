@@ -18,7 +18,7 @@ from train.keys import ROOT
 from train.release.bundle import manifest_of
 from train.release.verify.code import installs
 from train.release.verify.integrity import wrong_name
-from train.release.verify.run import apart, verify
+from train.release.verify.run import isolated, verify
 from train.release.view import Release
 
 
@@ -154,11 +154,11 @@ def test_checks_that_end_their_process_are_told_by_name(tmp_path):
     program = (
         'print(\'["one", "two", "three"]\\n\' + \'{"name": "one", "status": "holds", "detail": ""}\', flush=True);'
     )
-    killed = apart([sys.executable, "-c", f"{program} import os; os.kill(os.getpid(), 11)"], 1, lambda result: None)
+    killed = isolated([sys.executable, "-c", f"{program} import os; os.kill(os.getpid(), 11)"], 1, lambda result: None)
     assert [(r.name, r.status, r.detail.split(",")[0]) for r in killed] == [
         ("one", "holds", ""), ("two", "not checked", "ended the checks"), ("three", "not checked", "not run"),
     ]  # fmt: skip
-    late = apart([sys.executable, "-c", f"{program} import time; time.sleep(60)"], 0.02, lambda result: None)
+    late = isolated([sys.executable, "-c", f"{program} import time; time.sleep(60)"], 0.02, lambda result: None)
     assert late[1].detail == "not done in 0.02 minutes"
 
 

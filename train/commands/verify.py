@@ -13,7 +13,7 @@ from train.errors import UserError
 from train.release.archive import unpacked
 from train.release.standards.osaid import RUNG_OF, ladder
 from train.release.verify.result import Result, exit_status, rungs, tally
-from train.release.verify.run import Level, apart, costs, verify
+from train.release.verify.run import Level, costs, isolated, verify
 
 SHOWN = {"holds": "holds", "fails": "FAILS", "not checked": "not checked"}
 
@@ -47,7 +47,7 @@ def checked(release: Path, args: argparse.Namespace, how: dict[str, Any]) -> lis
     for cost in [] if args.json else costs(release, args.only, level):
         args.say(f"cost       {cost}")
     worker = programs.module(sys.executable, "train.commands.verify_worker", json.dumps(work))
-    return apart(worker, args.minutes, lambda result: show(result, args))
+    return isolated(worker, args.minutes, lambda result: show(result, args))
 
 
 def signed(release: Path, keys: list[Path], only: list[str], results: list[Result]) -> list[Result]:

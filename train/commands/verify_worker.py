@@ -12,7 +12,7 @@ from train.release.verify.run import results
 
 
 def main(arguments: list[str]) -> None:
-    """Print the names of all checks, then each result: what `apart` reads."""
+    """Print the names of all checks, then each result: what `isolated` reads."""
     args = json.loads(arguments[0])
     release, where = Path(args["release"]), args["where"]
     where |= {name: Path(where[name]) for name in ("cache", "folder") if name in where}

@@ -189,15 +189,15 @@ def arc(fields: Mapping[str, Any]) -> Asked:
                      ("text", "label"))  # fmt: skip
     if fields["answerKey"] not in labels:
         raise BadAnswer(f"the answer {shortened(fields['answerKey'])} is none of the labels {shortened(labels)}")
-    return question(asked(stem), texts, labels.index(fields["answerKey"]))
+    return question(prompt(stem), texts, labels.index(fields["answerKey"]))
 
 
 def piqa(fields: Mapping[str, Any]) -> Asked:
     """`goal`, `sol1`, `sol2`, `label`."""
-    return question(asked(fields["goal"]), [fields["sol1"], fields["sol2"]], fields["label"])
+    return question(prompt(fields["goal"]), [fields["sol1"], fields["sol2"]], fields["label"])
 
 
-def asked(text: str) -> str:
+def prompt(text: str) -> str:
     """How people prompt with a question of ARC or PIQA."""
     return "Question: " + text + "\nAnswer:"
 

@@ -140,8 +140,8 @@ class Extraction:
             schema.write_rows(self.out / "documents" / f"{name}.parquet", self._documents(left_out), schema.DOCUMENT)
         if self.part.of == 1:
             require_documents(self.source, self.counts, self.examples)
-        found = {"licences": self.licences, "unlicensed": dict(self.unlicensed), "examples": self.examples}
-        return {**self.counts, **found}
+        licensing = {"licences": self.licences, "unlicensed": dict(self.unlicensed), "examples": self.examples}
+        return {**self.counts, **licensing}
 
     def _documents(self, left_out: BinaryIO) -> Iterator[schema.Document]:
         for text in self._texts():
@@ -172,8 +172,8 @@ class Extraction:
 
     def _files(self) -> Iterator[tuple[str, BinaryIO, readers.Span]]:
         if isinstance(self.source, PypiSource):
-            found = source_files(self.record, self.folder, lambda path: of_documents(self.source, path))
-            yield from ((path, file, readers.WHOLE) for path, file in found)
+            files = source_files(self.record, self.folder, lambda path: of_documents(self.source, path))
+            yield from ((path, file, readers.WHOLE) for path, file in files)
         else:
             yield from ((path, (self.folder / path).open("rb"), span) for path, span in self.part.spans)
 

@@ -49,9 +49,9 @@ def pairs_of(candidates: Candidates, band: int, threshold: float) -> Iterator[tu
             texts, first, which = np.unique(candidates.nodes(nodes, "text"), return_index=True, return_inverse=True)
             if len(texts) == 1:
                 continue
-            found = list(joined(nodes[first], lambda some: candidates.nodes(some, "signature"), threshold, band))
-            yield from found
-            for text in {which[np.searchsorted(nodes, each)] for pair in found for each in pair}:
+            edges = list(joined(nodes[first], lambda some: candidates.nodes(some, "signature"), threshold, band))
+            yield from edges
+            for text in {which[np.searchsorted(nodes, each)] for pair in edges for each in pair}:
                 one, *others = nodes[which == text].tolist()
                 yield from ((one, other) for other in others)
 

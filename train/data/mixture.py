@@ -45,9 +45,9 @@ class MixtureStage:
     def __post_init__(self) -> None:
         total = sum(self.integers)
         if not total or total > WHOLE:
-            found = ", ".join(f"{part.weight:g}" for part in self.parts)
+            weights = ", ".join(f"{part.weight:g}" for part in self.parts)
             allowed = f"above 0 and, as integers without a common divisor, at most {WHOLE:,}"
-            raise ValueError(f"parts: expected weights that add up to {allowed}; got {found}")
+            raise ValueError(f"parts: expected weights that add up to {allowed}; got {weights}")
 
     @property
     def integers(self) -> list[int]:
@@ -136,17 +136,17 @@ def legs(
     mixture: Mixture, steps: int, batch: int, texts: Sequence[tuple[str, ...]], windows: Sequence[int]
 ) -> list[Leg]:
     """The stages, where texts are of these sources and hold so many windows; without any, one over the one text."""
-    found: list[Leg] = []
+    stages: list[Leg] = []
     before, ends = np.zeros(len(windows), np.int64), borders(mixture, steps)
     for number, turns in enumerate([turns_of(stage, texts, windows) for stage in mixture] or [[1]]):
-        if found:
-            before = before + found[-1].taken((ends[number] - ends[number - 1]) * batch)
+        if stages:
+            before = before + stages[-1].taken((ends[number] - ends[number - 1]) * batch)
         order = pattern(turns)
         places = np.zeros(len(order), np.int64)
         for text in range(len(turns)):
             places[order == text] = np.arange(turns[text])
-        found.append(Leg(ends[number] * batch, np.array(turns, np.int64), order, places, before))
-    return found
+        stages.append(Leg(ends[number] * batch, np.array(turns, np.int64), order, places, before))
+    return stages
 
 
 def turns_of(stage: MixtureStage, texts: Sequence[tuple[str, ...]], windows: Sequence[int]) -> list[int]:

@@ -130,10 +130,10 @@ def since_pinned(source: FilesSource, digests: Mapping[str, str], runs: Path) ->
     for files in ({file["path"]: file["sha256"] for file in record["files"]} for record in records):
         if digest(files) == source.sha256:
             both = digests.keys() & files.keys()
-            apart = {"new": digests.keys() - both, "gone": files.keys() - both,
+            changes = {"new": digests.keys() - both, "gone": files.keys() - both,
                      "changed": {name for name in both if digests[name] != files[name]}}  # fmt: skip
-            told = (f"{len(names)} {kind} ({examples(kind, [*names])})" for kind, names in apart.items() if names)
-            return f"; since it was pinned {', '.join(told)}"
+            counts = (f"{len(names)} {kind} ({examples(kind, [*names])})" for kind, names in changes.items() if names)
+            return f"; since it was pinned {', '.join(counts)}"
     return ""
 
 

@@ -93,12 +93,12 @@ class Selection:
     def part(self, part: int) -> Iterator[Candidate]:
         """The decided candidates of a part, in the order of their ids, then of their sources and paths."""
         for some in together(self._compared(part), lambda each: len(each.document.text)):
-            asked = [each for each in some if not each.judgement.dropped and each.document.split != SPLITS[HELD_OUT]]
-            texts = words_of([each.document.text for each in asked])
+            training = [each for each in some if not each.judgement.dropped and each.document.split != SPLITS[HELD_OUT]]
+            texts = words_of([each.document.text for each in training])
             numbers = [text.numbers for text in texts]
             for place in np.flatnonzero(self.items.index.met(numbers) | self.held_out.index.met(numbers)):
                 if detail := contaminated(texts[place], self.config.contaminated, self.items, self.held_out):
-                    asked[place].judgement.dropped = "contaminated", detail
+                    training[place].judgement.dropped = "contaminated", detail
             yield from some
 
     def _compared(self, part: int) -> Iterator[Candidate]:

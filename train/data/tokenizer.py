@@ -126,8 +126,8 @@ def sample_ends(documents: Iterable[SelectedDocument], most: int | None) -> dict
 
 def equal_share(sizes: Sequence[int], most: int) -> int:
     """What each may give at most, so that all together give at most `most`, and as much of it as they have."""
-    for given, size in enumerate(ordered := sorted(sizes)):
-        share = most // (len(ordered) - given)
+    for number, size in enumerate(ordered := sorted(sizes)):
+        share = most // (len(ordered) - number)
         if size > share:
             return share
         most -= size

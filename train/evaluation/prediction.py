@@ -101,8 +101,8 @@ def twins(before: Integers, windows: Integers) -> Iterator[tuple[int, int, list[
 def in_common(one: Integers, other: Integers) -> int:
     """The length of the common prefix of two windows."""
     size = min(len(one), len(other))
-    apart = one[:size] != other[:size]
-    return int(apart.argmax()) if apart.any() else size
+    mask = one[:size] != other[:size]
+    return int(mask.argmax()) if mask.any() else size
 
 
 @torch.no_grad()

@@ -134,7 +134,7 @@ class CollectConfig:
     release: ReleaseConfig
     resolved: dict[str, Any]  # the whole configuration but how to run, as plain data
     settings: tuple[str, ...]  # the overrides that lead to it: computed from it and the files of configs/
-    asked: dict[str, Any]  # how it was asked for: a witness, in no key
+    request: dict[str, Any]  # how it was asked for: a witness, in no key
 
 
 def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
@@ -150,7 +150,7 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
         share(origin, release / path)
     write_json(release / "logs" / "packages.json", sbom.installed())
     write_json(release / "logs" / "release" / "commit.json", checkout())
-    write_json(release / osaid.ASKED, config.asked)
+    write_json(release / osaid.REQUEST, config.request)
     write_json(release / "code" / "config.json", config.resolved)
     write_json(release / "code" / "overrides.json", list(config.settings))
     for path, text in reuse.texts(release).items():

@@ -23,16 +23,16 @@ def tensors_apart(recorded: Mapping[str, Tensor], reached: Mapping[str, Tensor])
         kinds = [f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in (recorded[name], reached[name])]
         if kinds[0] != kinds[1]:
             return f"{name}: {kinds[0]} is recorded, {kinds[1]} was made"
-    apart = {name: mask for name in sorted(recorded) if (mask := bits_apart(recorded[name], reached[name])).any()}
-    if not apart:
+    masks = {name: mask for name in sorted(recorded) if (mask := bits_apart(recorded[name], reached[name])).any()}
+    if not masks:
         return None
-    first = next(iter(apart))
-    element = tuple(apart[first].nonzero()[0].tolist())
-    far = torch.cat([(recorded[name].double() - reached[name].double())[mask].abs() for name, mask in apart.items()])
+    first = next(iter(masks))
+    element = tuple(masks[first].nonzero()[0].tolist())
+    far = torch.cat([(recorded[name].double() - reached[name].double())[mask].abs() for name, mask in masks.items()])
     values = [tensors[first][element].item() for tensors in (recorded, reached)]
     return (
         f"{first}{list(element)}: {values[0]!r} is recorded, {values[1]!r} was made; {len(far)} elements of "
-        f"{len(apart)} tensors differ, by {far.max().item():.1e} at most, typically by {far.median().item():.1e}"
+        f"{len(masks)} tensors differ, by {far.max().item():.1e} at most, typically by {far.median().item():.1e}"
     )
 
 

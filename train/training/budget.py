@@ -165,10 +165,10 @@ def refuse_memory(config: FitConfig, vocabulary: int, machine: Machine, ranks: i
     """
     if machine.sharded or absent(machine):
         return
-    found, room = needs(config, vocabulary, machine.micro_batches * ranks), memory_of(machine)
-    if found.memory > room:
+    need, room = needs(config, vocabulary, machine.micro_batches * ranks), memory_of(machine)
+    if need.memory > room:
         raise UserError(
-            f"a step takes about {byte_size(found.memory)} of memory with machine.micro_batches="
+            f"a step takes about {byte_size(need.memory)} of memory with machine.micro_batches="
             f"{machine.micro_batches}, and {byte_size(room)} are free; "
             + next(less_memory(config, vocabulary, machine, room), "no size that this pipeline knows would fit")
         )
@@ -176,14 +176,14 @@ def refuse_memory(config: FitConfig, vocabulary: int, machine: Machine, ranks: i
 
 def refuse_disk(config: FitConfig, vocabulary: int, wanted: list[Room]) -> None:
     """UserError when a file system is too full for the copies of weights and checkpoints that it is to hold."""
-    found = needs(config, vocabulary, 1)
+    need = needs(config, vocabulary, 1)
     for room in wanted:
-        size, free = found.disk - room.there, free_at(room.folder)
+        size, free = need.disk - room.there, free_at(room.folder)
         if size > free:
-            fewer = max(1, int((free + room.there - found.weights) / found.checkpoint))
+            fewer = max(1, int((free + room.there - need.weights) / need.checkpoint))
             every = math.ceil(config.training.steps / fewer)
             raise UserError(
-                f"{room.folder}: weights and {found.checkpoints} checkpoints take {byte_size(size)} of disk, and "
+                f"{room.folder}: weights and {need.checkpoints} checkpoints take {byte_size(size)} of disk, and "
                 f"{byte_size(free)} are free; training.checkpoint_every={every} would keep {fewer}, a smaller "
                 "model= less"
             )
@@ -210,8 +210,8 @@ def memory_of(machine: Machine) -> int:
     free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     known, limit = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
     if known.is_file():
-        told = dict(line.split(":") for line in known.read_text().splitlines())
-        free = int(told["MemAvailable"].split()[0]) * 1024
+        fields = dict(line.split(":") for line in known.read_text().splitlines())
+        free = int(fields["MemAvailable"].split()[0]) * 1024
     return min(free, int(limit.read_text())) if limit.is_file() and limit.read_text().strip().isdigit() else free
 
 
@@ -263,18 +263,18 @@ def seconds_a_step(config: FitConfig, vocabulary: int, machine: Machine, seconds
 def plan(config: FitConfig, vocabulary: int, machine: Machine, seconds: float) -> list[str]:
     """The plan of training, a line a fact; UserError when it does not fit here."""
     refuse(config, vocabulary, machine)
-    found = needs(config, vocabulary, machine.micro_batches)
+    need = needs(config, vocabulary, machine.micro_batches)
     free = "no GPU is here" if absent(machine) else f"{byte_size(memory_of(machine))} are free"
     return [
-        f"parameters {found.parameters:,}",
-        f"tokens     {found.tokens:,} in {config.training.steps:,} steps",
-        f"FLOPs      {found.flops:.3g}",
-        f"memory     about {byte_size(found.memory)} at the peak; {free}",
+        f"parameters {need.parameters:,}",
+        f"tokens     {need.tokens:,} in {config.training.steps:,} steps",
+        f"FLOPs      {need.flops:.3g}",
+        f"memory     about {byte_size(need.memory)} at the peak; {free}",
         f"time       {time_line(config, vocabulary, machine, seconds)}",
-        f"disk       {byte_size(found.disk)} for weights and checkpoints, beside the data; "
+        f"disk       {byte_size(need.disk)} for weights and checkpoints, beside the data; "
         f"{byte_size(free_at(machine.runs))} are free",
-        f"release    weights of {byte_size(found.weights)}, {found.checkpoints} checkpoints of "
-        f"{byte_size(found.checkpoint)}; documents, ledger, tokenizer, evaluation, code, cards, evidence",
+        f"release    weights of {byte_size(need.weights)}, {need.checkpoints} checkpoints of "
+        f"{byte_size(need.checkpoint)}; documents, ledger, tokenizer, evaluation, code, cards, evidence",
     ]
 
 

@@ -166,8 +166,8 @@ def checked(directory: Path, belongs_to: dict[str, Any] | None = None) -> int:
 
 def unlike(there: Any, here: Any) -> str:
     """The first field in which two nested mappings differ, with both values."""
-    path, theirs, ours = next(differences(there, here))
-    return f"{path} is {theirs!r} there and {ours!r} here"
+    path, saved, current = next(differences(there, here))
+    return f"{path} is {saved!r} there and {current!r} here"
 
 
 def newest(run: Path, belongs_to: dict[str, Any]) -> tuple[int, list[UserError]]:
@@ -190,8 +190,8 @@ def newest(run: Path, belongs_to: dict[str, Any]) -> tuple[int, list[UserError]]
 
 def saved(run: Path) -> list[Path]:
     """The folders of all checkpoints in the folder `run`, the newest first."""
-    found = [*run.glob("checkpoints/step-*"), *run.glob("resume/step-*")]
-    return sorted(found, key=lambda directory: directory.name, reverse=True)
+    checkpoints = [*run.glob("checkpoints/step-*"), *run.glob("resume/step-*")]
+    return sorted(checkpoints, key=lambda directory: directory.name, reverse=True)
 
 
 def log_lines(path: Path) -> list[bytes]:

@@ -118,8 +118,8 @@ def all_reduce_gradients(model: nn.Module, nats: float, tokens: int, world: Worl
 def _added(model: nn.Module, nats: float, world: World) -> float:
     """Add up the gradients in `model` over the ranks, in one message, and their `nats`."""
     gradients = [p.grad for p in model.parameters() if p.grad is not None and not is_share(p.grad)]
-    told = torch.tensor([nats], dtype=next(model.parameters()).dtype, device=world.machine.device)
-    message = torch.cat([*(gradient.flatten() for gradient in gradients), told])
+    loss = torch.tensor([nats], dtype=next(model.parameters()).dtype, device=world.machine.device)
+    message = torch.cat([*(gradient.flatten() for gradient in gradients), loss])
     dist.all_reduce(message)
     *sums, whole_nats = message.split([*(gradient.numel() for gradient in gradients), 1])
     for gradient, whole in zip(gradients, sums, strict=True):
@@ -131,9 +131,9 @@ def any_rank(asks: bool, world: World) -> bool:
     """Whether any rank asks to stop: all stop after the same step, or one would wait for another that has gone."""
     if world.size == 1:
         return asks
-    told = torch.tensor([float(asks)], device=world.machine.device)
-    dist.all_reduce(told)
-    return float(told) > 0
+    votes = torch.tensor([float(asks)], device=world.machine.device)
+    dist.all_reduce(votes)
+    return float(votes) > 0
 
 
 @contextmanager

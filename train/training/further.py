@@ -51,12 +51,12 @@ def take_over(run: Path, part: Path, steps: range, owner: Mapping[str, Any]) -> 
 
 def lengths(runs: Path, bound: Mapping[str, Any]) -> dict[Path, int]:
     """The finished trainings in `runs` that differ from what is `bound` in their number of steps alone, and that."""
-    found = {}
+    lengths = {}
     for run in sorted(runs.glob(f"{bound['stage']}-{'[0-9a-f]' * 8}")):
         record = manifest(run) if (run / MANIFEST).is_file() else {}
         if record and comparable(record) == comparable(bound):
-            found[run] = record["config"]["training"]["steps"]
-    return found
+            lengths[run] = record["config"]["training"]["steps"]
+    return lengths
 
 
 def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,5 +70,5 @@ def same_rates(config: FitConfig, other: int) -> int:
     """How many steps of this training have the rates that one of `other` steps has."""
     settings, steps = config.training.optimizer, config.training.steps
     most = min(steps, other)
-    apart = (n for n in range(most) if schedule(settings, n, steps) != schedule(settings, n, other))
-    return next(apart, most)
+    numbers = (n for n in range(most) if schedule(settings, n, steps) != schedule(settings, n, other))
+    return next(numbers, most)

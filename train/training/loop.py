@@ -76,9 +76,9 @@ class FitConfig:
 
     def owner(self, data: str) -> dict[str, Any]:
         """What a checkpoint belongs to, config and digest of data; settings of training that are off are left out."""
-        found = plain(self)
-        found["training"] = {name: value for name, value in found["training"].items() if value not in (None, [])}
-        return {"config": found, "data": data}
+        record = plain(self)
+        record["training"] = {name: value for name, value in record["training"].items() if value not in (None, [])}
+        return {"config": record, "data": data}
 
     def order(self, tokens: Path) -> Order:
         """What each step reads of the artifact `tokens`, of which a mixture needs the ranges alone.
@@ -121,7 +121,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     saving: list[Future[None]] = []  # of checkpoints, in the background
 
     # Whatever ends the training, what is being saved is saved, and then the log is closed.
-    with joined(world, out.name), stop_requests() as asked, ExitStack() as ending, ThreadPoolExecutor(1) as writer:
+    with joined(world, out.name), stop_requests() as signals, ExitStack() as ending, ThreadPoolExecutor(1) as writer:
         if machine.sharded:
             shard(model, world)
         training.numerics.place(model, machine.device, training.batch)
@@ -139,7 +139,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             log.compare_with_peak(model, world.size)
             note_start(log, start, skipped)
         for record in steps(config, model, optimizer, inputs["tokens"], world, range(start, training.steps)):
-            step, stop = record["step"], any_rank(bool(asked), world)
+            step, stop = record["step"], any_rank(bool(signals), world)
             settle(saving, wait=False)
             if (log or machine.sharded) and (step % training.evaluate_every == 0 or step == training.steps):
                 record |= evaluated(config, model, held_out, machine, step)
@@ -153,15 +153,15 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
                     saving.append(writer.submit(thin, out / "resume", machine.keep_saves))
             if stop:
                 settle(saving, wait=True)
-                raise KeyboardInterrupt if asked[:1] == [signal.SIGINT] else SystemExit(128 + signal.SIGTERM)
+                raise KeyboardInterrupt if signals[:1] == [signal.SIGINT] else SystemExit(128 + signal.SIGTERM)
         settle(saving, wait=True)
         ending = ending.pop_all()  # there is more for the log to tell, which the other ranks need not wait for
     with ending:
         if log is None:
             return
         copy_file(place_of(out, training, training.steps) / WEIGHTS, out / WEIGHTS)
-        made = [out / WEIGHTS, *filter(Path.is_file, sorted(out.glob("checkpoints/**/*")))]
-        log.products({path.relative_to(out).as_posix(): file_digest(path) for path in made})
+        products = [out / WEIGHTS, *filter(Path.is_file, sorted(out.glob("checkpoints/**/*")))]
+        log.products({path.relative_to(out).as_posix(): file_digest(path) for path in products})
     shutil.rmtree(out / "resume", ignore_errors=True)
 
 
@@ -210,13 +210,13 @@ def steps(
             if world.rank:
                 raise SystemExit(1)  # one rank tells
             raise UserError(_not_finite(step, loss, norm, order, tokens))
-        told = optimizer.step(step, training.steps, norm)
+        report = optimizer.step(step, training.steps, norm)
         yield {
             "step": step + 1,
             "batch": hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest(),  # what was read, for `replay`
             "loss": loss,
             "gradient_norm": norm,
-            **told,
+            **report,
             "tokens": tokens_seen(step + 1, training.batch, config.model.context),
             "seconds": (seconds := time.monotonic() - began),
             "tokens_per_second": tokens_seen(1, training.batch, config.model.context) / seconds,
@@ -255,13 +255,13 @@ def require_products(model: Transformer, batch: np.ndarray, world: World) -> Non
     By float32 as in training, compiled where training is, and by float64: the kernels in use, at the shapes in use.
     """
     first = np.array_split(part(batch, world), world.machine.micro_batches)[0]
-    found = []
+    passes = []
     for double in (False, True):
         with exact.double_products() if double else nullcontext(), _eager(world.machine if double else None):
             gradients(model, first, 1, World(0, 1, world.machine))
-        found.append([parameter.grad for parameter in model.parameters()])
+        passes.append([parameter.grad for parameter in model.parameters()])
         model.zero_grad()
-    if not all(torch.equal(a, b) for a, b in zip(*found, strict=True)):
+    if not all(torch.equal(a, b) for a, b in zip(*passes, strict=True)):
         raise UserError(
             "training.numerics.contract: exact does not hold here, where float32 products of the first micro-batch "
             "differ from those in float64; use another machine, or training.numerics.contract=pinned"
@@ -270,15 +270,15 @@ def require_products(model: Transformer, batch: np.ndarray, world: World) -> Non
 
 def gradient_noise(model: Transformer, tokens: np.ndarray) -> dict[str, float]:
     """The relative error of `exact` gradients by tensor: their distance from float64's, over one group of sequences."""
-    exactly, found = model.exact, []
+    exactly, passes = model.exact, []
     size = min(exactly.sequences if exactly else 1, window_count(len(tokens), model.config.context))
     for contract in (exactly, None):
         model.compute_by(contract)
         gradients(model, batch_at(tokens, model.config.context, size, 0, 0), 1)
-        found.append({name: gathered(p.grad).double() for name, p in model.named_parameters() if p.grad is not None})
+        passes.append({name: gathered(p.grad).double() for name, p in model.named_parameters() if p.grad is not None})
         model.zero_grad()
     model.compute_by(exactly)
-    rounded, precise = found
+    rounded, precise = passes
     shares = {name: (rounded[name] - grad).norm() / grad.norm() for name, grad in precise.items() if grad.any()}
     return {name: float(f"{float(share):.3g}") for name, share in shares.items()}
 
@@ -323,9 +323,9 @@ def _side_by_side(model: Transformer, share: torch.Tensor, world: World | None) 
         return loss.detach()
     with ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(threads // lanes,)) as pool:
         parts = list(pool.map(functools.partial(_gradients, model), share.chunk(lanes)))
-    nats, *found = (functools.reduce(torch.add, each) for each in zip(*parts, strict=True))
+    nats, *totals = (functools.reduce(torch.add, each) for each in zip(*parts, strict=True))
     torch.set_num_threads(threads)  # which some libraries have for all threads alike
-    for parameter, gradient in zip(model.parameters(), found, strict=True):
+    for parameter, gradient in zip(model.parameters(), totals, strict=True):
         parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
     return nats  # type: ignore[no-any-return]
 
@@ -354,19 +354,19 @@ def stop_requests() -> Iterator[list[int]]:
 
     A second Ctrl-C stops at once.
     """
-    asked: list[int] = []
+    signals: list[int] = []
 
     def ask(number: int, _frame: object) -> None:
-        if asked:
+        if signals:
             raise KeyboardInterrupt
-        asked.append(number)
+        signals.append(number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield signals
         return
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -42,8 +42,8 @@ def write_operations(out: Path, model: Transformer) -> None:
 def peaks() -> dict[str, int]:
     """The most memory that this process has held, in bytes: of the machine, and of the GPU where there is one."""
     unit = 1 if sys.platform == "darwin" else 1024  # of the system call's number, in bytes
-    found = {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
-    return found | ({"gpu_peak_bytes": torch.cuda.max_memory_allocated()} if torch.cuda.is_initialized() else {})
+    memory = {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    return memory | ({"gpu_peak_bytes": torch.cuda.max_memory_allocated()} if torch.cuda.is_initialized() else {})
 
 
 class Energy:
@@ -65,24 +65,24 @@ class Energy:
 
 def meters(folder: Path = Path("/sys/class/powercap")) -> Meters:
     """What each meter shows: processors by RAPL, which many systems let root alone read, and GPUs by NVML."""
-    found: Meters = {}
+    readings: Meters = {}
     for package in sorted(folder.glob("intel-rapl:*")):
         try:
             count, most = (int((package / name).read_text()) / 1e6 for name in ("energy_uj", "max_energy_range_uj"))
         except (OSError, ValueError):
             continue
         if package.name.count(":") == 1:  # deeper ones are parts of it
-            found[package.name] = (count, most)
+            readings[package.name] = (count, most)
     try:
         import pynvml
 
         pynvml.nvmlInit()
         for number in range(pynvml.nvmlDeviceGetCount()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(number)
-            found[f"gpu:{number}"] = (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, 0.0)
+            readings[f"gpu:{number}"] = (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, 0.0)
     except Exception:  # no library, no driver, or a GPU that does not count
         pass
-    return found
+    return readings
 
 
 def peak(model: Transformer) -> float:

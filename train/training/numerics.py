@@ -124,7 +124,7 @@ def compile_in_place(layers: Iterable[nn.Module]) -> None:
 
 def stack(machine: "Machine") -> dict[str, Any]:
     """What the bits depend on outside `exact`, as it joins the key of the weights."""
-    found = {
+    facts = {
         "torch": torch.__version__,
         "threads": machine.threads or torch.get_num_threads(),
         "micro_batches": machine.micro_batches,
@@ -139,14 +139,14 @@ def stack(machine: "Machine") -> dict[str, Any]:
         "switches": {name: os.environ[name] for name in SWITCHES if name in os.environ},
     }
     if machine.device == "cuda" and torch.cuda.is_available():
-        found |= {
+        facts |= {
             "gpu": torch.cuda.get_device_name(),
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
             "driver": getattr(torch._C, "_cuda_getDriverVersion", int)(),
             "bfloat16": has_bfloat16("cuda"),
         }
-    return found
+    return facts
 
 
 def processor() -> str:
@@ -188,11 +188,11 @@ def record_stack(out: Path, numerics: NumericsConfig, machine: "Machine", belong
     if not numerics.exact and numerics.stack == "same":
         for path in sorted(out.parent.glob("*.part/witness/stack.json")):
             begun, there = path.parents[1], read_json(path)
-            apart = [name for name in here if there.get(name) != here[name]]
-            if apart and newest(begun, belongs_to)[0]:
-                told = ", ".join(f"{name} was {there.get(name)!r} and is {here[name]!r}" for name in apart)
+            changes = [name for name in here if there.get(name) != here[name]]
+            if changes and newest(begun, belongs_to)[0]:
+                parts = ", ".join(f"{name} was {there.get(name)!r} and is {here[name]!r}" for name in changes)
                 raise UserError(
-                    f"{begun} holds this training, begun on another stack: {told}. Go on with that one, or remove the "
+                    f"{begun} holds this training, begun on another stack: {parts}. Go on with that one, or remove the "
                     "folder to begin anew; with training.numerics.stack=any a run may change stacks, and records it"
                 )
     path = out / "witness" / "stack.json"

@@ -114,17 +114,17 @@ class Optimizer:
         """
         share = schedule(self.config, number, steps)
         clip = min(1.0, self.config.clip / (gradient_norm + 1e-12))
-        told: dict[str, Any] = {"learning_rate": self.config.learning_rate * share}
+        report: dict[str, Any] = {"learning_rate": self.config.learning_rate * share}
         if self.groups["muon"]:
-            told["matrix_learning_rate"] = self.rates["muon"] * share
+            report["matrix_learning_rate"] = self.rates["muon"] * share
         look = number % RATIOS_EVERY == 0
         before = {name: p.detach().clone() for name, p in self.parameters.items()} if look else {}
         (self._step_apart if self.numerics.exact else self._step_fused)(number + 1, share, clip)
         if look:
-            told["update_to_weight"] = {n: _ratio(self.parameters[n], before[n]) for n in before}
+            report["update_to_weight"] = {n: _ratio(self.parameters[n], before[n]) for n in before}
         for parameter in self.parameters.values():
             parameter.grad = None
-        return told
+        return report
 
     def _step_apart(self, count: int, share: float, clip: float) -> None:
         """Step `count` (from 1) in separate products and sums: a fused one rounds once where these round twice."""
@@ -186,12 +186,12 @@ class Optimizer:
             names = list(group)
             directions = torch.stack([gathered(self._nesterov(name, gradients[name])) for name in names])
             if self.numerics.exact:
-                found = kernels.orthogonalised(directions, self.config.newton_schulz_steps, NEWTON_SCHULZ)
+                updates = kernels.orthogonalised(directions, self.config.newton_schulz_steps, NEWTON_SCHULZ)
             else:
                 products = self.numerics.products(directions.device.type)
-                found = orthogonalised(directions.to(products), self.config.newton_schulz_steps).float()
-            found = found * _muon_scale(found)
-            for name, update in zip(names, found, strict=True):
+                updates = orthogonalised(directions.to(products), self.config.newton_schulz_steps).float()
+            updates = updates * _muon_scale(updates)
+            for name, update in zip(names, updates, strict=True):
                 yield name, shared_like(update, self.parameters[name])
 
     def _nesterov(self, name: str, gradient: Tensor) -> Tensor:

@@ -34,8 +34,8 @@ NONE = np.uint32(2**32 - 1)  # in every place of the signature of a text with fe
 
 def signature(words: Numbers) -> Signatures:
     """The signature (SIZE,) of a text, given the numbers of its words."""
-    found: Signatures = signatures([words])[0]
-    return found
+    row: Signatures = signatures([words])[0]
+    return row
 
 
 def signatures(texts: Sequence[Numbers]) -> Signatures:

@@ -37,10 +37,10 @@ class Listing:
 
         What is in a form that no format reads is told what makes text of it.
         """
-        told = [f"{WORDS[kind]} {len(names)} ({examples(kind, names)})"
+        parts = [f"{WORDS[kind]} {len(names)} ({examples(kind, names)})"
                 for kind in WORDS if (names := getattr(self, kind))]  # fmt: skip
         suffixes = sorted({PurePosixPath(name).suffix.removeprefix(".").lower() for name in self.unmatched})
-        return "; ".join([*told, *filter(None, map(converter, suffixes))])
+        return "; ".join([*parts, *filter(None, map(converter, suffixes))])
 
 
 def examples(kind: str, names: Sequence[str]) -> str:

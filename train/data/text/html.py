@@ -28,12 +28,12 @@ def main_text(page: str) -> str:
 @cache
 def extractor() -> Callable[..., str | None]:
     try:
-        found = f"{version('trafilatura')} is"
+        state = f"{version('trafilatura')} is"
     except PackageNotFoundError:
-        found = "it is not"
-    if found != f"{RELEASE} is":
+        state = "it is not"
+    if state != f"{RELEASE} is":
         raise UserError(
-            f"HTML is read by trafilatura {RELEASE}, and {found} installed: .venv/bin/python -m pip install "
+            f"HTML is read by trafilatura {RELEASE}, and {state} installed: .venv/bin/python -m pip install "
             f"trafilatura=={RELEASE} lxml_html_clean, or exclude such files"
         )
     import trafilatura

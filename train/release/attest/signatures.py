@@ -57,9 +57,9 @@ def signatures(release: Path, keys: Sequence[Path]) -> tuple[list[str], list[str
         if owners and envelope.statement["predicateType"] == PROVENANCE:
             from train.release.attest.statements import provenance_apart
 
-            apart, added = provenance_apart(release, envelope.statement["predicate"])
-            wrongs += [f"{name}: {problem}" for problem in apart]
-            published |= not apart
+            differences, added = provenance_apart(release, envelope.statement["predicate"])
+            wrongs += [f"{name}: {problem}" for problem in differences]
+            published |= not differences
             later = [each for each in added if each != name]
             since = f", before these were added: {', '.join(later)}" if later else ""
         elif owners and not passed(envelope):  # whoever asks for this key has to hear it, wherever it stands

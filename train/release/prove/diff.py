@@ -31,12 +31,12 @@ def changes(a: Path, b: Path) -> dict[str, Any]:
     }
     special = {"documents": documents, "tokenizer": tokenizers, "weights": weights}
     by_kind = {
-        kind: special[kind](a, b) if kind in special else apart(plain[kind](a), plain[kind](b)) for kind in KINDS
+        kind: special[kind](a, b) if kind in special else leaves(plain[kind](a), plain[kind](b)) for kind in KINDS
     }
     return {"same": identities[0] == identities[1], "identities": identities, "changes": by_kind}
 
 
-def apart(before: Any, after: Any) -> list[Change]:
+def leaves(before: Any, after: Any) -> list[Change]:
     """Every leaf of plain data that differs."""
     return [_change(path, *(None if side is NOTHING else side for side in sides))
             for path, *sides in differences(before, after)]  # fmt: skip
@@ -68,7 +68,7 @@ def documents(a: Path, b: Path) -> list[Change]:
     lines = [_change(name, *numbers) for name, numbers in counts.items() if any(numbers)]
     lines += [_change(f"{id[:12]} {before[id]['path']}", before[id]["source"], None) for id in gone[:NAMED]]
     lines += [_change(f"{id[:12]} {after[id]['path']}", None, after[id]["source"]) for id in new[:NAMED]]
-    return lines + apart(held(a, "data/counts.json"), held(b, "data/counts.json"))
+    return lines + leaves(held(a, "data/counts.json"), held(b, "data/counts.json"))
 
 
 def tokenizers(a: Path, b: Path) -> list[Change]:
@@ -77,20 +77,20 @@ def tokenizers(a: Path, b: Path) -> list[Change]:
     models = [{**(each.get("model") or {})} for each in records]
     words, merges = ([model.pop(part, None) or [] for model in models] for part in ("vocab", "merges"))
     gone, new = (sorted(set(one) - set(other)) for one, other in (words, words[::-1]))
-    lines = apart({"tokens": len(words[0])}, {"tokens": len(words[1])})
+    lines = leaves({"tokens": len(words[0])}, {"tokens": len(words[1])})
     lines += [_change("only before", len(gone), gone[:NAMED])] if gone else []
     lines += [_change("only after", new[:NAMED], len(new))] if new else []
     first = next((n for n, pair in enumerate(zip(*merges, strict=False)) if pair[0] != pair[1]), None)
     if first is not None:
         lines.append(_change(f"merge {first}, the first other one", merges[0][first], merges[1][first]))
-    return lines + apart(*({**each, "model": model} for each, model in zip(records, models, strict=True)))
+    return lines + leaves(*({**each, "model": model} for each, model in zip(records, models, strict=True)))
 
 
 def weights(a: Path, b: Path) -> list[Change]:
     """Of each tensor that differs, the two values that lie farthest apart, or the two shapes; and how much differs."""
     before, after = (read_tensors(r / WEIGHTS) if (r / WEIGHTS).is_file() else {} for r in (a, b))
     kinds = [{name: f"{t.dtype} {tuple(t.shape)}" for name, t in each.items()} for each in (before, after)]
-    lines = apart(*kinds)
+    lines = leaves(*kinds)
     for name in sorted(before.keys() & after.keys()):
         if kinds[0][name] == kinds[1][name] and (mask := bits_apart(before[name], after[name])).any():
             deviation = (before[name].double() - after[name].double()).abs().nan_to_num(nan=float("inf"))

@@ -122,8 +122,8 @@ def outcomes(report: Mapping[str, Any]) -> dict[str, str]:
 
 def require_same_code(release: Path, own: Mapping[str, str]) -> None:
     """Refuse, with UserError, to replay with training code (path -> its meaning) other than that which trained."""
-    theirs = read_json(release / "provenance" / "weights.json")["code"]
-    if other := sorted(path for path in theirs.keys() | own.keys() if theirs.get(path) != own.get(path)):
+    code = read_json(release / "provenance" / "weights.json")["code"]
+    if other := sorted(path for path in code.keys() | own.keys() if code.get(path) != own.get(path)):
         raise UserError(
             f"this clone's training code is not that of the release, first in {other[0]} ({len(other)} files in all); "
             "use a clone at the release's commit, or --release-code to run the code that the release holds"
@@ -162,8 +162,8 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
         problems = near(release, segment, out / "reached", machine)
     logs = (release / "logs/weights" / LOG, out / "steps" / LOG)
     before, after = (read_records(path, segment.start, segment.end) for path in logs)
-    if apart := losses_apart(before, after, tolerance):
-        problems.append(f"logs/weights/{LOG}: {apart}")
+    if difference := losses_apart(before, after, tolerance):
+        problems.append(f"logs/weights/{LOG}: {difference}")
     same_tokens = ran["tokens"] == read_json(release / "provenance/tokens.json")["products"]["train.npy"]["sha256"]
     recorded = {**read_json(release / "logs/weights/run.json"), **read_json(release / "logs/weights/stack.json")}
     why, environment = cause(before, after, tolerance, same_tokens), environments_apart(recorded, here)
@@ -194,14 +194,14 @@ def same_bits(segment: Segment, release: Path, folder: Path) -> list[str]:
     """Every file of the checkpoint, and after the last segment the final weights, is what was reached in `folder`."""
     recorded, reached = load(segment.target), load(folder)
     name = f"checkpoints/{segment.target.name}"
-    apart = {
+    differences = {
         WEIGHTS: tensors_apart(recorded.weights, reached.weights),
         OPTIMIZER: tensors_apart(recorded.optimizer, reached.optimizer),
     }
-    problems = [f"{name}/{file}: {line}" for file, line in apart.items() if line]
-    ours, theirs = read_json(folder / STATE), read_json(segment.target / STATE)
-    problems += [f"{name}/{STATE}: another {key}" for key in ("step", "belongs_to") if ours[key] != theirs.get(key)]
-    if not problems and ours != theirs:
+    problems = [f"{name}/{file}: {line}" for file, line in differences.items() if line]
+    state, released = read_json(folder / STATE), read_json(segment.target / STATE)
+    problems += [f"{name}/{STATE}: another {key}" for key in ("step", "belongs_to") if state[key] != released.get(key)]
+    if not problems and state != released:
         problems.append(f"{name}: the tensors are the same and the files are not")
     if segment == segments(release)[-1] and file_digest(release / WEIGHTS) != file_digest(folder / WEIGHTS):
         problems.append(f"{WEIGHTS}: not the weights that the last segment reaches")

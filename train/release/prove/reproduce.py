@@ -41,8 +41,8 @@ def home(release: Path, into: Path | None) -> Path:
 def other_files(release: Path) -> list[str]:
     """The files of `code/`, of any kind, that are not the same in the release and in this clone; its config apart."""
     root, ours = release / "code", source_tree(ROOT)
-    theirs = {path: file_digest(root / path) for path in regular_files(root) if f"code/{path}" not in RESOLVED}
-    return sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
+    released = {path: file_digest(root / path) for path in regular_files(root) if f"code/{path}" not in RESOLVED}
+    return sorted(path for path in released.keys() | ours.keys() if released.get(path) != ours.get(path))
 
 
 def notice(other: Sequence[str]) -> str:

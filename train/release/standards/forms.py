@@ -34,8 +34,8 @@ def pages() -> dict[str, str]:
 
 def statements() -> list[str]:
     """The items that forms ask a person to state."""
-    found = BLANK.findall(TABLE.read_text(encoding="utf-8"))
-    return sorted({item for kind, item in found if kind == "statement: " and item != "ITEM"})
+    blanks = BLANK.findall(TABLE.read_text(encoding="utf-8"))
+    return sorted({item for kind, item in blanks if kind == "statement: " and item != "ITEM"})
 
 
 def page(release: Path, name: str) -> bytes:

@@ -38,8 +38,8 @@ def components(release: Path) -> list[dict[str, str]]:
 def mof_yml(release: Path) -> bytes:
     """`provenance/mof.yml`, as the framework's own tool reads it."""
     about, documents = record(release, "code/config.json", "/release"), reuse.of_documents(release)
-    found = {"documents": documents, "components": components(release), "begun": begun_with(release)}
-    return data("standards/mof.yml.jinja", about=about, **found).encode()
+    facts = {"documents": documents, "components": components(release), "begun": begun_with(release)}
+    return data("standards/mof.yml.jinja", about=about, **facts).encode()
 
 
 def mof_class(release: Path) -> dict[str, Any]:

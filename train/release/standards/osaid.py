@@ -63,7 +63,7 @@ RUNGS = tuple(Rung(**rung) for rung in TABLE["rungs"])
 ROWS = tuple(Row(**row) for row in TABLE["rows"])
 COMPONENTS: dict[str, str] = TABLE["components"]  # of the source code, by the definition's names
 WORD = next(row.requirement for row in ROWS if row.id == "run")  # what nothing tests
-ASKED = "logs/release/asked.json"  # the overrides as they were typed, and the kinds of places of sources
+REQUEST = "logs/release/asked.json"  # the overrides as they were typed, and the kinds of places of sources
 SEARCH = "hyper-parameter search"
 # contract -> level of reproducibility
 LEVELS = {"exact": "exact", "pinned": "pinned", "fast": "tolerance"}

@@ -9,7 +9,7 @@ from train.release import bundle
 from train.release.cards.report import loss_chart
 from train.release.cards.report import report as report_page
 from train.release.standards import forms
-from train.release.standards.osaid import ASKED
+from train.release.standards.osaid import REQUEST
 from train.release.view import Release
 
 PLACEHOLDER = re.compile(r"\b(TODO|TBD|FIXME|XXX|CHANGEME)\b|\[More Information Needed\]|[Ll]orem ipsum")
@@ -75,8 +75,8 @@ def machine_paths(release: Release) -> list[str]:
     for path in [*records, *bundle.RESOLVED, *([card] if card in release.paths else [])]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
         problems += [f"{path}: {text!r}" for text in texts if private(text)]
-    for purl, kinds in release.json(ASKED)["places"].items() if ASKED in release.paths else ():
-        problems += [f"{ASKED}: {purl}: {kinds!r} tells a place"] * (not {*kinds} <= {"folder", "mirror"})
+    for purl, kinds in release.json(REQUEST)["places"].items() if REQUEST in release.paths else ():
+        problems += [f"{REQUEST}: {purl}: {kinds!r} tells a place"] * (not {*kinds} <= {"folder", "mirror"})
     for table, rows in (("documents", release.documents()), ("ledger", release.ledger())):
         problems += [f"data/{table}: {each.path!r}" for each in rows if private(each.path)]
     for path in ("logs/raw/retrieved.json", "logs/benchmarks/retrieved.json"):

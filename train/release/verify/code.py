@@ -32,11 +32,11 @@ def components(release: Release) -> list[str]:
                 problems.append(f"{path}: not a Python program ({error})")
     for name, record in release.provenance.items():
         code = code_of(release, name, meanings)
-        if apart := first_difference(record["code"], code):
-            problems.append(f"provenance/{name}.json: made by other code than code/ holds: {apart}")
+        if difference := first_difference(record["code"], code):
+            problems.append(f"provenance/{name}.json: made by other code than code/ holds: {difference}")
         plain = {path: release.products.get(f"code/{path}") for path in code}
-        if apart := first_difference(release.json(f"logs/{name}/commitment.json").get("sources"), plain):
-            problems.append(f"logs/{name}/commitment.json: other sources than code/ holds: {apart}")
+        if difference := first_difference(release.json(f"logs/{name}/commitment.json").get("sources"), plain):
+            problems.append(f"logs/{name}/commitment.json: other sources than code/ holds: {difference}")
     about = release.config["release"]
     if not (about["trials"] or about["not_used"].get(SEARCH, "").strip()):
         problems.append("hyper-parameter search: neither there nor declared as not used")
@@ -79,22 +79,22 @@ def chain(release: Release) -> list[str]:
         if record["inputs"].keys() != set(ARTIFACTS[name].needs):
             problems.append(f"{path}: made from {', '.join(record['inputs'])}, not from what that stage needs")
         bound = release.json(f"logs/{name}/commitment.json")["bound"]
-        if apart := first_difference({key: value for key, value in record.items() if key != "products"}, bound):
-            problems.append(f"{path}: is not what was committed to in logs/{name}/commitment.json: {apart}")
+        if difference := first_difference({key: value for key, value in record.items() if key != "products"}, bound):
+            problems.append(f"{path}: is not what was committed to in logs/{name}/commitment.json: {difference}")
         keys = {each: entry["key"] for each, entry in record["inputs"].items()}
         decides = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
-        if apart := first_difference(record["key"], digest(decides), "key"):
-            problems.append(f"{path}: the key is not the digest of stage, config, code and inputs: {apart}")
+        if difference := first_difference(record["key"], digest(decides), "key"):
+            problems.append(f"{path}: the key is not the digest of stage, config, code and inputs: {difference}")
         for each, entry in record["inputs"].items():
             here = {"key": release.provenance[each]["key"], "products": release.digest_of(each)}
-            if apart := first_difference(entry, here):
-                problems.append(f"{path}: made from another {each}: {apart}")
+            if difference := first_difference(entry, here):
+                problems.append(f"{path}: made from another {each}: {difference}")
         for product, entry in record["products"].items():
             if not (place := placed(name, product)):
                 continue
             size = (release.path / place).stat().st_size if place in release.products else None
-            if apart := first_difference(entry, {"sha256": release.products.get(place), "bytes": size}):
-                problems.append(f"{place}: not what {name} made, by {path}: {apart}")
+            if difference := first_difference(entry, {"sha256": release.products.get(place), "bytes": size}):
+                problems.append(f"{place}: not what {name} made, by {path}: {difference}")
     return problems + release.written("provenance/chain.json")
 
 
@@ -116,8 +116,8 @@ def snapshot(release: Release) -> list[str]:
 
 def recipe(release: Release) -> list[str]:
     """The overrides that the release names are those that lead to its config, by this clone's files of configs."""
-    if apart := [path for path in not_ours(release) if path.startswith("code/configs/")]:
-        raise NotChecked(f"its configs are not those of this clone: {', '.join(apart[:STRANGE])}")
+    if foreign := [path for path in not_ours(release) if path.startswith("code/configs/")]:
+        raise NotChecked(f"its configs are not those of this clone: {', '.join(foreign[:STRANGE])}")
     if release.overrides_of is None:
         raise NotChecked("only the command composes configurations")
     path = "code/overrides.json"
@@ -134,9 +134,9 @@ def not_ours(release: Release) -> list[str]:
 
 def strange(release: Release) -> str:
     """The same files, as the end of a sentence."""
-    apart = not_ours(release)
-    some = f"{', '.join(apart[:STRANGE])}{' and others' if len(apart) > STRANGE else ''}"
-    return f"; what is not as in this clone, and what it does nobody looked at: {some}" if apart else ""
+    foreign = not_ours(release)
+    some = f"{', '.join(foreign[:STRANGE])}{' and others' if len(foreign) > STRANGE else ''}"
+    return f"; what is not as in this clone, and what it does nobody looked at: {some}" if foreign else ""
 
 
 def collected(release: Release) -> list[str]:

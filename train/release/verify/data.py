@@ -43,15 +43,15 @@ def counts(release: Release) -> list[str]:
     # By which of several redactions a text grew shorter, and by how much, only its source could tell.
     trees = ([entry for action in OCCURRENCES for entry in tree[action].values()] for tree in (recorded, counted))
     shorter = [sum(entry.pop("bytes") for entry in entries) for entries in trees]
-    if apart := first_difference(recorded, counted) or first_difference(shorter[0], shorter[1], "bytes taken out"):
-        problems.append(f"data/counts.json: {apart}")
+    if difference := first_difference(recorded, counted) or first_difference(shorter[0], shorter[1], "bytes taken out"):
+        problems.append(f"data/counts.json: {difference}")
     for purl, entry in extracted.items():
         raw = counted["sources"].get(purl, {}).get("raw", {"documents": 0, "bytes": 0})
-        if apart := first_difference({unit: entry[unit] for unit in ("documents", "bytes")}, raw):
-            problems.append(f"data/extracted.json: {purl}: {apart}")
+        if difference := first_difference({unit: entry[unit] for unit in ("documents", "bytes")}, raw):
+            problems.append(f"data/extracted.json: {purl}: {difference}")
     for name, numbers in recorded["splits"].items():
-        if apart := first_difference({unit: tokens[name][unit] for unit in ("documents", "bytes")}, numbers):
-            problems.append(f"data/tokens.json: {name}: {apart}")
+        if difference := first_difference({unit: tokens[name][unit] for unit in ("documents", "bytes")}, numbers):
+            problems.append(f"data/tokens.json: {name}: {difference}")
     return problems
 
 
@@ -167,8 +167,8 @@ def source_kinds(release: Release) -> list[str]:
     """The texts of each source are here, all that were kept."""
     kept = Counter(document.source for document in release.documents())
     counted = {purl: count["kept"]["documents"] for purl, count in release.json("data/counts.json")["sources"].items()}
-    apart = first_difference(counted, {purl: kept[purl] for purl in counted})
-    return [f"data/counts.json: documents kept: {apart}"] if apart else []
+    difference = first_difference(counted, {purl: kept[purl] for purl in counted})
+    return [f"data/counts.json: documents kept: {difference}"] if difference else []
 
 
 def overlap(release: Release) -> list[str]:
@@ -189,6 +189,6 @@ def order(release: Release) -> list[str]:
         batch = drawn.batch_at(train, step - 1)
         sha256 = hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest()
         drawn_again = {"batch": sha256, "tokens": tokens_seen(step, training.batch, config.model.context)}
-        if apart := first_difference({name: record.get(name) for name in drawn_again}, drawn_again):
-            problems.append(f"{path}: step {step}: {apart}")
+        if difference := first_difference({name: record.get(name) for name in drawn_again}, drawn_again):
+            problems.append(f"{path}: step {step}: {difference}")
     return problems

@@ -39,12 +39,12 @@ def layout(release: Release) -> list[str]:
     expected |= {f"provenance/{artifact}.json" for artifact in ARTIFACTS}
     if len(steps(release)) > 1:
         expected.add("checkpoints/next_step.json")
-    here = [path for path in release.paths if not _apart(release, path)]
+    here = [path for path in release.paths if not _free(release, path)]
     problems += [f"{path}: no release of this config holds it" for path in here if path not in expected]
     return problems + [f"{path}: missing" for path in sorted(expected - set(here))]
 
 
-def _apart(release: Release, path: str) -> bool:
+def _free(release: Release, path: str) -> bool:
     """Whether a file is one that does not follow from the config: code, licence texts of all that, statements."""
     folder, _, name = path.partition("/")
     if path.startswith(PLACE):

@@ -57,8 +57,8 @@ def settings(release: Release) -> list[str]:
         used, settled = release.provenance[name]["config"], plain(release.settings(kind))
         if name == "weights" and (stack := promised_stack(release)):
             settled["stack"] = stack
-        if apart := first_difference(used, settled) or first_difference(here, plain(release.settings(kind))):
-            problems.append(f"{name}: code/config.json differs from the config in provenance/{name}.json: {apart}")
+        if difference := first_difference(used, settled) or first_difference(here, plain(release.settings(kind))):
+            problems.append(f"{name}: code/config.json differs from the config in provenance/{name}.json: {difference}")
     if release.provenance["tokens"]["config"] is not None:
         problems.append("provenance/tokens.json: a config of a stage that has none")
     if not all(isinstance(override, str) for override in release.json("code/overrides.json")):
@@ -105,13 +105,13 @@ def weights(release: Release) -> list[str]:
     problems = release.written("config.json") + release.written("generation_config.json")
     if release.config["training"]["init_from"]:
         initial.require_initial(release.path / initial.FOLDER, release.config)
-    if apart := own_run_apart(release.path):
-        problems.append(f"code/config.json: {apart}")
+    if difference := own_run_apart(release.path):
+        problems.append(f"code/config.json: {difference}")
     bundle.model_of(release.path)
     last = bundle.checkpoints_of(release.path)[-1]
     if file_digest(last / WEIGHTS) != file_digest(release.path / WEIGHTS):
-        apart = file_apart(release.path / WEIGHTS, last / WEIGHTS)
-        problems.append(f"{WEIGHTS}: not that of checkpoints/{last.name}: {apart}")
+        difference = file_apart(release.path / WEIGHTS, last / WEIGHTS)
+        problems.append(f"{WEIGHTS}: not that of checkpoints/{last.name}: {difference}")
     return problems + release.written("provenance/facts.json")
 
 
@@ -125,11 +125,11 @@ def checkpoints(release: Release) -> list[str]:
         steps.append(checkpoint.step)
         files = {name: file_digest(folder / name) for name in (WEIGHTS, OPTIMIZER)}
         state = {"step": checkpoint.step, "belongs_to": owner, "files": files}
-        if apart := first_difference(release.json(f"{path}/{STATE}"), state):
-            problems.append(f"{path}/{STATE}: {apart}")
+        if difference := first_difference(release.json(f"{path}/{STATE}"), state):
+            problems.append(f"{path}/{STATE}: {difference}")
         for file, tensors in ((WEIGHTS, checkpoint.weights), (OPTIMIZER, checkpoint.optimizer)):
-            if apart := first_difference(wanted[file], kinds(tensors)):
-                problems.append(f"{path}/{file}: {apart}")
+            if difference := first_difference(wanted[file], kinds(tensors)):
+                problems.append(f"{path}/{file}: {difference}")
             bad = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
             problems += [f"{path}/{file}: {name} is not finite" for name in bad]
         if folder.name != checkpoint_name(checkpoint.step):
@@ -160,8 +160,8 @@ def losses(release: Release) -> list[str]:
     problems = [line for record in release.log for line in rates_apart(record, optimizer, config)]
 
     def compare(step: int, **derived: Any) -> None:
-        if apart := log_apart(records.get(step, {}), derived, training.numerics.contract):
-            problems.append(f"logs/weights/log.jsonl: step {step}: {apart}")
+        if difference := log_apart(records.get(step, {}), derived, training.numerics.contract):
+            problems.append(f"logs/weights/log.jsonl: step {step}: {difference}")
 
     every = bundle.checkpoints_of(release.path)
     step_operations = training.batch * config.model.context * model.flops_per_token()
@@ -193,8 +193,8 @@ def log_apart(record: Mapping[str, Any], derived: Mapping[str, Any], contract: s
             pairs = [(recorded[key], value[key]) for key in value]
         for one, other in pairs:
             far = 0 if isinstance(other, Mapping) else wider.get(name, least) * abs(other)
-            if apart := first_difference(one, other, name, far):
-                return apart
+            if difference := first_difference(one, other, name, far):
+                return difference
     return None
 
 
@@ -213,8 +213,8 @@ def rates_apart(record: Mapping[str, Any], optimizer: Optimizer, config: FitConf
         yield f"logs/weights/log.jsonl: step {step}: {', '.join(strange)}: missing, or nothing writes it"
         return
     derived["tokens_per_second"] = training.batch * config.model.context / record["seconds"]
-    if apart := first_difference({name: record.get(name) for name in derived}, derived):
-        yield f"logs/weights/log.jsonl: step {step}: {apart}"
+    if difference := first_difference({name: record.get(name) for name in derived}, derived):
+        yield f"logs/weights/log.jsonl: step {step}: {difference}"
     if looked and (other := record.get("update_to_weight", {}).keys() ^ optimizer.parameters.keys()):
         named = ", ".join(sorted(other)[:3])
         yield f"logs/weights/log.jsonl: step {step}: update_to_weight of other parameters: {named}"
@@ -231,5 +231,5 @@ def optimizer_state(release: Release) -> list[str]:
     again = bundle.next_step(release.path, release.tokens)
     if not training.numerics.exact and again and recorded:
         again = {**again, "files": recorded["files"]}  # which only the recorded stack can compare
-    apart = first_difference(recorded, again)
-    return [f"{path}: {apart}"] if apart else []
+    difference = first_difference(recorded, again)
+    return [f"{path}: {difference}"] if difference else []

@@ -42,7 +42,7 @@ def remake(release: Release) -> Iterator[tuple[str, Path]]:
     for name, make in STAGES.items():
         folder = artifacts[name] = release.scratch / "sourced" / name
         config: Any = anywhere(release.settings(view.STAGES[name]))
-        with asked(config, release) if name in FETCHING else contextlib.nullcontext():
+        with answers(config, release) if name in FETCHING else contextlib.nullcontext():
             make(config, artifacts, folder, world)
         yield name, folder
 
@@ -58,7 +58,7 @@ def anywhere(config: Any) -> Any:
 
 
 @contextlib.contextmanager
-def asked(config: Any, release: Release) -> Iterator[None]:
+def answers(config: Any, release: Release) -> Iterator[None]:
     """In the folder of the verifier's files, turn what cannot be had into NotChecked."""
     raw = config if isinstance(config, RawConfig) else config.raw
     for source in raw.sources if raw else ():

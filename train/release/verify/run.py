@@ -5,7 +5,7 @@ looking: `openness.RUNGS` tells which command establishes what.
 
 The release was written by somebody else: nothing in it is run, nothing is written below it, and it cannot make a check
 crash. `quick` needs the standard library alone, `full` makes again what takes a minute or two, `sources` also prepares
-its sources again, fetched as they are pinned, and `deep` also installs what its lock names. `apart` bounds time, and
+its sources again, fetched as they are pinned, and `deep` also installs what its lock names. `isolated` bounds time, and
 `bounds` memory.
 """
 
@@ -99,7 +99,7 @@ def _run(check: Check, subject: Any, path: Path) -> Result:
     return Result(check.__name__, status or ("fails" if problems else "holds"), harmless(text))
 
 
-# Apart ---------------------------------------------------------------------------------------------------------------
+# Isolated ------------------------------------------------------------------------------------------------------------
 
 
 def costs(release: Path, only: Collection[str] = (), level: Level = "full") -> list[str]:
@@ -123,7 +123,7 @@ def costs(release: Path, only: Collection[str] = (), level: Level = "full") -> l
         return []
 
 
-def apart(command: list[str], minutes: float, say: Callable[[Result], None]) -> list[Result]:
+def isolated(command: list[str], minutes: float, say: Callable[[Result], None]) -> list[Result]:
     """What the checks find that `command` runs and tells line by line, a process of its own, whatever it comes to.
 
     `say` is told of each result at once. Raises UserError, with the process's own words, when nothing could be checked.

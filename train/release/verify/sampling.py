@@ -54,8 +54,8 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
         "byte_4gram": byte_model_score([grams.bits(text) for text in held_out], documents, config.evaluation),
         "xz_whole_text": compressor_score(compressed_size(held_out), documents),
     }
-    if apart := first_difference(release.json("evaluation/scores.json"), follows):
-        problems.append(f"evaluation/scores.json: does not follow from the documents: {apart}")
+    if difference := first_difference(release.json("evaluation/scores.json"), follows):
+        problems.append(f"evaluation/scores.json: does not follow from the documents: {difference}")
     problems += sampled_items(release, config, model, grams)
     names = ", ".join(row["id"][:8] for row in chosen[:5]) + (", ..." if len(chosen) > 5 else "")
     release.notes.append(
@@ -71,8 +71,8 @@ def sampled_items(release: Release, config: MeasureConfig, model: Transformer, g
     sets, settings = release.folders["benchmarks"], config.evaluation
     items = scored_items(sets)
     same = [baseline_row(item, grams) for item in items]
-    if apart := first_difference([{k: v for k, v in each.items() if k != "bits"} for each in recorded], same):
-        return [f"evaluation/pairs.json, choices.json: {apart}"]
+    if difference := first_difference([{k: v for k, v in each.items() if k != "bits"} for each in recorded], same):
+        return [f"evaluation/pairs.json, choices.json: {difference}"]
     numbers = sorted(range(len(items)), key=lambda number: _draw(release, f"pair {number}"))[:ITEMS]
     chosen, words = [items[number] for number in numbers], load_tokenizer(release.path)
     again = score_items(model, words, grams, chosen, batch=settings.batch, world=release.world)
@@ -82,8 +82,8 @@ def sampled_items(release: Release, config: MeasureConfig, model: Transformer, g
         if (before := recorded[number].get("bits")) != row["bits"]
     ]
     for name, record in item_records(items, recorded, sets, settings.confidence).items():
-        if apart := first_difference(release.json(f"evaluation/{name}"), record):
-            problems.append(f"evaluation/{name}: does not follow from the items: {apart}")
+        if difference := first_difference(release.json(f"evaluation/{name}"), record):
+            problems.append(f"evaluation/{name}: does not follow from the items: {difference}")
     return problems
 
 

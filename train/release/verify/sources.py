@@ -100,8 +100,8 @@ def set_apart(release: Release, record: Mapping[str, Any]) -> Iterator[str]:
         "groups": dict(Counter(item.group for item in items)),
         "items": len(items),
     }
-    if apart := first_difference({key: record.get(key) for key in derived}, derived):
-        yield f"evaluation/data/sets.json: {name}: {apart}"
+    if difference := first_difference({key: record.get(key) for key in derived}, derived):
+        yield f"evaluation/data/sets.json: {name}: {difference}"
     strangers = [item.id for item in items if item.set != name or item.id.rpartition(":")[0] not in files]
     yield from (f"evaluation/data/{name}.parquet: {id}: of no file of that set" for id in strangers[:1])
 
@@ -113,8 +113,8 @@ def records_apart(raw: RawConfig | None, records: list[dict[str, Any]]) -> Itera
         yield f"tells of {len(records)} sources, the config of {len(sources)}"
     for source, entry in zip(sources, records, strict=False):
         record = SourceRecord(source, pinned(source, build(tuple[File, ...], entry["files"])))
-        if apart := first_difference(entry, record.to_json()):
-            yield f"{source.purl}: {apart}"
+        if difference := first_difference(entry, record.to_json()):
+            yield f"{source.purl}: {difference}"
         sha256 = {file.path: file.sha256 for file in record.files}
         if isinstance(source, FilesSource) and digest(sha256) != source.sha256:
             yield f"{source.purl}: files: not those of the digest in the config"
@@ -182,8 +182,8 @@ def _pairs(release: Release) -> list[str]:
     folder, path = release.scratch / "benchmarks", f"{OURS['name']}.parquet"
     gather(config, {}, folder, release.world)
     records = [each for each in release.json("evaluation/data/sets.json") if each["name"] == OURS["name"]]
-    apart = first_difference(records, read_json(folder / "sets.json"))
-    problems = [f"evaluation/data/sets.json: {apart}"] if apart else []
+    difference = first_difference(records, read_json(folder / "sets.json"))
+    problems = [f"evaluation/data/sets.json: {difference}"] if difference else []
     place = f"evaluation/data/{path}"
     if file_digest(folder / path) != release.products.get(place):
         here = release.path / place
@@ -206,5 +206,5 @@ def _among_others(release: Release, again: Mapping[str, Path]) -> Iterator[str]:
             (f"documents of {purl}", {path: id for (source, path), id in ids_here.items() if source == purl},
              {document.path: document.id for document in table}),
         ):  # fmt: skip
-            if apart := first_difference(before, now):
-                yield f"{what}: {apart}"
+            if difference := first_difference(before, now):
+                yield f"{what}: {difference}"

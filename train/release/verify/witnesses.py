@@ -54,8 +54,8 @@ def _packages(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
     if any(len(each.get(key, "1")) != 1 for each in recorded for key in ("licenses", "hashes")):
         yield f"{path}: a component with several licences or digests"
     again = [{**each, **one} for each, one in zip(recorded, derived, strict=True)]
-    if apart := first_difference(logs[path], bill_of_environment(again)):
-        yield f"{path}: {apart}"
+    if difference := first_difference(logs[path], bill_of_environment(again)):
+        yield f"{path}: {difference}"
 
 
 def _resources(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
