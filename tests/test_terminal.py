@@ -64,6 +64,7 @@ def test_a_console_that_lacks_a_letter_gets_its_number(encoding, text):
     ("ENOSPC", "free some and run the same command again"),
     ("EIO", "nothing that was whole is lost, run the same command again"),
     ("ESTALE", "nothing that was whole is lost, run the same command again"),
+    ("EPIPE", "nothing that was whole is lost, run the same command again"),
     ("ETIMEDOUT", "nothing that was whole is lost, run the same command again"),
     ("ECONNRESET", "nothing that was whole is lost, run the same command again"),
     ("EINVAL", "nothing that was whole is lost"), ("ENODEV", "nothing that was whole is lost"),
@@ -80,3 +81,25 @@ def test_a_program_that_is_missing_is_to_be_installed():
     with pytest.raises(FileNotFoundError) as caught:
         subprocess.run(["no-such-program"], check=False)
     assert explain(caught.value).endswith("or, if it is a program, install it")
+
+
+REPORT = """
+import sys
+sys.path.insert(0, {root!r})
+from train.terminal import guarded, note, say
+def command(arguments):
+    note("beside")
+    [say("line") for _ in range(20000)]
+sys.exit(guarded(command, None, 2))
+"""
+
+
+@pytest.mark.parametrize(("streams", "status", "says"), [
+    ("| true", 141, b""), (">/dev/full", 2, b"error: the output cannot be written (No space left on device)\n"),
+    (">&-", 0, b""), ("2>&- >/dev/null", 0, b""), ("<&- >&- 2>&-", 0, b""), ("2>/dev/full >/dev/null", 0, b""),
+])  # fmt: skip
+def test_of_a_stream_that_takes_nothing_the_command_ends_in_a_line_or_goes_on(streams, status, says, tmp_path):
+    (tmp_path / "program.py").write_text(REPORT.format(root=str(ROOT)))
+    line = f"set -o pipefail; {sys.executable} {tmp_path}/program.py {streams}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
+    assert (done.returncode, done.stderr.removeprefix(b"beside\n")) == (status, says)

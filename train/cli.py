@@ -5,6 +5,7 @@ data, which --json prints, and its template VERB.jinja or its `lines` tells to p
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -20,7 +21,6 @@ from typing import Any, NoReturn
 
 from train.errors import UserError, did_you_mean
 from train.terminal import fail, guarded, note, say
-from train.unicode import harmless
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = "130 interrupted"
@@ -67,8 +67,13 @@ VERBS = read(Path(__file__).with_name("verbs.toml").read_text(encoding="utf-8"))
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb with its arguments; returns the exit status."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    name = words[0] if words else "--help"
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    return guarded(answer, words, failure(VERBS[words[0]]) if words[0] in VERBS else 1)
+
+
+def answer(words: Sequence[str]) -> int:
+    """Tell what there is, or run the verb that the first word is; returns the exit status."""
+    name = words[0]
     if name in ("-h", "--help"):
         verbs = [f"  {each:<10} {verb.does}" for each, verb in VERBS.items()]
         say("\n".join(["usage: pellucid VERB ...", "", *verbs, "", "pellucid VERB --help tells the rest; --version"]))
@@ -81,10 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = [*VERBS, "--help", "--version"]
         hint = "; a verb comes first" * name.startswith("-") + "; `pellucid --help` lists all verbs"
         fail(f"{name}: no such {kind}{did_you_mean(name, known) or hint}", 2)
-    args = parse(name, words[1:])
+    args = parse(name, list(words[1:]))
     args.say = note if args.json else say
-    name = "plan" if getattr(args, "dry_run", False) else name
-    return guarded(lambda each: perform(name, each), args, failure(VERBS[name]))
+    return perform("plan" if getattr(args, "dry_run", False) else name, args)
 
 
 def perform(name: str, args: argparse.Namespace) -> int:
@@ -101,11 +105,13 @@ def perform(name: str, args: argparse.Namespace) -> int:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN)  # read when torch is loaded, by children too
     command: Any = importlib.import_module(f"train.commands.{name}")
     report = command.run(args)
-    if args.json:
-        print(json.dumps(report, indent=2))
-    elif hasattr(command, "lines") or Path(command.__file__).with_suffix(".jinja").is_file():  # else all was said
-        page = command.lines(report, args) if hasattr(command, "lines") else by_template(name, report, args)
-        print("\n".join(map(harmless, page)))
+    with contextlib.suppress(SystemExit):  # nobody has to read all of a report
+        if args.json:
+            say(json.dumps(report, indent=2))
+        elif hasattr(command, "lines"):
+            say("\n".join(command.lines(report, args)))
+        elif Path(command.__file__).with_suffix(".jinja").is_file():  # else all was said
+            say("\n".join(by_template(name, report, args)))
     return int(command.status(report)) if VERBS[name].judges else 0
 
 

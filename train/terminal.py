@@ -3,6 +3,7 @@
 A command that judges what somebody else made ends with 0 when it holds, 1 when it does not, 2 when it cannot tell.
 """
 
+import contextlib
 import errno
 import io
 import os
@@ -16,6 +17,7 @@ from train.errors import UserError
 from train.unicode import harmless
 
 T = TypeVar("T")
+UNREAD = 141  # as the shell tells of a program that nobody reads any more: 128 + SIGPIPE
 
 
 def guarded(command: Callable[[T], Any], arguments: T, failure: int = 1) -> int:
@@ -24,16 +26,9 @@ def guarded(command: Callable[[T], Any], arguments: T, failure: int = 1) -> int:
     Only our own mistakes show a traceback, and not of a command that judges (`failure` 2): what it reads is a
     stranger's, and must not crash its checker.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # what its encoding lacks by its number, in place of failing
+    open_streams()
     try:
-        status = command(arguments)
-        sys.stdout.flush()
-        return int(status or 0)
-    except BrokenPipeError:  # whoever read us has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return int(command(arguments) or 0)
     except UserError as error:
         fail(str(error), failure)
     except OSError as error:
@@ -49,23 +44,50 @@ def guarded(command: Callable[[T], Any], arguments: T, failure: int = 1) -> int:
         fail(f"{type(error).__name__}: {error}", failure)
 
 
+def open_streams() -> None:
+    """See that the standard streams are there, and show what their encoding lacks by its number.
+
+    One that was closed (`>&-`) leads nowhere from now on: else the next file that is opened would take its place.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        if number:
+            setattr(sys, ("stdout", "stderr")[number - 1], os.fdopen(number, "w", encoding="utf-8", closefd=False))
+    os.close(number)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def fail(text: str, status: int = 1) -> NoReturn:
     """End the program: each line of `text` on the error stream, as an error."""
     lines = "\n".join(f"error: {line}" for line in harmless(text).split("\n"))
     if status == 1:
         sys.exit(lines)
-    print(lines, file=sys.stderr)
+    note(lines)
     sys.exit(status)
 
 
 def say(line: str) -> None:
     """Print a line at once, for people or whoever reads the output."""
-    print(harmless(line), flush=True)
+    write(f"{line}\n")
+
+
+def write(text: str) -> None:
+    """Write a text at once on the standard output; ends the program where nobody reads it or it takes no more."""
+    try:
+        sys.stdout.write(harmless(text))
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it is no error at the end
+        if isinstance(error, BrokenPipeError):
+            sys.exit(UNREAD)
+        raise UserError(f"the output cannot be written ({error.strerror})") from None
 
 
 def note(line: str) -> None:
-    """Print a line at once on the error stream, beside the output."""
-    print(harmless(line), file=sys.stderr, flush=True)
+    """Print a line at once on the error stream, beside the output; a stream that takes no more stops no work."""
+    with contextlib.suppress(OSError):
+        print(harmless(line), file=sys.stderr, flush=True)
 
 
 # What the same command would meet again, until somebody does something about it.
@@ -83,7 +105,7 @@ REMEDIES = {
     errno.EMFILE: "too many files are open at once; raise the limit (ulimit -n)",
 }
 # What may be gone when the same command runs again.
-PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOMEM,
+PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOMEM, errno.EPIPE,
            errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH)  # fmt: skip
 
 

@@ -2,11 +2,11 @@
 
 import argparse
 import itertools
-import sys
 import threading
 import time
 from typing import Any
 
+from train import terminal
 from train.artifact import read_json
 from train.config import build
 from train.data import tokenizer as tokenizers
@@ -18,8 +18,6 @@ from train.inference.generate import SamplesConfig, generate, pieces
 from train.inference.server import Served, server
 from train.model import config_from_hugging_face
 from train.release.bounds import MINUTES, confine
-from train.terminal import note
-from train.unicode import harmless
 
 SETTINGS = ("tokens", "temperature", "top_k", "seed")
 
@@ -57,7 +55,7 @@ def write(args: argparse.Namespace, config: SamplesConfig, model: Any, tokenizer
     speed = len(written) / (time.monotonic() - began)
     ended = "the end of the text" if len(written) < config.tokens else "as many as asked for"
     show(args, "\n")
-    note(f"[{len(written)} tokens, {ended}; {speed:.1f} tokens/s]")
+    terminal.note(f"[{len(written)} tokens, {ended}; {speed:.1f} tokens/s]")
     return {"prompt": args.prompt, "text": text, "tokens": written, "ended": ended, **settings}
 
 
@@ -77,5 +75,4 @@ def serve(args: argparse.Namespace, model: Any, tokenizer: Any) -> dict[str, Any
 
 def show(args: argparse.Namespace, text: str) -> None:
     if not args.json:
-        sys.stdout.write(harmless(text))
-        sys.stdout.flush()
+        terminal.write(text)
