@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from train.data.dedup.minhash import NONE, SIZE, WORDS, components, pairs, signature, similarity
+from train.data.dedup.minhash import COMPARED, NONE, ROWS, SIZE, WORDS, components, joined, pairs, signature, similarity
 from train.data.dedup.ngrams import ngrams, words
 
 VOCABULARY = [f"{a}{b}{c}" for a in "bdfgklmnpr" for b in "aeiou" for c in "lmnrst"]
@@ -109,3 +109,21 @@ def test_the_clusters_do_not_depend_on_the_order_of_the_texts():
     mixed = clusters(signatures(*(texts[i] for i in order)), 0.8)
     for i, one in enumerate(order):
         assert [found[one] == found[other] for other in order] == (mixed[i] == mixed).tolist()
+
+
+def test_unlike_texts_that_share_a_band_are_compared_in_linear_time():
+    """Each comparison has a row of the table that it asks for; 20,000 texts, two by two, would be 200 million."""
+    found = np.random.default_rng(0).integers(0, 2**32, (20_000, SIZE), np.uint32)
+    found[:, :ROWS] = 7
+    found[COMPARED] = found[0]
+    compared = 0
+
+    class Counted(np.ndarray):
+        def __array_ufunc__(self, function, method, *inputs, **options):
+            nonlocal compared
+            inputs = [np.asarray(each) for each in inputs]
+            compared += len(inputs[0]) if function is np.equal else 0
+            return getattr(function, method)(*inputs, **options)
+
+    joins = list(joined(np.arange(len(found), dtype=np.uint64), lambda some: found[some].view(Counted), 0.7, 0))
+    assert joins == [(0, COMPARED)] and compared <= COMPARED * len(found)

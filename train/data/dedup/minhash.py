@@ -22,6 +22,7 @@ BANDS = 14
 ROWS = 8
 SIZE = BANDS * ROWS  # of a signature
 AT_A_TIME = 2048  # n-grams whose values stand in memory together
+COMPARED = 512  # texts equal in a band that each of them is compared with, at most
 
 Signatures = NDArray[np.uint32]  # (texts, SIZE)
 
@@ -78,23 +79,24 @@ def joined(
 ) -> Iterator[tuple[int, int]]:
     """Pairs that join those of `texts`, all equal in `band`, that are at least `threshold` alike, in one or more steps.
 
-    A pair that is equal in an earlier band is left out: it is joined there. The signatures are asked for a block at a
-    time. What is joined does not depend on the order of the texts, nor on others that are missing.
+    A pair that is equal in an earlier band is left out: it is joined there. What is joined of at most COMPARED texts
+    does not depend on their order, nor on others that are missing. Of more, each text is compared with the COMPARED
+    that come next and are joined to none yet: all that share a template take time in proportion to their number.
     """
-    reached: list[int] = []
-    while len(texts) > (not reached):
+    near, marks, reached = texts[:0], signatures(texts[:0]), list[tuple[int, Signatures]]()
+    while len(near) + len(texts) > (not reached):
+        more = COMPARED + (not reached) - len(near)
+        near, marks = np.append(near, texts[:more]), np.concatenate([marks, signatures(texts[:more])])
+        texts = texts[more:]
         if not reached:
-            reached, texts = [int(texts[0])], texts[1:]
-        one = reached.pop()
-        own, alike = signatures(np.array([one], np.uint64))[0], np.zeros(len(texts), bool)
-        for start in range(0, len(texts), AT_A_TIME):
-            block = slice(start, start + AT_A_TIME)
-            same = signatures(texts[block]) == own
-            alike[block] = same.mean(-1) >= threshold
-            new = alike[block] & ~same[:, : ROWS * band].reshape(len(same), band, ROWS).all(-1).any(-1)
-            yield from ((one, int(other)) for other in texts[block][new])
-        reached += texts[alike].tolist()
-        texts = texts[~alike]
+            reached, near, marks = [(int(near[0]), marks[0])], near[1:], marks[1:]
+        one, own = reached.pop()
+        same = marks == own
+        alike = same.mean(-1) >= threshold
+        new = alike & ~same[:, : ROWS * band].reshape(len(same), band, ROWS).all(-1).any(-1)
+        yield from ((one, int(other)) for other in near[new])
+        reached += zip(near[alike].tolist(), marks[alike], strict=True)
+        near, marks = near[~alike], marks[~alike]
 
 
 def pairs(signatures: Signatures, threshold: float) -> Iterator[tuple[int, int]]:
