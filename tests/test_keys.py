@@ -107,8 +107,8 @@ def test_imports_count_wherever_they_run():
 GROUND = "artifact errors world"
 JUDGED = """
     unicode data/dedup/contamination data/text/file_types data/filters/language data/dedup/minhash
-    data/dedup/ngrams data/filters/quality data/filters/pii data/filters/repetition data/filters/rules
-    config data/filters/apply data/filters/lines data/ledger data/candidates data/schema spdx
+    data/dedup/ngrams data/filters/pieces data/filters/quality data/filters/pii data/filters/repetition
+    data/filters/rules config data/filters/apply data/filters/lines data/ledger data/candidates data/schema spdx
 """
 FILTERS = f"{JUDGED} data/judged data/duplicates data/selected"
 RAW = """

@@ -6,7 +6,7 @@ A rule takes (line, setting), a line that holds something, without indentation, 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from train.data.filters.quality import TERMINAL
+from train.data.filters.pieces import TERMINAL
 
 
 def unended_lines(line: str, threshold: int) -> bool:

@@ -8,7 +8,9 @@ import re
 from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from train.data.filters.quality import words
+import numpy as np
+
+from train.data.filters.pieces import shape
 
 Redactor = Callable[[str, str], tuple[str, int]]
 
@@ -17,9 +19,18 @@ def email_addresses(text: str, mark: str) -> tuple[str, int]:
     """E-mail addresses, replaced by a mark. Those at reserved example domains (RFC 2606) belong to nobody and stay."""
     if "@" not in text:
         return text, 0
-    return EMAIL.subn(lambda _: mark, text)
+    parts, after, at = [], 0, -1
+    while (at := text.find("@", at + 1)) >= 0:
+        if at < after or not (before := BEFORE.match(text[max(after, at - LOCAL) : at][::-1])):
+            continue
+        if address := EMAIL.match(text, at - before.end()):
+            parts += [text[after : address.start()], mark]
+            after = address.end()
+    return "".join([*parts, text[after:]]), len(parts) // 2
 
 
+BEFORE = re.compile(r"[\w.+%-]+")  # from the @ back to where an address may begin
+LOCAL = 65  # characters before the @, one more than an address may have
 # Beside example domains, `git@host` (a way to reach a repository) and `@person@host` (a page) stay.
 EMAIL = re.compile(
     r"(?<![\w.+%@-])(?!git@)[A-Za-z0-9][\w.+%-]{0,63}@"
@@ -89,7 +100,9 @@ def _diallable(number: str) -> bool:
 
 def secrets(text: str, mark: str) -> tuple[str, int]:
     """Private keys and access tokens of well-known services, replaced by a mark; only forms hard to mistake."""
-    long = " ".join([word for word in words(text) if len(word) >= SECRET_LENGTH])
+    starts, ends = shape(text).words
+    places = np.flatnonzero(ends - starts >= SECRET_LENGTH)
+    long = " ".join([text[a:b] for a, b in zip(starts[places].tolist(), ends[places].tolist(), strict=True)])
     return SECRET.subn(lambda _: mark, text) if "PRIVATE KEY" in text or SECRET_HINT.search(long) else (text, 0)
 
 

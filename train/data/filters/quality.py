@@ -4,34 +4,13 @@ Words are what white space separates, so the rules on words mean little for a la
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Mapping
-from functools import lru_cache
-from itertools import count, islice
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from train.unicode import CLOSING, ENDS, WORD_MARKS, mark
-
-
-@lru_cache(maxsize=1)  # the rules ask one after another about the same text
-def words(text: str) -> list[str]:
-    return text.split()
-
-
-@lru_cache(maxsize=1)
-def vocabulary(text: str) -> tuple[Mapping[str, int], NDArray[np.int64]]:
-    """The different words, numbered in the order in which they first stand; and the numbers of all words."""
-    numbers = defaultdict[str, int](count().__next__)
-    which = np.fromiter(map(numbers.__getitem__, words(text)), np.int64, len(words(text)))
-    return numbers, which
-
-
-@lru_cache(maxsize=1)
-def lines(text: str) -> list[str]:
-    """The lines that hold something, without indentation."""
-    return [line for line in map(str.strip, text.splitlines()) if line]
+from train.data.filters.pieces import BULLET, DASH, ENDING, LETTER, SYMBOL, shape
+from train.unicode import CLOSING, ENDS
 
 
 def too_short(text: str, threshold: int) -> str | None:
@@ -46,12 +25,14 @@ def too_long(text: str, threshold: int) -> str | None:
 
 def few_words(text: str, threshold: int) -> str | None:
     """Fewer words than the threshold. Gopher: 50."""
-    return f"{len(words(text))} words" if len(words(text)) < threshold else None
+    count = word_count(text)
+    return f"{count} words" if count < threshold else None
 
 
 def many_words(text: str, threshold: int) -> str | None:
     """More words than the threshold. Gopher: 100,000."""
-    return f"{len(words(text))} words" if len(words(text)) > threshold else None
+    count = word_count(text)
+    return f"{count} words" if count > threshold else None
 
 
 def short_words(text: str, threshold: float) -> str | None:
@@ -71,45 +52,34 @@ def mostly_symbols(text: str, threshold: float) -> str | None:
 
     A mark that belongs to a letter, such as a vowel sign, counts as one.
     """
-    symbols = len(text.encode("ascii", "ignore").translate(None, ASCII_PROSE))
-    symbols += sum(
-        not (sign.isalpha() or sign.isspace() or mark(sign) or sign in WORD_MARKS)
-        for sign in (() if text.isascii() else NOT_ASCII.findall(text))
-    )
-    share = symbols / max(1, len(text))
-    return more(share, threshold, "characters")
-
-
-ASCII_PROSE = bytes(code for code in range(128) if chr(code).isalpha() or chr(code).isspace())
-NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+    return more(int(np.count_nonzero(shape(text).of(SYMBOL))) / max(1, len(text)), threshold, "characters")
 
 
 def symbols_per_word(text: str, threshold: float) -> str | None:
     """More hash signs, or more ellipses, for each word than the threshold. Gopher: 0.1."""
-    most = max(text.count("#"), text.count("...") + text.count("…")) / max(1, len(words(text)))
+    most = max(text.count("#"), text.count("...") + text.count("…")) / max(1, word_count(text))
     return f"{most:.4f} a word" if most > threshold else None
 
 
 def few_alphabetic_words(text: str, threshold: float) -> str | None:
     """A smaller share of words than the threshold has a letter in it. Gopher: 0.80."""
-    numbers, which = vocabulary(text)
-    without = [numbers[word] for word in numbers if not word[0].isalpha() and not LETTER.search(word)]
-    share = (len(which) - int(np.bincount(which)[without].sum())) / max(1, len(which))
+    letters = np.logical_or.reduceat(shape(text).of(LETTER), shape(text).words.starts) if word_count(text) else ()
+    share = int(np.count_nonzero(letters)) / max(1, word_count(text))
     return f"{share:.4f} of words" if share < threshold else None
-
-
-LETTER = re.compile(r"[^\W\d_]")
 
 
 def few_stop_words(text: str, threshold: int) -> str | None:
     """Fewer than the threshold stand in the text of eight words that its language is full of. Gopher: 2, English."""
-    if any(len(vocabulary(text)[0].keys() & listed) >= threshold for listed in STOP_WORDS.values()):
-        return None  # as it is for most texts
-    present = set(map(str.lower, vocabulary(text)[0]))
+    begin = text[:BEGIN]
+    for listed in STOP_WORDS.values():
+        if len([*islice((word for word in listed if f" {word} " in begin), threshold)]) == threshold:
+            return None  # as it is for most texts
+    present = set(map(str.lower, set(text.split())))
     most = max(len(present & listed) for listed in STOP_WORDS.values())
     return f"{most} stop words" if most < threshold else None
 
 
+BEGIN = 2**12  # characters
 # Of each language, by ISO 639, words that no other one here has; those of English are Gopher's.
 STOP_WORDS = {
     language: frozenset(listed.split())
@@ -139,30 +109,29 @@ SENTENCE = re.compile(rf"[.!?…][{re.escape(CLOSING)}]*(?!\S)|[{ENDS}]+")
 
 def bullet_lines(text: str, threshold: float) -> str | None:
     """A larger share of lines than the threshold begins with a bullet. Gopher: 0.90."""
-    return _lines_more(text, lambda line: line.startswith(BULLETS), threshold)
-
-
-BULLETS = ("•", "‣", "◦", "●", "▪", "- ", "* ", "+ ")
+    (starts, ends), codes, kinds = shape(text).lines, shape(text).codes, shape(text).kinds[shape(text).lines.starts]
+    blank = (codes[np.minimum(starts + 1, len(codes) - 1)] == ord(" ")) & (ends - starts > 1)
+    return _lines_more((kinds & BULLET != 0) | ((kinds & DASH != 0) & blank), threshold)
 
 
 def ellipsis_lines(text: str, threshold: float) -> str | None:
     """A larger share of lines than the threshold ends with an ellipsis. Gopher: 0.30."""
-    return _lines_more(text, lambda line: line.endswith(("...", "…")), threshold)
+    (starts, ends), codes = shape(text).lines, shape(text).codes
+    points = (codes[ends - 1] == ord(".")) & (ends - starts > 2)
+    for back in (2, 3):
+        points &= codes[np.maximum(ends - back, 0)] == ord(".")
+    return _lines_more(points | (codes[ends - 1] == ord("…")), threshold)
 
 
 def short_lines(text: str, threshold: float) -> str | None:
     """A larger share of lines than the threshold has fewer than 30 characters. FineWeb: 0.67."""
-    return _lines_more(text, lambda line: len(line) < 30, threshold)
+    return _lines_more(shape(text).lines.lengths < 30, threshold)
 
 
 def few_punctuated_lines(text: str, threshold: float) -> str | None:
     """A smaller share of lines than the threshold ends with a mark that ends a sentence. FineWeb: 0.12."""
-    count = sum(1 for line in lines(text) if line.endswith(TERMINAL))
-    share = count / max(1, len(lines(text)))
+    share = _share(shape(text).kinds[shape(text).lines.ends - 1] & ENDING != 0)
     return f"{share:.4f} of lines" if share < threshold else None
-
-
-TERMINAL = (".", "!", "?", '"', "”", "…", "」", "』", "»", *ENDS)
 
 
 def curly_brackets(text: str, threshold: int) -> str | None:
@@ -177,13 +146,21 @@ def lorem_ipsum(text: str, threshold: int) -> str | None:
     return f"{count} times" if count > threshold else None
 
 
+def word_count(text: str) -> int:
+    return len(shape(text).words.starts)
+
+
 def _mean_length(text: str) -> float:
-    return len("".join(words(text))) / max(1, len(words(text)))
+    return int(shape(text).words.lengths.sum()) / max(1, word_count(text))
 
 
-def _lines_more(text: str, wanted: Callable[[str], bool], threshold: float) -> str | None:
+def _lines_more(wanted: NDArray[np.bool_], threshold: float) -> str | None:
     """What a predicate says when more than a share of lines is as `wanted`."""
-    return more(sum(map(wanted, lines(text))) / max(1, len(lines(text))), threshold, "lines")
+    return more(_share(wanted), threshold, "lines")
+
+
+def _share(wanted: NDArray[np.bool_]) -> float:
+    return int(np.count_nonzero(wanted)) / max(1, len(wanted))
 
 
 def more(share: float, threshold: float, of: str) -> str | None:

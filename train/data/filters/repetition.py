@@ -3,18 +3,18 @@
 A piece *repeats* when an equal one stands earlier in the same text.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import count, islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.filters.quality import lines, more, vocabulary
+from train.data.filters.pieces import Numbers, Pieces, Places, Shape, shape
+from train.data.filters.quality import more
 
-Places = NDArray[np.int64]
-FACTOR = 0x9E3779B97F4A7C15 - 2**64  # of the words of an n-gram, for a number that two seldom share
+HALF = np.uint64(32)
+FACTOR = np.uint64(0xD6E8FEB86659FD93)  # of the words of an n-gram, for a number that two seldom share
 
 
 def duplicate_lines(text: str, threshold: float) -> str | None:
@@ -42,20 +42,17 @@ def top_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
 
     Characters are those of words; an n-gram that stands only once takes none.
     """
-    ends, pairs = _ends(text), _sorted_ngrams(text, 2)
-    # None stands more often than the commonest pair, nor is longer than the longest, which settles it for most texts.
-    bounds = np.flatnonzero(np.concatenate(([True], pairs[1:] != pairs[:-1], [True])))
-    times = (bounds[1:] - bounds[:-1]).max()
-    longest = ((ends[n:] - ends[:-n]).max(initial=0) for n in range(2, 2 + len(thresholds)))
-    if all(times * each / max(1, ends[-1]) <= threshold for each, threshold in zip(longest, thresholds, strict=True)):
-        return None
+    most, total = len(text), max(1, int(_ends(text)[-1]))
     for n, threshold in enumerate(thresholds, start=2):
-        first, times, _ = _recurring(text)(n)
-        lengths = ends[first + n] - ends[first]
-        top = np.lexsort((lengths, times))[-1:]
-        share = int((times * lengths)[top].sum()) / max(1, int(ends[-1]))
-        if detail := more(share, threshold, f"the text is one {n}-gram"):
-            return detail
+        grams, lengths = _ngrams(text, n)
+        if most * lengths.max(initial=0) / total > threshold:
+            most = int(_times(_sorted_halves(grams)).max(initial=0))  # at most, and longer ones stand no more often
+        if most * lengths.max(initial=0) / total > threshold:
+            _, first, times = np.unique(grams, return_index=True, return_counts=True)
+            most = int(times.max(initial=0))
+            top = lengths[first][times == most] if most > 1 else lengths[:0]
+            if detail := more(most * int(top.max(initial=0)) / total, threshold, f"the text is one {n}-gram"):
+                return detail
     return None
 
 
@@ -64,86 +61,63 @@ def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
 
     Characters are those of words, each counted once however many n-grams cover it.
     """
-    ends, grams = _ends(text), _sorted_ngrams(text, 5)
-    repeats = np.count_nonzero(grams[1:] == grams[:-1])
-    if repeats * (ends[5:] - ends[:-5]).max(initial=0) / max(1, ends[-1]) <= min(thresholds, default=1):
-        return None
+    ends, total = _ends(text), max(1, int(_ends(text)[-1]))
     for n, threshold in enumerate(thresholds, start=5):
-        _, _, again = _recurring(text)(n)
-        covered = ends[again + n] - ends[np.maximum(again, np.r_[0, again + n][:-1])]  # what the one before left
-        share = int(covered.sum()) / max(1, int(ends[-1]))
+        grams, lengths = _ngrams(text, n)
+        repeats, least = int((_times(_sorted_halves(grams)) - 1).sum()), min(thresholds[n - 5 :])
+        if repeats * lengths.max(initial=0) / total <= least:  # what longer ones cover, these do
+            break
+        order = np.argsort(grams, kind="stable")
+        again = np.sort(order[1:][grams[order[1:]] == grams[order[:-1]]])
+        covered = ends[again + n] - ends[np.maximum(again, np.append(0, again + n)[:-1])]  # what the one before left
+        share = int(covered.sum()) / total
         if detail := more(share, threshold, f"the text in {n}-grams"):
             return detail
-        if share <= min(thresholds[n - 5 :]):  # what longer ones cover, these do
+        if share <= least:
             break
     return None
 
 
-def _sorted_ngrams(text: str, n: int) -> Places:
-    """A number for each n-gram of the text, in order; where two have one number, they only seem to be equal."""
-    _, ids = vocabulary(text)
-    grams = ids[: max(0, len(ids) - n + 1)].copy()
+def _ngrams(text: str, n: int) -> tuple[Numbers, Places]:
+    """For each n-gram of the text a number that equal ones share, and its characters."""
+    words, ends = shape(text).of_words, _ends(text)
+    grams = words[: max(0, len(words) - n + 1)]
     for place in range(1, n):
-        grams = grams * FACTOR + ids[place : place + len(grams)]
-    grams.sort()
-    return grams
+        grams = grams * FACTOR + words[place : place + len(grams)]
+    return grams, ends[n:] - ends[:-n]
 
 
-@lru_cache(maxsize=1)
-def _recurring(text: str) -> Callable[[int], tuple[Places, Places, Places]]:
-    """What tells of n-grams that occur more than once, for n from 2 on: where in words each stands first, how often it
-    stands in the text, and, in order, where any of them stands again.
-
-    What recurs at n + 1 recurs at n, so each n looks only where the one before it found something.
-    """
-    levels = _levels(vocabulary(text)[1])
-    known: list[tuple[Places, Places, Places]] = []
-
-    def of(n: int) -> tuple[Places, Places, Places]:
-        known.extend(islice(levels, max(0, n - 1 - len(known))))
-        return known[n - 2]
-
-    return of
+def _sorted_halves(grams: Numbers) -> NDArray[np.uint32]:
+    """Half of each number, in order, which is faster to sort; where two have one, they only seem to be equal."""
+    return np.sort((grams >> HALF).astype(np.uint32))
 
 
-def _levels(ids: Places) -> Iterator[tuple[Places, Places, Places]]:
-    """What `_recurring` tells, for n from 2 on, of words with these numbers."""
-    places, which = np.arange(len(ids)), ids
-    for n in count(2):
-        fitting = np.searchsorted(places, len(ids) - n, "right")  # the last may lack room for n words
-        places, which = places[:fitting], which[:fitting] * len(ids) + ids[places[:fitting] + n - 1]
-        order = np.argsort(which, kind="stable")
-        ordered = which[order]
-        same = np.zeros(len(order) + 1, bool)  # as the one before
-        same[1:-1] = ordered[1:] == ordered[:-1]
-        first, last = np.flatnonzero(same[1:] & ~same[:-1]), np.flatnonzero(same[:-1] & ~same[1:])
-        again = np.zeros(len(order), bool)
-        again[order[same[:-1]]] = True
-        yield places[order[first]], last - first + 1, places[again]
-        again[order[first]] = True
-        which[order] = np.cumsum(~same[:-1])
-        places, which = places[again], which[again]
+def _times(ordered: NDArray[Any]) -> Places:
+    """How often each different number stands among some in order."""
+    bounds = np.concatenate(([-1], np.flatnonzero(ordered[1:] != ordered[:-1]), [len(ordered) - 1]))
+    return bounds[1:] - bounds[:-1]
 
 
 @lru_cache(maxsize=1)
 def _ends(text: str) -> Places:
     """For each word the characters of all words before it, and at the end those of all."""
-    numbers, which = vocabulary(text)
-    return np.cumsum(np.append(0, np.fromiter(map(len, numbers), np.int64, len(numbers))[which]))
+    return np.append(0, shape(text).words.lengths.cumsum())
 
 
 @lru_cache(maxsize=1)
 def _of_lines(text: str) -> tuple[float, float]:
-    return _repeats(lines(text))
+    return _repeats(shape(text), shape(text).lines)
 
 
 @lru_cache(maxsize=1)
 def _of_paragraphs(text: str) -> tuple[float, float]:
-    """Of what blank lines separate."""
-    return _repeats([part for part in map(str.strip, re.split(r"\n\s*\n", text)) if part])
+    return _repeats(shape(text), shape(text).paragraphs)
 
 
-def _repeats(pieces: Sequence[str]) -> tuple[float, float]:
+def _repeats(shape: Shape, pieces: Pieces) -> tuple[float, float]:
     """The share of pieces that repeat an earlier one, and the share of characters in them."""
-    different, total = set(pieces), sum(map(len, pieces))
-    return (len(pieces) - len(different)) / max(1, len(pieces)), (total - sum(map(len, different))) / max(1, total)
+    numbers = shape.numbers(pieces)
+    order = np.argsort(numbers)
+    again = order[1:][numbers[order[1:]] == numbers[order[:-1]]]
+    total = int(pieces.lengths.sum())
+    return len(again) / max(1, len(order)), int(pieces.lengths[again].sum()) / max(1, total)
