@@ -20,7 +20,7 @@ from train.data.documents import DocumentsConfig, extract
 from train.errors import ConfigError, UserError
 from train.machine import Machine
 from train.pipeline import SHARED
-from train.workers import work
+from train.workers import uninterrupted, work
 from train.world import World
 
 CONFIG = DocumentsConfig(formats={"txt": "plain"})
@@ -129,6 +129,16 @@ def test_when_the_command_is_stopped_no_worker_outlives_it(tmp_path, number, sta
     _, said = process.communicate(timeout=60)
     assert process.returncode == status and wait_for(lambda: all(map(gone, workers)), 60)
     assert said.count("\n") == (2 if number == signal.SIGINT else 0) and "Traceback" not in said
+
+
+def test_an_interrupt_while_workers_begin_waits_until_all_have_though_another_thread_takes_it():
+    begun, end = [], threading.Event()
+    threading.Thread(target=end.wait, daemon=True).start()  # which does not block the signal
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        begun += [time.sleep(0.01) for _ in range(3)]
+    assert len(begun) == 3 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    end.set()
 
 
 def wait(config: str, inputs: object, out: Path, world: World) -> None:

@@ -12,6 +12,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -41,16 +42,13 @@ def in_processes(make: Make, config: Any, inputs: Mapping[str, Path], out: Path,
     workers: dict[Any, BaseProcess] = {}
     resource_tracker.ensure_running()  # now: it lifts the block below
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which new processes inherit
-        try:
+        with uninterrupted():
             for rank in range(size):
                 receiver, tell = context.Pipe(duplex=False)
                 worker = context.Process(target=one, args=(make, config, inputs, out, World(rank, size, machine), tell))
                 worker.start()
                 tell.close()
                 workers[receiver] = worker
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         running = list(workers)
         while running:
             for ready in wait(running):
@@ -61,6 +59,23 @@ def in_processes(make: Make, config: Any, inputs: Mapping[str, Path], out: Path,
         for process in workers.values():
             process.terminate()
             process.join()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C is kept from the processes that begin meanwhile, and is answered here when all have begun."""
+    signals: list[int] = []
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, lambda number, _: signals.append(number)) if here else None
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; another thread may still take the signal
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if here:
+            signal.signal(signal.SIGINT, before)
+    if signals:
+        raise KeyboardInterrupt
 
 
 def last_word(receiver: Any, out: Path) -> Exception | None:
