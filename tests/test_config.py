@@ -322,6 +322,7 @@ def test_text_that_no_file_can_hold_is_refused(name, text):
     ("release.title=a#\\", """release.title="a#\\\\"'"""),
     ('release.title=a"b', """release.title="a\\"b"'"""),
     ("release.title=Ann's", "release.title=Ann's: a value with such signs stands in quotes"),
+    ("training.mixture=[{'a:b':1}]", "a list or mapping with such signs is written in a recipe"),
     (
         "release.version=1.10",
         """release.version: expected str, got 1.1; put it in quotes: 'release.version="1.10"'""",

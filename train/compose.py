@@ -292,6 +292,8 @@ def remedy(text: str) -> str:
         return "expected one line"
     if not equals or not re.fullmatch(r"[+~]*[A-Za-z_][\w.@/:-]*", key):
         return "expected KEY=VALUE, such as training.steps=50"
+    if value[:1] + value[-1:] in ("[]", "{}"):
+        return "a list or mapping with such signs is written in a recipe, as those in configs/recipe"
     return f"a value with such signs stands in quotes, and these in the shell's: {typed(key, value)}"
 
 

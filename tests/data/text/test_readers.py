@@ -190,8 +190,8 @@ def test_tables_are_read_by_the_names_in_their_first_line(kind, data, texts):
     (b"id,body\n1\n", "a.csv, row 1, line 2: 1 values, and the first line names 2"),
     (b'id,body\n1,a\n2,"b\n3,c\n', "a.csv, row 2, line 4: unexpected end of data"),
     (b'id,body\n1,"a"b\n', "a.csv, row 1, line 2: ',' expected after '\"'"),
-    (b"id;body\n1;a\n", "';' seems to part the values, and ',' should: write it anew, or call it .csv or .tsv"),
-    (b"id\tbody\n1\ta\n", "'\\t' seems to part the values, and ',' should"),
+    (b"id;body\n1;a\n", "';' seems to part the values, and ',' should: write it anew; see `columns`"),
+    (b"id\tbody\n1\ta\n", "'\\t' seems to part the values, and ',' should: call it .tsv; see `columns`"),
     (b"sep=;\nid;body\n1;a\n", "';' seems to part the values, and ',' should"),
     (b"id,body,body\n1,a,b\n", "a.csv: its first line names 'body' twice"),
     (b"1,It was late.\n", "no column ['body']; its first line, which names the columns, has '1', 'It was late.'"),
@@ -233,7 +233,9 @@ def test_of_a_page_the_main_text_is_taken():
     for number in ("0", "7", "031", "127", "128", "xb", "x1F", "x85", "xD800", "x110000", "9", "10"):
         [spelt] = kept("a.html", PAGE.replace("One", f"One&#{number};").encode())
         assert "One" in spelt and not readers.CONTROL.search(spelt)
-    for page in ("", "<html></html>", "<nav>Home</nav>", "<div>" * 9999):
+    for page in (PAGE[PAGE.index("<article>") : PAGE.index("<aside>")], PAGE[15:].replace("<html>", "")):
+        assert kept("a.html", page.encode()) == [text]  # whose tags are left out, as they may be
+    for page in ("", "<html></html>", "<nav></nav>", "<div>" * 9999):
         assert read("a.html", page.encode())[0].reason == "empty"
     assert read("a.html", b"<p>caf\xe9")[0].reason == "undecodable"
     assert read("a.html", b"<p>" + b"x" * readers.LARGEST["html"])[0].reason == "oversized"

@@ -14,6 +14,7 @@ from train.data.text.file_types import HEAD, check_type
 from train.errors import UserError, did_you_mean
 
 NAMES = 40  # of columns that an error lists
+SUFFIX = {",": ".csv", "\t": ".tsv"}
 
 
 def rows(
@@ -61,8 +62,9 @@ def checked(header: list[str], name: str, delimiter: str, wanted: Collection[str
         raise UserError(f"{name}: its first line names {twice[0]!r} twice; call one otherwise")
     if missing := sorted(set(wanted) - set(header)):
         parted = next((sign for sign in ";\t|," if sign in header[0] and not header[1:]), "")
+        remedy = f"call it {SUFFIX[parted]}" if parted in SUFFIX else "write it anew"
         hint = (
-            f"; {parted!r} seems to part the values, and {delimiter!r} should: write it anew, or call it .csv or .tsv"
+            f"; {parted!r} seems to part the values, and {delimiter!r} should: {remedy}"
             if parted
             else "".join(dict.fromkeys(did_you_mean(column, header) for column in missing))
         )

@@ -16,13 +16,17 @@ from train.errors import UserError
 
 RELEASE = "2.3.1"  # of trafilatura, whose findings are products
 LARGEST = 2**23  # bytes of a page: the extractor's time can grow with the square of them
+BEGINNING = 50  # characters in which the extractor looks for "html"
 # Control characters by their numbers, for which the extractor would give up the page.
 CONTROL = re.compile(r"&#(?:0*(?:[0-8]|11|1[4-9]|2\d|3[01])|x0*(?:[0-8bef]|1[0-9a-f]));", re.IGNORECASE)
 
 
 def main_text(page: str) -> str:
     """The main text of a page; UserError without the extractor, or with another release of it."""
-    return extractor()(CONTROL.sub("", page), include_comments=False) or ""
+    page = CONTROL.sub("", page)
+    if "html" not in page[:BEGINNING].lower():  # its tags may be left out, but the extractor takes it for no page then
+        page = f"<!doctype html>{page}"
+    return extractor()(page, include_comments=False) or ""
 
 
 @cache
