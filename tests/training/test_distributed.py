@@ -107,10 +107,9 @@ def test_two_nodes_that_meet_at_an_address_go_on_from_one_process_with_the_same_
 
 
 @pytest.mark.slow
-def test_asked_to_stop_two_ranks_save_the_same_step_from_which_one_goes_on(warm, unharmed):
-    process = warm.start(before=ranks(2))
-    first_checkpoint(warm, process)
-    os.kill(rank(process.pid, 1), signal.SIGTERM)
+def test_asked_to_stop_two_ranks_save_the_same_step_from_which_one_goes_on(warm, unharmed, killing):
+    # Asked from within, at the second save: whoever asks from outside may come after the last of its few steps.
+    process = warm.start(before=ranks(2, str(killing), f"{BEFORE + EACH + 1},{int(signal.SIGTERM)}"))
     _, err = process.communicate(timeout=600)
     assert process.returncode == 1 and "exitcode  : 143" in err
     reached = max(int(path.name[-6:]) for path in warm.part.glob("*/step-*"))
