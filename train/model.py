@@ -354,12 +354,11 @@ def _projected(x: Tensor, exact: Exact | None, *layers: nn.Linear) -> tuple[Tens
 
 
 def _rotations(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of every position's angles, [context, H], float64."""
+    """Cosine and sine of every position's angles, [context, H], float64; as `_rotate` takes them."""
     cos, sin = (torch.from_numpy(turn) for turn in rotations(config.context, config.head_width, config.rope_theta))
-    return torch.cat((cos, cos), dim=-1), torch.cat((sin, sin), dim=-1)
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions: [B, N, T, H] turned by the angles of each position, [T, H]."""
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-second, first), dim=-1) * sin
+    return x * cos + x.roll(x.shape[-1] // 2, -1) * sin
