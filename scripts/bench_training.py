@@ -120,7 +120,7 @@ def ours(shape: Shape, contract: Any, config: pipeline.Run, world: World) -> Ste
     machine, numerics = world.machine, NumericsConfig(contract, "same", config.training.numerics.group)
     model = numerics.place(Transformer(model_config(shape), shape.vocabulary), machine.device, shape.batch)
     if machine.compile:
-        compile_in_place(model.model.layers)
+        compile_in_place(model)
     optimizer = Optimizer(model, dataclasses.replace(config.training.optimizer, name="adamw"), numerics)
     count = itertools.count(1)
 
@@ -225,7 +225,7 @@ def quality(config: pipeline.Run) -> None:
         Transformer(config.model, vocabulary, training.seed), machine.device, training.batch
     )
     if machine.compile:
-        compile_in_place(model.model.layers)
+        compile_in_place(model)
     optimizer = Optimizer(model, training.optimizer, training.numerics)
     shape = SHAPES["s"]  # of nanoGPT's recipe; its losses do not matter here, so its tokens are taken modulo its 65
     peer, spent, took = plain(shape, machine.device), np.zeros(2), np.zeros(2)

@@ -15,7 +15,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, localcontext
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, reduce
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ PIECE = 1024  # longest sum in a float32 accumulator; longer ones are sums of su
 ROW_PIECE = 2**13  # longest sum of products `to_row_grids` in a float64 accumulator
 LENGTH = 12  # an operand's rows and columns measure at most 2^12 grid distances
 DOUBLE, ONEDNN = False, torch.backends.mkldnn.is_available()
+FUSION: dict[str, Any] = {"realize_opcount_threshold": 8}  # a grid is computed once, not by each row that it is for
 MAGIC = 1.5 * 2.0**23  # float32 numbers of this size are 1 apart
 MAGIC_DOUBLE = 1.5 * 2.0**52
 # (2^f - 1) / f by powers of f, the highest first: least squares at Chebyshev's points of [-1/2, 1/2]
@@ -41,7 +43,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     if a.dtype == torch.float32 and a.is_cuda:
         return by_tensor_cores(a, b)
     if a.dtype == torch.float32 and a.is_cpu and ONEDNN and b.dim() == 2:
-        return (opaque if torch.compiler.is_compiling() else by_onednn)(a, b)
+        return torch.ops.train.by_onednn(a, b) if torch.compiler.is_compiling() else by_onednn(a, b)
     return a @ b
 
 
@@ -50,9 +52,16 @@ def by_onednn(a: Tensor, b: Tensor) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(a, b.mT, None, "none", [], "")  # type: ignore[no-any-return]
 
 
-# The compiler would take `b` for a constant.
-opaque = torch.library.custom_op("train::by_onednn", by_onednn, mutates_args=())
-opaque.register_fake(lambda a, b: a.new_empty((*a.shape[:-1], b.shape[-1])))
+# The compiler, which would take `b` for a constant, is not to look inside.
+torch.library.define("train::by_onednn", "(Tensor a, Tensor b) -> Tensor")
+torch.library.impl("train::by_onednn", "CPU", by_onednn)
+torch.library.register_fake("train::by_onednn", lambda a, b: a.new_empty((*a.shape[:-1], b.shape[-1])))
+
+
+@cache
+def fused(function: Callable[..., Any], dynamic: bool = False) -> Callable[..., Any]:
+    """`function` by torch's compiler, which makes one pass over memory of many; `dynamic`: for any lengths alike."""
+    return torch.compile(function, dynamic=dynamic, options=FUSION)
 
 
 def by_tensor_cores(a: Tensor, b: Tensor, multiply: Callable[..., Tensor] = torch.bmm) -> Tensor:

@@ -11,6 +11,7 @@ At the end stand the two functions with backward passes of our own that the othe
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from train.exact import (
     PIECE,
     ROW_PIECE,
     exp,
+    fused,
     grid_of,
     log,
     normed,
@@ -55,12 +57,17 @@ class Exact:
 
     sequences: int = 1
     groups: int = 1
+    compiled: bool = False  # by torch's compiler also what stands outside the layers
 
     @classmethod
     def of(cls, batch: int, context: int, group: int) -> "Exact":
         """For a step of `batch` sequences of `context` tokens, in groups of at most `group` or of one sequence."""
         sequences = math.gcd(batch, max(1, group // context))
         return cls(sequences, batch // sequences)
+
+    def fused(self, function: Callable[..., Any], dynamic: bool = False) -> Callable[..., Any]:
+        """`function`, compiled where a run is."""
+        return fused(function, dynamic) if self.compiled else function
 
     def part(self, x: Tensor) -> float:
         """How much of a step is x [sequences, ..]."""
@@ -272,10 +279,15 @@ class Embedding(Function):
         (tokens,) = ctx.saved_tensors
         rows = gradient.flatten(0, 1)
         dtable = torch.zeros(ctx.rows, rows.shape[1], dtype=torch.float64, device=rows.device)
-        dtable.index_add_(0, tokens.flatten(), to_fixed(rows, FIXED))
-        largest = power_above(rows.abs().amax(1)).double()
+        fixed, largest = ctx.exact.fused(_fixed_rows)(rows)
+        dtable.index_add_(0, tokens.flatten(), fixed)
         most = largest.new_zeros(ctx.rows).index_add_(0, tokens.flatten(), largest).amax()
         return bounded(dtable, most, TABLES * ctx.exact.part(tokens)), None, None
+
+
+def _fixed_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows in multiples of FIXED, and a power of two that none of each one's values passes; float64."""
+    return to_fixed(rows, FIXED), power_above(rows.abs().amax(1)).double()
 
 
 class CrossEntropy(Function):
@@ -295,15 +307,12 @@ class CrossEntropy(Function):
         rows, grids = [piece[..., 0].numel() for piece in pieces[0]], []
         for states, part, target in zip(*pieces, flat.split(rows), strict=True):
             inputs, grid = normed(states, STATES)
-            logits = product(inputs, matrix.mT)
-            logits = logits.sub_(logits.amax(-1, keepdim=True))
-            p = exp(logits)
-            sums = summed(to_fixed(p, 2.0**-36), -1)
-            costs = log(sums).sub_(logits.gather(-1, target.view(sums.shape)))
-            nats += summed(to_fixed(costs.flatten(), FIXED), 0)[0]
+            p, sums, costs = exact.fused(_costs)(inputs, matrix, target)
+            nats += costs
             if wanted:
-                coarse = grid_of(p.div_(sums.float()), GRADIENTS * 2.0**7)  # the finer slice's is 2^-7 of it
-                part.copy_(_by_head(p, target, inputs, matrix, dhead, coarse))
+                gradient, coarse = exact.fused(_by_head)(p, sums, target, inputs, matrix, dhead)
+                part.copy_(gradient)
+                dhead.index_add_(0, target, -inputs.double().flatten(0, 1))
                 grids.append((coarse * grid).sum())
         if wanted:
             chosen = torch.zeros(len(head), device=x.device).index_add_(0, flat, torch.ones(len(flat), device=x.device))
@@ -318,19 +327,29 @@ class CrossEntropy(Function):
         return dx * gradient.float(), dhead * gradient, None, None  # exact where it is a power of two
 
 
-def _by_head(p: Tensor, target: Tensor, x: Tensor, head: Tensor, dhead: Tensor, grid: Tensor) -> Tensor:
-    """Gradient of states x [g, n, width] by probabilities p [g, n, vocabulary]; that of the head is added to `dhead`.
+def _costs(x: Tensor, head: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of normed states x [g, n, width] and head: e^(logits - the largest), its sums, and the nats of the targets."""
+    logits = product(x, head.mT)
+    logits = logits.sub_(logits.amax(-1, keepdim=True))
+    p = exp(logits)
+    sums = summed(to_fixed(p, 2.0**-36), -1)
+    costs = log(sums).sub_(logits.gather(-1, target.view(sums.shape)))
+    return p, sums, summed(to_fixed(costs.flatten(), FIXED), 0)[0]
+
+
+def _by_head(p: Tensor, sums: Tensor, target: Tensor, x: Tensor, head: Tensor, dhead: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient of states x [g, n, width] by p [g, n, vocabulary], and p's grid; that of the head is added to `dhead`.
 
     Both of normed x and head.
     """
+    coarse = grid_of(p.div_(sums.float()), GRADIENTS * 2.0**7)  # the finer slice's is 2^-7 of it
     dx = None
-    for part in slices(p, grid):
+    for part in slices(p, coarse):
         for gradient in product(part.mT, x):
             dhead.add_(gradient)
         dx = product(part, head) if dx is None else dx.add_(product(part, head))
     assert dx is not None
-    dhead.index_add_(0, target, -x.double().flatten(0, 1))
-    return dx.sub_(head[target].view_as(dx))
+    return dx.sub_(head[target].view_as(dx)), coarse
 
 
 def _pieces(x: Tensor) -> list[Tensor]:
@@ -338,7 +357,9 @@ def _pieces(x: Tensor) -> list[Tensor]:
     return [piece for part in x.split(max(1, POSITIONS // x.shape[1])) for piece in part.split(POSITIONS, 1)]
 
 
-def orthogonalised(matrices: Tensor, steps: int, quintic: tuple[float, float, float]) -> Tensor:
+def orthogonalised(
+    matrices: Tensor, steps: int, quintic: tuple[float, float, float], fused: Any = Exact().fused
+) -> Tensor:
     """float32 [n, rows, columns] with singular values near 1: Newton and Schulz's iteration, each product exact."""
     a, b, c = (float(np.float32(number)) for number in quintic)
     rows, columns = matrices.shape[1:]
@@ -346,12 +367,17 @@ def orthogonalised(matrices: Tensor, steps: int, quintic: tuple[float, float, fl
     x = x * (1.0 / power_above(x.abs().amax((1, 2), keepdim=True)).clamp_(2.0**-126, 2.0**126))
     x = x * rsqrt(square_total(x).float()).view(-1, 1, 1)
     for _ in range(steps):
-        operand = normed(x)[0]
-        gram = product(operand, operand.mT)
-        square = normed(gram)[0]
-        polynomial = product(square, square).mul_(c).add_(gram.mul_(b))
-        x = product(normed(polynomial)[0], operand).add_(x.mul_(a))
+        x = fused(_newton_schulz)(x, a, b, c)
     return x.mT if rows > columns else x
+
+
+def _newton_schulz(x: Tensor, a: float, b: float, c: float) -> Tensor:
+    """a x + (b x x' + c (x x')^2) x."""
+    operand = normed(x)[0]
+    gram = product(operand, operand.mT)
+    square = normed(gram)[0]
+    polynomial = product(square, square).mul_(c).add_(gram.mul_(b))
+    return product(normed(polynomial)[0], operand).add_(x * a)
 
 
 # In floating point, under the other contracts ----------------------------------------------------------------------

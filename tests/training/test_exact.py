@@ -48,7 +48,7 @@ def trained(
     """SHA-256 of weights and state after STEPS, and of the losses, in full."""
     transformer = NUMERICS.place(Transformer(model, VOCABULARY, seed=1), "cpu", BATCH)
     if compiled:
-        compile_in_place(transformer.model.layers)
+        compile_in_place(transformer)
     updates = Optimizer(transformer, optimizer, NUMERICS)
     digest = hashlib.sha256()
     for step, batch in enumerate(batches(model)):
@@ -224,8 +224,18 @@ def test_threads_vector_width_and_libraries_change_no_byte(settings):
 
 
 @pytest.mark.slow
-def test_the_compilers_layers_make_the_same_bytes():
+def test_a_compiled_step_makes_the_same_bytes():
     assert trained(compiled=True) == trained()
+
+
+def test_the_compiler_is_given_the_whole_of_a_step(monkeypatch):
+    parts = []
+    monkeypatch.setattr(torch, "compile", lambda function, **how: function)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **how: parts.append(type(module).__name__))
+    monkeypatch.setattr(kernels, "fused", lambda function, dynamic: parts.append(function.__name__) or function)
+    trained(compiled=True)
+    assert parts[:3] == ["Layer", "Layer", "RMSNorm"]
+    assert {"_costs", "_by_head", "_fixed_rows", "square_total", "_newton_schulz", "_change", "_adamw"} <= set(parts)
 
 
 @pytest.mark.parametrize("context", [16, 300, 1100])

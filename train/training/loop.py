@@ -126,8 +126,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             shard(model, world)
         training.numerics.place(model, machine.device, training.batch)
         if machine.compile:
-            compile_in_place(model.model.layers)
-            training.numerics.require(machine.device, torch.compile)
+            compile_in_place(model)
         optimizer = Optimizer(model, training.optimizer, training.numerics)
         if model.exact:
             require_products(model, order.batch_at(read_tokens(inputs["tokens"], "train"), 0), world)

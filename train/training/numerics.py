@@ -12,18 +12,17 @@ deterministic algorithms. For both, the stack is part of the key of the weights.
 import os
 import platform
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import nn
 
 from train import premises
 from train.artifact import read_json, write_json
 from train.config import Count
 from train.errors import UserError
+from train.exact import FUSION, fused
 from train.kernels import Exact
 from train.model import Transformer
 from train.training.checkpoint import newest
@@ -55,10 +54,10 @@ class NumericsConfig:
         """How `exact` groups the sequences of a step."""
         return Exact.of(batch, context, self.group) if self.exact else None
 
-    def require(self, device: str, compiled: Any = premises.eager) -> None:
-        """Refuse, with UserError, a machine, or a compiler, that breaks a premise of `exact`."""
+    def require(self, device: str) -> None:
+        """Refuse, with UserError, a machine that breaks a premise of `exact`."""
         if self.exact:
-            premises.require(device, compiled)
+            premises.require(device)
 
     def place(self, model: Transformer, device: str, batch: int = 1) -> Transformer:
         """The model on its device in the contract's precision, with torch's switches set accordingly.
@@ -105,10 +104,11 @@ def prepare(machine: "Machine") -> None:
         torch.set_num_threads(machine.threads)
 
 
-def compile_in_place(layers: Iterable[nn.Module]) -> None:
-    """Have torch compile each of `layers` when it is first used; like layers share the work, and no name changes.
+def compile_in_place(model: Transformer) -> None:
+    """Have torch compile the model when it is first used: its layers, alike, share the work; no name changes.
 
-    UserError when torch cannot compile on this machine, found out on a trifle.
+    Under `exact` also all else of a step: its norm, embedding, head, and what an optimizer of it does. UserError when
+    torch cannot compile on this machine, found out on a trifle, or so that it breaks a premise.
     """
     try:
         torch.compile(torch.neg)(torch.ones(2))
@@ -118,8 +118,11 @@ def compile_in_place(layers: Iterable[nn.Module]) -> None:
             f"machine.compile: torch cannot compile here ({reason}); install a C++ compiler and Python's headers, "
             "or use machine.compile=false"
         ) from None
-    for layer in layers:
-        layer.compile(dynamic=False)
+    for layer in (*model.model.layers, model.model.norm):
+        layer.compile(dynamic=False, options=FUSION)
+    if model.exact:
+        premises.require(model.lm_head.weight.device.type, fused)
+        model.compute_by(replace(model.exact, compiled=True))
 
 
 def stack(machine: "Machine") -> dict[str, Any]:

@@ -8,7 +8,7 @@ that gives Muon's update the root mean square of AdamW's).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, product
 from typing import Annotated, Any, Literal
@@ -82,6 +82,7 @@ class Optimizer:
 
     def __init__(self, model: nn.Module, config: OptimizerConfig, numerics: NumericsConfig) -> None:
         self.config, self.numerics = config, numerics
+        self.fused = (getattr(model, "exact", None) or kernels.Exact()).fused
         self.parameters = dict(model.named_parameters())
         self.groups: dict[str, list[str]] = {"muon": [], "hidden": [], "ends": [], "norms": []}
         for name, p in self.parameters.items():
@@ -102,7 +103,7 @@ class Optimizer:
     def gradient_norm(self) -> float:
         """Norm of the whole gradient, before clipping."""
         if self.numerics.exact:
-            return math.sqrt(math.fsum(_squares(gathered(_gradient(p))) for p in self.parameters.values()))
+            return math.sqrt(math.fsum(_squares(gathered(_gradient(p)), self.fused) for p in self.parameters.values()))
         return float(gathered(nn.utils.get_total_norm([_gradient(p) for p in self.parameters.values()])))
 
     @torch.no_grad()
@@ -121,20 +122,30 @@ class Optimizer:
         before = {name: p.detach().clone() for name, p in self.parameters.items()} if look else {}
         (self._step_apart if self.numerics.exact else self._step_fused)(number + 1, share, clip)
         if look:
-            report["update_to_weight"] = {n: _ratio(self.parameters[n], before[n]) for n in before}
+            report["update_to_weight"] = {n: _ratio(self.parameters[n], before[n], self.fused) for n in before}
         for parameter in self.parameters.values():
             parameter.grad = None
         return report
 
     def _step_apart(self, count: int, share: float, clip: float) -> None:
         """Step `count` (from 1) in separate products and sums: a fused one rounds once where these round twice."""
-        gradients = {name: (_gradient(parameter) * clip).float() for name, parameter in self.parameters.items()}
+        betas = (self.config.beta1, self.config.beta2)
+        means = chain(*((beta, 1 - beta, 1 / decay_sum(beta, count)) for beta in betas))
+        moving = torch.tensor([*means, self.config.epsilon])
         for group, names in self.groups.items():
-            rate = float(np.float32(self.rates[group] * share))
             stay = _stays(self.decays[group] * share, self.config.weight_decay)
-            for name, update in self._muon(gradients) if group == "muon" else self._adamw(names, gradients, count):
-                weight = held(self.parameters[name])
-                weight.copy_((weight.float() * stay).sub_(held(update) * rate))
+            changes = torch.tensor([stay, self.rates[group] * share])
+            if group == "muon":
+                clipped = {name: (_gradient(self.parameters[name]) * clip).float() for name in names}
+                for name, update in self._muon(clipped):
+                    weight = held(self.parameters[name]).view(-1)
+                    self.fused(_change, True)(weight, held(update).reshape(-1), changes)
+                continue
+            for name in names:
+                moments = (self.state[f"{name}.{moment}"] for moment in ("first", "second"))
+                rows = (held(tensor).view(-1) for tensor in (self.parameters[name], *moments))
+                gradient = held(_gradient(self.parameters[name])).reshape(-1)
+                self.fused(_adamw, True)(*rows, gradient, torch.tensor(clip, dtype=torch.float64), moving, changes)
 
     def _step_fused(self, count: int, share: float, clip: float) -> None:
         """Step `count` (from 1): torch's fused AdamW, and Muon's matrices all at once."""
@@ -166,18 +177,6 @@ class Optimizer:
                     eps=self.config.epsilon,
                 )
 
-    def _adamw(self, names: list[str], gradients: dict[str, Tensor], count: int) -> Iterator[tuple[str, Tensor]]:
-        """The updates of parameters that are not Muon's."""
-        means = [(beta, 1 - beta, 1 / decay_sum(beta, count)) for beta in (self.config.beta1, self.config.beta2)]
-        (stay1, new1, whole1), (stay2, new2, whole2) = torch.tensor(means)
-        for name in names:
-            moments = (self.state[f"{name}.{moment}"] for moment in ("first", "second"))
-            gradient, first, second = map(held, (gradients[name], *moments))
-            first.mul_(stay1).add_(gradient * new1)
-            second.mul_(stay2).add_((gradient * gradient).mul_(new2))
-            mean, spread = first * whole1, second * whole2
-            yield name, mean.div_((spread * rsqrt(spread)).add_(self.config.epsilon))
-
     def _muon(self, gradients: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
         """The updates of Muon's matrices, those of one shape orthogonalised together."""
         # What the ranks hold shares of is gathered one by one: all together would be the whole model.
@@ -186,7 +185,7 @@ class Optimizer:
             names = list(group)
             directions = torch.stack([gathered(self._nesterov(name, gradients[name])) for name in names])
             if self.numerics.exact:
-                updates = kernels.orthogonalised(directions, self.config.newton_schulz_steps, NEWTON_SCHULZ)
+                updates = kernels.orthogonalised(directions, self.config.newton_schulz_steps, NEWTON_SCHULZ, self.fused)
             else:
                 products = self.numerics.products(directions.device.type)
                 updates = orthogonalised(directions.to(products), self.config.newton_schulz_steps).float()
@@ -198,6 +197,24 @@ class Optimizer:
         momentum = self.state[f"{name}.momentum"]
         momentum.mul_(self.config.momentum).add_(gradient)
         return gradient + momentum * self.config.momentum
+
+
+def _adamw(
+    weight: Tensor, first: Tensor, second: Tensor, gradient: Tensor, clip: Tensor, moving: Tensor, changes: Tensor
+) -> None:
+    """AdamW under `exact`, of one parameter: its numbers in a row, its moments, and what `moving` means are made of."""
+    stay1, new1, whole1, stay2, new2, whole2, epsilon = moving
+    gradient = (gradient * clip).float()
+    first.mul_(stay1).add_(gradient * new1)
+    second.mul_(stay2).add_((gradient * gradient).mul_(new2))
+    mean, spread = first * whole1, second * whole2
+    _change(weight, mean.div_((spread * rsqrt(spread)).add_(epsilon)), changes)
+
+
+def _change(weight: Tensor, update: Tensor, changes: Tensor) -> None:
+    """Let a weight decay, and go against an update: `changes` are what stays of it, and the rate."""
+    stay, rate = changes
+    weight.copy_((weight.float() * stay).sub_(update * rate))
 
 
 def orthogonalised(matrices: Tensor, steps: int) -> Tensor:
@@ -225,15 +242,15 @@ def _stays(rate: float, decay: float) -> float:
     return float(np.float32(1 - float(np.float32(rate)) * decay))
 
 
-def _ratio(now: Tensor, before: Tensor) -> float:
+def _ratio(now: Tensor, before: Tensor, fused: Callable[..., Any]) -> float:
     """The norm of a change by that of what was changed, to three digits; 0 where that was nothing."""
-    size, change = (math.sqrt(_squares(gathered(x))) for x in (before, now - before))
+    size, change = (math.sqrt(_squares(gathered(x), fused)) for x in (before, now - before))
     return float(f"{change / size:.3g}") if size else 0.0
 
 
-def _squares(x: Tensor) -> float:
+def _squares(x: Tensor, fused: Callable[..., Any]) -> float:
     """The sum of squares of all of `x`."""
-    return float(square_total(x.reshape(1, -1, x.shape[-1])))
+    return float(fused(square_total, True)(x.reshape(1, -1, x.shape[-1])))
 
 
 def _gradient(parameter: Tensor) -> Tensor:
