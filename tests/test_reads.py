@@ -12,7 +12,7 @@ from train.training.numerics import SWITCHES
 SMALL = """
     recipe=tiny data.raw.sources.0.count=500 tokenizer.vocabulary=400 model.context=32 training.steps=4 training.batch=2
     training.checkpoint_every=2 training.evaluate_every=4 evaluation.resamples=20 evaluation.samples.tokens=10
-    data.selected.too_short=900 machine.threads=1 machine.workers=1 machine.progress=none
+    data.selected.too_short=900 benchmarks.pairs.count=10 machine.threads=1 machine.workers=1 machine.progress=none
 """
 # Variables that a key holds where they can change a product (`stack`), and those of how to run.
 VARIABLES = {*SWITCHES, "WORLD_SIZE", "NO_COLOR"}

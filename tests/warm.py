@@ -18,10 +18,15 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 600  # seconds
 
 # A child kills itself, as by `kill -9`, when it is about to fsync for the n-th time.
+# What all children share is left out of garbage collection and is not taken down by each, or each would copy it.
 PROGRAM = f"""
-import json, os, runpy, sys
+import atexit, gc, json, os, runpy, sys, threading
 sys.path[:0] = [{str(ROOT / "scripts")!r}, {str(ROOT)!r}]
-import hydra, train.pipeline
+import hydra, torch._dynamo, train.pipeline
+for stage in train.pipeline.STAGES[:-1]:
+    train.pipeline.code(stage)  # which is read once for all children
+gc.collect()
+gc.freeze()
 def fsync(handle):
     global left
     left -= 1
@@ -36,8 +41,18 @@ for request in sys.stdin:
         for number, path in enumerate(streams, 1):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         real, os.fsync = os.fsync, fsync
-        runpy.run_path(sys.argv[0], run_name="__main__")
-        sys.exit(0)
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+            if not isinstance(code, int):
+                raise
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
     recipe=tiny data.raw.sources.0.count=500 tokenizer.vocabulary=400 model.context=32 training.steps=4 training.batch=2
     training.checkpoint_every=2 training.evaluate_every=4 evaluation.resamples=20 evaluation.samples.tokens=10
-    data.selected.too_short=900 machine.threads=1
+    data.selected.too_short=900 benchmarks.pairs.count=10 machine.threads=1
 """
 
 
@@ -79,6 +79,18 @@ def home(once) -> Path:
 def small(home) -> list[str]:
     """The overrides by which the release was made, and the folders that it was made in."""
     return made(home)
+
+
+@pytest.fixture(scope="module")
+def own_home(home, tmp_path_factory) -> Path:
+    """A copy of that folder, in which other releases can be made from what is there."""
+    return Path(shutil.copytree(home, tmp_path_factory.mktemp("own") / "home"))
+
+
+@pytest.fixture(scope="module")
+def own_small(own_home) -> list[str]:
+    """The overrides by which the release is made there."""
+    return made(own_home)
 
 
 @pytest.fixture(scope="session")

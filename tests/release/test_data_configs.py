@@ -14,7 +14,7 @@ from train.keys import ROOT
 SMALL = """
     recipe=tiny tokenizer.vocabulary=300 model.context=16 training.steps=2 training.batch=2 training.checkpoint_every=1
     training.evaluate_every=2 evaluation.resamples=5 evaluation.samples.tokens=2 data.selected.parts=1
-    data.selected.held_out=0.2 data.selected.near_duplicates=1.0
+    benchmarks.pairs.count=5 data.selected.held_out=0.2 data.selected.near_duplicates=1.0
 """
 LOOSE = """
     few_words few_sentences few_stop_words few_alphabetic_words short_lines few_punctuated_lines duplicate_lines

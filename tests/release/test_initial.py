@@ -21,11 +21,11 @@ OTHER_DATA = ["name=later", "data.raw.sources.0.count=480"]
 
 
 @pytest.fixture(scope="module")
-def run(home):
+def run(own_home):
     """A function that runs the command, and returns what it says."""
 
     def run(*words: str, status: int = 0) -> str:
-        done = processes.run([str(ROOT / "scripts/run.py"), *words], home)
+        done = processes.run([str(ROOT / "scripts/run.py"), *words], own_home)
         assert done.returncode == status and "Traceback" not in done.stderr, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -33,10 +33,10 @@ def run(home):
 
 
 @pytest.fixture(scope="module")
-def later(run, small, home, release) -> Path:
+def later(run, own_small, own_home, release) -> Path:
     """A release that goes on from the small one, with other data."""
-    run(*small, *OTHER_DATA, f"training.init_from={release}")
-    return home / "releases" / "later-0.1.0"
+    run(*own_small, *OTHER_DATA, f"training.init_from={release}")
+    return own_home / "releases" / "later-0.1.0"
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def test_it_begins_with_weights_and_tokenizer_and_says_so(release, later, tmp_pa
     assert first_segment(later, tmp_path)["holds"]
 
 
-def test_that_release_alone_gives_the_weights_again(run, later, small, tmp_path):
+def test_that_release_alone_gives_the_weights_again(run, later, own_small, tmp_path):
     made = [f"machine.runs={tmp_path}", f"machine.init_from={later / initial.FOLDER}", "until=weights"]
-    run("--config", str(later / "code/config.json"), small[-1], "machine.threads=1", *made)
+    run("--config", str(later / "code/config.json"), own_small[-1], "machine.threads=1", *made)
     (weights,) = tmp_path.glob("weights-*")
     assert read_json(weights / "manifest.json")["products"] == read_json(later / "provenance/weights.json")["products"]
 
@@ -130,11 +130,12 @@ def test_what_is_not_of_the_release_is_refused(folder, name, spoil):
         initial.require_initial(folder, config)
 
 
-def test_a_folder_is_asked_for_in_one_line_before_any_work(run, small, tmp_path):
+def test_a_folder_is_asked_for_in_one_line_before_any_work(run, own_small, tmp_path):
     for where, says in {
         tmp_path: "training.init_from: expected a release's folder or its identity",
         "a" * 64: "give its folder, or checkpoints/initial of a release that began with it: machine.init_from=FOLDER",
     }.items():
-        told = run(*small, "name=other", f"training.init_from={where}", f"machine.runs={tmp_path / 'runs'}", status=1)
+        folders = f"training.init_from={where}", f"machine.runs={tmp_path / 'runs'}"
+        told = run(*own_small, "name=other", *folders, status=1)
         assert says in told and len(told.splitlines()) == 1
     assert not (tmp_path / "runs").exists()

@@ -58,7 +58,10 @@ def test_what_is_no_pair_is_told_in_a_line(release, tmp_path, content, says):
     (tmp_path / "odd.jsonl").write_text(content)
     said = judge(release, tmp_path / "odd.jsonl", status=1)
     assert said.startswith("error: ") and says in said and said.count("\n") == 1
+
+
+def test_what_is_not_there_is_told_in_a_line(release, tmp_path):
     said = judge(release, tmp_path / "absent.jsonl", status=1)
     assert said.startswith("error: ") and "absent.jsonl: no such file" in said
-    said = judge(tmp_path, tmp_path / "odd.jsonl", status=1)
+    said = judge(tmp_path, release.parents[1] / "sets", status=1)
     assert said.startswith("error: ") and "`make release` makes one" in said

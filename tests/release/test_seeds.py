@@ -12,13 +12,13 @@ from train.release.verify.run import verify
 
 
 @pytest.fixture(scope="module")
-def seeds(small, home, release):
+def seeds(own_small, own_home):
     """A release that tells of two seeds, made by one command."""
-    line = [str(ROOT / "scripts/run.py"), *small, "name=seeds", "--multirun", "training.seed=0,1"]
-    done = processes.run(line, home)
+    line = [str(ROOT / "scripts/run.py"), *own_small, "name=seeds", "--multirun", "training.seed=0,1"]
+    done = processes.run(line, own_home)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "verify     holds (every check)" in done.stdout
-    return home / "releases" / "seeds-0.1.0"
+    return own_home / "releases" / "seeds-0.1.0"
 
 
 def test_the_card_tells_each_run_and_how_far_they_lie_apart(seeds, release):

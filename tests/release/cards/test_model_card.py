@@ -24,11 +24,11 @@ def test_a_changed_record_changes_the_card(copy):
 
 def test_minimal_pairs_stand_on_the_card_as_recorded(copy):
     found = read_json(copy / "evaluation/minimal_pairs.json")
-    assert found["pairs"]["pairs"] == 600 and len(found["pairs"]["groups"]) == 12
+    assert found["pairs"]["pairs"] == 120 and len(found["pairs"]["groups"]) == 12
     agreement = found["pairs"]["groups"]["subject_verb_agreement"]
-    assert agreement["pairs"] == 50
+    assert agreement["pairs"] == 10
     share, low, high = (f"{agreement[name]:.4f}" for name in ("value", "low", "high"))
-    assert f"| subject verb agreement | {share} | {low} to {high} | 50 |" in (copy / "README.md").read_text()
+    assert f"| subject verb agreement | {share} | {low} to {high} | 10 |" in (copy / "README.md").read_text()
     groups = found["pairs"]["groups"]
     values = [(0.5, 0.4, 0.6), (0.4375, 0.3, 0.6), (0.0625, 0.02, 0.2)]
     for group, (value, low, high) in zip(groups.values(), [*values, *[(0.75, 0.6, 0.9)] * 9], strict=True):

@@ -34,7 +34,7 @@ from train.release.verify.result import NotChecked
 from train.release.view import Release
 from train.training.checkpoint import read_tensors
 
-SAMPLE = 2  # of each kind, in the normal run
+SAMPLE = 1  # of each kind, in the normal run
 ALIKE = 24  # keys of one form, from which on they are names of things, such as packages
 # What the publisher says and nothing in a release can show: path and, after `#`, the key. Each has the rung that
 # establishes it, or is nobody's but the publisher's word.
