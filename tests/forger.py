@@ -21,6 +21,7 @@ from train.release.bundle import WRITTEN, checkpoints_of, manifest_of
 from train.release.verify.code import code_of
 from train.release.verify.model import promised_stack
 from train.release.view import STAGES, Release
+from train.training.loop import FitConfig
 
 
 def linked(release: Path, copy: Path) -> Path:
@@ -61,14 +62,12 @@ def reseal(root: Path, altered: Collection[str] = ()) -> None:
         write_json(root / "MANIFEST.json", manifest_of(root))
 
 
-def _checkpoints(view: Release, altered: Collection[str], data: str) -> None:
+def _checkpoints(view: Release, data: str) -> None:
     for folder in checkpoints_of(view.path):
         with contextlib.suppress(Exception):
             state = read_json(folder / "state.json")
             state["files"] |= {name: file_digest(folder / name) for name in state["files"]}
-            state["belongs_to"]["data"] = data
-            if "code/config.json" in altered:
-                state["belongs_to"]["config"] = {name: view.config[name] for name in ("model", "training")}
+            state["belongs_to"] = view.settings(FitConfig).owner(data)
             write_json(folder / "state.json", state)
 
 
@@ -85,7 +84,7 @@ def _stages(view: Release, altered: Collection[str]) -> None:
         place = view.path / f"provenance/{name}.json"
         with contextlib.suppress(Exception):
             if name == "weights":
-                _checkpoints(view, altered, made["tokens"]["products"])
+                _checkpoints(view, made["tokens"]["products"])
             record = read_json(place)
             if code:
                 record["code"] = code_of(view, name, meanings)
