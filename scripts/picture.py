@@ -49,7 +49,7 @@ def picture(release: Path) -> str:
         drawn += [text(x + 9, 59, value, 16), text(x + 9, 78, unit, 11, SOFT)]
         drawn += [f'<path d="M{x - 9} 53h7m-3 -3l3 3l-3 3" fill="none" stroke="{SOFT}"/>'] * bool(number)
     drawn += [box(16, 106, 926, 330, "#faf8f4"), text(40, 140, "A MODEL, TRAINED IN THE OPEN", 11, GREEN)]
-    drawn += [text(40, 176, f"{facts.about['title']} {facts.about['version']}", 27, INK, 'font-family="Georgia,serif"')]
+    drawn += [text(40, 176, f"{facts.about.title} {facts.about.version}", 27, INK, 'font-family="Georgia,serif"')]
     complete = facts.record("openness.json")["verdict"]["osaid_1_0"]
     tiles = {
         "parameters": brief(facts.computed["parameters"]), "tokens read": brief(facts.computed["tokens_seen"]),

@@ -17,7 +17,7 @@ from train.config import plain
 from train.keys import meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle
-from train.release.bundle import WRITTEN, checkpoints_of, manifest_of
+from train.release.bundle import WRITTEN, checkpoints_of, manifest_of, write_manifest
 from train.release.verify.code import code_of
 from train.release.verify.model import promised_stack
 from train.release.view import STAGES, Release
@@ -39,7 +39,7 @@ def digests(root: Path, altered: Collection[str] = ()) -> None:
     with TemporaryDirectory() as scratch:
         _stages(Release(root, Path(scratch)), altered)
     if "MANIFEST.json" not in altered:
-        write_json(root / "MANIFEST.json", manifest_of(root))
+        write_manifest(root)
 
 
 def reseal(root: Path, altered: Collection[str] = ()) -> None:
@@ -57,9 +57,9 @@ def reseal(root: Path, altered: Collection[str] = ()) -> None:
                 write_bytes(root / path, make(root))
     if "report.html" not in altered:
         with contextlib.suppress(Exception):
-            write_bytes(root / "report.html", bundle.report(root, manifest_of(root)["identity"]))
+            write_bytes(root / "report.html", bundle.report(root, manifest_of(root).identity))
     if "MANIFEST.json" not in altered:
-        write_json(root / "MANIFEST.json", manifest_of(root))
+        write_manifest(root)
 
 
 def _checkpoints(view: Release, data: str) -> None:

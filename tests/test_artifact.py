@@ -8,12 +8,14 @@ from conftest import refusal
 
 from train import artifact
 
+BOUND = artifact.Bound("thing", "k", None, {}, {})
+
 
 def sealed(runs: Path, **files: bytes) -> Path:
     part, final = runs / "thing-1.part", runs / "thing-1"
     for name, data in files.items():
         artifact.write_bytes(part / name.replace("__", "/"), data)
-    artifact.seal(part, final, {"stage": "thing", "key": "k"})
+    artifact.seal(part, final, BOUND)
     return final
 
 
@@ -35,8 +37,8 @@ def test_json_is_read_strictly(tmp_path, text):
 
 def test_seal_lists_products_and_leaves_witnesses_out(tmp_path):
     found = sealed(tmp_path, a=b"1", deep__b=b"22", witness__log=b"now")
-    products = artifact.manifest(found)["products"]
-    assert {name: entry["bytes"] for name, entry in products.items()} == {"a": 1, "deep/b": 2}
+    products = artifact.manifest(found).products
+    assert {name: entry.bytes for name, entry in products.items()} == {"a": 1, "deep/b": 2}
     assert not (tmp_path / "thing-1.part").exists() and artifact.check(found) == []
 
 
@@ -44,7 +46,7 @@ def test_the_digest_of_products_depends_on_products_only(tmp_path):
     one = sealed(tmp_path / "x", a=b"1", witness__log=b"now")
     two = sealed(tmp_path / "elsewhere", a=b"1", witness__log=b"later")
     three = sealed(tmp_path / "y", a=b"2")
-    assert artifact.product_digest(one) == artifact.product_digest(two) != artifact.product_digest(three)
+    assert artifact.manifest(one).digest == artifact.manifest(two).digest != artifact.manifest(three).digest
     assert (one / "manifest.json").read_bytes() == (two / "manifest.json").read_bytes()
 
 
@@ -59,7 +61,7 @@ def test_an_artifact_can_be_moved(tmp_path):
     (lambda d: (d / "c").write_bytes(b""), "c: not in the manifest"),
     (lambda d: (d / "c").symlink_to("a"), "only regular files"),
     (lambda d: (d / "manifest.json").write_text("{"), "cannot be read as JSON"),
-    (lambda d: (d / "manifest.json").write_text("[]"), "list indices"),
+    (lambda d: (d / "manifest.json").write_text("[]"), "not the manifest"),
 ])  # fmt: skip
 def test_check_names_what_differs(tmp_path, damage, line):
     found = sealed(tmp_path, a=b"1", b=b"2")
@@ -86,7 +88,7 @@ def test_a_killed_write_leaves_what_was_there_and_seal_sweeps_its_remains(tmp_pa
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run([sys.executable, "-c", program, part / "a"], cwd=root, check=False)
     assert done.returncode == -9 and (part / "a").read_bytes() == b"old" and len(list(part.iterdir())) == 2
-    artifact.seal(part, tmp_path / "thing-1", {})
+    artifact.seal(part, tmp_path / "thing-1", BOUND)
     assert sorted(p.name for p in (tmp_path / "thing-1").iterdir()) == ["a", "manifest.json"]
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import MACHINE, SMALL, Command, refusal, wait_for
 
 from train import pipeline
-from train.artifact import file_digest
+from train.artifact import Bound, Input, file_digest
 from train.compose import compose, settled
 from train.config import build
 from train.errors import UserError
@@ -32,7 +32,7 @@ def changed(*overrides: str) -> list[str]:
 
 
 def keys(*overrides: str) -> dict[str, str]:
-    return {name: record["key"] for name, record in pipeline.plan(run_config(*overrides)).items()}
+    return {name: record.key for name, record in pipeline.plan(run_config(*overrides)).items()}
 
 
 AFTER_DATA = ["judged", "duplicates", "selected", "tokenizer", "tokens", "weights", "evaluation", "release"]
@@ -56,7 +56,7 @@ def test_pinned_keys_hold_the_stack_and_exact_keys_do_not():
 
 
 def test_the_licence_that_generated_texts_stand_under_is_in_the_key(monkeypatch):
-    assert pipeline.plan(run_config())["raw"]["code"]["LICENSE"] == file_digest(ROOT / "LICENSE")
+    assert pipeline.plan(run_config())["raw"].code["LICENSE"] == file_digest(ROOT / "LICENSE")
     before = keys()
     monkeypatch.setattr(pipeline, "file_digest", lambda path: "0" * 64)
     assert all(before[name] != key for name, key in keys().items() if name != "benchmarks")
@@ -79,7 +79,7 @@ def test_however_a_configuration_is_spelled_its_keys_are_the_same():
     mappings = [compose(spelling) for spelling in SPELLINGS]
     first, *others = [pipeline.plan(build(pipeline.Run, mapping)) for mapping in mappings]
     assert all(other == first for other in others) and all(mapping["settings"] == SPELLINGS[0] for mapping in mappings)
-    config = first["release"]["config"]
+    config = first["release"].config
     assert config.keys() == {"release", "resolved"}
     assert not {"machine", "until", "overrides", "settings"} & config["resolved"].keys()
 
@@ -213,8 +213,8 @@ class Two:
         """Make or keep both, under keys that differ in nothing that their names show; what was done with each."""
         self.said, made, world = [], {}, World(0, 1, replace(MACHINE, runs=self.home))
         for stage, config in zip(self.stages, (raw, tokenizer), strict=True):
-            record = {"stage": stage.name, "config": None, "code": {"train/keys.py": code}, "key": f"12345678{rest}"}
-            planned = {**record, "inputs": dict.fromkeys(made, f"12345678{rest}")}
+            inputs = dict.fromkeys(made, Input(f"12345678{rest}", ""))
+            planned = Bound(stage.name, f"12345678{rest}", None, {"train/keys.py": code}, inputs)
             made[stage.name] = pipeline._artifact(stage, config, planned, made, world, self.said.append)
         return [word for line in self.said if (word := line.split()[1]) != "..."]
 

@@ -46,7 +46,7 @@ class Variables(type(os.environ)):
 def watched(row):
     def make(config, inputs, out, world):
         global stage, allowed, how
-        code = [f"{root}/{path}" for path in planned[row.name]["code"]]
+        code = [f"{root}/{path}" for path in planned[row.name].code]
         caches = [f"{os.path.dirname(path)}/__pycache__" for path in code]
         how = [f"{root}/train/{name}" for name in ("machine.py", "training", "data")]  # imported when it is used
         own = map(os.path.realpath, [out, *inputs.values(), os.environ["TMPDIR"]])

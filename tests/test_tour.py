@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from train.keys import ROOT
+from train.layout import regular_files
 from train.release.bundle import belongs
-from train.release.standards.osaid import regular_files
 
 CHAPTERS, MARK = 8, "=== ended "
 PARTS = [

@@ -12,7 +12,8 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -27,6 +28,45 @@ class DamageError(UserError):
     """A sealed artifact no longer holds what its manifest says."""
 
 
+@dataclass(frozen=True)
+class Product:
+    """A file of an artifact, as its manifest lists it."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Input:
+    """An artifact that another one is made from."""
+
+    key: str
+    products: str  # the digest of its products; empty as long as it is not made
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What the maker of an artifact is bound to: all that its manifest says but its products."""
+
+    stage: str
+    key: str
+    config: Any  # the stage's own, as plain data
+    code: dict[str, str]  # file -> what of it counts
+    inputs: dict[str, Input]
+
+
+@dataclass(frozen=True)
+class Manifest(Bound):
+    """What `manifest.json` says of an artifact."""
+
+    products: dict[str, Product]
+
+    @property
+    def digest(self) -> str:
+        """What later artifacts build on: nothing but the products."""
+        return digest_of(self.products)
+
+
 def canonical_json(value: Any) -> bytes:
     """The one spelling of `value` as JSON that digests are taken of: sorted keys, no spaces, UTF-8, no NaN."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -36,6 +76,11 @@ def canonical_json(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """SHA-256 of the canonical JSON of `value`, in hexadecimal."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def digest_of(products: Mapping[str, Product]) -> str:
+    """The digest over the paths and digests of files, which stands for all of them."""
+    return digest({name: product.sha256 for name, product in products.items()})
 
 
 def file_digest(path: Path) -> str:
@@ -132,8 +177,8 @@ def sync_directory(path: Path) -> None:
         os.close(handle)
 
 
-def inventory(directory: Path) -> dict[str, dict[str, Any]]:
-    """Every product below `directory`: relative POSIX path -> {sha256, bytes}. Links are refused."""
+def inventory(directory: Path) -> dict[str, Product]:
+    """Every product below `directory`, by its relative POSIX path. Links are refused."""
     files: dict[str, Path] = {}
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
@@ -143,13 +188,13 @@ def inventory(directory: Path) -> dict[str, dict[str, Any]]:
             raise UserError(f"{path}: only regular files may stand in an artifact")
         files[name] = path
     digests = file_digests(files.values())
-    return {n: {"sha256": d, "bytes": files[n].stat().st_size} for n, d in zip(files, digests, strict=True)}
+    return {name: Product(sha256, files[name].stat().st_size) for name, sha256 in zip(files, digests, strict=True)}
 
 
-def seal(part: Path, final: Path, record: Mapping[str, Any]) -> None:
+def seal(part: Path, final: Path, bound: Bound) -> None:
     """Seal the finished directory `part` as the artifact `final`: its manifest last, then an atomic rename."""
     clear_unfinished(part)
-    write_json(part / MANIFEST, {**record, "products": inventory(part)})
+    write_json(part / MANIFEST, asdict(Manifest(**vars(bound), products=inventory(part))))
     part.rename(final)
     sync_directory(final.parent)
 
@@ -160,35 +205,42 @@ def clear_unfinished(part: Path) -> None:
         shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
-def manifest(artifact: Path) -> dict[str, Any]:
-    """The manifest of a sealed artifact."""
-    return read_json(artifact / MANIFEST)  # type: ignore[no-any-return]
+def manifest(artifact: Path) -> Manifest:
+    """The manifest of a sealed artifact; UserError where there is none that can be read."""
+    return read_manifest(artifact / MANIFEST)
 
 
-def product_digest(artifact: Path) -> str:
-    """The digest that later artifacts build on: over the paths and digests of the products, and nothing else."""
-    return products_digest(manifest(artifact))
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of an artifact in a file; UserError where it holds something else."""
+    record = read_json(path)
+    try:
+        inputs = {name: Input(**each) for name, each in record["inputs"].items()}
+        products = {name: Product(**each) for name, each in record["products"].items()}
+        return Manifest(**{**record, "inputs": inputs, "products": products})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not the manifest of an artifact ({type(error).__name__}: {error})") from None
 
 
-def products_digest(record: Mapping[str, Any]) -> str:
-    """The product digest of a manifest: of the paths and digests of its products."""
-    return digest({name: entry["sha256"] for name, entry in record["products"].items()})
+def sealed(runs: Path, stage: str) -> Iterator[tuple[Path, Manifest]]:
+    """The artifacts of a stage in a folder of runs, each with its manifest; one without any is passed over."""
+    for folder in sorted(runs.glob(f"{stage}-{'[0-9a-f]' * 8}")):
+        with suppress(UserError):
+            yield folder, manifest(folder)
 
 
 def check(artifact: Path) -> list[str]:
     """Hash every product again; return what differs from the manifest, a line each."""
     try:
-        expected = manifest(artifact)["products"]
-        files = inventory(artifact)
-    except (UserError, KeyError, TypeError) as error:
+        expected, files = manifest(artifact).products, inventory(artifact)
+    except UserError as error:
         return [str(error)]
     problems = [f"{name}: missing" for name in expected.keys() - files.keys()]
     problems += [f"{name}: not in the manifest" for name in files.keys() - expected.keys()]
     for name in expected.keys() & files.keys():
         if expected[name] != files[name]:
             was, now = expected[name], files[name]
-            problems.append(f"{name}: expected {was['sha256'][:12]} ({was['bytes']} bytes), "
-                            f"found {now['sha256'][:12]} ({now['bytes']} bytes)")  # fmt: skip
+            problems.append(f"{name}: expected {was.sha256[:12]} ({was.bytes} bytes), "
+                            f"found {now.sha256[:12]} ({now.bytes} bytes)")  # fmt: skip
     return sorted(problems)
 
 

@@ -29,7 +29,7 @@ LIMITS: dict[type, tuple[Callable[[Any, Any], bool], str]] = {
     MinLen: (lambda value, least: len(value) >= least, "a length of at least {}"),
     MaxLen: (lambda value, most: len(value) <= most, "a length of at most {}"),
 }
-NAMES: dict[Any, str] = {tuple: "list", dict: "mapping", Path: "path"}
+NAMES: dict[Any, str] = {tuple: "list", list: "list", dict: "mapping", Path: "path"}
 TOGETHER: dict[tuple[type, ...], str] = {(Ge, Le): "{} to {}", (Gt, Lt): "between {} and {}"}
 
 
@@ -88,6 +88,8 @@ def _value(kind: Any, plain: Any, path: str, problems: list[str], null: str = ""
     origin, arguments = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _dataclass(kind, plain, path, problems)
+    if kind is Any:
+        return plain
     if origin in (Union, types.UnionType):
         return _union(arguments, plain, path, problems)
     if origin is Annotated:
@@ -106,8 +108,8 @@ def _value(kind: Any, plain: Any, path: str, problems: list[str], null: str = ""
         if isinstance(plain, str):
             problems[-1] += did_you_mean(plain, [a for a in arguments if isinstance(a, str)])
         return None
-    if origin is tuple and isinstance(plain, list | tuple):
-        return tuple(_value(arguments[0], item, f"{path}[{i}]", problems) for i, item in enumerate(plain))
+    if origin in (tuple, list) and isinstance(plain, list | tuple):
+        return origin(_value(arguments[0], item, f"{path}[{i}]", problems) for i, item in enumerate(plain))
     if origin is dict and isinstance(plain, Mapping) and all(isinstance(key, str) for key in plain):
         return {key: _value(arguments[1], item, _join(path, key), problems) for key, item in plain.items()}
     number = isinstance(plain, int | float) and not isinstance(plain, bool)

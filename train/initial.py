@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from train.artifact import copy_file, file_digest, products_digest, read_json
+from train.artifact import copy_file, digest, file_digest, read_json
 from train.differences import differences
 from train.errors import UserError
 
@@ -21,7 +21,7 @@ MANIFEST, CONFIG, TOKENIZER, WEIGHTS = FILES = (
 def identity_of(folder: Path) -> str:
     """The identity of the release whose MANIFEST.json stands in `folder`; UserError where none can be read."""
     try:
-        return products_digest(read_json(folder / MANIFEST))
+        return digest({name: entry["sha256"] for name, entry in read_json(folder / MANIFEST)["products"].items()})
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{folder / MANIFEST}: not the manifest of a release") from None
 

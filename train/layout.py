@@ -5,10 +5,14 @@ one name that two stages give to a file of one folder. What is not named stays b
 in the release, except the sources' own archives, which stay where `data/sources.json` says.
 """
 
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from train.artifact import Product
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,17 @@ ARTIFACTS = {
     ),
 }
 
+WITNESSES = ("logs/", "report.html")  # what is true of one run only, and enters no digest of a product
 RENAMED = {("documents", "counts.json"): DATA + "extracted.json"}  # beside the counts of what was selected
+
+
+@dataclass(frozen=True)
+class Listing:
+    """`MANIFEST.json` of a release: every file but itself, and the identity, which is the digest over the products."""
+
+    identity: str
+    products: dict[str, Product]
+    witnesses: dict[str, Product]
 
 
 def placed(artifact: str, product: str) -> str | None:
@@ -73,3 +87,20 @@ def folder_of(release: Path, artifact: str) -> Path:
 def release_name(config: Mapping[str, Any]) -> str:
     """The name of a release, by its resolved configuration."""
     return f"{config['name']}-{config['release']['version']}"
+
+
+def regular_files(root: Path) -> list[str]:
+    """The regular files below `root`, as sorted relative paths; links are not followed and not listed."""
+    start = len(str(root)) + 1
+    paths = (f"{folder}/{name}" for folder, _, names in os.walk(root) for name in names)
+    return sorted(path[start:] for path in paths if stat.S_ISREG(os.lstat(path).st_mode))
+
+
+def release_files(root: Path) -> list[str]:
+    """The files of a release: all but what a hub and its client add, which nothing reads."""
+    return [path for path in regular_files(root) if not of_the_hub(path)]
+
+
+def of_the_hub(path: str) -> bool:
+    """Whether a path in a downloaded release is that of a file by which the hub or its client keeps its books."""
+    return path == ".gitattributes" or path.startswith(".cache/huggingface/")

@@ -8,27 +8,29 @@ import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from train.artifact import (
     MANIFEST,
     WITNESS,
+    Bound,
     DamageError,
+    Input,
     check,
     clear_unfinished,
     file_digest,
     manifest,
-    product_digest,
     read_json,
     seal,
+    sealed,
     set_aside,
     write_json,
 )
-from train.config import check_name, part_of, plain
+from train.config import build, check_name, part_of, plain
 from train.data import summaries
-from train.data.benchmarks import BenchmarksConfig, check_sets, gather
+from train.data.benchmarks import BenchmarksConfig, check_sets, gather, read_sets
 from train.data.documents import DocumentsConfig, extract
 from train.data.duplicates import DuplicatesConfig, compare
 from train.data.judged import JudgedConfig, judge
@@ -37,7 +39,7 @@ from train.data.raw import RawConfig, check_files, fetch, repository_files
 from train.data.selected import SelectConfig, SelectedConfig, select
 from train.data.sources.pinned import VanishedError
 from train.data.sources.places import obtain
-from train.data.sources.spec import availability
+from train.data.sources.spec import availability, read_sources
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode
 from train.errors import UserError
@@ -48,7 +50,8 @@ from train.layout import ARTIFACTS
 from train.licences import CLOSED, standing
 from train.machine import Machine
 from train.model import ModelConfig
-from train.release.bundle import CollectConfig, ReleaseConfig, belongs, checkout, collect, require_lock, source_tree
+from train.release.about import ReleaseConfig
+from train.release.bundle import CollectConfig, belongs, checkout, collect, require_lock, source_tree
 from train.release.readiness import check_evidence, unready
 from train.release.sharing import place_directory
 from train.release.standards import sbom
@@ -191,7 +194,7 @@ def run(
     planned, alone = plan(config), World(0, 1, config.machine, obtain, Log, write_operations)
     ranks = among(alone)
     require_agreement(
-        {name: {part: planned[name][part] for part in ("config", "code")} for name in UP_TO_WEIGHTS}, ranks
+        {name: {"config": planned[name].config, "code": planned[name].code} for name in UP_TO_WEIGHTS}, ranks
     )
     if ranks.rank == 0:
         refuse_what_cannot_fit(config, planned, ranks, ready)
@@ -216,9 +219,7 @@ def run(
     return artifacts
 
 
-def refuse_what_cannot_fit(
-    config: Run, planned: Mapping[str, Mapping[str, Any]], ranks: World, ready: Mapping[str, Path]
-) -> None:
+def refuse_what_cannot_fit(config: Run, planned: Mapping[str, Bound], ranks: World, ready: Mapping[str, Path]) -> None:
     """UserError, before hours of other work, when this machine cannot train what is to be trained or keep it."""
     if not reaches(config, "weights"):
         return
@@ -240,12 +241,12 @@ def refuse_what_cannot_fit(
 def claims(name: Artifact, artifacts: Mapping[str, Path]) -> Iterator[tuple[str, str, dict[str, str]]]:
     """The licence that each source in an artifact is claimed to be under, and the files that tell it."""
     if name == "documents":
-        files = read_json(artifacts[name] / "counts.json")
-        sources = read_json(artifacts["raw"] / "sources.json")
-        yield from ((source["purl"], source["licence"], files[source["purl"]]["licences"]) for source in sources)
+        counts = read_json(artifacts[name] / "counts.json")
+        sources = [record.source for record in read_sources(artifacts["raw"] / "sources.json")]
+        yield from ((source.purl, source.licence, counts[source.purl]["licences"]) for source in sources)
     if name == "benchmarks":
-        others = (each for each in read_json(artifacts[name] / "sets.json") if "licences" in each)
-        yield from ((each["purl"], each["licence"], each["licences"]) for each in others)
+        for each in read_sets(artifacts[name] / "sets.json"):
+            yield each.record.source.purl, each.record.source.licence, each.licences
 
 
 def check_ready(config: Run) -> None:
@@ -271,9 +272,9 @@ def check_ready(config: Run) -> None:
         require_lock({"this environment": environment()["packages"]})
 
 
-def folder(machine: Machine, planned: Mapping[str, Any]) -> Path:
-    """Where the artifact that `planned` tells of stands when it is made."""
-    return machine.runs / f"{planned['stage']}-{planned['key'][:8]}"
+def folder(machine: Machine, planned: Bound) -> Path:
+    """Where the artifact that is `planned` stands when it is made."""
+    return machine.runs / f"{planned.stage}-{planned.key[:8]}"
 
 
 def reaches(config: Run, name: Artifact) -> bool:
@@ -289,15 +290,16 @@ def card_on_availability(name: str) -> str:
     return f"data_cards/{name}.md says of availability: {availability_text or 'nothing'}"
 
 
-def plan(config: Run) -> dict[str, dict[str, Any]]:
+def plan(config: Run) -> dict[str, Bound]:
     """What every artifact's manifest will say but its products: known, with the key, before anything runs."""
-    planned: dict[str, dict[str, Any]] = {}
+    planned: dict[str, Bound] = {}
     for stage in STAGES:
-        inputs: dict[str, str] = {name: planned[name]["key"] for name in stage.needs}
-        read = {path: repository_digest(path) for path in stage.reads(config)}
-        reached = {**code(stage), **read}
-        record = {"stage": stage.name, "config": stage_config(stage, config), "code": reached, "inputs": inputs}
-        planned[stage.name] = {**record, "key": key(**record)}
+        inputs = {name: planned[name].key for name in stage.needs}
+        settings = stage_config(stage, config)
+        reached = code(stage) | {path: repository_digest(path) for path in stage.reads(config)}
+        known = key(stage=stage.name, config=settings, code=reached, inputs=inputs)
+        unmade = {name: Input(each, "") for name, each in inputs.items()}
+        planned[stage.name] = Bound(stage.name, known, settings, reached, unmade)
     return planned
 
 
@@ -369,7 +371,7 @@ def repository_digest(path: str) -> str:
 def _artifact(
     stage: Stage,
     config: Any,
-    planned: Mapping[str, Any],
+    planned: Bound,
     artifacts: Mapping[str, Path],
     world: World,
     say: Callable[[str], None],
@@ -389,7 +391,7 @@ def _artifact(
             return final
         say(f"{stage.name:<10} ...   {final}")
         part, began = _begun(final.with_name(f"{final.name}.part"), bound, say), time.time()
-        inputs = {name: artifacts[name] for name in planned["inputs"]}
+        inputs = {name: artifacts[name] for name in planned.inputs}
         if line := stage.begin(part, bound, config):
             say(f"{stage.name:<10} {line}")
         if stage.name in SHARED:
@@ -405,32 +407,30 @@ def _artifact(
         return final
 
 
-def bound_to(planned: Mapping[str, Any], artifacts: Mapping[str, Path]) -> dict[str, Any]:
-    """All that an artifact's manifest says but its products, once its inputs are there: what its maker is bound to."""
-    inputs = {
-        name: {"key": key, "products": product_digest(artifacts[name])} for name, key in planned["inputs"].items()
-    }
-    return {**planned, "inputs": inputs}
+def bound_to(planned: Bound, artifacts: Mapping[str, Path]) -> Bound:
+    """What is `planned` with the products of its inputs, once these are there."""
+    inputs = {name: replace(each, products=manifest(artifacts[name]).digest) for name, each in planned.inputs.items()}
+    return replace(planned, inputs=inputs)
 
 
-def stale(record: Mapping[str, Any], bound: Mapping[str, Any]) -> str | None:
+def stale(record: Bound, bound: Bound) -> str | None:
     """Why what `record` (a manifest, or a commitment) was begun as is not what is `bound` now; None if it is."""
-    before, now = record.get("inputs", {}), bound["inputs"]
+    before, now = record.inputs, bound.inputs
     if moved := [name for name in now if before.get(name) != now[name]]:
-        digests = " and now ".join(str(each.get(moved[0], {}).get("products"))[:12] for each in (before, now))
+        digests = " and now ".join(each[moved[0]].products[:12] for each in (before, now) if moved[0] in each)
         return f"made from another {' and another '.join(moved)} (products {digests})"
-    changes = [name for name in bound if record.get(name) != bound[name]]
+    changes = [name for name, value in vars(bound).items() if getattr(record, name) != value]
     return f"made of another {', '.join(changes)}" if changes else None
 
 
-def _kept(final: Path, bound: Mapping[str, Any], say: Callable[[str], None]) -> bool:
+def _kept(final: Path, bound: Bound, say: Callable[[str], None]) -> bool:
     """Whether the artifact is the one that is wanted now; one of other inputs is set aside. DamageError if damaged."""
     try:
         reason = stale(manifest(final), bound)
-    except (UserError, AttributeError):  # no manifest: damaged, as `check` tells
+    except UserError:  # no manifest: damaged, as `check` tells
         reason = None
     if reason:
-        say(f"{bound['stage']:<10} stale {final}: {reason}; made anew, and this one is now {set_aside(final, 'stale')}")
+        say(f"{bound.stage:<10} stale {final}: {reason}; made anew, and this one is now {set_aside(final, 'stale')}")
         return False
     if problems := check(final):
         aside = set_aside(final, "damaged")
@@ -438,44 +438,42 @@ def _kept(final: Path, bound: Mapping[str, Any], say: Callable[[str], None]) -> 
             f"{final} is damaged: {problems[0]}{f' (and {len(problems) - 1} more)' if problems[1:] else ''}. "
             f"It is now {aside}; run the same command again to make it anew"
         )
-    say(f"{bound['stage']:<10} kept  {final}")
+    say(f"{bound.stage:<10} kept  {final}")
     return True
 
 
-def made_before(final: Path, bound: Mapping[str, Any]) -> Path | None:
+def made_before(final: Path, bound: Bound) -> Path | None:
     """A sound artifact whose inputs have the same products under other keys, so that its own would be the same.
 
     Where the credit to an author is corrected, tokens come out as they were: then nothing is trained again.
     """
-    if final.with_name(f"{final.name}.part").exists() or not bound["inputs"]:
+    if final.with_name(f"{final.name}.part").exists() or not bound.inputs:
         return None
-    for folder in final.parent.glob(f"{bound['stage']}-{'[0-9a-f]' * 8}"):
-        record = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-        products = {name: each["products"] for name, each in record.get("inputs", {}).items()}
-        same = all(record.get(name) == bound[name] for name in ("stage", "config", "code"))
-        same = same and products == {name: each["products"] for name, each in bound["inputs"].items()}
-        if same and not check(folder):
-            return folder
-    return None
+
+    def decisive(record: Bound) -> tuple[Any, ...]:
+        return record.stage, record.config, record.code, {name: each.products for name, each in record.inputs.items()}
+
+    same = (folder for folder, record in sealed(final.parent, bound.stage) if decisive(record) == decisive(bound))
+    return next((folder for folder in same if not check(folder)), None)
 
 
-def _begun(part: Path, bound: Mapping[str, Any], say: Callable[[str], None]) -> Path:
+def _begun(part: Path, bound: Bound, say: Callable[[str], None]) -> Path:
     """The folder in which the artifact is made: one that was begun under the same commitment, or a new one."""
     commitment = part / WITNESS / "commitment.json"
-    if commitment.exists() and (reason := stale(read_json(commitment)["bound"], bound)):
-        say(f"{bound['stage']:<10} stale {part}: {reason}; begun anew, and this one is now {set_aside(part, 'stale')}")
+    if commitment.exists() and (reason := stale(build(Bound, read_json(commitment)["bound"]), bound)):
+        say(f"{bound.stage:<10} stale {part}: {reason}; begun anew, and this one is now {set_aside(part, 'stale')}")
     part.mkdir(exist_ok=True)
     clear_unfinished(part)
     if not commitment.exists():  # before the first step, and not when it goes on
-        sources = {path: file_digest(ROOT / path) for path in bound["code"]}
-        write_json(commitment, {"bound": bound, "committed": time.time(), "sources": sources})
+        sources = {path: file_digest(ROOT / path) for path in bound.code}
+        write_json(commitment, {"bound": asdict(bound), "committed": time.time(), "sources": sources})
     return part
 
 
 def _followed(
     stage: Stage,
     config: Any,
-    planned: Mapping[str, Any],
+    planned: Bound,
     artifacts: Mapping[str, Path],
     world: World,
     say: Callable[[str], None],
@@ -490,7 +488,7 @@ def _followed(
         return final.exists() and not stale(manifest(final), bound)
 
     if world.rank and not there():
-        inputs = {name: artifacts[name] for name in planned["inputs"]}
+        inputs = {name: artifacts[name] for name in planned.inputs}
         stage.make(config, inputs, final.with_name(f"{final.name}.part"), world)
     since = time.monotonic()
     while not world.rank and not there():

@@ -13,11 +13,12 @@ from little import MODEL as TINY
 from train.artifact import read_json
 from train.config import build, plain
 from train.data.benchmarks import BenchmarksConfig, PairsConfig, gather
-from train.data.schema import RANGES, SELECTED, read_rows, write_rows
+from train.data.schema import RANGES, SELECTED, TokenRange, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode, read_tokens
 from train.errors import ConfigError, UserError
 from train.evaluation.measure import (
+    DocumentScore,
     EvaluationConfig,
     MeasureConfig,
     compressor_score,
@@ -45,10 +46,12 @@ def world(threads=1):
 
 def ranges(lengths):
     ends = np.cumsum(lengths)
-    return [
-        {"id": str(n), "start": int(end - length), "end": int(end), "bytes": int(3 * length)}
-        for n, (length, end) in enumerate(zip(lengths, ends, strict=True))
-    ]
+    return [TokenRange(str(n), int(end - length), int(end), 3 * length, "", "", "")
+            for n, (length, end) in enumerate(zip(lengths, ends, strict=True))]  # fmt: skip
+
+
+def spans(ranges):
+    return [(each.start, each.end) for each in ranges]
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +110,12 @@ def test_each_token_is_predicted_once_as_a_naive_loop_does(model, batch):
     lengths = [1, 8, 9, 3, 25, 16, 7]  # the context is 8
     tokens = np.random.default_rng(0).integers(1, 31, sum(lengths)).astype(np.uint16)
     rows = ranges(lengths)
-    tokens[[row["end"] - 1 for row in rows]] = 0
+    tokens[[end - 1 for _, end in spans(rows)]] = 0
     fine = copy.deepcopy(model)
     fine.compute_by(Fine())
-    nats, correct = predict(fine, tokens, rows, end_of_text=0, batch=batch, world=world())
+    nats, correct = predict(fine, tokens, spans(rows), end_of_text=0, batch=batch, world=world())
     with torch.no_grad():
-        expected = [naive(model, tokens[row["start"] : row["end"]].tolist(), 0) for row in rows]
+        expected = [naive(model, tokens[start:end].tolist(), 0) for start, end in spans(rows)]
     assert nats == pytest.approx(np.concatenate([e[0] for e in expected]), abs=1e-4)
     assert correct.tolist() == [c for e in expected for c in e[1]]
 
@@ -133,10 +136,7 @@ def test_known_logits_give_known_bits():
     tokens, rows = np.array([7, 9, 0, 4, 0], np.uint16), ranges([3, 2])
     documents = score_documents(model, tokens, rows, end_of_text=0, batch=4, world=world())
     # Where all are equally likely none has a higher logit, so each counts as right.
-    assert documents == [
-        {"id": "0", "tokens": 3, "bytes": 9, "bits": 15.0, "correct": 3},
-        {"id": "1", "tokens": 2, "bytes": 6, "bits": 10.0, "correct": 2},
-    ]
+    assert documents == [DocumentScore("0", 3, 9, 15.0, 3), DocumentScore("1", 2, 6, 10.0, 2)]
     scores = model_scores(documents, TINY.context, SETTINGS)
     assert scores["bits_per_byte"]["value"] == round(25 / 15, 6) and scores["perplexity"]["value"] == 32.0
     assert scores["next_token_accuracy"]["value"] == 1.0
@@ -146,9 +146,9 @@ def test_known_logits_give_known_bits():
 def test_a_context_is_never_more_than_the_window(model):
     rows = ranges([20])
     tokens = np.arange(1, 21, dtype=np.uint16)
-    before, _ = predict(model, tokens, rows, end_of_text=0, batch=4, world=world())
+    before, _ = predict(model, tokens, spans(rows), end_of_text=0, batch=4, world=world())
     tokens[0] = 30  # an input of the first window alone
-    after, _ = predict(model, tokens, rows, end_of_text=0, batch=4, world=world())
+    after, _ = predict(model, tokens, spans(rows), end_of_text=0, batch=4, world=world())
     assert not np.allclose(before[:8], after[:8]) and before[8:] == pytest.approx(after[8:], abs=1e-12)
 
 
@@ -178,7 +178,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 
 
 def test_some_bytes_more_do_not_change_a_compressor_score():
-    documents = [{"tokens": 1, "bytes": 100_000}]
+    documents = [DocumentScore("0", 1, 100_000, 0.0, 0)]
     one, other = (compressor_score(size, documents) for size in (25_010, 25_020))
     assert one == other and one["value"] == 2.0 and one != compressor_score(25_500, documents)
 

@@ -1,11 +1,11 @@
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from conftest import refusal
 
-from train.artifact import write_json
+from train.artifact import Input, Manifest, write_json
 from train.data.mixture import MixtureStage, Part
 from train.data.schema import LEDGER, RANGES, SELECTED, write_rows
 from train.errors import UserError
@@ -103,8 +103,8 @@ def test_documents_without_ranges_are_refused(found):
 
 def artifact(folder, stage, key, **inputs):
     config = {"model": {"context": 4}, "training": {"steps": 3, "batch": 2, "seed": 0, "checkpoint_every": 2}}
-    made = {"stage": stage, "config": config, "inputs": {name: {"key": k} for name, k in inputs.items()}}
-    write_json(folder / f"{stage}-{key[:8]}" / "manifest.json", made)
+    made = Manifest(stage, key, config, {}, {name: Input(k, "") for name, k in inputs.items()}, {})
+    write_json(folder / f"{stage}-{key[:8]}" / "manifest.json", asdict(made))
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_an_artifact_before_the_tokens_is_refused(runs):
 @pytest.mark.parametrize("manifest", [{}, {"stage": "tokens"}, {"stage": "tokens", "inputs": {"raw": {}}}, [1]])
 def test_a_manifest_that_does_not_lead_on_is_refused(tmp_path, manifest):
     write_json(tmp_path / "manifest.json", manifest)
-    refusal(lineage, tmp_path, match="does not say what it was made from")
+    refusal(lineage, tmp_path, match=r"manifest\.json: ")
 
 
 def test_a_folder_that_holds_neither_is_refused(tmp_path):

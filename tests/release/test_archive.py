@@ -13,9 +13,9 @@ from warm import command
 
 from train.artifact import file_digest
 from train.errors import UserError
+from train.layout import regular_files
 from train.release import archive
 from train.release.archive import pack, unpack, unpacked
-from train.release.standards.osaid import regular_files
 
 
 def test_the_same_bytes_whatever_the_files_look_like_on_disk(release, copy, tmp_path):

@@ -10,11 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import warm
 
-from train.artifact import write_json
 from train.errors import UserError
 from train.keys import ROOT
 from train.release import bounds
-from train.release.bundle import manifest_of
+from train.release.bundle import write_manifest
 
 COMMANDS = {
     "explore": ["--from", "RELEASE", "search", "the"], "diff": ["RELEASE", "RELEASE"],
@@ -48,7 +47,7 @@ def swollen(release: Path) -> None:
     wide = table.set_column(table.schema.get_field_index("text"), "text", pa.array(["a" * 10**8]))
     pq.write_table(wide, path, compression="zstd", compression_level=19)
     assert path.stat().st_size < 2**16
-    write_json(release / "MANIFEST.json", manifest_of(release))
+    write_manifest(release)
 
 
 @pytest.mark.parametrize("name", ["explore", "replay", "score"])  # the others read no text

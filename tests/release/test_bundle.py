@@ -17,7 +17,8 @@ from train.errors import UserError
 from train.keys import ROOT
 from train.layout import ARTIFACTS, placed
 from train.release import bundle
-from train.release.bundle import CollectConfig, ReleaseConfig, collect, manifest_of, source_tree
+from train.release.about import ReleaseConfig
+from train.release.bundle import CollectConfig, collect, manifest_of, source_tree
 from train.release.standards.osaid import REQUEST
 
 
@@ -69,9 +70,9 @@ def test_the_identity_is_of_products_alone(copy):
     before = read_json(copy / "MANIFEST.json")
     (copy / "logs/weights/log.jsonl").write_text("another machine\n")
     after = manifest_of(copy)
-    assert after["identity"] == before["identity"] and after["witnesses"] != before["witnesses"]
+    assert after.identity == before.identity and after.witnesses != before.witnesses
     (copy / "README.md").write_text("another model\n")
-    assert manifest_of(copy)["identity"] != before["identity"]
+    assert manifest_of(copy).identity != before.identity
 
 
 def test_a_data_set_without_a_card_is_refused(inputs, config, tmp_path):

@@ -14,7 +14,7 @@ from conftest import ROOT, refusal
 from train.artifact import read_json, write_json
 from train.errors import UserError
 from train.release import delivery, sharing
-from train.release.bundle import manifest_of
+from train.release.bundle import write_manifest
 from train.release.lock import pins
 from train.release.verify.run import require, verify
 
@@ -27,14 +27,14 @@ def packed(tmp_path) -> Path:
     write_json(folder / "code/config.json", {"training": {"steps": 4}, "name": "tiny"})
     (folder / "model.safetensors").write_bytes(b"weights")
     (folder / "README.md").write_text("a card")
-    write_json(folder / "MANIFEST.json", manifest_of(folder))
+    write_manifest(folder)
     return folder
 
 
 def another(packed: Path, place: Path) -> None:
     shutil.copytree(packed, place)
     (place / "README.md").write_text("another card")
-    write_json(place / "MANIFEST.json", manifest_of(place))
+    write_manifest(place)
     (place / "NOTES.txt").write_text("mine")
 
 

@@ -13,9 +13,8 @@ import pytest
 import warm
 from conftest import edit, refusal
 
-from train.artifact import write_json
 from train.keys import ROOT
-from train.release.bundle import manifest_of
+from train.release.bundle import manifest_of, write_manifest
 from train.release.verify.code import installs
 from train.release.verify.integrity import wrong_name
 from train.release.verify.run import isolated, verify
@@ -36,7 +35,7 @@ def fails(path: Path) -> str:
 
 
 def reseal(release: Path) -> None:
-    write_json(release / "MANIFEST.json", manifest_of(release))
+    write_manifest(release)
 
 
 STRANGE = ["a b", "caf\u00e9", "ab:c", "a*", "a?", "data/a.", "a./b", "nul", "AUX.txt", "data/Com1.json", "lpt9/a",
@@ -172,6 +171,7 @@ def test_a_lock_that_is_none_is_not_given_to_the_installer(tmp_path):
 
 def test_json_output_is_json_whatever_the_names(copy):
     (copy / "\x1b[31mred").write_text("x")
+    (copy / "code/config.json").write_text("[]")  # which says nothing of a release that it begins with
     done = command(copy, "--quick", "--json")
     assert done.returncode == 1
     assert {result["name"] for result in json.loads(done.stdout)} == {"integrity", "completeness"}

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, refusal
 
-from train.artifact import write_json
-from train.release.bundle import manifest_of
+from train.layout import regular_files
+from train.release.bundle import write_manifest
 from train.release.publish import upload
-from train.release.standards.osaid import regular_files
 from train.release.verify.run import verify
 
 DOWNLOAD = """
@@ -161,7 +160,7 @@ def integrity(folder: Path) -> tuple[bool, str]:
 def test_what_the_hub_and_its_client_add_is_named_and_once_deleted_the_release_holds(hub, tmp_path):
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept/README.md").write_text("a card")
-    write_json(tmp_path / "kept/MANIFEST.json", manifest_of(tmp_path / "kept"))
+    write_manifest(tmp_path / "kept")
     hub.files = {path: (tmp_path / "kept" / path).read_bytes() for path in ("README.md", "MANIFEST.json")}
     hub.files[".gitattributes"] = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
     run(hub, tmp_path, "-c", DOWNLOAD, tmp_path / "got", status=0)

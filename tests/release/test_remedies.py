@@ -5,13 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from train.artifact import write_json
 from train.keys import ROOT
-from train.release.bundle import manifest_of, source_tree
+from train.release.bundle import manifest_of, source_tree, write_manifest
 from train.release.verify.result import Result
 from train.release.verify.run import verify
 
@@ -24,7 +25,7 @@ def folder(tmp_path) -> Path:
     (top / "code/train/a.py").write_text("a = 1\n")
     (top / "README.md").write_text("a\ncard\n")
     (top / "model.safetensors").write_bytes(b"weights")
-    write_json(top / "MANIFEST.json", manifest_of(top))
+    write_manifest(top)
     return top
 
 
@@ -108,7 +109,7 @@ def test_the_books_of_the_hub_and_its_client_are_told_and_no_failure(names, fold
     add(*names)(folder)
     told = f"beside {len(names)} files of the hub and its client, which nothing reads"
     assert integrity(folder) == Result("integrity", "holds", told)
-    assert set(manifest_of(folder)["products"]) == {"README.md", "code/train/a.py", "model.safetensors"}
+    assert set(manifest_of(folder).products) == {"README.md", "code/train/a.py", "model.safetensors"}
     (folder / ".cache/huggingface/empty").mkdir(parents=True)
     assert integrity(folder).ok
     (folder / "README.md").write_text("changed")
@@ -118,8 +119,8 @@ def test_the_books_of_the_hub_and_its_client_are_told_and_no_failure(names, fold
 def test_a_manifest_that_lists_such_a_file_does_not_hold(folder):
     add(".gitattributes")(folder)
     found = manifest_of(folder)
-    found["products"][".gitattributes"] = found["products"]["README.md"]
-    write_json(folder / "MANIFEST.json", found)
+    found.products[".gitattributes"] = found.products["README.md"]
+    write_json(folder / "MANIFEST.json", asdict(found))
     assert ".gitattributes: missing" in integrity(folder).detail
 
 
@@ -139,7 +140,7 @@ def test_its_own_verify_leaves_a_release_as_it_was(folder):
         if name.startswith(("scripts/", "train/")):
             (folder / "code" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / "code" / name)
-    write_json(folder / "MANIFEST.json", manifest_of(folder))
+    write_manifest(folder)
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     for words in (["verify.py"], *(["pellucid.py", verb] for verb in ("archive", "sign", "diff", "assess"))):
         line = [sys.executable, str(folder / "code/scripts" / words[0]), *words[1:], "--help"]

@@ -136,7 +136,7 @@ def test_what_cannot_be_compared_is_not_checked_and_no_failure(record, note, wit
     if record.get("commit") == "here":
         record = {**record, "commit": repository.commit(clone)}
     write_json(release / "logs/release/commit.json", record)
-    write_json(release / "MANIFEST.json", bundle.manifest_of(release))
+    bundle.write_manifest(release)
     monkeypatch.setattr(bundle, "ROOT", clone)
     if not with_git:
         monkeypatch.setenv("PATH", os.fspath(tmp_path))

@@ -7,7 +7,8 @@ import warm as processes
 from train.artifact import file_digest, read_json, write_json
 from train.humanize import shown
 from train.keys import ROOT
-from train.release.seeds import SeedRun, require_table, seed_run, spread
+from train.release.about import SeedRun, require_table
+from train.release.seeds import Spread, seed_run, spread
 from train.release.verify.run import verify
 
 
@@ -41,11 +42,8 @@ def test_what_is_told_of_the_own_seed_otherwise_is_found(seeds, tmp_path):
 
 
 def test_mean_and_standard_deviation():
-    runs = [{"scores": {"bits": bits, "pairs": 0.5}} for bits in (1.0, 2.0, 4.5)]
-    assert spread(runs) == {
-        "mean": {"bits": 2.5, "pairs": 0.5},
-        "standard deviation": {"bits": 1.8028, "pairs": 0.0},
-    }
+    bits, pairs = spread([{"bits": bits, "pairs": 0.5} for bits in (1.0, 2.0, 4.5)]).values()
+    assert pairs == Spread(0.5, 0.0, 0.5, 0.5) and bits == Spread(2.5, pytest.approx(1.8028, abs=1e-4), 1.0, 4.5)
 
 
 @pytest.mark.parametrize("runs", [

@@ -11,7 +11,7 @@ from train.artifact import write_json
 from train.compose import overrides_of
 from train.data import schema
 from train.data.generated.pairs import pairs
-from train.release.bundle import checkout, manifest_of
+from train.release.bundle import checkout, write_manifest
 from train.release.standards import osaid
 from train.release.verify.checks import CHECKS, DEEP
 from train.release.verify.result import against
@@ -151,7 +151,7 @@ def altered(release: Path, name: str) -> None:
     """Make the alteration, and every digest of the manifest anew, as somebody would who means to deceive."""
     TAMPER[name](release)
     if name != "integrity":
-        write_json(release / "MANIFEST.json", manifest_of(release))
+        write_manifest(release)
 
 
 @pytest.mark.parametrize("name", TAMPER)

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import torch
 from conftest import SMALL, WORLD, wait_for
 
 from train import pipeline
-from train.artifact import write_json
+from train.artifact import Input, Manifest, write_json
 from train.compose import compose
 from train.config import build
 from train.errors import ConfigError, UserError
@@ -160,8 +160,8 @@ def test_tokens_of_another_tokenizer_are_refused(tmp_path):
     mapping = compose(SMALL)
     config = build(FitConfig, {name: mapping[name] for name in ("model", "training")})
     inputs = {name: tmp_path / name for name in ("tokens", "tokenizer")}
-    write_json(inputs["tokens"] / "manifest.json", {"inputs": {"tokenizer": {"products": "0" * 64}}})
-    write_json(inputs["tokenizer"] / "manifest.json", {"products": {}})
+    for name, made_from in (("tokenizer", {}), ("tokens", {"tokenizer": Input("", "0" * 64)})):
+        write_json(inputs[name] / "manifest.json", asdict(Manifest(name, "", None, {}, made_from, {})))
     with pytest.raises(UserError, match=r"tokens: encoded by another tokenizer than .*tokenizer; give the two that"):
         fit(config, inputs, tmp_path / "out", WORLD)
     assert not (tmp_path / "out").exists()

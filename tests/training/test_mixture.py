@@ -40,7 +40,7 @@ def config(*overrides):
 
 def test_a_sweep_over_mixtures_shares_all_that_is_made_of_the_data():
     plans = [pipeline.plan(config(*some)) for some in ([], [mixture((1, 1, 1))], [mixture((0.5, 1, 1), (0.5, 3, 1))])]
-    apart = {name for name in plans[0] if len({each[name]["key"] for each in plans}) > 1}
+    apart = {name for name in plans[0] if len({each[name].key for each in plans}) > 1}
     assert apart == {"weights", "evaluation", "release"}
 
 

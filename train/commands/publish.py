@@ -3,15 +3,15 @@
 import argparse
 from typing import Any
 
-from train.artifact import read_json
+from train.initial import identity_of
+from train.layout import release_files
 from train.release.publish import upload
-from train.release.standards.osaid import release_files
 from train.release.verify.run import require
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     require(args.release, "full", why="not published: ")
-    identity = read_json(args.release / "MANIFEST.json")["identity"]
+    identity = identity_of(args.release)
     files = release_files(args.release)
     where = upload(args.release, files, args.repository, f"Release {identity}", args.delete)
     return {"published": where, "identity": identity, "repository": args.repository}

@@ -2,19 +2,22 @@
 
 import argparse
 import shlex
-import statistics
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from train.artifact import read_json
 from train.compose import built, requested, settled
 from train.errors import UserError
+from train.initial import identity_of
 from train.keys import ROOT
 from train.layout import release_name
 from train.release.cards import templates
 from train.release.standards.osaid import ladder
+
+if TYPE_CHECKING:
+    from train.pipeline import Run
 
 Say = Callable[[str], None]
 
@@ -29,7 +32,7 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     from train.release.seeds import seed_run
 
     configs = [built(pipeline.Run, mapping) for _, mapping in choices]
-    seeds = seeds_of([mapping for _, mapping in choices])
+    seeds = seeds_of(configs)
     if not seeds:
         refuse_replacing([mapping for _, mapping in choices])
     for config, (_, mapping) in zip(configs, choices, strict=True):
@@ -61,13 +64,12 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     return [{name: str(path) for name, path in artifacts.items()} for artifacts in runs]
 
 
-def seeds_of(mappings: list[dict[str, Any]]) -> list[int]:
+def seeds_of(configs: list["Run"]) -> list[int]:
     """The seeds of several runs that differ in nothing else and are to make a release; else none."""
-    training = [{**mapping["training"], "seed": None} for mapping in mappings]
-    alike = [{**mapping, "training": part, "overrides": None, "settings": None}
-             for mapping, part in zip(mappings, training, strict=True)]  # fmt: skip
-    same = len(alike) > 1 and alike.count(alike[0]) == len(alike) and alike[0]["until"] == "release"
-    return [mapping["training"]["seed"] for mapping in mappings] if same else []
+    alike = [replace(config, training=replace(config.training, seed=0), overrides=(), settings=())
+             for config in configs]  # fmt: skip
+    same = len(alike) > 1 and alike.count(alike[0]) == len(alike) and alike[0].until == "release"
+    return [config.training.seed for config in configs] if same else []
 
 
 def refuse_replacing(mappings: list[dict[str, Any]]) -> None:
@@ -86,7 +88,7 @@ def deliver(artifacts: dict[str, Path], releases: Path, say: Say) -> Path:
     from train.release.verify.run import require
 
     packed = artifacts["release"] / "release"
-    resolved, identity = read_json(packed / "code" / "config.json"), read_json(packed / "MANIFEST.json")["identity"]
+    resolved, identity = read_json(packed / "code" / "config.json"), identity_of(packed)
     placed = releases / release_name(resolved)
     known = placed_already(placed, packed)  # perhaps with statements, which came later
     say(f"verify     ...   {placed if known else packed}")
@@ -147,10 +149,9 @@ def titled(evaluation: Path) -> dict[str, dict[str, Any]]:
 
 def show_spread(evaluations: list[Path], say: Say) -> None:
     """How far several runs lie apart in each score: mean, standard deviation of a run, least and most."""
-    records = [titled(evaluation) for evaluation in evaluations]
-    say(f"\n{'spread over ' + str(len(records)) + ' runs':<28} {'mean':>8} {'sd':>8} {'least':>8} {'most':>8}")
-    for title in records[0]:
-        values = [record[title]["value"] for record in records if title in record]
-        spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        numbers = (statistics.mean(values), spread, min(values), max(values))
-        say(f"{title:<28} " + " ".join(f"{number:8.4f}" for number in numbers))
+    from train.release.seeds import spread
+
+    say(f"\n{f'spread over {len(evaluations)} runs':<28} {'mean':>8} {'sd':>8} {'least':>8} {'most':>8}")
+    runs = [{title: score["value"] for title, score in titled(evaluation).items()} for evaluation in evaluations]
+    for title, each in spread(runs).items():
+        say(f"{title:<28} " + " ".join(f"{number:8.4f}" for number in astuple(each)))

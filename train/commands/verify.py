@@ -11,7 +11,8 @@ from typing import Any
 from train import programs
 from train.errors import UserError
 from train.release.archive import unpacked
-from train.release.standards.osaid import RUNG_OF, ladder
+from train.release.attest.dsse import public_key
+from train.release.standards.osaid import RUNG_OF, ladder, word
 from train.release.verify.result import Result, exit_status, rungs, tally
 from train.release.verify.run import Level, costs, isolated, verify
 
@@ -25,11 +26,14 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     if not releases:
         raise UserError("give the folder of a release")
     how = {**way(words), "nonce": args.nonce}
+    for path in args.public_key:  # what is no key is told before the checks take their time
+        public_key(path)
     with unpacked(releases) as release:
         results = checked(release, args, how)
         for result in signed(release, args.public_key, args.only, results):
             results.append(result)
             show(result, args)
+        args.word = word(release)
     args.name = str(releases[0])
     return [{**vars(result), "ok": result.ok} for result in results]
 
@@ -74,15 +78,20 @@ def signed(release: Path, keys: list[Path], only: list[str], results: list[Resul
 
 def lines(report: list[dict[str, Any]], args: argparse.Namespace) -> Iterator[str]:
     """What all of it comes to, and how far that goes."""
-    results = [Result(each["name"], each["status"], each["detail"]) for each in report]
+    results = results_of(report)
     yield tally(results)
     if not args.only:
         signed_by_nobody = () if args.public_key else ("signatures",)
-        yield from ladder(args.name, rungs((each for each in results if each.name not in signed_by_nobody), RUNG_OF))
+        outcomes = rungs((each for each in results if each.name not in signed_by_nobody), RUNG_OF)
+        yield from ladder(args.name, outcomes, args.word)
 
 
 def status(report: list[dict[str, Any]]) -> int:
-    return exit_status([Result(each["name"], each["status"], each["detail"]) for each in report])
+    return exit_status(results_of(report))
+
+
+def results_of(report: list[dict[str, Any]]) -> list[Result]:
+    return [Result(**{name: value for name, value in each.items() if name != "ok"}) for each in report]
 
 
 def show(result: Result, args: argparse.Namespace) -> None:
@@ -93,12 +102,12 @@ def show(result: Result, args: argparse.Namespace) -> None:
 def way(words: list[str]) -> dict[str, Any]:
     """How to compute, as `machine.KEY=VALUE` says it; UserError for any other key or value."""
     settings: dict[str, Any] = {}
-    for word in words:
-        key, _, value = word.removeprefix("machine.").partition("=")
+    for setting in words:
+        key, _, value = setting.removeprefix("machine.").partition("=")
         if key == "threads" and re.fullmatch("[1-9][0-9]{0,3}", value):
             settings[key] = int(value)
         elif key == "device" and value in ("cpu", "cuda"):
             settings[key] = value
         else:
-            raise UserError(f"{word}: expected machine.threads=N or machine.device=cpu or cuda")
+            raise UserError(f"{setting}: expected machine.threads=N or machine.device=cpu or cuda")
     return settings

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le
 from packageurl import PackageURL
 
-from train.artifact import write_bytes, write_json
+from train.artifact import read_json, write_bytes, write_json
 from train.config import plain
 from train.data.generated.pairs import pairs
 from train.data.raw import RawConfig, check_files, fetch
 from train.data.schema import ITEM, Item, write_rows
-from train.data.sources.spec import check_licence_text, read_sources
-from train.errors import UserError
+from train.data.sources.spec import SourceRecord, check_licence_text, read_sources
+from train.errors import ConfigError, UserError
 from train.world import World
 
 # The set that this repository writes itself.
@@ -27,6 +27,7 @@ OURS = {
     "licence": "Apache-2.0",
     "attribution": "Copyright The Pellucid maintainers",
 }
+OWN_SET = OURS["name"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,29 @@ class BenchmarksConfig:
 
     def __post_init__(self) -> None:
         names = [set_name(source.purl) for source in self.raw.sources] if self.raw else []
-        for name in sorted({name for name in names if names.count(name) > 1 or name == OURS["name"]}):
+        for name in sorted({name for name in names if names.count(name) > 1 or name == OWN_SET}):
             raise ValueError(f"raw: there is more than one set '{name}'; each needs a name of its own")
+
+
+@dataclass(frozen=True)
+class SetRecord:
+    """What `sets.json` tells of an evaluation set by others."""
+
+    record: SourceRecord
+    licences: dict[str, str]  # path of a licence file -> SHA-256
+    items: int
+    groups: dict[str, int]  # items of each
+    name: str
+
+
+def read_sets(path: Path) -> list[SetRecord]:
+    """The sets by others in a file `sets.json`; UserError where it holds something else."""
+    own = ("licences", "items", "groups", "name")
+    try:
+        others = [each for each in read_json(path) if "licences" in each]
+        return [SetRecord(SourceRecord.from_json(each), *(each[name] for name in own)) for each in others]
+    except (ConfigError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: holds no records of sets ({type(error).__name__}: {error})") from None
 
 
 def gather(config: BenchmarksConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
@@ -62,7 +84,7 @@ def gather(config: BenchmarksConfig, inputs: Mapping[str, Path], out: Path, worl
     records: list[dict[str, Any]] = []
     if config.pairs:
         rows = own_items(config.pairs)
-        records.append({**OURS, **plain(config.pairs), **written(OURS["name"], rows, out)})
+        records.append({**OURS, **plain(config.pairs), **written(OWN_SET, rows, out)})
     if config.raw:
         fetch(config.raw, {}, out, world)
         for record in read_sources(out / "sources.json"):
@@ -108,7 +130,7 @@ def written(name: str, items: Iterable[Item], out: Path) -> dict[str, Any]:
 def own_items(config: PairsConfig) -> Iterator[Item]:
     """The items of the set that this repository writes."""
     for number, (group, good, bad) in enumerate(pairs(config.seed, config.count)):
-        yield Item(OURS["name"], group, "", "", f"{group}:{number % config.count + 1}", "", [good, bad], 0)
+        yield Item(OWN_SET, group, "", "", f"{group}:{number % config.count + 1}", "", [good, bad], 0)
 
 
 def read_items(name: str, purl: str, folder: Path, paths: Iterable[str]) -> Iterator[Item]:

@@ -64,18 +64,17 @@ def choice_bits(
 ) -> list[float]:
     """The bits of each second text after its first, however many go through the model together."""
     flat: list[int] = []
-    ranges, sizes = [], []
+    spans, sizes = [], []
     for before, choice in parted(tokenizer, texts):
         room = max(1, model.config.context + 1 - len(choice))
         start = len(flat) + 1
         flat += [*[tokenizer.end_of_text, *before][-room:], *choice]
-        ranges.append({"start": start, "end": len(flat)})
+        spans.append((start, len(flat)))
         sizes.append(len(choice))
     if not any(sizes):
         return [0.0] * len(texts)
-    nats, _ = predict(model, np.array(flat), ranges, end_of_text=tokenizer.end_of_text, batch=batch, world=world)
-    ends = (row["end"] for row in ranges)
-    return [math.fsum(nats[end - size : end]) / LN2 for end, size in zip(ends, sizes, strict=True)]
+    nats, _ = predict(model, np.array(flat), spans, end_of_text=tokenizer.end_of_text, batch=batch, world=world)
+    return [math.fsum(nats[end - size : end]) / LN2 for (_, end), size in zip(spans, sizes, strict=True)]
 
 
 def parted(tokenizer: Tokenizer, texts: Sequence[tuple[str, str]]) -> Iterator[tuple[list[int], list[int]]]:

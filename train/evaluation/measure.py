@@ -21,9 +21,9 @@ from annotated_types import Gt, Lt
 from numpy.typing import NDArray
 
 from train.artifact import WITNESS, write_json
-from train.config import Count, Natural
+from train.config import Count, Natural, plain
 from train.data import tokenizer as tokenizers
-from train.data.schema import Item, read_rows
+from train.data.schema import Item, TokenRange, read_records
 from train.data.selected import kept_documents
 from train.data.tokenizer import Tokenizer
 from train.data.tokens import ranges_path, read_tokens
@@ -56,6 +56,17 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True)
+class DocumentScore:
+    """What a held-out document costs the model: a row of `documents.json`."""
+
+    id: str
+    tokens: int
+    bytes: int
+    bits: float  # of all its tokens, rounded to thousandths
+    correct: int  # tokens of which no other has a higher logit
+
+
+@dataclass(frozen=True)
 class MeasureConfig:
     model: ModelConfig
     evaluation: EvaluationConfig
@@ -71,12 +82,12 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
     tokenizer = tokenizers.load(inputs["tokenizer"])
     model = load_model(inputs["weights"], config.model, tokenizer.vocabulary).to(machine.device)
     tokens = read_tokens(inputs["tokens"], "held_out")
-    ranges = list(read_rows([ranges_path(inputs["tokens"], "held_out")]))
+    ranges = list(read_records(TokenRange, [ranges_path(inputs["tokens"], "held_out")]))
     documents = score_documents(
         model, tokens, ranges, end_of_text=tokenizer.end_of_text, batch=settings.batch, world=world
     )
     held_out = [document.text.encode() for document in kept_documents(inputs["selected"], "held_out")]
-    if [len(text) for text in held_out] != [row["bytes"] for row in documents]:
+    if [len(text) for text in held_out] != [each.bytes for each in documents]:
         raise UserError(f"{inputs['tokens']}: made of other documents than {inputs['selected']}; make the tokens again")
     training = kept_documents(inputs["selected"], "train")
     grams = count_grams(document.text.encode() for document in world.track(training, "documents counted"))
@@ -87,7 +98,7 @@ def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world:
     }
     items = scored_items(inputs["benchmarks"])
     rows = score_items(model, tokenizer, grams, items, batch=settings.batch, world=world)
-    write_json(out / "documents.json", documents)
+    write_json(out / "documents.json", plain(documents))
     write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **baselines})
     for name, record in item_records(items, rows, inputs["benchmarks"], settings.confidence).items():
         write_json(out / name, record)
@@ -130,30 +141,22 @@ def load_model(directory: Path, config: ModelConfig, vocabulary: int) -> Transfo
 def score_documents(
     model: Transformer,
     tokens: NDArray[np.integer],
-    ranges: Sequence[Mapping[str, Any]],
+    ranges: Sequence[TokenRange],
     *,
     end_of_text: int,
     batch: int,
     world: World,
-) -> list[dict[str, Any]]:
-    """For each document of `ranges` (rows of `TokenRange`) its id, tokens, bytes, bits and tokens predicted right.
-
-    Bits are rounded to thousandths. A token is predicted right when no other has a higher logit.
-    """
-    nats, correct = predict(model, tokens, ranges, end_of_text=end_of_text, batch=batch, world=world)
-    return [
-        {
-            "id": row["id"],
-            "tokens": row["end"] - row["start"],
-            "bytes": row["bytes"],
-            "bits": round(math.fsum(nats[row["start"] : row["end"]]) / LN2, 3),
-            "correct": int(correct[row["start"] : row["end"]].sum()),
-        }
-        for row in ranges
-    ]
+) -> list[DocumentScore]:
+    """What each document of `ranges` costs. A token is predicted right when no other has a higher logit."""
+    spans = [(each.start, each.end) for each in ranges]
+    nats, correct = predict(model, tokens, spans, end_of_text=end_of_text, batch=batch, world=world)
+    bits = (round(math.fsum(nats[start:end]) / LN2, 3) for start, end in spans)
+    right = (int(correct[start:end].sum()) for start, end in spans)
+    rows = zip(ranges, bits, right, strict=True)
+    return [DocumentScore(each.id, each.end - each.start, each.bytes, cost, count) for each, cost, count in rows]
 
 
-def model_scores(documents: Sequence[Mapping[str, Any]], context: int, config: EvaluationConfig) -> dict[str, Any]:
+def model_scores(documents: Sequence[DocumentScore], context: int, config: EvaluationConfig) -> dict[str, Any]:
     """The model's scores, each a record of value, interval, what it counts and how it was got."""
     bits, correct = column(documents, "bits", 1000), column(documents, "correct")
     tokens, size = column(documents, "tokens"), column(documents, "bytes")
@@ -169,7 +172,7 @@ def model_scores(documents: Sequence[Mapping[str, Any]], context: int, config: E
 
 
 def byte_model_score(
-    bits: Iterable[float], documents: Sequence[Mapping[str, Any]], config: EvaluationConfig
+    bits: Iterable[float], documents: Sequence[DocumentScore], config: EvaluationConfig
 ) -> dict[str, Any]:
     """The record of the byte 4-gram model, from the bits of each document."""
     thousandths = np.array([round(1000 * each) for each in bits])
@@ -178,7 +181,7 @@ def byte_model_score(
     return score(value, "bits per byte of UTF-8 text", how, documents)
 
 
-def compressor_score(size: int, documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def compressor_score(size: int, documents: Sequence[DocumentScore]) -> dict[str, Any]:
     """The record of xz, from the size in bytes of what it makes of all documents as one stream.
 
     liblzma 5.4.1 and 5.8.2 were seen to give the same bytes, but nobody promises it. The value is therefore rounded
@@ -194,7 +197,7 @@ def power_of_two(thousandths: float) -> float:
     return round(float(Decimal(2) ** Decimal(min(thousandths / 1000, 1000))), 4)
 
 
-def score(value: Mapping[str, float], unit: str, method: str, documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def score(value: Mapping[str, float], unit: str, method: str, documents: Sequence[DocumentScore]) -> dict[str, Any]:
     """The record of a score: its value (and interval), unit, method, and the text that it was taken on."""
     counts = {name: int(column(documents, name).sum()) for name in ("tokens", "bytes")}
     return {**value, "unit": unit, "method": method, "documents": len(documents), **counts}
@@ -237,6 +240,6 @@ def samples(
     return written
 
 
-def column(documents: Sequence[Mapping[str, Any]], name: str, times: int = 1) -> Integers:
+def column(documents: Sequence[DocumentScore], name: str, times: int = 1) -> Integers:
     """One number of every document, as integers: sums of these depend on no order."""
-    return np.array([round(times * row[name]) for row in documents], np.int64)
+    return np.array([round(times * getattr(each, name)) for each in documents], np.int64)

@@ -1,10 +1,9 @@
 """Per-token loss: what each token of a text costs in nats, for documents and the choices of items alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,13 +26,13 @@ WORTH = 2  # tokens in common that two windows are computed for once
 def predict(
     model: Transformer,
     tokens: Integers,
-    ranges: Sequence[Mapping[str, Any]],
+    spans: Sequence[tuple[int, int]],
     *,
     end_of_text: int,
     batch: int,
     world: World,
 ) -> Costs:
-    """What each of `tokens` [n] costs in nats, and whether it is the model's first choice; both [n].
+    """What each of `tokens` [n] in `spans` (start, end) costs in nats, and whether it is the first choice; both [n].
 
     As many windows go through the model together as have the tokens of `batch` whole ones. Batches are computed side
     by side, each by one thread: threads that share the work on small matrices would spend their time waiting.
@@ -41,13 +40,7 @@ def predict(
     context, threads = model.config.context, torch.get_num_threads()
     # Every document ends with the mark, so the token before a document's first one is the mark already.
     before = np.concatenate([[end_of_text], tokens[:-1]]).astype(np.int64)
-    windows = np.array(
-        [
-            (start, min(start + context, row["end"]))
-            for row in ranges
-            for start in range(row["start"], row["end"], context)
-        ]
-    )
+    windows = np.array([(at, min(at + context, end)) for start, end in spans for at in range(start, end, context)])
     nats, correct = np.zeros(len(tokens)), np.zeros(len(tokens), bool)
     together = batches(before, windows, batch * context)
     workers = threads if world.machine.device == "cpu" else 1

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from train.artifact import manifest, read_json
+from train.artifact import MANIFEST, Manifest, manifest, read_json, read_manifest, sealed
 from train.config import build
 from train.data import batches
 from train.data.ledger import SPLITS
@@ -164,7 +164,7 @@ def lineage(folder: Path) -> Lineage:
     """The lineage of the newest training below a folder of runs, of one artifact in it, or of a release."""
     if (folder / "MANIFEST.json").is_file():
         artifacts = {name: folder_of(folder, name) for name in ARTIFACTS}
-        trained = read_json(folder / "provenance" / "weights.json")
+        trained: Manifest | None = read_manifest(folder / "provenance" / "weights.json")
     else:
         folder = folder if (folder / "manifest.json").is_file() else _newest(folder)
         artifacts = _chain(folder)
@@ -189,32 +189,26 @@ def ledger_of(folder: Path) -> Iterator[LedgerRow]:
 
 def _chain(folder: Path) -> dict[str, Path]:
     """The artifact `folder` and all that it was made from, by stage."""
-    path = folder
-    try:
-        artifacts = {manifest(folder)["stage"]: folder}
-        for path in (queue := [folder]):
-            for stage, came_in in manifest(path)["inputs"].items():
-                if stage not in artifacts:
-                    artifacts[stage] = folder.parent / f"{stage}-{came_in['key'][:8]}"
-                    queue.append(artifacts[stage])
-    except (KeyError, TypeError, AttributeError):
-        problem = "its manifest does not say what it was made from; expected a sealed artifact"
-        raise UserError(f"{path}: {problem}") from None
+    artifacts = {manifest(folder).stage: folder}
+    for path in (queue := [folder]):
+        for stage, origin in manifest(path).inputs.items():
+            if stage not in artifacts:
+                artifacts[stage] = folder.parent / f"{stage}-{origin.key[:8]}"
+                queue.append(artifacts[stage])
     return artifacts
 
 
 def _newest(folder: Path) -> Path:
     """The artifact that was made last: weights if there are any, else tokens."""
     for stage in ("weights", "tokens"):
-        sealed = [path.parent for path in folder.glob(f"{stage}-*/manifest.json") if path.parent.suffix == ""]
-        if sealed:
-            return max(sealed, key=lambda path: ((path / "manifest.json").stat().st_mtime_ns, path.name))
+        if artifacts := [path for path, _ in sealed(folder, stage)]:
+            return max(artifacts, key=lambda path: ((path / MANIFEST).stat().st_mtime_ns, path.name))
     raise UserError(f"{folder}: neither a release (no MANIFEST.json) nor a folder of runs with tokens in it")
 
 
-def _order(record: Mapping[str, Any], folder: Path) -> Order:
+def _order(record: Manifest, folder: Path) -> Order:
     try:
-        training, context = record["config"]["training"], record["config"]["model"]["context"]
+        training, context = record.config["training"], record.config["model"]["context"]
         names = ("steps", "batch", "seed", "checkpoint_every")
         mixture = tuple(build(MixtureStage, stage) for stage in training.get("mixture", ()))
         return Order(context=int(context), mixture=mixture, **{name: int(training[name]) for name in names})

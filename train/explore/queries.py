@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from train.data.ledger import SPLITS
-from train.data.schema import LedgerRow
+from train.data.schema import LedgerRow, TokenRange
 from train.data.selected import kept_documents
 from train.data.tokenizer import load as load_tokenizer
 from train.errors import UserError, did_you_mean
@@ -29,21 +29,25 @@ def step(lineage: Lineage, number: int) -> dict[str, Any]:
     order = lineage.trained
     if not 1 <= number <= order.steps:
         raise UserError(f"step {number}: expected 1 to {order.steps}, the steps of {lineage.folder}")
-    sequences, cuts = list[dict[str, Any]](), list[dict[str, Any]]()
+    drawn = []
     for text, window, _ in zip(*lineage.drawn.sequences((number - 1) * order.batch, order.batch), strict=True):
         ends = [each.end for each in lineage.texts[text]]
         start, end = int(window) * order.context, (int(window) + 1) * order.context + 1
         rows = lineage.texts[text][np.searchsorted(ends, start, "right") : np.searchsorted(ends, end, "left") + 1]
-        cuts += [dict(vars(row)) for row in rows]
-        of = {"of": list(lineage.drawn.texts[text].sources)} if order.mixture else {}
-        sequences.append({"start": start, "end": end, "documents": cuts[-len(rows) :], **of})
-    tokenizer, tokens = load_tokenizer(lineage.tokenizer), _tokens(lineage, {cut["id"]: cut for cut in cuts})
-    for sequence in sequences:
-        for cut in sequence["documents"]:
-            first = cut["start"]
-            cut |= {"start": max(first, sequence["start"]), "end": min(cut["end"], sequence["end"])}
-            cut["tokens"] = tokens[cut["id"]][cut["start"] - first : cut["end"] - first]
-            cut["text"] = tokenizer.decode(cut["tokens"])
+        drawn.append((text, start, end, rows))
+    tokenizer = load_tokenizer(lineage.tokenizer)
+    tokens = _tokens(lineage, {row.id: row for *_, rows in drawn for row in rows})
+
+    def cut(row: TokenRange, start: int, end: int) -> dict[str, Any]:
+        part = tokens[row.id][start - row.start : end - row.start]
+        return {**vars(row), "start": start, "end": end, "tokens": part, "text": tokenizer.decode(part)}
+
+    sequences: list[dict[str, Any]] = [
+        {"start": start, "end": end,
+         "documents": [cut(row, max(row.start, start), min(row.end, end)) for row in rows],
+         **({"of": list(lineage.drawn.texts[text].sources)} if order.mixture else {})}
+        for text, start, end, rows in drawn
+    ]  # fmt: skip
     return {"step": number, "steps": order.steps, "sequences": sequences}
 
 
@@ -216,14 +220,14 @@ def _rows(
     return list(filter(chosen, lineage.kept.values())), list(filter(chosen, lineage.ledger))
 
 
-def _tokens(lineage: Lineage, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[int]]:
+def _tokens(lineage: Lineage, rows: Mapping[str, TokenRange]) -> dict[str, list[int]]:
     """The tokens of documents by id, each with its end-of-text mark, encoded anew from their texts."""
     tokenizer = load_tokenizer(lineage.tokenizer)
     texts = {each.id: each.text for each in kept_documents(lineage.selected, "train") if each.id in rows}
     encoded = tokenizer.encode(list(texts.values()))
     tokens = {id: [*some, tokenizer.end_of_text] for id, some in zip(texts, encoded, strict=True)}
     for id, row in rows.items():
-        if len(tokens.get(id, ())) != row["end"] - row["start"]:
+        if len(tokens.get(id, ())) != row.end - row.start:
             raise UserError(f"{lineage.folder}: document {id[:12]} does not give the tokens that its range says")
     return tokens
 

@@ -14,7 +14,7 @@ from train.artifact import whole
 from train.data.sources.archive import Bounded, name_problem
 from train.data.text.file_types import HEAD, file_type
 from train.errors import UserError
-from train.release.standards.osaid import release_files
+from train.layout import release_files
 
 SUFFIX = ".tar.zst"
 LEVEL = 3

@@ -8,19 +8,19 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from annotated_types import MinLen
 
 from train import initial
 from train.artifact import (
     WITNESS,
+    Product,
     as_json,
-    digest,
+    digest_of,
     file_digest,
     file_digests,
     manifest,
@@ -28,24 +28,22 @@ from train.artifact import (
     write_bytes,
     write_json,
 )
-from train.config import Count, Positive, build
+from train.config import build
 from train.data import tokenizer
 from train.data.tokens import read_tokens
 from train.errors import UserError
 from train.evaluation.measure import load_model
-from train.layout import ARTIFACTS, folder_of, placed
+from train.layout import ARTIFACTS, WITNESSES, Listing, folder_of, placed, regular_files, release_files
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import repository
+from train.release.about import ReleaseConfig
 from train.release.cards import data_card, model_card
-from train.release.cards.prose import LINE, PROSE, bounded, check_date
 from train.release.cards.report import loss_chart, report
 from train.release.cards.statistics import statistics
 from train.release.chain import chain
 from train.release.lock import unlike
-from train.release.seeds import SeedRun, require_table
 from train.release.sharing import share
 from train.release.standards import croissant, eval_results, forms, mof, osaid, reuse, sbom
-from train.release.standards.osaid import regular_files, release_files
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
 from train.training.loop import FitConfig, gradients
 from train.training.optimizer import Optimizer
@@ -61,72 +59,6 @@ TOP_LEVEL = """
 RESOLVED = ("code/config.json", "code/overrides.json")  # of the code, what people did not write
 PROMPTS = ("The ", "In the beginning", "for example, ")
 LOGITS_KEPT = 5
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What no machine can decide, said by somebody on a day."""
-
-    item: str  # id of a row of kind "statement" in standards/osaid.toml, or what standards/forms.yaml asks for
-    text: str  # what is said
-    name: str  # of who says it
-    date: str  # when
-
-    def __post_init__(self) -> None:
-        check_date(self.date)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A short training by which settings were chosen: the publisher's word, as it is no part of a release."""
-
-    settings: str  # what they were
-    tokens: Count  # that it read
-    seconds: Count  # of processors
-    bits_per_byte: Positive  # of the held-out text, afterwards
-
-
-WORDS = ("title", "description", "contact", "intended_use", "limits")  # of people, in cards
-
-
-def require_words(fields: Mapping[str, str]) -> None:
-    """ValueError names the field whose words cannot stand in a card."""
-    for name, text in fields.items():
-        try:
-            bounded(text, PROSE if name in ("description", "intended_use", "limits") else LINE)
-        except UserError as error:
-            raise ValueError(f"{name}: {error}") from None
-
-
-@dataclass(frozen=True)
-class ReleaseConfig:
-    """What people say of the release; all else in it comes from records."""
-
-    version: str  # of the release, in its name
-    title: str  # of the release, in its cards
-    description: str  # a paragraph about it
-    licence: Literal["Apache-2.0"]  # of weights, code, cards and our own data
-    authors: Annotated[tuple[str, ...], MinLen(1)]  # who made it, for the citation
-    contact: str  # where to write to
-    date: str  # of this version; chosen, not read from a clock
-    intended_use: str  # what it is for
-    limits: str  # what it is not for
-    not_used: dict[str, str]  # id of a row of kind "declared" in standards/osaid.toml -> the reason
-    trials: tuple[Trial, ...]  # hyper-parameter search; where there are any, its reason in `not_used` has no effect
-    seeds: tuple[SeedRun, ...]  # trainings that differ in their seed alone, this one among them
-    statements: tuple[Statement, ...]  # what people vouch for
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", self.version):  # also of folders, and of commands
-            raise ValueError(f"version: expected letters, digits, '.', '_', '+' and '-', got {self.version!r}")
-        require_words({name: getattr(self, name) for name in WORDS} | {"authors": ", ".join(self.authors)})
-        require_words({f"trials.{number}.settings": trial.settings for number, trial in enumerate(self.trials)})
-        check_date(self.date)
-        require_table(self.seeds)
-        for kind, items in (("declared", self.not_used), ("statement", [s.item for s in self.statements])):
-            known = [row.id for row in osaid.ROWS if row.kind == kind] + forms.statements() * (kind == "statement")
-            for item in sorted(set(items) - set(known)):
-                raise ValueError(f"'{item}' is not among the {kind} items: {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -161,8 +93,8 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
     for path, written in WRITTEN.items():
         write_bytes(release / path, written(release))
     write_bytes(release / "logs/weights/loss.svg", loss_chart(release))
-    write_bytes(release / "report.html", report(release, manifest_of(release)["identity"]))
-    write_json(release / "MANIFEST.json", manifest_of(release))
+    write_bytes(release / "report.html", report(release, manifest_of(release).identity))
+    write_manifest(release)
 
 
 def require_lock(installed: Mapping[str, Mapping[str, str]]) -> None:
@@ -177,7 +109,7 @@ def require_lock(installed: Mapping[str, Mapping[str, str]]) -> None:
 def origins(inputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
     """Each file that is copied as it is: where it stands in the release, and where it comes from."""
     for artifact in ARTIFACTS:
-        for product in manifest(inputs[artifact])["products"]:
+        for product in manifest(inputs[artifact]).products:
             if place := placed(artifact, product):
                 yield place, inputs[artifact] / product
         yield f"provenance/{artifact}.json", inputs[artifact] / "manifest.json"
@@ -212,14 +144,18 @@ def belongs(path: str) -> bool:
     return path.split("/")[0] in TOP_LEVEL.split() and not re.search(r"/\.|/__pycache__/|\.pyc$|\.swp$|~$", path)
 
 
-def manifest_of(release: Path) -> dict[str, Any]:
+def manifest_of(release: Path) -> Listing:
     """`MANIFEST.json`: digest and size of every file, products and witnesses apart, and the identity."""
-    entries: dict[str, dict[str, Any]] = {"products": {}, "witnesses": {}}
+    products, witnesses = dict[str, Product](), dict[str, Product]()
     paths = [path for path in release_files(release) if path != "MANIFEST.json"]
     for path, sha256 in zip(paths, file_digests(release / path for path in paths), strict=True):
-        kind = "witnesses" if path.startswith(osaid.WITNESSES) else "products"
-        entries[kind][path] = {"sha256": sha256, "bytes": (release / path).stat().st_size}
-    return {"identity": digest({path: entry["sha256"] for path, entry in entries["products"].items()}), **entries}
+        kind = witnesses if path.startswith(WITNESSES) else products
+        kind[path] = Product(sha256, (release / path).stat().st_size)
+    return Listing(digest_of(products), products, witnesses)
+
+
+def write_manifest(release: Path) -> None:
+    write_json(release / "MANIFEST.json", asdict(manifest_of(release)))
 
 
 # What is written from the release's own files ------------------------------------------------------------------------

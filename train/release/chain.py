@@ -8,17 +8,17 @@ the checkpoint's files: whoever knows the last link knows that no checkpoint was
 from pathlib import Path
 from typing import Any
 
-from train.artifact import digest, read_json
+from train.artifact import digest, read_json, read_manifest
 
 
 def chain(release: Path) -> dict[str, Any]:
     """`provenance/chain.json`: the commitment, its digest, and a link for each checkpoint in the order of steps."""
-    record = read_json(release / "provenance" / "weights.json")
+    record = read_manifest(release / "provenance" / "weights.json")
     commitment = {
-        "config": digest(record["config"]),
-        "code": digest(record["code"]),
-        "data": {name: entry["products"] for name, entry in record["inputs"].items()},
-        "seed": record["config"]["training"]["seed"],
+        "config": digest(record.config),
+        "code": digest(record.code),
+        "data": {name: entry.products for name, entry in record.inputs.items()},
+        "seed": record.config["training"]["seed"],
     }
     links: list[dict[str, Any]] = []
     value = digest(commitment)

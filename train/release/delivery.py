@@ -19,7 +19,7 @@ def standing(place: Path) -> str | None:
     if not place.is_symlink() and (not place.exists() or (place.is_dir() and not any(place.iterdir()))):
         return None
     try:
-        return str(manifest(place)[2])
+        return manifest(place).identity
     except (UserError, OSError):
         problem = "stands there and is no release (no MANIFEST.json that can be read)"
         raise UserError(f"{place}: {problem}; {REMEDY}") from None
@@ -48,7 +48,7 @@ def refuse_early(place: Path, resolved: Mapping[str, Any], seeds: Sequence[int] 
 
 def placed_already(place: Path, packed: Path) -> bool:
     """Whether the release in `packed` stands at `place`; UserError where another one does."""
-    identity, there = str(manifest(packed)[2]), standing(place)
+    identity, there = manifest(packed).identity, standing(place)
     if there not in (None, identity):
         raise UserError(f"{place}: holds release {there}, and this is {identity}, kept in {packed}; {REMEDY}")
     return there is not None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from train.artifact import parse_json
 
 # What of a record of an environment is no reason for other bits.
 OF_ONE_RUN = ("began", "seconds", "earlier", "uncommitted_changes")
-Records = Mapping[int, Mapping[str, Any]]  # step -> its loss, and the digest of its batch
 
 
 def tensors_apart(recorded: Mapping[str, Tensor], reached: Mapping[str, Tensor]) -> str | None:
@@ -42,17 +42,28 @@ def bits_apart(a: Tensor, b: Tensor) -> Tensor:
     return (raw[0] != raw[1]).any(1).reshape(a.shape)
 
 
-def read_records(path: Path, start: int, end: int) -> dict[int, dict[str, Any]]:
+@dataclass(frozen=True)
+class Step:
+    """What a record of a step tells of its result and of what it read."""
+
+    loss: float
+    batch: str  # its digest
+
+
+Records = Mapping[int, Step]  # by its number
+
+
+def read_records(path: Path, start: int, end: int) -> dict[int, Step]:
     """What a log of training tells of the steps after `start` up to `end`; lines that cannot be read are left out."""
-    records: dict[int, dict[str, Any]] = {}
+    records: dict[int, Step] = {}
     for line in path.read_text(errors="replace").splitlines():
         try:
             record = parse_json(line)
-            step, values = int(record["step"]), {"loss": float(record["loss"]), "batch": str(record["batch"])}
+            number, step = int(record["step"]), Step(float(record["loss"]), str(record["batch"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
-        if start < step <= end:
-            records[step] = values
+        if start < number <= end:
+            records[number] = step
     return records
 
 
@@ -61,8 +72,8 @@ def losses_apart(recorded: Records, reached: Records, tolerance: float) -> str |
     for step, record in reached.items():
         if step not in recorded:
             return f"no record of step {step}"
-        if not math.isclose(record["loss"], recorded[step]["loss"], rel_tol=tolerance):
-            return f"step {step}: loss {recorded[step]['loss']} is recorded, {record['loss']} was reached"
+        if not math.isclose(record.loss, recorded[step].loss, rel_tol=tolerance):
+            return f"step {step}: loss {recorded[step].loss} is recorded, {record.loss} was reached"
     return None
 
 
@@ -71,9 +82,9 @@ def cause(recorded: Records, reached: Records, tolerance: float, same_tokens: bo
     if not same_tokens:
         return "the data: the documents, encoded anew, do not give the tokens that are recorded"
     for step, record in reached.items():
-        if recorded.get(step, record)["batch"] != record["batch"]:
+        if recorded.get(step, record).batch != record.batch:
             return f"the batch: step {step} read other tokens than are recorded, so seed or order differ"
-        if step in recorded and not math.isclose(record["loss"], recorded[step]["loss"], rel_tol=tolerance):
+        if step in recorded and not math.isclose(record.loss, recorded[step].loss, rel_tol=tolerance):
             first = step == min(reached)
             where = f"in the loss of step {step}" if first else f"in an update before step {step}"
             return f"the arithmetic: the same batches were read, and the first difference is {where}"

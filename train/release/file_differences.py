@@ -5,7 +5,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from train.artifact import file_digest, inventory, parse_json, read_json
+from train.artifact import Product, file_digest, inventory, parse_json, read_manifest
 from train.data.schema import read_rows
 from train.differences import first_difference, sides
 from train.layout import placed
@@ -17,24 +17,23 @@ SAME = "the same values, spelt otherwise"
 
 def products_apart(release: Path, name: str, folder: Path) -> list[str]:
     """What of an artifact's files in `folder` is not as it stands in the release, or as the release records it."""
-    recorded, rebuilt = read_json(release / "provenance" / f"{name}.json")["products"], inventory(folder)
+    recorded, rebuilt = read_manifest(release / "provenance" / f"{name}.json").products, inventory(folder)
     held = {path: release / place for path in rebuilt if path in recorded and (place := placed(name, path))}
-    other = [path for path, file in held.items() if not file.is_file() or file_digest(file) != rebuilt[path]["sha256"]]
+    other = [path for path, file in held.items() if not file.is_file() or file_digest(file) != rebuilt[path].sha256]
     where = {path: file_apart(held[path], folder / path) if held[path].is_file() else "missing" for path in other}
     lines = [f"{placed(name, path)}: {difference}" for path, difference in where.items()]
     rest = ({path: entry for path, entry in each.items() if path not in where} for each in (recorded, rebuilt))
     return lines + files_apart(*rest)
 
 
-def files_apart(recorded: Mapping[str, Any], rebuilt: Mapping[str, Any]) -> list[str]:
+def files_apart(recorded: Mapping[str, Product], rebuilt: Mapping[str, Product]) -> list[str]:
     """A line for each file that is recorded and was not made, was made and is not recorded, or has other bytes."""
     lines = []
     for path in sorted(recorded.keys() | rebuilt.keys()):
         if path not in rebuilt or path not in recorded:
             lines.append(f"{path}: {'recorded and not made' if path in recorded else 'made and not recorded'}")
         elif recorded[path] != rebuilt[path]:
-            before, now = recorded[path]["sha256"][:12], rebuilt[path]["sha256"][:12]
-            lines.append(f"{path}: {before} is recorded, {now} was made")
+            lines.append(f"{path}: {recorded[path].sha256[:12]} is recorded, {rebuilt[path].sha256[:12]} was made")
     return lines
 
 

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from train.config import build
 from train.errors import UserError
 from train.licences import claim_problem, restriction
+from train.release.about import ReleaseConfig
 from train.release.cards import data_card
 from train.release.cards.prose import check_date
 from train.release.standards import osaid
@@ -23,16 +25,16 @@ def unready(config: Mapping[str, Any], root: Path, *, release: bool) -> list[str
     if release:
         problems += [f"{key}: holds a path of a machine, {text!r}" for key, text in values if MACHINE_PATH.search(text)]
         problems += [f"{key}: holds a secret" for key, text in values if secret(text)]
-        problems += _unsaid(config["release"]) + _card(config, root)
+        problems += _unsaid(build(ReleaseConfig, config["release"])) + _card(config, root)
     return problems
 
 
-def _unsaid(about: Mapping[str, Any]) -> list[str]:
+def _unsaid(about: ReleaseConfig) -> list[str]:
     """What the release's config has to say and does not."""
-    stated = {each["item"] for each in about["statements"] if each["text"].strip() and each["name"].strip()}
+    stated = {each.item for each in about.statements if each.text.strip() and each.name.strip()}
     wanted = [row for row in osaid.ROWS if row.kind == "statement"]
     problems = [f"release.statements: none on '{row.id}' ({row.requirement})" for row in wanted if row.id not in stated]
-    unused = about["not_used"].items()
+    unused = about.not_used.items()
     return problems + [f"release.not_used.{item}: no reason is given" for item, why in unused if not why.strip()]
 
 

@@ -4,12 +4,13 @@ import builtins
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from train import initial
-from train.artifact import file_digest, products_digest, read_json
+from train.artifact import Manifest, file_digest, read_json, read_manifest
 from train.config import build
 from train.data.benchmarks import BenchmarksConfig
 from train.data.documents import DocumentsConfig
@@ -22,12 +23,11 @@ from train.data.tokenizer import TokenizerConfig
 from train.data.tokens import TokensConfig, encode
 from train.errors import UserError
 from train.evaluation.measure import MeasureConfig
-from train.layout import ARTIFACTS, folder_of
+from train.layout import ARTIFACTS, WITNESSES, folder_of, release_files
 from train.machine import Machine
 from train.release import bundle
-from train.release.bundle import ReleaseConfig
+from train.release.about import ReleaseConfig
 from train.release.file_differences import bytes_apart, products_apart
-from train.release.standards import osaid
 from train.training.loop import FitConfig
 from train.world import World
 
@@ -39,15 +39,19 @@ STAGES: dict[str, type] = {
 }  # stage -> its settings, where it has any  # fmt: skip
 
 
+PLACES: dict[type, str] = {
+    RawConfig: "data.raw", DocumentsConfig: "data.documents", SelectedConfig: "data.selected",
+    BenchmarksConfig: "benchmarks", ReleaseConfig: "release", TokenizerConfig: "tokenizer",
+}  # settings -> where they stand in a whole configuration; of all others, each by its name  # fmt: skip
+
+
 def part(kind: type, config: Mapping[str, Any]) -> Any:
     """The part of a release's resolved configuration that the settings of type `kind` are built from."""
-    data = config["data"]
-    whole = {
-        RawConfig: data["raw"], DocumentsConfig: data["documents"], SelectedConfig: data["selected"],
-        BenchmarksConfig: config["benchmarks"], ReleaseConfig: config["release"],
-        TokenizerConfig: config["training"]["init_from"] or config["tokenizer"],  # taken from a release, or learnt
-    }  # fmt: skip
-    return whole[kind] if kind in whole else {f.name: {**data["selected"], **config}[f.name] for f in fields(kind)}
+    if kind is TokenizerConfig and (identity := config["training"]["init_from"]):  # taken from a release, not learnt
+        return identity
+    if kind in PLACES:
+        return reduce(getitem, PLACES[kind].split("."), config)
+    return {field.name: {**part(SelectedConfig, config), **config}[field.name] for field in fields(kind)}
 
 
 @dataclass(eq=False)
@@ -67,7 +71,7 @@ class Release:
 
     def __post_init__(self) -> None:
         self.nonce = self.nonce or os.urandom(8).hex()
-        self.paths = [name for name in osaid.release_files(self.path) if name != "MANIFEST.json"]
+        self.paths = [name for name in release_files(self.path) if name != "MANIFEST.json"]
 
     def json(self, name: str) -> Any:
         return read_json(self.path / name)
@@ -81,7 +85,7 @@ class Release:
     @cached_property
     def products(self) -> dict[str, str]:
         """The SHA-256 of each file that is a product."""
-        return {path: file_digest(self.path / path) for path in self.paths if not path.startswith(osaid.WITNESSES)}
+        return {path: file_digest(self.path / path) for path in self.paths if not path.startswith(WITNESSES)}
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -96,9 +100,9 @@ class Release:
         return build(str if isinstance(value, str) else kind, value)  # type: ignore[return-value]
 
     @cached_property
-    def provenance(self) -> dict[str, dict[str, Any]]:
+    def provenance(self) -> dict[str, Manifest]:
         """The manifest of each artifact."""
-        return {name: self.json(f"provenance/{name}.json") for name in ARTIFACTS}
+        return {name: read_manifest(self.path / "provenance" / f"{name}.json") for name in ARTIFACTS}
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
@@ -126,10 +130,6 @@ class Release:
     def folders(self) -> dict[str, Path]:
         """Each artifact as the stages want to see it, but for its manifest: where its files stand in the release."""
         return {name: folder_of(self.path, name) for name in ARTIFACTS}
-
-    def digest_of(self, name: str) -> str:
-        """The digest over an artifact's products, as its manifest tells them."""
-        return products_digest(self.provenance[name])
 
     @cached_property
     def tokens(self) -> Path:

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from train.artifact import MANIFEST, check, copy_file, manifest, read_json, write_bytes, write_json
+from train.artifact import Bound, check, copy_file, read_json, sealed, write_bytes, write_json
 from train.training.checkpoint import LOG, OPTIMIZER, STATE, WEIGHTS, log_lines, saved
 from train.training.loop import FitConfig
 from train.training.optimizer import schedule
 from train.training.steps import checkpoint_name
 
 
-def go_on(part: Path, bound: Mapping[str, Any], config: FitConfig) -> str:
+def go_on(part: Path, bound: Bound, config: FitConfig) -> str:
     """Put into the new folder `part` what a training beside it shares with this one; a line on it, empty without one.
 
     `bound` is what the maker of `part` is bound to. A mixture's stages follow from the number of steps: none is shared.
@@ -33,7 +33,7 @@ def go_on(part: Path, bound: Mapping[str, Any], config: FitConfig) -> str:
     if problems := check(run):
         return f"begun anew: {run}: {problems[0]}"
     every = range(config.training.checkpoint_every, step + 1, config.training.checkpoint_every)
-    take_over(run, part, every, config.owner(bound["inputs"]["tokens"]["products"]))
+    take_over(run, part, every, config.owner(bound.inputs["tokens"].products))
     return f"goes on from step {step} of {run}, {parted}"
 
 
@@ -49,21 +49,16 @@ def take_over(run: Path, part: Path, steps: range, owner: Mapping[str, Any]) -> 
         copy_file((run / LOG).with_name(name), (part / LOG).with_name(name))
 
 
-def lengths(runs: Path, bound: Mapping[str, Any]) -> dict[Path, int]:
+def lengths(runs: Path, bound: Bound) -> dict[Path, int]:
     """The finished trainings in `runs` that differ from what is `bound` in their number of steps alone, and that."""
-    lengths = {}
-    for run in sorted(runs.glob(f"{bound['stage']}-{'[0-9a-f]' * 8}")):
-        record = manifest(run) if (run / MANIFEST).is_file() else {}
-        if record and comparable(record) == comparable(bound):
-            lengths[run] = record["config"]["training"]["steps"]
-    return lengths
+    like = ((run, record) for run, record in sealed(runs, bound.stage) if comparable(record) == comparable(bound))
+    return {run: record.config["training"]["steps"] for run, record in like}
 
 
-def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
+def comparable(record: Bound) -> tuple[Any, ...]:
     """What two trainings must have in common for the one to be the beginning of the other."""
-    products = {name: entry["products"] for name, entry in record["inputs"].items()}
-    training = {**record["config"]["training"], "steps": None}
-    return {"config": {**record["config"], "training": training}, "code": record["code"], "inputs": products}
+    training = {**record.config["training"], "steps": None}
+    return {**record.config, "training": training}, record.code, {n: e.products for n, e in record.inputs.items()}
 
 
 def same_rates(config: FitConfig, other: int) -> int:

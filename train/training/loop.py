@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from train import exact, initial
-from train.artifact import copy_file, file_digest, manifest, product_digest
+from train.artifact import copy_file, file_digest, manifest
 from train.config import Count, Natural, plain
 from train.data import schema
 from train.data.batches import Order, batch_at, ordered, prefetch, window_count
@@ -112,7 +112,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     held_out, order = _tokens(inputs["tokens"], "held_out", config), config.order(inputs["tokens"])
     vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
     model = initial_model(config, vocabulary, machine.init_from)
-    belongs_to = config.owner(product_digest(inputs["tokens"]))
+    belongs_to = config.owner(manifest(inputs["tokens"]).digest)
     if world.rank == 0:
         if training.init_from:
             initial.keep(machine.init_from, training.init_from, out)
@@ -378,8 +378,7 @@ def _after_its_log(log: "Log", write: Callable[[], None]) -> None:
 
 
 def _require_vocabulary(tokens: Path, tokenizer: Path) -> None:
-    made_by = manifest(tokens)["inputs"]["tokenizer"]["products"]
-    if made_by != product_digest(tokenizer):
+    if manifest(tokens).inputs["tokenizer"].products != manifest(tokenizer).digest:
         raise UserError(f"{tokens}: encoded by another tokenizer than {tokenizer}; give the two that belong together")
 
 

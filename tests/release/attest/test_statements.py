@@ -17,7 +17,7 @@ from train.release.attest import dsse, statements
 from train.release.attest.dsse import PLACE, PROVENANCE, RESULT, encoded, opened, private_key, public_key
 from train.release.attest.signatures import signatures
 from train.release.attest.statements import collect, sign, statement
-from train.release.bundle import manifest_of
+from train.release.bundle import write_manifest
 from train.release.verify.run import verify
 
 
@@ -117,7 +117,7 @@ def test_a_statement_swapped_from_another_release_fails(signed, release, tmp_pat
     other, public = signed
     (tmp_path / "kept").write_bytes(next((other / PLACE).glob("*")).read_bytes())
     (other / "NOTICE").write_text("another")
-    write_json(other / "MANIFEST.json", manifest_of(other))
+    write_manifest(other)
     assert "about another release" in signatures(other, [public])[0][0]
     with pytest.raises(UserError, match="about another release"):
         collect(other, (tmp_path / "kept").read_bytes())
@@ -136,7 +136,7 @@ def test_provenance_must_be_what_the_release_gives(copy, tmp_path):
 def test_a_witness_that_was_changed_after_signing_fails(signed, path, change):
     release, public = signed
     change(release / path)
-    write_json(release / "MANIFEST.json", manifest_of(release))
+    write_manifest(release)
     (found,), _ = signatures(release, [public])
     assert found.startswith(PLACE) and found.endswith(f"{path}: not as it was when this was signed")
 
@@ -186,7 +186,7 @@ def test_statements_beside_a_release_are_told_and_cannot_make_it_fail(copy, tmp_
     written = statements.attest(copy, "reproduce", False, {}, private_key(keys[0]))
     (copy.parent / "copy.replay.old.json").write_text("[]")
     (copy.parent / "copy.replay.other.json").write_bytes(made(copy, keys[0]))
-    said = opened(copy.parent / "copy.replay.other.json").statement
+    said = statement(copy, PROVENANCE, {})
     said["subject"][0]["digest"]["sha256"] = "0" * 64
     (copy.parent / "copy.replay.other.json").write_bytes(sign(said, private_key(keys[0])))
     problems, lines = signatures(copy, [])
@@ -202,16 +202,18 @@ def test_a_replay_is_attested(copy, keys):
     (written,) = copy.parent.glob("copy.replay.*.json")
     assert str(written) in said
     told = opened(written)
-    assert told.statement["predicate"]["result"] == "PASSED" and told.holds(public_key(keys[1]))
+    assert told.predicate["result"] == "PASSED" and told.holds(public_key(keys[1]))
 
 
 def test_keys_that_do_not_fit_are_one_line(copy, tmp_path):
     private, public = write_key(tmp_path / "rsa.pem", rsa.generate_private_key(65537, 2048))
     (tmp_path / "none.pem").write_text("nothing")
-    for key in (private, tmp_path / "none.pem", tmp_path / "absent.pem"):
+    for key, problem in ((private, "not a"), (public, "not a"), (tmp_path / "none.pem", "not a"),
+                         (tmp_path / "absent.pem", "cannot be read (No such file or directory)")):  # fmt: skip
         assert command("sign", copy, "--key", key, status=1).startswith("error: ")
         assert command("replay", copy, "--attest", key, status=2).startswith("error: ")
-    assert "not a public key" in command("verify", copy, "--quick", "--public-key", public, status=1)
+        said = command("verify", copy, "--quick", "--public-key", key, status=2)
+        assert said.startswith(f"error: {key}: {problem}") and said.count("\n") == 1
     (copy / "NOTICE").write_text("changed")
     assert "integrity" in command("sign", copy, "--key", private, status=1), "only what is whole is signed"
 

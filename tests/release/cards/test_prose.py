@@ -6,7 +6,8 @@ import pytest
 from conftest import edit, refusal
 
 from train.artifact import read_json, write_json
-from train.release.bundle import manifest_of, require_words
+from train.release.about import require_words
+from train.release.bundle import write_manifest
 from train.release.cards import data_card, model_card, prose, report
 from train.release.cards.markdown import command
 from train.release.cards.prose import cell, line
@@ -100,6 +101,6 @@ LEAKS = {
 def test_no_log_tells_a_path_an_index_or_a_password(copy, leak):
     name, key, value, words = LEAKS[leak]
     edit(copy / f"logs/{name}.json", key, to=value)
-    write_json(copy / "MANIFEST.json", manifest_of(copy))
+    write_manifest(copy)
     (result,) = verify(copy, "full", {"machine_paths"})
     assert result.status == "fails" and words in result.detail

@@ -7,9 +7,8 @@ import pytest
 from conftest import edit
 from warm import command
 
-from train.artifact import write_json
 from train.data import schema
-from train.release.bundle import manifest_of
+from train.release.bundle import write_manifest
 from train.release.prove.diff import changes
 from train.training.checkpoint import read_tensors, write_tensors
 
@@ -20,7 +19,7 @@ def changed(release, copy):
 
     def found(change) -> dict[str, list[dict]]:
         change(copy)
-        write_json(copy / "MANIFEST.json", manifest_of(copy))
+        write_manifest(copy)
         report = changes(release, copy)
         assert report["same"] is False
         return {kind: lines for kind, lines in report["changes"].items() if lines and kind != "files"}
@@ -37,7 +36,7 @@ def test_a_copy_is_the_same_and_a_damaged_one_cannot_be_compared(release, copy):
 
 def test_the_command_names_the_kind_and_the_place(release, copy):
     edit(copy / "code/config.json", "training", "seed", to=77)
-    write_json(copy / "MANIFEST.json", manifest_of(copy))
+    write_manifest(copy)
     said = command("diff", release, copy, status=1)
     assert "config     1 change\n           training.seed: 0 -> 77\n" in said and "weights    no changes" in said
     told = json.loads(command("diff", release, copy, "--json", status=1))["changes"]

@@ -19,7 +19,7 @@ from train.keys import ROOT
 from train.layout import ARTIFACTS
 from train.release.attest import signatures, statements
 from train.release.attest.dsse import opened
-from train.release.bundle import manifest_of
+from train.release.bundle import write_manifest
 from train.release.prove import reproduce, sandbox
 from train.release.standards.osaid import RUNGS
 from train.training.checkpoint import read_tensors, write_tensors
@@ -91,7 +91,7 @@ def test_what_came_out_is_attested_in_a_file_beside_the_release(copy, again, tmp
     (written,) = copy.parent.glob("copy.reproduce.*.json")
     said = opened(written)
     assert str(written) in err and said.holds(key.public_key())
-    told = said.statement["predicate"]
+    told = said.predicate
     assert (told["result"], told["passedTests"]) == ("PASSED", ["reproduce"])
     assert told["annotations"]["verdict"] == "bit-identical" and told["annotations"]["given"] == []
     assert [path.name for path in signatures.beside(copy)] == [written.name]
@@ -130,7 +130,7 @@ def test_a_changed_setting_is_named_with_its_path(copy, again):
     config = read_json(copy / "code/config.json")
     config["tokenizer"]["vocabulary"] += 1
     write_json(copy / "code/config.json", config)
-    write_json(copy / "MANIFEST.json", manifest_of(copy))
+    write_manifest(copy)
     for name in ("tokenizer", "tokens", "weights", "evaluation", "release"):
         shutil.rmtree(next(path for path in (again / "runs").glob(f"{name}-*")))
     out, _ = command(copy, "--into", again, "until=tokenizer", status=1)
@@ -153,14 +153,14 @@ def test_a_file_changed_behind_its_record_and_a_changed_card_are_named(copy, mad
     scores = read_json(copy / "evaluation/scores.json")
     scores["bits_per_byte"]["value"] = 1.0
     write_json(copy / "evaluation/scores.json", scores)
-    write_json(copy / "MANIFEST.json", manifest_of(copy))
+    write_manifest(copy)
     first = reproduce.compare(copy, made / "runs", ())["first"]
     assert first.startswith("evaluation: evaluation/scores.json: bits_per_byte.value: 1.0 is recorded")
 
 
 def test_a_card_that_its_records_do_not_give_differs_in_the_release(copy, made):
     (copy / "README.md").write_text((copy / "README.md").read_text() + "Best of all.\n")
-    write_json(copy / "MANIFEST.json", manifest_of(copy))
+    write_manifest(copy)
     report = reproduce.compare(copy, made / "runs", ())
     assert report["first"].startswith("release: README.md: ") and report["made"] != report["identity"]
 

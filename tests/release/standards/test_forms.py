@@ -8,7 +8,8 @@ from conftest import edit, refusal
 from train.artifact import read_json, write_json
 from train.config import build
 from train.errors import ConfigError
-from train.release.bundle import ROOT, ReleaseConfig, source_tree
+from train.release.about import ReleaseConfig
+from train.release.bundle import ROOT, source_tree
 from train.release.cards.markdown import record
 from train.release.standards import forms
 from train.release.standards.osaid import table, verdict

@@ -25,8 +25,9 @@ from safetensors.torch import save
 from train.artifact import as_json, parse_json, read_json, write_bytes, write_json
 from train.compose import overrides_of
 from train.errors import UserError
+from train.layout import release_files
 from train.release import bundle
-from train.release.standards.osaid import RUNGS, release_files
+from train.release.standards.osaid import RUNGS
 from train.release.standards.osaid import WORD as CLAIM
 from train.release.verify.checks import CHECKS
 from train.release.verify.integrity import integrity
@@ -282,7 +283,7 @@ def forged(release: Path, copy: Path, forgery: Forgery) -> bool:
     forger.reseal(copy, [path])
     if same(release / path, copy / path):  # what was altered is a digest, which was made anew
         alter(copy)
-        write_json(copy / "MANIFEST.json", bundle.manifest_of(copy))
+        bundle.write_manifest(copy)
     return not same(release / path, copy / path)
 
 

@@ -3,11 +3,12 @@
 import io
 import json
 import tarfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from train.artifact import copy_file, digest, file_digest, inventory, read_json, write_json
+from train.artifact import Manifest, copy_file, digest, file_digest, inventory, read_json, write_json
 from train.compose import compose
 from train.data import schema
 from train.data.generated.stories import stories
@@ -154,7 +155,7 @@ def made(request, tmp_path) -> tuple[Path, Path]:
     write_json(release / "code/config.json", config)
     made = prepared.remake(Release(release, scratch, folder=folder))
     for name, path in made:
-        write_json(release / f"provenance/{name}.json", {"products": inventory(path)})
+        write_json(release / f"provenance/{name}.json", asdict(Manifest(name, "", None, {}, {}, inventory(path))))
         for product in inventory(path):
             if place := placed(name, product):
                 copy_file(path / product, release / place)

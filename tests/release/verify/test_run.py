@@ -12,7 +12,7 @@ from conftest import ROOT, edit, refusal
 
 from train.artifact import read_json, write_json
 from train.errors import UserError
-from train.release.bundle import manifest_of
+from train.release.bundle import write_manifest
 from train.release.verify.run import verify
 
 
@@ -31,7 +31,7 @@ def test_weights_that_are_not_finite_or_not_of_the_model_fail(copy, tensor):
 def test_what_was_made_must_be_what_was_committed_to(copy):
     path = copy / "logs/weights/commitment.json"
     edit(path, "bound", "config", "training", "seed", by=lambda value: value + 1)
-    write_json(copy / "MANIFEST.json", manifest_of(copy))
+    write_manifest(copy)
     (result,) = verify(copy, "full", {"chain"})
     committed = "provenance/weights.json: is not what was committed to in logs/weights/commitment.json"
     assert result.detail == f"{committed}: config.training.seed: 0 is recorded, 1 was made"

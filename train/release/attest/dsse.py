@@ -35,7 +35,9 @@ def _key(path: Path, loader: str, problem: str, *password: None) -> Any:
 
     try:
         return _suitable(getattr(serialization, loader)(path.read_bytes(), *password))
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError) as error:
         raise UserError(f"{path}: {problem}: {error}") from None
 
 
@@ -74,7 +76,9 @@ def encoded(body: bytes) -> bytes:
 @dataclass(frozen=True)
 class Envelope:
     body: bytes
-    statement: dict[str, Any]
+    subject: str  # SHA-256 of what it is about
+    kind: str  # of predicate
+    predicate: dict[str, Any]
     signature: bytes
     key: str  # as the envelope names it, which proves nothing
 
@@ -98,24 +102,22 @@ def opened(path: Path) -> Envelope:
         (signed,) = record["signatures"]
         body, signature = (base64.b64decode(text, validate=True) for text in (record["payload"], signed["sig"]))
         statement = parse_json(body)
-        kinds = (record["payloadType"], statement["_type"], statement["predicateType"] in (PROVENANCE, RESULT))
-        envelope = Envelope(body, statement, signature, str(signed["keyid"]))
-        (subject,) = statement["subject"]
-        subject["digest"]["sha256"], statement["predicate"].keys()
+        (subject,), kind = statement["subject"], statement["predicateType"]
+        about = (str(subject["digest"]["sha256"]), kind, {**statement["predicate"]})
+        kinds = (record["payloadType"], statement["_type"], kind in (PROVENANCE, RESULT))
+        envelope = Envelope(body, *about, signature, str(signed["keyid"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path.name}: not a statement in a DSSE envelope ({type(error).__name__})") from None
     if kinds != (PAYLOAD, STATEMENT, True):
-        raise UserError(
-            f"{path.name}: of another format: {', '.join(map(str, kinds[:2]))}, {statement['predicateType']}"
-        )
+        raise UserError(f"{path.name}: of another format: {', '.join(map(str, (*kinds[:2], kind)))}")
     return envelope
 
 
 def summary(envelope: Envelope) -> str:
     """What a statement says, for people."""
-    if envelope.statement["predicateType"] == PROVENANCE:
+    if envelope.kind == PROVENANCE:
         return "how it was made"
-    predicate = envelope.statement["predicate"]
+    predicate = envelope.predicate
     tests = [str(test) for kind in ("passedTests", "warnedTests", "failedTests") for test in predicate.get(kind) or []]
     return f"{', '.join(tests[:3])}: {str(predicate.get('result'))[:20]}"
 

@@ -4,21 +4,20 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from train.artifact import read_json
 from train.errors import UserError
+from train.initial import identity_of
 from train.release.attest.dsse import PLACE, PROVENANCE, Envelope, key_name, opened, public_key, summary
 
 
 def about_another(release: Path, envelope: Envelope) -> str | None:
     """Why a statement is not about this release; None if it is."""
-    subject = envelope.statement["subject"][0]["digest"]["sha256"]
-    own = read_json(release / "MANIFEST.json")["identity"]
-    return None if subject == own else f"about another release: {str(subject)[:12]}, this one is {own[:12]}"
+    subject, own = envelope.subject, identity_of(release)
+    return None if subject == own else f"about another release: {subject[:12]}, this one is {own[:12]}"
 
 
 def passed(envelope: Envelope) -> bool:
     """Whether the result that a statement tells is a pass, of one test at least and without any other outcome."""
-    predicate = envelope.statement["predicate"]
+    predicate = envelope.predicate
     other = predicate.get("failedTests") or predicate.get("warnedTests")
     return predicate.get("result") == "PASSED" and bool(predicate.get("passedTests")) and not other
 
@@ -54,10 +53,10 @@ def signatures(release: Path, keys: Sequence[Path]) -> tuple[list[str], list[str
         wrong = [key for key, public in publics.items() if key not in owners and key_name(public) == envelope.key]
         wrongs += [f"{name}: its signature is not that of {key.name}, which it names" for key in wrong]
         since = ""
-        if owners and envelope.statement["predicateType"] == PROVENANCE:
+        if owners and envelope.kind == PROVENANCE:
             from train.release.attest.statements import provenance_apart
 
-            differences, added = provenance_apart(release, envelope.statement["predicate"])
+            differences, added = provenance_apart(release, envelope.predicate)
             wrongs += [f"{name}: {problem}" for problem in differences]
             published |= not differences
             later = [each for each in added if each != name]

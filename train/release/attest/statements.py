@@ -17,30 +17,32 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from train.artifact import as_json, canonical_json, digest, file_digest, read_json, write_bytes, write_json
+from train.artifact import as_json, canonical_json, digest, file_digest, read_json, write_bytes
+from train.data.benchmarks import read_sets
+from train.data.sources.spec import read_sources
 from train.errors import UserError
-from train.layout import release_name
+from train.initial import identity_of
+from train.layout import regular_files, release_name
 from train.release.attest.dsse import PAYLOAD, PLACE, RESULT, STATEMENT, encoded, key_name, opened, signing
 from train.release.attest.signatures import about_another
-from train.release.bundle import ROOT, manifest_of, source_tree
+from train.release.bundle import ROOT, source_tree, write_manifest
 from train.release.cards.report import report
-from train.release.standards.osaid import regular_files
 
 
 def statement(release: Path, kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
     """What is said of the release with this identity. Its name is for people; the digest tells it."""
     name = release_name(read_json(release / "code" / "config.json"))
-    subject = {"name": name, "digest": {"sha256": read_json(release / "MANIFEST.json")["identity"]}}
+    subject = {"name": name, "digest": {"sha256": identity_of(release)}}
     return {"_type": STATEMENT, "subject": [subject], "predicateType": kind, "predicate": dict(predicate)}
 
 
 def provenance(release: Path) -> dict[str, Any]:
     """The predicate of SLSA v1: config, every source, code, lock, data and witness, each with its digest."""
     config, code = release / "code" / "config.json", source_tree(release / "code")
-    sources = read_json(release / "data" / "sources.json")
-    sources += [each for each in read_json(release / "evaluation/data/sets.json") if "files" in each]
-    files = [{"uri": source["purl"], "name": file["path"], "digest": {"sha256": file["sha256"]}}
-             for source in sources for file in source["files"]]  # fmt: skip
+    records = read_sources(release / "data" / "sources.json")
+    records += [each.record for each in read_sets(release / "evaluation/data/sets.json")]
+    files = [{"uri": record.source.purl, "name": file.path, "digest": {"sha256": file.sha256}}
+             for record in records for file in record.files]  # fmt: skip
     lock = release / "code" / "requirements.lock"
     manifests = [{"name": f"provenance/{path.name}", "digest": {"sha256": file_digest(path)}}
             for path in sorted((release / "provenance").glob("*.json"))]  # fmt: skip
@@ -123,6 +125,6 @@ def collect(release: Path, envelope: bytes) -> Path:
             raise UserError(problem)
     write_bytes(path, envelope)
     if (release / "report.html").is_file():  # which shows it, and is a witness as well
-        write_bytes(release / "report.html", report(release, read_json(release / "MANIFEST.json")["identity"]))
-    write_json(release / "MANIFEST.json", manifest_of(release))
+        write_bytes(release / "report.html", report(release, identity_of(release)))
+    write_manifest(release)
     return path

@@ -10,12 +10,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from train.artifact import digest
+from train.artifact import read_manifest
 from train.data.filters import rules
 from train.data.ledger import OCCURRENCES
 from train.errors import UserError
 from train.humanize import shown
 from train.licences import hub_name
+from train.release.about import about
 from train.release.cards.facts import Facts
 from train.release.cards.markdown import front_matter, record
 from train.release.cards.prose import Markdown, line, prose
@@ -32,9 +33,8 @@ STAGES = ("raw", "documents", "judged", "duplicates", "selected", "tokenizer", "
 
 def written(release: Path) -> tuple[dict[str, str], dict[str, str], str]:
     """The card that people wrote, as `parsed` gives it; UserError when there is none, or something is missing."""
-    config = record(release, "code/config.json")
-    name = f"data_cards/{config['data']['name']}.md"
-    return parsed(card_text(release / "code" / name, name), name, config["release"]["licence"])
+    name = f"data_cards/{record(release, 'code/config.json', '/data/name')}.md"
+    return parsed(card_text(release / "code" / name, name), name, about(release).licence)
 
 
 def card_text(path: Path, name: str) -> str:
@@ -69,10 +69,8 @@ def parsed(card: str, name: str, licence: str) -> tuple[dict[str, str], dict[str
 def data_card(release: Path) -> bytes:
     """The data card's bytes: a function of the release's folder. Raises UserError when people left something out."""
     facts, (head, _, text) = Facts(release), written(release)
-    extracted, overlap = facts.record("data/extracted.json"), facts.record("data/overlap.json")
-    products = {stage: facts.record(f"provenance/{stage}.json", "/products") for stage in STAGES}
     lost = Counter[str]()
-    for entry in extracted.values():
+    for entry in facts.record("data/extracted.json").values():
         lost.update({k: n for k, n in entry.items() if k not in ("files", "documents", "bytes") and isinstance(n, int)})
     return markdown(
         "cards/data_card.md.jinja",
@@ -80,17 +78,12 @@ def data_card(release: Path) -> bytes:
         facts=facts,
         head=head,
         text=Markdown(text),
-        digests={stage: digest({path: e["sha256"] for path, e in files.items()}) for stage, files in products.items()},
-        extracted=extracted,
+        digests={stage: read_manifest(release / "provenance" / f"{stage}.json").digest for stage in STAGES},
         standings=reuse.by_standing(facts.terms),
-        fetched=sum(len(source["files"]) for source in facts.sources),
-        files=sum(entry["files"] for entry in extracted.values()),
         left_out=", ".join(f"{shown(number)} {reason.replace('_', ' ')}" for reason, number in sorted(lost.items())),
         rules=rules.described(),
         unjudged=rules.unjudged(facts.config["data"]["selected"], {each["language"] for each in facts.sources}),
         passed=facts.counts["kept"]["documents"] + sum(facts.counts["dropped"][n]["documents"] for n in COMPARED),
-        overlap=overlap,
-        overlapping=[*overlap["sets"].items(), ("the text held out", overlap["held_out"])],
         quantiles=QUANTILES,
         examples=EXAMPLES,
     )
@@ -101,9 +94,9 @@ def _front(facts: Facts) -> dict[str, Any]:
     tables = {"documents": ("kept", "documents/*.parquet"), "ledger": ("decisions", "ledger/*.parquet")}
     if not any(entry["documents"] for kind in ("dropped", *OCCURRENCES) for entry in facts.counts[kind].values()):
         del tables["ledger"]  # `datasets` does not open a table without rows
-    about, name = facts.about, facts.config["data"]["name"]
+    name = facts.config["data"]["name"]
     return {
-        "pretty_name": f"{name}, the training text of {about['title']} {about['version']}",
+        "pretty_name": f"{name}, the training text of {facts.about.title} {facts.about.version}",
         "license": sorted({hub_name(i) for i in identifiers(reuse.of_documents(facts.release))}),
         "language": facts.languages,
         "task_categories": ["text-generation"],

@@ -7,8 +7,10 @@ from typing import Any
 
 from train import initial
 from train.artifact import digest, file_digest
+from train.data.sources.spec import read_sources
 from train.data.text.language_tag import language
 from train.layout import release_name
+from train.release.about import ReleaseConfig, about
 from train.release.cards.markdown import command, record, settings
 from train.release.cards.prose import Markdown
 from train.release.cards.statistics import UNITS
@@ -34,9 +36,9 @@ class Facts:
         return self.record("code/config.json")
 
     @cached_property
-    def about(self) -> Any:
+    def about(self) -> ReleaseConfig:
         """What people say of the release."""
-        return self.config["release"]
+        return about(self.release)
 
     @property
     def word(self) -> str:
@@ -108,9 +110,10 @@ class Facts:
         """Each source with what was kept of it: documents, bytes, tokens, its share of all tokens, and the licences."""
         under, none = reuse.by_source(self.release), dict.fromkeys(UNITS, 0)
         sources = []
-        for source in self.record("data/sources.json"):
-            kept = self.statistics["sources"].get(source["purl"], none)
-            sha256 = source.get("sha256") or digest({file["path"]: file["sha256"] for file in source["files"]})
+        for each in read_sources(self.release / "data/sources.json"):
+            entry, purl = each.to_json(), each.source.purl
+            kept = self.statistics["sources"].get(purl, none)
+            sha256 = entry.get("sha256") or digest({file.path: file.sha256 for file in each.files})
             share = kept["tokens"] / self.statistics["tokens"] if self.statistics["tokens"] else 0.0
-            sources.append({**source, "kept": kept, "share": share, "under": under[source["purl"]], "sha256": sha256})
+            sources.append({**entry, "kept": kept, "share": share, "under": under[purl], "sha256": sha256})
         return sources

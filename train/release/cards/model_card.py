@@ -16,10 +16,10 @@ from train.release.standards import forms, osaid
 def model_card(release: Path) -> bytes:
     """`README.md`: what the model is, how good, how made, and how to check each of these."""
     facts, table = Facts(release), osaid.table(release)
-    pairs = facts.record("evaluation/minimal_pairs.json")
-    groups = [group for whole in pairs.values() for group in whole["groups"].items()]
+    pairs = facts.record("evaluation/minimal_pairs.json").values()
+    groups = [group for whole in pairs for group in whole["groups"].items()]
     head = {
-        "license": facts.about["licence"].lower(),
+        "license": facts.about.licence.lower(),
         "language": facts.languages,
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
@@ -29,15 +29,11 @@ def model_card(release: Path) -> bytes:
         "cards/model_card.md.jinja",
         front_matter=front_matter(head),
         facts=facts,
-        scores=facts.record("evaluation/scores.json"),
         own=OWN,
-        pairs=pairs,
         chance=CHANCE,
         below=[(name, score) for name, score in groups if score["value"] < CHANCE],
-        questions=facts.record("evaluation/multiple_choice.json"),
-        samples=facts.record("evaluation/samples.json"),
         table=table,
-        spread=spread(facts.about["seeds"]) if facts.about["seeds"] else {},
+        spread=spread([run.scores for run in facts.about.seeds]) if facts.about.seeds else {},
         verdict=osaid.verdict(release, table),
         forms=forms.status(release),
     )

@@ -11,11 +11,12 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from train.artifact import read_json
+from train.artifact import read_json, read_manifest
 from train.data.filters import rules
 from train.data.ledger import OCCURRENCES
 from train.evaluation.multiple_choice import MEASURES
 from train.humanize import percent
+from train.layout import ARTIFACTS
 from train.release.attest import dsse
 from train.release.cards.facts import CHANCE, OWN, Facts
 from train.release.cards.markdown import record
@@ -36,36 +37,23 @@ Curve = Sequence[tuple[float, float]]  # step, value
 def report(release: Path, identity: str) -> bytes:
     """The page of the release whose identity is `identity`. The same folder gives the same bytes."""
     facts, log = Facts(release), read_log(release)
-    values = {
-        "config": facts.config,
-        "identity": identity,
-        "name": facts.name,
-        "command": facts.command,
-        "facts": facts.computed,
-        "charts": charts(log),
-        "log": log[::-1][:: math.ceil(len(log) / ROWS)][::-1],
-        "scores": scores(record(release, "evaluation/scores.json")),
-        "bits_per_byte": record(release, "evaluation/scores.json", "/bits_per_byte"),
-        "pairs": record(release, "evaluation/minimal_pairs.json"),
-        "questions": record(release, "evaluation/multiple_choice.json"),
-        "measures": MEASURES,
-        "chance": CHANCE,
-        "samples": record(release, "evaluation/samples.json"),
-        "statistics": facts.statistics,
-        "terms": facts.terms,
-        "sources": facts.sources,
-        "funnel": funnel(facts.counts),
-        "lengths": [strip(unit, lengths) for unit, lengths in facts.statistics["length"].items()],
-        "verdict": record(release, "openness.json", "/verdict"),
-        "forms": record(release, "openness.json", "/forms"),
-        "checklist": checklist(release),
-        "statements": dsse.shown(release),
-        "rungs": [(rung, rung.command(facts.name)) for rung in facts.rungs],
-        "word": facts.word,
+    return html(
+        "cards/report.html.jinja",
+        facts=facts,
+        identity=identity,
+        charts=charts(log),
+        log=log[::-1][:: math.ceil(len(log) / ROWS)][::-1],
+        scores=scores(facts.record("evaluation/scores.json")),
+        measures=MEASURES,
+        chance=CHANCE,
+        funnel=funnel(facts.counts),
+        lengths=[strip(unit, lengths) for unit, lengths in facts.statistics["length"].items()],
+        checklist=checklist(release),
+        statements=dsse.shown(release),
+        rungs=[(rung, rung.command(facts.name)) for rung in facts.rungs],
         **chain(release),
         **took(release, log),
-    }
-    return html("cards/report.html.jinja", **values)
+    )
 
 
 def loss_chart(release: Path) -> bytes:
@@ -184,17 +172,16 @@ def checklist(release: Path) -> list[dict[str, Any]]:
 
 def chain(release: Path) -> dict[str, Any]:
     """The artifacts in an order in which each comes after what it needs, and an arc for each need."""
-    records = {path.stem: read_json(path) for path in sorted((release / "provenance").glob("*.json"))}
-    artifacts = {name: manifest for name, manifest in records.items() if "stage" in manifest and "inputs" in manifest}
-    needs = {name: sorted(manifest["inputs"]) for name, manifest in artifacts.items()}
+    artifacts = {name: read_manifest(release / "provenance" / f"{name}.json") for name in sorted(ARTIFACTS)}
+    needs = {name: sorted(manifest.inputs) for name, manifest in artifacts.items()}
     order = list(TopologicalSorter(needs).static_order())
     stages = []
     for name in order:
-        run = read_json(release / "logs" / name / "run.json")
-        size = sum(product["bytes"] for product in artifacts[name]["products"].values())
-        entry = {"key": artifacts[name]["key"], "files": len(artifacts[name]["products"]), "bytes": size}
-        stages.append({"name": name, **entry, "needs": list(artifacts[name]["inputs"]), "seconds": run["seconds"]})
-    arcs = [(order.index(need), order.index(name)) for name in order for need in artifacts[name]["inputs"]]
+        record, run = artifacts[name], read_json(release / "logs" / name / "run.json")
+        size = sum(product.bytes for product in record.products.values())
+        entry = {"key": record.key, "files": len(record.products), "bytes": size}
+        stages.append({"name": name, **entry, "needs": list(record.inputs), "seconds": run["seconds"]})
+    arcs = [(order.index(need), order.index(name)) for name in order for need in artifacts[name].inputs]
     return {"stages": stages, "arcs": sorted(arcs), "seconds": sum(stage["seconds"] for stage in stages)}
 
 

@@ -3,6 +3,7 @@
 What a rule of selection says of a document is in the ledger; what the documents are like in sum is here.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ QUANTILES = {"least": 0.0, "5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.7
 EXAMPLES = 5  # of each kind
 
 
+@dataclass(frozen=True)
+class Label:
+    """What a kept document is called, without its text."""
+
+    id: str
+    source: str
+    path: str
+    split: str
+
+
 def statistics(release: Path) -> dict[str, Any]:
     """Documents, bytes and tokens; in all, and by split, source, licence and language.
 
@@ -22,27 +33,26 @@ def statistics(release: Path) -> dict[str, Any]:
     SHA-256 over the sorted ids of its documents, and `examples` what `examples_of` chooses. Raises UserError when a
     document has no range of tokens.
     """
-    ranges = {
-        row["id"]: row["end"] - row["start"]
-        for row in schema.read_rows(parquet(release, "ranges"), ["id", "start", "end"])
-    }
+    spans = schema.read_records(schema.TokenRange, parquet(release, "ranges"))
+    ranges = {span.id: span.end - span.start for span in spans}
     total = dict.fromkeys(UNITS, 0)
     parts: dict[str, Any] = {kind: {} for kind in ("splits", "sources", "licences", "languages")}
     lengths: dict[str, list[int]] = {"bytes": [], "tokens": []}
     ids: dict[str, list[str]] = {}
     ratios: list[tuple[float, str]] = []  # bytes a token, id
-    for row in schema.read_rows(parquet(release, "documents")):
-        if row["id"] not in ranges:
-            raise UserError(f"data/documents: document {row['id'][:12]} has no range of tokens")
-        here = {"documents": 1, "bytes": len(row["text"].encode()), "tokens": ranges[row["id"]]}
-        keys = zip(parts, (row["split"], row["source"], row["licence"], row["language"]), strict=True)
+    for row in schema.read_records(schema.SelectedDocument, parquet(release, "documents")):
+        if row.id not in ranges:
+            raise UserError(f"data/documents: document {row.id[:12]} has no range of tokens")
+        size, tokens = len(row.text.encode()), ranges[row.id]
+        here = {"documents": 1, "bytes": size, "tokens": tokens}
+        keys = zip(parts, (row.split, row.source, row.licence, row.language), strict=True)
         for part in (total, *(parts[kind].setdefault(name, dict.fromkeys(UNITS, 0)) for kind, name in keys)):
             for unit, number in here.items():
                 part[unit] += number
         for unit, numbers in lengths.items():
             numbers.append(here[unit])
-        ids.setdefault(row["split"], []).append(row["id"])
-        ratios.append((here["bytes"] / here["tokens"], row["id"]))
+        ids.setdefault(row.split, []).append(row.id)
+        ratios.append((size / tokens, row.id))
     return {
         **total,
         **parts,
@@ -62,10 +72,9 @@ def examples_of(release: Path, ratios: list[tuple[float, str]]) -> dict[str, lis
     ordered = sorted((abs(ratio - median), id, ratio) for ratio, id in ratios)
     chosen = {"typical": ordered[:EXAMPLES], "odd": ordered[EXAMPLES:][: -EXAMPLES - 1 : -1]}
     wanted = {id for some in chosen.values() for _, id, _ in some}
-    columns = ["id", "source", "path", "split"]
-    rows = {row["id"]: row for row in schema.read_rows(parquet(release, "documents"), columns) if row["id"] in wanted}
+    rows = {row.id: row for row in schema.read_records(Label, parquet(release, "documents")) if row.id in wanted}
     return {
-        kind: [{**rows[id], "bytes_per_token": round(ratio, 4)} for _, id, ratio in some]
+        kind: [{**vars(rows[id]), "bytes_per_token": round(ratio, 4)} for _, id, ratio in some]
         for kind, some in chosen.items()
     }
 

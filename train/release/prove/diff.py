@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json
-from train.data import schema
+from train.data.schema import read_records
+from train.data.sources.spec import read_sources
 from train.differences import NOTHING, differences
+from train.initial import identity_of
 from train.release.bundle import source_tree
-from train.release.cards.statistics import parquet
+from train.release.cards.statistics import Label, parquet
 from train.release.differences import bits_apart
 from train.training.checkpoint import WEIGHTS, read_tensors
 
@@ -19,7 +21,7 @@ Change = dict[str, Any]  # `what`, `before` and `after`; None where there is not
 
 def changes(a: Path, b: Path) -> dict[str, Any]:
     """Whether two releases have the same identity; if not, what changed, by kind."""
-    identities = [read_json(release / "MANIFEST.json")["identity"] for release in (a, b)]
+    identities = [identity_of(release) for release in (a, b)]
     plain: dict[str, Callable[[Path], Any]] = {
         "sources": sources,
         "config": lambda release: held(release, "code/config.json"),
@@ -53,21 +55,20 @@ def held(release: Path, name: str) -> Any:
 
 def sources(release: Path) -> dict[str, Any]:
     """By Package URL without its version, every field of every source."""
-    return {source["purl"].partition("@")[0]: source for source in held(release, "data/sources.json") or []}
+    path = release / "data/sources.json"
+    records = read_sources(path) if path.is_file() else []
+    return {record.source.purl.partition("@")[0]: record.to_json() for record in records}
 
 
 def documents(a: Path, b: Path) -> list[Change]:
     """Which documents only one of them has, which changed their split, and how many were kept and dropped, and why."""
-    before, after = (
-        {row["id"]: row for row in schema.read_rows(parquet(release, "documents"), ["id", "source", "path", "split"])}
-        for release in (a, b)
-    )
+    before, after = ({row.id: row for row in read_records(Label, parquet(each, "documents"))} for each in (a, b))
     gone, new = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
-    moved = [id for id in before.keys() & after.keys() if before[id]["split"] != after[id]["split"]]
+    moved = [id for id in before.keys() & after.keys() if before[id].split != after[id].split]
     counts = {"only before": (len(gone), None), "only after": (None, len(new)), "in another split": (None, len(moved))}
     lines = [_change(name, *numbers) for name, numbers in counts.items() if any(numbers)]
-    lines += [_change(f"{id[:12]} {before[id]['path']}", before[id]["source"], None) for id in gone[:NAMED]]
-    lines += [_change(f"{id[:12]} {after[id]['path']}", None, after[id]["source"]) for id in new[:NAMED]]
+    lines += [_change(f"{id[:12]} {before[id].path}", before[id].source, None) for id in gone[:NAMED]]
+    lines += [_change(f"{id[:12]} {after[id].path}", None, after[id].source) for id in new[:NAMED]]
     return lines + leaves(held(a, "data/counts.json"), held(b, "data/counts.json"))
 
 

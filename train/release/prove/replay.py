@@ -19,9 +19,10 @@ from typing import Any
 
 from torch import Tensor
 
-from train.artifact import digest, file_digest, read_json, write_json
+from train.artifact import digest, file_digest, read_json, read_manifest, write_json
 from train.errors import UserError
 from train.evaluation.measure import MeasureConfig, measure
+from train.initial import identity_of
 from train.machine import Machine
 from train.model import weights_of
 from train.release.bundle import fit_config, resumed
@@ -91,7 +92,7 @@ def choose(release: Path, number: int | None, several: int | None, nonce: str | 
     if not 1 <= several <= count:
         raise UserError(f"--segments {several}: this release has {count} of them; give 1 to {count}, or --all")
     nonce = secrets.token_hex(16) if nonce is None else nonce
-    return Choice(drawn(read_json(release / "MANIFEST.json")["identity"], nonce, count, several), count, nonce)
+    return Choice(drawn(identity_of(release), nonce, count, several), count, nonce)
 
 
 def cost(release: Path, numbers: Collection[int]) -> str:
@@ -122,7 +123,7 @@ def outcomes(report: Mapping[str, Any]) -> dict[str, str]:
 
 def require_same_code(release: Path, own: Mapping[str, str]) -> None:
     """Refuse, with UserError, to replay with training code (path -> its meaning) other than that which trained."""
-    code = read_json(release / "provenance" / "weights.json")["code"]
+    code = read_manifest(release / "provenance" / "weights.json").code
     if other := sorted(path for path in code.keys() | own.keys() if code.get(path) != own.get(path)):
         raise UserError(
             f"this clone's training code is not that of the release, first in {other[0]} ({len(other)} files in all); "
@@ -143,7 +144,7 @@ def retrain(release: Path, segment: Segment, out: Path, machine: Machine, enviro
     seconds = time.monotonic() - began
     log.close()
     moments = {name: tensor.cpu() for name, tensor in optimizer.state.items()}
-    owner = config.owner(files.digest_of("tokens"))
+    owner = config.owner(files.provenance["tokens"].digest)
     save(out / "reached", Checkpoint(segment.end, weights_of(model), moments), owner)
     ran = {**environment, **stack(machine)}
     write_json(out / RUN, {"tokens": file_digest(tokens / "train.npy"), "environment": ran, "seconds": seconds})
@@ -153,7 +154,7 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
     """What `retrain` left in `out` against the release: a report that is plain data; `holds` is its verdict."""
     ran, here = read_json(out / RUN), read_json(out / RUN)["environment"]
     contract = fit_config(release).training.numerics.contract
-    promised = read_json(release / "provenance/weights.json")["config"].get("stack", {})
+    promised = read_manifest(release / "provenance/weights.json").config.get("stack", {})
     if contract == "exact" or (promised and promised == {name: here.get(name) for name in promised}):
         compared, tolerance = "bit for bit", 0.0
         problems = same_bits(segment, release, out / "reached")
@@ -164,7 +165,7 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
     before, after = (read_records(path, segment.start, segment.end) for path in logs)
     if difference := losses_apart(before, after, tolerance):
         problems.append(f"logs/weights/{LOG}: {difference}")
-    same_tokens = ran["tokens"] == read_json(release / "provenance/tokens.json")["products"]["train.npy"]["sha256"]
+    same_tokens = ran["tokens"] == read_manifest(release / "provenance/tokens.json").products["train.npy"].sha256
     recorded = {**read_json(release / "logs/weights/run.json"), **read_json(release / "logs/weights/stack.json")}
     why, environment = cause(before, after, tolerance, same_tokens), environments_apart(recorded, here)
     steps = [segment.start, segment.end]

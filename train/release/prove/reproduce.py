@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from train import programs
-from train.artifact import WITNESS, file_digest, read_json, write_bytes
+from train.artifact import WITNESS, file_digest, read_manifest, write_bytes
 from train.data.sources.pypi import settings
 from train.differences import first_difference
 from train.errors import UserError
-from train.layout import ARTIFACTS, placed
+from train.initial import identity_of
+from train.layout import ARTIFACTS, placed, regular_files
 from train.release.bundle import RESOLVED, ROOT, manifest_of, source_tree
 from train.release.file_differences import files_apart, products_apart
 from train.release.lock import install
 from train.release.prove.sandbox import confined
-from train.release.standards.osaid import RUNGS, regular_files
+from train.release.standards.osaid import RUNGS
+from train.release.verify.integrity import manifest
 from train.unicode import harmless
 
 MOST = 20  # files of the code that are shown
@@ -30,7 +32,7 @@ GIVEN = ("raw", "documents", "benchmarks", "judged", "duplicates", "selected")  
 
 def home(release: Path, into: Path | None) -> Path:
     """The folder, `into` or one named after the identity, in which this release and no other is made again."""
-    identity = read_json(release / "MANIFEST.json")["identity"]
+    identity = identity_of(release)
     folder = (into or Path("runs") / f"reproduce-{identity[:8]}").resolve()
     if (folder / "identity").exists() and (folder / "identity").read_text() != identity:
         raise UserError(f"{folder}: another release is made again there; name another folder with --into")
@@ -96,9 +98,9 @@ def give(release: Path, home: Path) -> Path:
     ready = home / "given"
     shutil.rmtree(ready, ignore_errors=True)
     for name in GIVEN:
-        manifest = release / "provenance" / f"{name}.json"
-        links = {ready / name / "manifest.json": manifest, ready / name / WITNESS: release / "logs" / name}
-        for product in read_json(manifest)["products"]:
+        path = release / "provenance" / f"{name}.json"
+        links = {ready / name / "manifest.json": path, ready / name / WITNESS: release / "logs" / name}
+        for product in read_manifest(path).products:
             if (place := placed(name, product)) and (release / place).is_file():
                 links[ready / name / product] = release / place
         for link, target in links.items():
@@ -130,23 +132,23 @@ def command(
 
 def compare(release: Path, runs: Path, ready: Collection[str], other: Collection[str] = ()) -> dict[str, Any]:
     """What stands in `runs`, made by code of which `other` is not ours, against the release, as plain data."""
-    recorded, stages = read_json(release / "MANIFEST.json"), {}
+    recorded, stages = manifest(release), {}
     for name in ARTIFACTS:
         artifact = None if name in ready else _artifact(runs, name)
         stages[name] = _stage(artifact_apart(release, name, artifact) if artifact else None)
     for name in ready:
         stages[name]["status"] = "taken from the release"
     packed = _artifact(runs, "release")
-    again = manifest_of(packed / "release") if packed else {"identity": None, "products": {}}
-    stages["release"] = _stage(files_apart(recorded["products"], again["products"]) if packed else None)
+    again = manifest_of(packed / "release") if packed else None
+    stages["release"] = _stage(files_apart(recorded.products, again.products) if again else None)
     first = next((f"{name}: {stage['differences'][0]}" for name, stage in stages.items() if stage["differences"]), None)
     if first is None:
         same = "bit-identical, by other code" if other else "bit-identical"
-        verdict = same if again["identity"] == recorded["identity"] else "not complete"
+        verdict = same if again and again.identity == recorded.identity else "not complete"
     else:  # outside `exact` the recorded stack is part of what is promised
         verdict = "not comparable" if first.startswith("weights: config.stack") else "differs"
     return {
-        "verdict": verdict, "identity": recorded["identity"], "made": again["identity"], "first": first,
+        "verdict": verdict, "identity": recorded.identity, "made": again and again.identity, "first": first,
         "other_code": sorted(other), "stages": stages,
     }  # fmt: skip
 
@@ -158,8 +160,8 @@ def _stage(differences: list[str] | None) -> dict[str, Any]:
 
 def artifact_apart(release: Path, name: str, folder: Path) -> list[str]:
     """What of an artifact is not as the release records it and, where it holds it, as it stands there."""
-    recorded, record = read_json(release / "provenance" / f"{name}.json"), read_json(folder / "manifest.json")
-    lines = [first_difference(recorded[part], record[part], part) for part in ("config", "code")]
+    recorded, rebuilt = read_manifest(release / "provenance" / f"{name}.json"), read_manifest(folder / "manifest.json")
+    lines = [first_difference(getattr(recorded, part), getattr(rebuilt, part), part) for part in ("config", "code")]
     return [line for line in lines if line] + products_apart(release, name, folder)
 
 

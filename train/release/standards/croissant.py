@@ -6,12 +6,12 @@ from typing import Any
 
 from train.artifact import file_digest, parse_json
 from train.data import schema
+from train.layout import regular_files
 from train.licences import url
 from train.release.cards.data_card import written
 from train.release.cards.facts import Facts
 from train.release.cards.templates import data
 from train.release.standards import forms, reuse
-from train.release.standards.osaid import regular_files
 from train.spdx import identifiers
 
 TABLES = {

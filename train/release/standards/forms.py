@@ -12,12 +12,12 @@ from typing import Any
 
 from train.errors import UserError
 from train.humanize import shown
+from train.release.about import TABLE
 from train.release.cards import data_card
 from train.release.cards.facts import Facts
 from train.release.cards.markdown import read_yaml
 from train.release.cards.templates import markdown, words
 
-TABLE = Path(__file__).with_suffix(".yaml")
 BLANK = re.compile(r"\{(\?|number of |section: |statement: |sources: |answer: |)([^{}]+)\}")
 
 
@@ -30,12 +30,6 @@ def table() -> dict[str, Any]:
 def pages() -> dict[str, str]:
     """Where in a release each form stands that is a page of its own: path -> name."""
     return {f"forms/{name}.md": name for name, form in table()["forms"].items() if "record" not in form}
-
-
-def statements() -> list[str]:
-    """The items that forms ask a person to state."""
-    blanks = BLANK.findall(TABLE.read_text(encoding="utf-8"))
-    return sorted({item for kind, item in blanks if kind == "statement: " and item != "ITEM"})
 
 
 def page(release: Path, name: str) -> bytes:
@@ -114,10 +108,10 @@ class Form:
         return "; ".join(f"{s['purl']} ({s['attribution']}; {', '.join(s['under'])})" for s in sources)
 
     def _statement(self, item: str, answer: Answer) -> str:
-        for each in self.facts.about["statements"]:
-            if each["item"] == item:
+        for each in self.facts.about.statements:
+            if each.item == item:
                 answer.origins.append(f"code/config.json, statements.{item}")
-                return f"{each['text']} (stated by {each['name']} on {each['date']})"
+                return f"{each.text} (stated by {each.name} on {each.date})"
         answer.open.append(f"statements.{item}")
         own = self.facts.config["name"]
         name = own if (self.facts.release / f"code/configs/release/{own}.yaml").is_file() else "default"

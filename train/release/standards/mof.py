@@ -28,7 +28,7 @@ def components(release: Path) -> list[dict[str, str]]:
         licence, text = ours, "LICENSE"
         if name == "Datasets":
             licence, text = reuse.of_documents(release), "LICENSES"
-        elif name == "Evaluation data" and (sets := {each["licence"] for each in reuse.sets_of_others(release)}):
+        elif name == "Evaluation data" and (sets := {s.record.source.licence for s in reuse.sets_of_others(release)}):
             licence, text = " AND ".join(f"({each})" for each in (ours, *sorted(sets))), "LICENSES"
         about = {"name": name, "description": what, "license": licence}
         entries.append({**about, "license_path": text, "component_path": path})

@@ -6,17 +6,20 @@ such as training again, is a *command*: whoever doubts it runs it, and before th
 the lowest *rung* of a ladder of proof that establishes it. Cards, page and commands tell of claims by this table alone.
 """
 
-import os
 import shlex
-import stat
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from train.artifact import digest, file_digest, read_json
+from train.errors import UserError
 from train.keys import ROOT
+from train.layout import WITNESSES, release_files
+
+if TYPE_CHECKING:
+    from train.release.about import ReleaseConfig
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,6 @@ class Rung:
 
 # Check -> the rung that it stands for; all others stand for "consistent".
 RUNG_OF = {"integrity": "intact", "completeness": "intact", "prepared": "sourced", "signatures": "attested"}
-WITNESSES = ("logs/", "report.html")  # what is true of one run only, and enters no digest of a product
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,16 @@ class Answer:
 def table(release: Path) -> list[Answer]:
     """Each row with its status, given the files that are there; README.md shows these rows and so counts as there."""
     paths = [*release_files(release), "README.md"]
-    config = read_json(release / "code" / "config.json")["release"]
-    statements = {entry["item"]: entry for entry in config["statements"]}
-    return [answer(row, paths, unused(config).get(row.id), statements.get(row.id)) for row in ROWS]
+    from train.release.about import about  # only now: a quick look does without what this needs
+
+    said = about(release)
+    statements = {entry.item: vars(entry) for entry in said.statements}
+    return [answer(row, paths, unused(said).get(row.id), statements.get(row.id)) for row in ROWS]
 
 
-def unused(about: Mapping[str, Any]) -> dict[str, str]:
+def unused(about: "ReleaseConfig") -> dict[str, str]:
     """The items that a release's config declares as not used, with reasons: a search that lists its trials was used."""
-    return {item: why for item, why in about["not_used"].items() if not (item == SEARCH and about["trials"])}
+    return {item: why for item, why in about.not_used.items() if not (item == SEARCH and about.trials)}
 
 
 def answer(row: Row, paths: list[str], reason: str | None, statement: Mapping[str, str] | None) -> Answer:
@@ -170,16 +174,16 @@ def openness_json(release: Path) -> dict[str, Any]:
     }
 
 
-def ladder(release: str, outcomes: Mapping[str, str]) -> list[str]:
+def ladder(release: str, outcomes: Mapping[str, str], last: str | None = None) -> list[str]:
     """A line a rung: the `outcomes` of a command (name of a rung -> holds, FAILS, not checked), how to learn the rest.
 
-    The last line tells what no rung establishes.
+    The last line tells what no rung establishes: `last`, or where `release` is a folder, what this one has to say.
     """
     lines, clone = [], (ROOT / "Makefile").is_file()
     for rung in RUNGS:
         how = "" if rung.name in outcomes else f"; to establish it: {rung.command(release, clone)}"
         lines.append(f"{outcomes.get(rung.name, 'not run'):<11}  {rung.name:<10}  {rung.establishes}{how}")
-    return [*lines, f"{'word':<11}  {'':<10}  {word(Path(release))}"]
+    return [*lines, f"{'word':<11}  {'':<10}  {last or word(Path(release))}"]
 
 
 def begun_with(release: Path) -> str | None:
@@ -189,8 +193,11 @@ def begun_with(release: Path) -> str | None:
 
 
 def word(release: Path) -> str:
-    """What no rung of a release's ladder establishes."""
-    begun = begun_with(release)
+    """What no rung of a release's ladder establishes, whatever a stranger wrote in it."""
+    try:
+        begun = begun_with(release)
+    except (UserError, KeyError, TypeError):
+        begun = None
     earlier = f"; how the release {begun}, which it begins with, came to be, commands tell that are given that one"
     return WORD + earlier * bool(begun)
 
@@ -216,20 +223,3 @@ def _evidence(release: Path, name: str, paths: list[str]) -> dict[str, Any]:
         return {"path": name, "witness": True}
     digests = {path: file_digest(release / path) for path in paths}
     return {"path": name, "files": len(paths), "sha256": digest(digests) if name.endswith("/") else digests.get(name)}
-
-
-def regular_files(root: Path) -> list[str]:
-    """The regular files below `root`, as sorted relative paths; links are not followed and not listed."""
-    start = len(str(root)) + 1
-    paths = (f"{folder}/{name}" for folder, _, names in os.walk(root) for name in names)
-    return sorted(path[start:] for path in paths if stat.S_ISREG(os.lstat(path).st_mode))
-
-
-def release_files(root: Path) -> list[str]:
-    """The files of a release: all but what a hub and its client add, which nothing reads."""
-    return [path for path in regular_files(root) if not of_the_hub(path)]
-
-
-def of_the_hub(path: str) -> bool:
-    """Whether a path in a downloaded release is that of a file by which the hub or its client keeps its books."""
-    return path == ".gitattributes" or path.startswith(".cache/huggingface/")

@@ -10,10 +10,13 @@ from typing import Any
 
 from train.artifact import read_json
 from train.data import schema
+from train.data.benchmarks import SetRecord, read_sets
 from train.data.sources.archive import fits
+from train.data.sources.spec import Source, read_sources
 from train.errors import UserError
 from train.humanize import shown
 from train.licences import CLOSED, OURS, duties, standing, url
+from train.release.about import about
 from train.release.cards.markdown import record
 from train.release.cards.prose import plain
 from train.release.cards.statistics import UNITS, parquet
@@ -64,10 +67,10 @@ def by_standing(licences: Mapping[str, Terms]) -> dict[str, Counter[str]]:
 def by_source(release: Path) -> dict[str, list[str]]:
     """The licences of each source's documents; of a source of which none was kept, its own."""
     licences: dict[str, set[str]] = {}
-    for row in schema.read_rows(parquet(release, "documents"), ["source", "licence"]):
-        licences.setdefault(row["source"], set()).add(row["licence"])
-    sources = read_json(release / "data" / "sources.json")
-    return {source["purl"]: sorted(licences.get(source["purl"], {source["licence"]})) for source in sources}
+    for each in schema.read_records(schema.Origin, parquet(release, "documents")):
+        licences.setdefault(each.source, set()).add(each.licence)
+    sources = [record.source for record in read_sources(release / "data" / "sources.json")]
+    return {source.purl: sorted(licences.get(source.purl, {source.licence})) for source in sources}
 
 
 def notice(release: Path) -> bytes:
@@ -92,17 +95,20 @@ def of_documents(release: Path) -> str:
     return licences[0] if len(licences) == 1 else " AND ".join(f"({e})" if " " in e else e for e in licences)
 
 
-def evidence(release: Path) -> list[tuple[dict[str, Any], dict[str, str]]]:
+def evidence(release: Path) -> list[tuple[Source, dict[str, str]]]:
     """Each source of documents or of an evaluation set by others, and its licence files: path in it -> path here."""
     extracted = read_json(release / "data" / "extracted.json")
-    sources = [(s, "data", extracted[s["purl"]]["licences"]) for s in read_json(release / "data" / "sources.json")]
-    sources += [(s, "evaluation/data", s["licences"]) for s in sets_of_others(release)]
+    sources: list[tuple[Source, str, dict[str, str]]] = [
+        (record.source, "data", extracted[record.source.purl]["licences"])
+        for record in read_sources(release / "data" / "sources.json")
+    ]
+    sources += [(each.record.source, "evaluation/data", each.licences) for each in sets_of_others(release)]
     return [(s, {path: f"{at}/licences/{sha}.txt" for path, sha in sorted(files.items())}) for s, at, files in sources]
 
 
-def sets_of_others(release: Path) -> list[dict[str, Any]]:
+def sets_of_others(release: Path) -> list[SetRecord]:
     """The records of the evaluation sets that this repository has not written itself."""
-    return [record for record in read_json(release / "evaluation" / "data" / "sets.json") if "licences" in record]
+    return read_sets(release / "evaluation" / "data" / "sets.json")
 
 
 def texts(release: Path) -> dict[str, bytes]:
@@ -113,9 +119,9 @@ def texts(release: Path) -> dict[str, bytes]:
     """
     licences: dict[str, bytes] = {}
     under = by_source(release)
-    for source, files in sorted(evidence(release), key=lambda pair: (" " in pair[0]["licence"], pair[0]["purl"])):
-        own, names = identifiers(source["licence"]), source["licence_files"]
-        expressions = under.get(source["purl"], [source["licence"]])
+    for source, files in sorted(evidence(release), key=lambda pair: (" " in pair[0].licence, pair[0].purl)):
+        own, names = identifiers(source.licence), source.licence_files
+        expressions = under.get(source.purl, [source.licence])
         for identifier in sorted({i for expression in expressions for i in identifiers(expression)}):
             # Of several files, the one whose name tells the licence: LICENSE.MIT, LICENSE.APACHE2, LICENSE.BSD.
             word = identifier.split("-")[0].lower()
@@ -129,14 +135,13 @@ def texts(release: Path) -> dict[str, bytes]:
 
 def reuse_toml(release: Path) -> bytes:
     """`REUSE.toml`: each file's licence, by glob; the last glob that fits a file holds (REUSE 3.3)."""
-    config = read_json(release / "code" / "config.json")["release"]
+    said = about(release)
     others = "the authors that NOTICE names"
-    tables = [("**", config["licence"], ", ".join(config["authors"]))]
+    tables: list[tuple[str, str, str]] = [("**", said.licence, ", ".join(said.authors))]
     tables += [(f"data/{name}/**", of_documents(release), others) for name in ("documents", "licences")]
-    for entry in sets_of_others(release):
-        tables.append((f"evaluation/data/{entry['name']}.parquet", entry["licence"], others))
-        tables += [(f"evaluation/data/licences/{sha}.txt", entry["licence"], others)
-                   for sha in sorted(set(entry["licences"].values()))]  # fmt: skip
+    for each in sets_of_others(release):
+        paths = [f"{each.name}.parquet", *(f"licences/{sha}.txt" for sha in sorted(set(each.licences.values())))]
+        tables += [(f"evaluation/data/{path}", each.record.source.licence, others) for path in paths]
     return data("standards/reuse.toml.jinja", tables=tables).encode()
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from train.data.filters.pii import secrets as find_secrets
+from train.initial import identity_of
 from train.release import bundle
+from train.release.about import ReleaseConfig
 from train.release.cards.report import loss_chart
 from train.release.cards.report import report as report_page
 from train.release.standards import forms
@@ -24,7 +26,7 @@ PROSE = (
 
 def labelling(release: Release) -> list[str]:
     """The data card tells how data was labelled, or why it was not."""
-    reason = release.config["release"]["not_used"].get("4")
+    reason = release.settings(ReleaseConfig).not_used.get("4")
     section = re.search(r"^#+ +Labelling[ \t]*\n+[^#\s]", release.text("data/README.md"), re.MULTILINE)
     problems = [] if section else ["data/README.md: says nothing under 'Labelling'; describe it, or why there is none"]
     if reason is not None and not reason.strip():
@@ -44,7 +46,7 @@ def osaid(release: Release) -> list[str]:
 def report(release: Release) -> list[str]:
     """The page for people and the card's chart show what the records say: no products, but what most people read."""
     pages = {
-        "report.html": report_page(release.path, release.json("MANIFEST.json")["identity"]),
+        "report.html": report_page(release.path, identity_of(release.path)),
         "logs/weights/loss.svg": loss_chart(release.path),
     }
     return [problem for path, data in pages.items() for problem in release.same(path, data)]

@@ -2,16 +2,17 @@
 
 import ast
 from collections.abc import Mapping
+from dataclasses import asdict
 
-from train.artifact import digest
+from train.artifact import Input, digest
 from train.data.benchmarks import BenchmarksConfig
 from train.data.raw import RawConfig, repository_files
 from train.differences import first_difference
 from train.keys import closure, meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle, lock, repository
+from train.release.about import ReleaseConfig
 from train.release.standards.osaid import COMPONENTS, SEARCH
-from train.release.verify.forms import FORMS, unformed
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 
@@ -32,13 +33,13 @@ def components(release: Release) -> list[str]:
                 problems.append(f"{path}: not a Python program ({error})")
     for name, record in release.provenance.items():
         code = code_of(release, name, meanings)
-        if difference := first_difference(record["code"], code):
+        if difference := first_difference(record.code, code):
             problems.append(f"provenance/{name}.json: made by other code than code/ holds: {difference}")
         plain = {path: release.products.get(f"code/{path}") for path in code}
         if difference := first_difference(release.json(f"logs/{name}/commitment.json").get("sources"), plain):
             problems.append(f"logs/{name}/commitment.json: other sources than code/ holds: {difference}")
-    about = release.config["release"]
-    if not (about["trials"] or about["not_used"].get(SEARCH, "").strip()):
+    about = release.settings(ReleaseConfig)
+    if not (about.trials or about.not_used.get(SEARCH, "").strip()):
         problems.append("hyper-parameter search: neither there nor declared as not used")
     return problems
 
@@ -69,31 +70,29 @@ def environment(release: Release) -> list[str]:
 
 def chain(release: Release) -> list[str]:
     """Keys, digests and commitments lead from each artifact to the next, and to every product that is here."""
-    records, form = release.provenance.items(), FORMS["manifest.json"]
-    if problems := [f"provenance/{name}.json: {line}" for name, record in records for line in unformed(form, record)]:
-        return problems
-    for name, record in records:
+    problems = list[str]()
+    for name, record in release.provenance.items():
         path = f"provenance/{name}.json"
-        if record["stage"] != name:
-            problems.append(f"{path}: the manifest of the stage {record['stage']}")
-        if record["inputs"].keys() != set(ARTIFACTS[name].needs):
-            problems.append(f"{path}: made from {', '.join(record['inputs'])}, not from what that stage needs")
+        if record.stage != name:
+            problems.append(f"{path}: the manifest of the stage {record.stage}")
+        if record.inputs.keys() != set(ARTIFACTS[name].needs):
+            problems.append(f"{path}: made from {', '.join(record.inputs)}, not from what that stage needs")
         bound = release.json(f"logs/{name}/commitment.json")["bound"]
-        if difference := first_difference({key: value for key, value in record.items() if key != "products"}, bound):
+        if difference := first_difference({**asdict(record), "products": None}, {**bound, "products": None}):
             problems.append(f"{path}: is not what was committed to in logs/{name}/commitment.json: {difference}")
-        keys = {each: entry["key"] for each, entry in record["inputs"].items()}
-        decides = {"stage": name, "config": record["config"], "code": digest(record["code"]), "inputs": keys}
-        if difference := first_difference(record["key"], digest(decides), "key"):
+        keys = {each: entry.key for each, entry in record.inputs.items()}
+        decides = {"stage": name, "config": record.config, "code": digest(record.code), "inputs": keys}
+        if difference := first_difference(record.key, digest(decides), "key"):
             problems.append(f"{path}: the key is not the digest of stage, config, code and inputs: {difference}")
-        for each, entry in record["inputs"].items():
-            here = {"key": release.provenance[each]["key"], "products": release.digest_of(each)}
-            if difference := first_difference(entry, here):
+        for each, entry in record.inputs.items():
+            here = Input(release.provenance[each].key, release.provenance[each].digest)
+            if difference := first_difference(vars(entry), vars(here)):
                 problems.append(f"{path}: made from another {each}: {difference}")
-        for product, entry in record["products"].items():
+        for product, listed in record.products.items():
             if not (place := placed(name, product)):
                 continue
             size = (release.path / place).stat().st_size if place in release.products else None
-            if difference := first_difference(entry, {"sha256": release.products.get(place), "bytes": size}):
+            if difference := first_difference(vars(listed), {"sha256": release.products.get(place), "bytes": size}):
                 problems.append(f"{place}: not what {name} made, by {path}: {difference}")
     return problems + release.written("provenance/chain.json")
 

@@ -6,13 +6,12 @@ import re
 import stat
 import tomllib
 import unicodedata
-from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
-from train.artifact import as_json, digest, file_digest, read_json
+from train.artifact import Product, as_json, digest_of, file_digests, read_json
 from train.errors import UserError
+from train.layout import WITNESSES, Listing, of_the_hub, regular_files, release_files
 from train.release.standards import osaid
 
 LONGEST = 240  # characters of a path: with a folder around it, some systems allow no more
@@ -29,20 +28,20 @@ def integrity(root: Path) -> list[str]:
     """Every file is as MANIFEST.json says, none is missing or added, and the identity is the products' digest."""
     if problems := unsafe(root):
         return [*remedies(root), *problems]
-    products, witnesses, identity = manifest(root)
-    listed, paths = {**products, **witnesses}, _paths(root)
+    record = manifest(root)
+    listed, paths = {**record.products, **record.witnesses}, _paths(root)
     changes = changed(root, {name: listed[name] for name in paths if name in listed})
     problems = remedies(root, listed, changes) if changes or set(paths) - listed.keys() else []
-    if ends := sum(_other_ends(root / name, listed[name]["sha256"]) for name in changes):
+    if ends := sum(_other_ends(root / name, listed[name].sha256) for name in changes):
         problems.append(f"{ends} files have other ends of lines: copy it anew, by git with core.autocrlf=false")
     problems += [f"{name}: listed, and {why}" for name in listed if (why := wrong_name(name))]
     problems += [f"{name}: missing" for name in sorted(listed.keys() - set(paths))]
     problems += [f"{name}: not in MANIFEST.json" for name in paths if name not in listed]
-    problems += [f"{name}: a witness among the products" for name in products if name.startswith(osaid.WITNESSES)]
-    problems += [f"{n}: a product among the witnesses" for n in witnesses if not n.startswith(osaid.WITNESSES)]
+    problems += [f"{name}: a witness among the products" for name in record.products if name.startswith(WITNESSES)]
+    problems += [f"{n}: a product among the witnesses" for n in record.witnesses if not n.startswith(WITNESSES)]
     problems += [f"{name}: changed: {how}" for name, how in changes.items()]
-    if identity != (again := digest({name: entry["sha256"] for name, entry in products.items()})):
-        problems.append(f"identity: {str(identity)[:64]}, the digest over the products is {again}")
+    if record.identity != (again := digest_of(record.products)):
+        problems.append(f"identity: {record.identity[:64]}, the digest over the products is {again}")
     if (root / "MANIFEST.json").read_bytes() != as_json(read_json(root / "MANIFEST.json")):
         problems.append("MANIFEST.json: not spelt as its writer spells what it holds")
     return problems
@@ -60,7 +59,7 @@ def remedies(root: Path, listed: Collection[str] = (), changes: Collection[str] 
     """What made a good release fail, as far as its traces tell, and how that is undone: a line for each cause."""
     start = len(str(root)) + 1
     every = (f"{folder}/{name}"[start:] for folder, folders, names in os.walk(root) for name in (*folders, *names))
-    added = [path for path in every if path not in listed and not osaid.of_the_hub(path)]
+    added = [path for path in every if path not in listed and not of_the_hub(path)]
     parts = {part for path in added for part in path.split("/")}
     lines = [line for trace, line in TRACES.items() if any(re.fullmatch(trace, part) for part in parts)]
     if pointers := sum(_begins(root / name, POINTER) for name in changes):
@@ -82,7 +81,7 @@ def _other_ends(path: Path, sha256: str) -> bool:
 
 def hub_notes(root: Path) -> list[str]:
     """What is told of the files that the hub and its client added, which are no part of the release."""
-    added = [path for path in osaid.regular_files(root) if osaid.of_the_hub(path)]
+    added = [path for path in regular_files(root) if of_the_hub(path)]
     return [f"beside {len(added)} files of the hub and its client, which nothing reads"] if added else []
 
 
@@ -90,12 +89,12 @@ def unsafe(root: Path) -> list[str]:
     """What must not be read on, or cannot be kept everywhere: links, devices, strange names, holes, empty folders."""
     problems, seen, start = [], dict[str, str](), len(str(root)) + 1
     for folder, folders, names in os.walk(root, onerror=_refuse):
-        if not folders and not names and not osaid.of_the_hub(f"{folder}/"[start:]):
+        if not folders and not names and not of_the_hub(f"{folder}/"[start:]):
             problems.append(f"{folder[start:]}: an empty folder")
         for name in (*folders, *names):
             path, about = f"{folder}/{name}"[start:], os.lstat(f"{folder}/{name}")
             same = seen.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
-            named = "" if osaid.of_the_hub(path) else wrong_name(path)
+            named = "" if of_the_hub(path) else wrong_name(path)
             if why := _wrong_kind(about) or named or ("" if same == path else f"the same name as {same}"):
                 problems.append(f"{path}: {why}")
     return problems
@@ -111,36 +110,32 @@ def wrong_name(path: str) -> str:
     return f"has a name of more than {LONGEST} characters" if len(path) > LONGEST else ""
 
 
-def changed(root: Path, listed: dict[str, dict[str, Any]]) -> dict[str, str]:
+def changed(root: Path, listed: dict[str, Product]) -> dict[str, str]:
     """The files that differ from what is listed of them, and how. One of another size is not read, whatever that is."""
     sizes = {name: (root / name).stat().st_size for name in listed}
-    other = {name: f"{size} bytes, {listed[name]['bytes']} are listed" for name, size in sizes.items()
-             if size != listed[name]["bytes"]}  # fmt: skip
-    for name, sha256 in digests(root, listed.keys() - other.keys()):
-        if sha256 != listed[name]["sha256"]:
-            other[name] = f"SHA-256 {sha256[:12]}, {listed[name]['sha256'][:12]} is listed"
+    other = {name: f"{size} bytes, {listed[name].bytes} are listed" for name, size in sizes.items()
+             if size != listed[name].bytes}  # fmt: skip
+    same = sorted(listed.keys() - other.keys())
+    for name, sha256 in zip(same, file_digests(root / name for name in same), strict=True):
+        if sha256 != listed[name].sha256:
+            other[name] = f"SHA-256 {sha256[:12]}, {listed[name].sha256[:12]} is listed"
     return dict(sorted(other.items()))
 
 
-def digests(root: Path, names: Collection[str]) -> Iterator[tuple[str, str]]:
-    """The SHA-256 of each file, on all processors: a hash lets go of the interpreter while it works."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from zip(names, pool.map(lambda name: file_digest(root / name), names), strict=True)
-
-
-def manifest(root: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:
-    """Products, witnesses and identity, as the manifest lists them; UserError when it is of another form."""
+def manifest(root: Path) -> Listing:
+    """What MANIFEST.json lists; UserError when it is of another form."""
     if (root / "MANIFEST.json").stat().st_size > LARGEST:
         raise UserError(f"MANIFEST.json: more than {LARGEST} bytes; no manifest is")
     record = read_json(root / "MANIFEST.json")
-    kinds = [record.get(kind) if isinstance(record, dict) else None for kind in KINDS]
-    entries = [entry for kind in kinds if isinstance(kind, dict) for entry in kind.values()]
-    form = {"sha256": str, "bytes": int}
-    fits = (isinstance(e, dict) and {key: type(value) for key, value in e.items()} == form for e in entries)
-    if not all(isinstance(kind, dict) for kind in kinds) or not all(fits) or len(record) != len(KINDS) + 1:
-        form_of = "identity, products and witnesses, each path with its sha256 and bytes, and no more"
-        raise UserError(f"MANIFEST.json: expected {form_of}")
-    return kinds[0] or {}, kinds[1] or {}, record.get("identity")
+    try:
+        kinds = {kind: {path: Product(**entry) for path, entry in record.pop(kind).items()} for kind in KINDS}
+        every = [each for kind in kinds.values() for each in kind.values()]
+        if all(type(each.sha256) is str and type(each.bytes) is int for each in every):
+            return Listing(str(record.pop("identity")), **kinds, **record)
+    except (TypeError, KeyError, AttributeError):
+        pass
+    form_of = "identity, products and witnesses, each path with its sha256 and bytes, and no more"
+    raise UserError(f"MANIFEST.json: expected {form_of}")
 
 
 def _wrong_kind(about: os.stat_result) -> str:
@@ -155,4 +150,4 @@ def _refuse(error: OSError) -> None:
 
 
 def _paths(root: Path) -> list[str]:
-    return [name for name in osaid.release_files(root) if name != "MANIFEST.json"]
+    return [name for name in release_files(root) if name != "MANIFEST.json"]

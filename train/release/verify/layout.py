@@ -7,7 +7,7 @@ from pathlib import Path
 
 from train import initial
 from train.artifact import file_digest
-from train.data.benchmarks import OURS, BenchmarksConfig, set_name
+from train.data.benchmarks import OWN_SET, BenchmarksConfig, set_name
 from train.data.dedup.minhash import BANDS
 from train.data.documents import DocumentsConfig
 from train.data.documents import parts as parts_of
@@ -31,7 +31,7 @@ def layout(release: Release) -> list[str]:
     """Every path, and every product of every stage, is one that this config leads to, and none of them is missing."""
     of_config, problems = products(release), []
     for artifact, names in of_config.items():
-        listed, path = release.provenance[artifact]["products"].keys(), f"provenance/{artifact}.json"
+        listed, path = release.provenance[artifact].products.keys(), f"provenance/{artifact}.json"
         problems += [f"{path}: {name}: no product of this config" for name in sorted(listed - names)]
         problems += [f"{path}: {name}: is not listed" for name in sorted(names - listed)]
     expected = {place for artifact, names in of_config.items() for name in names if (place := placed(artifact, name))}
@@ -81,16 +81,16 @@ def names(release: Release) -> dict[str, Collection[str]]:
         "file": [f"{record.source.slug}/{file.path}" for record in records for file in record.files],
         "part": [part.stem for record in records for part in parts_of(extracting, record)],
         "licence": licence_texts(release),
-        "set": [*set_names, *([OURS["name"]] if sets.pairs else [])],
-        "set_file": [f"{each['slug']}/{file['path']}" for each in others for file in each["files"]],
-        "set_licence": {sha256 for each in others for sha256 in each["licences"].values()},
+        "set": [*set_names, *([OWN_SET] if sets.pairs else [])],
+        "set_file": [f"{each.record.source.slug}/{file.path}" for each in others for file in each.record.files],
+        "set_licence": {sha256 for each in others for sha256 in each.licences.values()},
         "set_record": ["sources.json"] if sets.raw else [],
         "fetched": ["raw", "benchmarks"] if sets.raw else ["raw"],
         "band": [band_name(band) for band in range(BANDS)],
         "hashed": [part_name(part) for part in range(release.settings(SelectedConfig).parts)],
         "split": SPLITS,
         "checkpoint": [checkpoint_name(step) for step in steps(release)],
-        "initial": initial.FILES if release.config["training"]["init_from"] else [],
+        "initial": initial.FILES if release.settings(FitConfig).training.init_from else [],
         "stage": ARTIFACTS,
     }
 

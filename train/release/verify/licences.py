@@ -1,5 +1,6 @@
 """Checks of the terms: each file has a licence, its text is here, and none reserves some uses."""
 
+from train.data.sources.spec import read_sources
 from train.licences import restriction, standing
 from train.release.readiness import evidence_problem
 from train.release.standards.reuse import by_file, evidence
@@ -44,7 +45,7 @@ def parameter_terms(release: Release) -> list[str]:
 def use_restrictions(release: Release) -> list[str]:
     """No licence, by name or in its text, reserves some uses."""
     names = {licence for licence in by_file(release.path, release.paths).values() if licence}
-    names |= {source["licence"] for source in release.json("data/sources.json")}
+    names |= {record.source.licence for record in read_sources(release.path / "data/sources.json")}
     names |= {document.licence for document in release.documents()}
     problems = [f"{name}: {held}" for name in sorted(names) if (held := restriction(name, name=True))]
     for path in release.paths:
@@ -61,9 +62,9 @@ def licences(release: Release) -> list[str]:
     problems += [f"{path}: no licence" for path, licence in of_file.items() if not licence]
     for source, files in evidence(release.path):
         texts = {name: release.bytes(place) for name, place in files.items() if place in release.paths}
-        said, against = evidence_problem(texts, source["licence"])
+        said, against = evidence_problem(texts, source.licence)
         if said:
-            (problems if against else release.notes).append(f"{source['purl']}: {said}")
+            (problems if against else release.notes).append(f"{source.purl}: {said}")
     needed = {i for licence in set(of_file.values()) if licence for i in identifiers(licence)}
     expected = licence_texts(release.path)
     problems += [f"LICENSES/{i}.txt: missing" for i in sorted(needed) if f"LICENSES/{i}.txt" not in expected]

@@ -20,6 +20,7 @@ from train.differences import first_difference
 from train.evaluation.measure import MeasureConfig, measure
 from train.model import weights_of
 from train.release import bundle
+from train.release.about import ReleaseConfig
 from train.release.file_differences import file_apart
 from train.release.seeds import own_run_apart
 from train.release.verify import sampling
@@ -47,19 +48,19 @@ DATA = {"name", "raw", "documents", "selected"}
 def settings(release: Release) -> list[str]:
     """The resolved config builds, and each stage's part of it is what the stage's manifest says was used."""
     config = release.config
-    release.settings(bundle.ReleaseConfig)
+    release.settings(ReleaseConfig)
     expected = (("the whole", config.keys(), WHOLE), ("data", config["data"].keys(), DATA))
     problems = [f"code/config.json: {where}: expected {', '.join(sorted(names))}"
                 for where, keys, names in expected if keys != names]  # fmt: skip
     release.settings(SelectedConfig)  # which knows every key of data.selected
     for name, kind in STAGES.items():
         here = part(kind, config)
-        used, settled = release.provenance[name]["config"], plain(release.settings(kind))
-        if name == "weights" and (stack := promised_stack(release)):
-            settled["stack"] = stack
-        if difference := first_difference(used, settled) or first_difference(here, plain(release.settings(kind))):
+        used, settled = release.provenance[name].config, plain(release.settings(kind))
+        stack = promised_stack(release) if name == "weights" else None
+        promised = {**settled, "stack": stack} if stack else settled
+        if difference := first_difference(used, promised) or first_difference(here, settled):
             problems.append(f"{name}: code/config.json differs from the config in provenance/{name}.json: {difference}")
-    if release.provenance["tokens"]["config"] is not None:
+    if release.provenance["tokens"].config is not None:
         problems.append("provenance/tokens.json: a config of a stage that has none")
     if not all(isinstance(override, str) for override in release.json("code/overrides.json")):
         problems.append("code/overrides.json: not a list of overrides")
@@ -103,9 +104,10 @@ def scores(release: Release) -> list[str]:
 def weights(release: Release) -> list[str]:
     """The weights load, fit the config in every shape, are finite, and are those of the last checkpoint."""
     problems = release.written("config.json") + release.written("generation_config.json")
-    if release.config["training"]["init_from"]:
+    training = release.settings(FitConfig).training
+    if training.init_from:
         initial.require_initial(release.path / initial.FOLDER, release.config)
-    if difference := own_run_apart(release.path):
+    if difference := own_run_apart(release.path, training.seed):
         problems.append(f"code/config.json: {difference}")
     bundle.model_of(release.path)
     last = bundle.checkpoints_of(release.path)[-1]
@@ -119,7 +121,7 @@ def checkpoints(release: Release) -> list[str]:
     """A checkpoint stands at every step that the config says; each belongs to this run, is finite and holds no more."""
     steps, problems, wanted = list[int](), list[str](), tensors_of(release)
     config = release.settings(FitConfig)
-    owner = config.owner(release.digest_of("tokens"))
+    owner = config.owner(release.provenance["tokens"].digest)
     for folder in bundle.checkpoints_of(release.path):
         checkpoint, path = load(folder), f"checkpoints/{folder.name}"
         steps.append(checkpoint.step)

@@ -2,9 +2,8 @@
 
 from hashlib import sha256
 from itertools import accumulate
-from typing import Any
 
-from train.data.schema import read_rows
+from train.data.schema import TokenRange, read_records
 from train.data.selected import kept_documents
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
@@ -12,6 +11,7 @@ from train.differences import first_difference
 from train.evaluation.baselines import ByteModel, compressed_size, count_grams
 from train.evaluation.items import baseline_row, score_items, scored_items
 from train.evaluation.measure import (
+    DocumentScore,
     MeasureConfig,
     byte_model_score,
     compressor_score,
@@ -19,7 +19,9 @@ from train.evaluation.measure import (
     model_scores,
     score_documents,
 )
+from train.initial import identity_of
 from train.model import Transformer
+from train.records import read
 from train.release import bundle
 from train.release.view import Release
 
@@ -28,25 +30,25 @@ ITEMS = 100  # pairs and questions that are scored again
 
 def scoring_operations(release: Release) -> int:
     """What scoring all held-out text takes, counted as in `flops_per_token`, of which a third is forward."""
-    tokens = sum(row["end"] - row["start"] for row in _ranges(release))
+    tokens = sum(each.end - each.start for each in _ranges(release))
     return int(tokens * bundle.model_of(release.path).flops_per_token() // 3)
 
 
 def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[str]:
     """Documents drawn for `most` operations have the recorded bits, and the scores follow from those of all."""
     model, ranges = bundle.model_of(release.path).to(release.world.machine.device), _ranges(release)
-    recorded = {row["id"]: row for row in release.json("evaluation/documents.json")}
-    if [(row["id"], row["end"] - row["start"], row["bytes"]) for row in ranges] != [
-        (row["id"], row["tokens"], row["bytes"]) for row in recorded.values()
+    documents = read(list[DocumentScore], release.path / "evaluation/documents.json")
+    recorded = {each.id: each for each in documents}
+    if [(each.id, each.end - each.start, each.bytes) for each in ranges] != [
+        (each.id, each.tokens, each.bytes) for each in documents
     ]:
         return ["evaluation/documents.json: other documents than were held out"]
     chosen = drawn(release, ranges, most * 3 // model.flops_per_token())
     tokens = read_tokens(release.tokens, "held_out")
     mark, batch = load_tokenizer(release.path).end_of_text, config.evaluation.batch
     again = score_documents(model, tokens, chosen, end_of_text=mark, batch=batch, world=release.world)
-    problems = [f"document {row['id'][:12]}: scored {row}, recorded is {recorded[row['id']]}"
-                for row in again if row != recorded[row["id"]]]  # fmt: skip
-    documents = list(recorded.values())
+    problems = [f"document {each.id[:12]}: scored {vars(each)}, recorded is {vars(recorded[each.id])}"
+                for each in again if each != recorded[each.id]]  # fmt: skip
     grams = count_grams(document.text.encode() for document in kept_documents(release.folders["selected"], "train"))
     held_out = [document.text.encode() for document in kept_documents(release.folders["selected"], "held_out")]
     follows = {
@@ -57,7 +59,7 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
     if difference := first_difference(release.json("evaluation/scores.json"), follows):
         problems.append(f"evaluation/scores.json: does not follow from the documents: {difference}")
     problems += sampled_items(release, config, model, grams)
-    names = ", ".join(row["id"][:8] for row in chosen[:5]) + (", ..." if len(chosen) > 5 else "")
+    names = ", ".join(each.id[:8] for each in chosen[:5]) + (", ..." if len(chosen) > 5 else "")
     release.notes.append(
         f"a sample: {len(chosen)} of {len(ranges)} held-out documents, by nonce {release.nonce}: {names}; "
         f"of pairs and questions at most {ITEMS}, and no samples; --deep does all"
@@ -87,17 +89,17 @@ def sampled_items(release: Release, config: MeasureConfig, model: Transformer, g
     return problems
 
 
-def drawn(release: Release, ranges: list[dict[str, Any]], tokens: int) -> list[dict[str, Any]]:
+def drawn(release: Release, ranges: list[TokenRange], tokens: int) -> list[TokenRange]:
     """Documents of about so many tokens together, at least one, in the order in which they stand."""
-    order = sorted(ranges, key=lambda row: _draw(release, row["id"]))
-    taken = list(accumulate(row["end"] - row["start"] for row in order))
+    order = sorted(ranges, key=lambda each: _draw(release, each.id))
+    taken = list(accumulate(each.end - each.start for each in order))
     count = max(1, sum(total <= tokens for total in taken))
-    return sorted(order[:count], key=lambda row: row["start"])
+    return sorted(order[:count], key=lambda each: each.start)
 
 
 def _draw(release: Release, name: str) -> bytes:
-    return sha256(f"{release.json('MANIFEST.json')['identity']} {release.nonce} {name}".encode()).digest()
+    return sha256(f"{identity_of(release.path)} {release.nonce} {name}".encode()).digest()
 
 
-def _ranges(release: Release) -> list[dict[str, Any]]:
-    return list(read_rows([ranges_path(release.tokens, "held_out")]))
+def _ranges(release: Release) -> list[TokenRange]:
+    return list(read_records(TokenRange, [ranges_path(release.tokens, "held_out")]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from train.artifact import digest, file_digest, read_json
 from train.config import build
-from train.data.benchmarks import OURS, BenchmarksConfig, gather, set_name
+from train.data.benchmarks import OWN_SET, BenchmarksConfig, SetRecord, gather, read_sets, set_name
 from train.data.documents import DocumentsConfig, extract, parts
 from train.data.raw import RawConfig, fetch
 from train.data.schema import Document, Item, SelectedDocument, read_records
@@ -75,32 +75,33 @@ def origin_problem(document: SelectedDocument, record: SourceRecord, texts: set[
 
 def sources(release: Release) -> list[str]:
     """The record of each source, of text and of evaluation sets, is what the config says, field by field."""
-    sets = [each for each in release.json("evaluation/data/sets.json") if each["name"] != OURS["name"]]
+    path = "evaluation/data/sets.json"
+    sets = [each for each in release.json(path) if each["name"] != OWN_SET]
     own = ("name", "licences", "items", "groups")  # what the record of a set tells beside
     bare = [{key: value for key, value in each.items() if key not in own} for each in sets]
     problems = [
-        f"{path}: {line}"
-        for path, raw, records in (
+        f"{file}: {line}"
+        for file, raw, records in (
             ("data/sources.json", release.settings(RawConfig), release.json("data/sources.json")),
-            ("evaluation/data/sets.json", release.settings(BenchmarksConfig).raw, bare),
+            (path, release.settings(BenchmarksConfig).raw, bare),
         )
         for line in records_apart(raw, records)
     ]
-    return problems + [line for each in sets for line in set_apart(release, each)]
+    return problems + [line for each in read_sets(release.path / path) for line in set_apart(release, each)]
 
 
-def set_apart(release: Release, record: Mapping[str, Any]) -> Iterator[str]:
+def set_apart(release: Release, recorded: SetRecord) -> Iterator[str]:
     """What the record of an evaluation set of others tells otherwise than its table and its files do."""
-    name = record["name"]
+    name, source = recorded.name, recorded.record.source
     items = list(read_records(Item, [release.path / "evaluation" / "data" / f"{name}.parquet"]))
-    files = {file["path"]: file["sha256"] for file in record["files"]}
+    files = {file.path: file.sha256 for file in recorded.record.files}
     derived = {
-        "name": set_name(record["purl"]),
-        "licences": {path: sha256 for path, sha256 in files.items() if path in record["licence_files"]},
+        "name": set_name(source.purl),
+        "licences": {path: sha256 for path, sha256 in files.items() if path in source.licence_files},
         "groups": dict(Counter(item.group for item in items)),
         "items": len(items),
     }
-    if difference := first_difference({key: record.get(key) for key in derived}, derived):
+    if difference := first_difference({key: getattr(recorded, key) for key in derived}, derived):
         yield f"evaluation/data/sets.json: {name}: {difference}"
     strangers = [item.id for item in items if item.set != name or item.id.rpartition(":")[0] not in files]
     yield from (f"evaluation/data/{name}.parquet: {id}: of no file of that set" for id in strangers[:1])
@@ -179,9 +180,9 @@ def _pairs(release: Release) -> list[str]:
     config = replace(release.settings(BenchmarksConfig), raw=None)
     if not config.pairs:
         return []
-    folder, path = release.scratch / "benchmarks", f"{OURS['name']}.parquet"
+    folder, path = release.scratch / "benchmarks", f"{OWN_SET}.parquet"
     gather(config, {}, folder, release.world)
-    records = [each for each in release.json("evaluation/data/sets.json") if each["name"] == OURS["name"]]
+    records = [each for each in release.json("evaluation/data/sets.json") if each["name"] == OWN_SET]
     difference = first_difference(records, read_json(folder / "sets.json"))
     problems = [f"evaluation/data/sets.json: {difference}"] if difference else []
     place = f"evaluation/data/{path}"
@@ -197,9 +198,9 @@ def _among_others(release: Release, again: Mapping[str, Path]) -> Iterator[str]:
     extracted, counted = release.json("data/extracted.json"), read_json(again["documents"] / "counts.json")
     ids_here = {(document.source, document.path): document.id for document in release.documents()}
     ids_here |= {(row.source, row.path): row.id for row in release.ledger()}  # as extracted
-    for entry in read_json(again["raw"] / "sources.json"):
-        purl = entry["purl"]
-        table = read_records(Document, [again["documents"] / "documents" / f"{entry['slug']}.parquet"])
+    for record in read_sources(again["raw"] / "sources.json"):
+        purl, entry = record.source.purl, record.to_json()
+        table = read_records(Document, [again["documents"] / "documents" / f"{record.source.slug}.parquet"])
         for what, before, now in (
             (f"data/sources.json: {purl}", recorded.get(purl), entry),
             (f"data/extracted.json: {purl}", extracted.get(purl), counted[purl]),
