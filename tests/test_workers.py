@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MACHINE, refusal, wait_for
+from stages import fail
 
 from train.artifact import inventory, write_json
 from train.config import build, plain
@@ -68,18 +69,6 @@ def test_manifests_are_the_same_for_any_number_of_workers(command, workers):
     assert {stage: (command.artifact(stage) / "manifest.json").read_bytes() for stage in stages} == wanted
 
 
-def fail(config: str, inputs: object, out: Path, world: World) -> None:
-    """A stage whose second worker fails, each in its own way, while the first would take long."""
-    write_json(out / f"{world.rank}.json", os.getpid())
-    if world.rank == 0:
-        time.sleep(300)
-    while not (out / "0.json").exists():
-        time.sleep(0.01)
-    if config == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-    raise {"mendable": UserError("part 1: is empty"), "full": OSError(28, "No space left", "part-1")}[config]
-
-
 @pytest.mark.parametrize(("how", "error", "line"), [
     ("mendable", UserError, r"^part 1: is empty\Z"),
     ("full", OSError, "No space left"),
@@ -104,7 +93,8 @@ import sys
 import threading
 from pathlib import Path
 sys.path[:0] = sys.argv[1:3]
-from test_workers import MACHINE, wait
+from conftest import MACHINE
+from stages import wait
 from train.terminal import guarded
 from train.workers import work
 from dataclasses import replace
@@ -139,12 +129,6 @@ def test_an_interrupt_while_workers_begin_waits_until_all_have_though_another_th
         begun += [time.sleep(0.01) for _ in range(3)]
     assert len(begun) == 3 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     end.set()
-
-
-def wait(config: str, inputs: object, out: Path, world: World) -> None:
-    """A stage that does not end by itself."""
-    write_json(out / f"{world.rank}.json", os.getpid())
-    time.sleep(300)
 
 
 def test_after_a_killed_worker_the_same_command_goes_on(command):
