@@ -174,7 +174,7 @@ def test_a_source_is_shared_by_files_and_spans_of_files(tmp_path, monkeypatch, n
         return [row["text"] for row in rows], json.loads((tmp_path / out / "counts.json").read_text())
 
     once = extracted("once")
-    monkeypatch.setattr(documents, "PART_BYTES", 500)
+    monkeypatch.setattr(documents, "LEAST_BYTES", 500)
     assert extracted("parts") == once
     stems = [path.stem for path in sorted((tmp_path / "parts" / "documents").iterdir())]
     assert len(stems) >= least and (least == 1 or stems[1] == f"generic-one-1-00001-of-{len(stems):05d}")
@@ -186,7 +186,7 @@ def test_a_source_is_shared_by_files_and_spans_of_files(tmp_path, monkeypatch, n
 
 
 def test_rows_up_to_a_limit_are_one_part(tmp_path, monkeypatch):
-    monkeypatch.setattr(documents, "PART_BYTES", 100)
+    monkeypatch.setattr(documents, "LEAST_BYTES", 100)
     columns = {**PLAIN, "path": None}
     rows, _ = run(tmp_path, {"a.jsonl": LARGE}, kind="hub", limit=9, columns=columns)
     assert [row["text"] for row in rows] == [line["text"] for line in LINES[:9]]

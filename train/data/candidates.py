@@ -26,7 +26,8 @@ Rows = NDArray[np.void]
 FORMS = {"texts": "jsonl", "index": "rows", "nodes": "rows", "bands": "rows"}  # folder -> suffix
 DROPPED = 255  # in the place of a split, of a document that a rule drops
 AT_A_TIME = 2**16  # characters of documents that are judged or compared together
-RUN = 2**13  # rows that are sorted together, and about as many that stand in memory together
+RUN = 2**13  # rows that are sorted together
+PIECE = 2**16  # rows, or keys, that stand in memory together, about: each piece takes a look at every file
 LINE = [
     ("start", "<u8"),
     ("size", "<u8"),
@@ -93,7 +94,7 @@ class Candidates:
         def sections() -> Iterator[Rows]:
             return self.rows(lambda run: slice(*np.searchsorted(run["part"], np.array([part, part + 1], np.uint16))))
 
-        pieces = sum(map(len, sections())) // RUN + 1
+        pieces = sum(map(len, sections())) // PIECE + 1
         for piece in range(pieces):
             rows = np.concatenate([self.none, *(some[_piece(some[key], pieces) == piece] for some in sections())])
             yield rows[np.argsort(rows[key], kind="stable")]
@@ -105,7 +106,7 @@ class Candidates:
             for file in range(len(self.stems)):
                 yield file, mapped(self.path("bands", file), np.dtype("<u8")).reshape(BANDS, 2, -1)[band]
 
-        pieces = sum(keys.shape[1] for _, keys in tables()) // RUN + 1
+        pieces = sum(keys.shape[1] for _, keys in tables()) // PIECE + 1
         for piece in range(pieces):
             keys, nodes = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
             for file, (every, places) in tables():

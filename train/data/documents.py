@@ -21,7 +21,8 @@ from train.errors import UserError
 from train.spdx import NOASSERTION, of_row
 from train.world import World
 
-PART_BYTES = 2**26  # of a source's files that one part reads, as far as they can be divided
+# Of the files of a source, as far as they can be divided, a part reads a share of PARTS, in bounds.
+PARTS, LEAST_BYTES, MOST_BYTES = 64, 2**22, 2**26
 COUNTED = ("files", "documents", "bytes", *readers.REASONS)
 LICENCE_NAMES = 1000  # different ones in a column, at most; more are no names of licences
 
@@ -75,16 +76,17 @@ class Part:
 
 
 def parts(config: DocumentsConfig, record: SourceRecord) -> list[Part]:
-    """The parts of a source, of about PART_BYTES each, fixed by its files' sizes and kinds; one if rows are limited."""
+    """The parts of a source, fixed by its files' sizes and kinds; one if rows are limited."""
     limited = getattr(record.source, "limit", None) is not None
+    size = 0 if limited else min(MOST_BYTES, max(LEAST_BYTES, sum(file.bytes for file in record.files) // PARTS))
     grouped: list[list[tuple[str, readers.Span]]] = [[]]
     held = 0
-    for path, span, size in spans(config, record, PART_BYTES if not limited else 0):
-        if grouped[-1] and held + size > PART_BYTES and not limited:
+    for path, span, length in spans(config, record, size):
+        if grouped[-1] and held + length > size > 0:
             grouped.append([])
             held = 0
         grouped[-1].append((path, span))
-        held += size
+        held += length
     return [Part(record, tuple(some), number, len(grouped)) for number, some in enumerate(grouped)]
 
 

@@ -144,7 +144,7 @@ class Table:
     def __init__(self, grams: Numbers, owners: NDArray[np.int64]) -> None:
         order = np.argsort(grams, kind="stable")
         self.grams, self.first = np.unique(grams[order], return_index=True)
-        self.owners, self.end = owners[order], len(owners)
+        self.owners, self.times = owners[order], np.diff(self.first, append=len(owners))
         bits = max(10, (SIEVE * len(self.grams)).bit_length())
         self.shift = np.uint64(64 - bits)
         self.sieve = np.zeros(1 << bits, bool)
@@ -159,8 +159,10 @@ class Table:
 
     def owners_of(self, rows: Places) -> NDArray[np.int64]:
         """The owners of the n-grams in `rows`, each as often as it has one of them."""
-        ends = np.append(self.first, self.end)[1:]
-        return np.concatenate([np.empty(0, np.int64), *(self.owners[self.first[r] : ends[r]] for r in rows)])
+        times = self.times[rows]
+        within = np.arange(times.sum()) - np.repeat(times.cumsum() - times, times)
+        owners: NDArray[np.int64] = self.owners[np.repeat(self.first[rows], times) + within]
+        return owners
 
 
 @cache
