@@ -9,13 +9,14 @@ one that is missing is left out, and said so.
 """
 
 import dataclasses
+import gzip
 import importlib.util
 import multiprocessing
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ from train.data.filters.apply import apply_filters
 from train.data.ledger import SPLITS
 from train.data.schema import Document, read_records
 from train.data.selected import kept_documents
+from train.data.sources.places import obtain
 from train.errors import UserError, did_you_mean
 from train.machine import Machine
 from train.terminal import guarded
@@ -45,6 +47,62 @@ T = TypeVar("T")
 Rates = dict[str, dict[str, float]]  # contestant -> unit -> value
 ROUNDS = 3
 STORIES, TIMES = 4000, (1, 8, 32)  # of the smallest corpus, some 4 MB; and how many times as much
+
+
+def extract(config: pipeline.Run) -> Rates:
+    """Files to documents; and what only reading and unpacking the same bytes takes."""
+    raw = pipeline.run(dataclasses.replace(config, until="raw"), quiet)["raw"]
+    return speeds(
+        {**contestants(config, raw, "documents"), "reading": reading}, raw, sum(map(len, opened(raw))), rounds=1
+    )
+
+
+def preparation(config: pipeline.Run) -> Rates:
+    """Files to what is kept: extraction, rules, near duplicates, writing."""
+    raw = pipeline.run(dataclasses.replace(config, until="raw"), quiet)["raw"]
+    return speeds(
+        {**contestants(config, raw, "selected"), "reading": reading}, raw, sum(map(len, opened(raw))), rounds=1
+    )
+
+
+def contestants(config: pipeline.Run, raw: Path, until: str) -> dict[str, Callable[[Path], None]]:
+    """Our stages from `documents` on; and datatrove's, where all is JSON lines, which it reads."""
+    stages = pipeline.STAGES[1 : pipeline.UP_TO_WEIGHTS.index(until) + 1]
+
+    def ours(raw: Path) -> None:
+        with tempfile.TemporaryDirectory() as home:
+            artifacts = {"raw": raw}
+            for stage in stages:
+                artifacts[stage.name] = out = Path(home) / stage.name
+                stage.make(stage.config(config), artifacts, out, World(0, 1, config.machine, obtain))
+
+    def peer(raw: Path) -> None:
+        from datatrove.pipeline.readers import JsonlReader
+        from datatrove.pipeline.writers import ParquetWriter
+
+        with tempfile.TemporaryDirectory() as home:
+            documents = JsonlReader(str(raw), glob_pattern="*/*.jsonl").run()
+            if until == "selected":
+                kept = list(filtered(documents))
+                dropped = dropped_by_datatrove([each.text for each in kept])
+                documents = (each for place, each in enumerate(kept) if place not in dropped)
+            for _ in ParquetWriter(home).run(documents):
+                pass
+
+    lines = any(raw.glob("*/*.jsonl")) and installed("datatrove", "orjson", "spacy")
+    return {"pellucid": ours, **({"datatrove": peer} if lines else {})}
+
+
+def reading(raw: Path) -> None:
+    for _ in opened(raw):
+        pass
+
+
+def opened(raw: Path) -> Iterator[bytes]:
+    """The bytes of each source's file, unpacked if it is packed by gzip."""
+    for path in sorted(raw.glob("*/**/*")):
+        if path.is_file():
+            yield gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
 def select(config: pipeline.Run) -> Rates:
@@ -63,14 +121,21 @@ def select(config: pipeline.Run) -> Rates:
 def datatrove(rows: Sequence[Document]) -> None:
     """datatrove's filters after Gopher, and its redaction of personal data."""
     from datatrove.data import Document as Text
+
+    for _ in filtered(Text(document.text, document.id) for document in rows):
+        pass
+
+
+def filtered(documents: Iterable[Any]) -> Iterator[Any]:
+    """datatrove's documents that its filters keep, redacted."""
     from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter
     from datatrove.pipeline.formatters import PIIFormatter
 
     filters, formatter = (GopherRepetitionFilter(), GopherQualityFilter()), PIIFormatter()
-    for document in rows:
-        formatter.format(document.text)
-        for each in filters:
-            each.filter(Text(document.text, document.id))
+    for document in documents:
+        document.text = formatter.format(document.text)
+        if all(each.filter(document) is True for each in filters):
+            yield document
 
 
 def near_duplicates(config: pipeline.Run) -> Rates:
@@ -221,10 +286,12 @@ def installed(*modules: str) -> bool:
 
 
 BENCHMARKS: dict[str, Callable[[pipeline.Run], Any]] = {
+    "extract": extract,
     "select": select,
     "near_duplicates": near_duplicates,
     "tokenizer_training": tokenizer_training,
     "encoding": encoding,
+    "preparation": preparation,
     "memory": memory,
     **bench_training.BENCHMARKS,
 }

@@ -21,6 +21,12 @@ def test_a_benchmark_names_its_contestants_and_how_they_compare(prepared):
     assert said[2].endswith("1.00x   1.00x") and all(" MB/s " in line for line in said[2:])
 
 
+def test_preparation_and_extraction_stand_beside_reading(prepared):
+    said = benchmark("extract", *SMALL, f"machine.runs={prepared / 'runs'}", "machine.progress=none").splitlines()
+    assert said[1].startswith("extract: Files to documents") and said[-1].startswith("reading ")
+    assert next(line.split()[0] for line in said[2:] if " MB/s " in line) == "pellucid"
+
+
 def test_a_missing_peer_is_named():
     assert installed("json") and not installed("json", "no_such_peer")
 

@@ -79,8 +79,7 @@ def parts(config: DocumentsConfig, record: SourceRecord) -> list[Part]:
     """The parts of a source, fixed by its files' sizes and kinds; one if rows are limited."""
     limited = getattr(record.source, "limit", None) is not None
     size = 0 if limited else min(MOST_BYTES, max(LEAST_BYTES, sum(file.bytes for file in record.files) // PARTS))
-    grouped: list[list[tuple[str, readers.Span]]] = [[]]
-    held = 0
+    grouped, held = [list[tuple[str, readers.Span]]()], 0
     for path, span, length in spans(config, record, size):
         if grouped[-1] and held + length > size > 0:
             grouped.append([])
