@@ -11,6 +11,7 @@ import pytest
 
 from train.artifact import read_json, write_json
 from train.humanize import percent
+from train.release.about import WORDS
 from train.release.cards.report import charts, loss_chart, points, read_log, report, ticks
 from train.release.verify.run import verify
 from train.unicode import harmless
@@ -98,11 +99,12 @@ def spoil(value):
 
 def test_what_people_and_models_write_stays_text(copy):
     config = read_json(copy / "code/config.json")
-    write_json(copy / "code/config.json", {**config, "release": spoil(config["release"]), "name": HOSTILE})
+    about = {**config["release"], **dict.fromkeys(WORDS, HOSTILE), "authors": [HOSTILE]}
+    write_json(copy / "code/config.json", {**config, "release": about, "name": HOSTILE})
     for path in ("code/overrides.json", "evaluation/samples.json", "evaluation/scores.json", "logs/weights/stack.json"):
         write_json(copy / path, spoil(read_json(copy / path)))
     sources, statistics = read_json(copy / "data/sources.json"), read_json(copy / "data/statistics.json")
-    write_json(copy / "data/sources.json", [{**sources[0], "purl": HOSTILE, "attribution": HOSTILE}, *sources[1:]])
+    write_json(copy / "data/sources.json", [{**sources[0], "attribution": HOSTILE}, *sources[1:]])
     write_json(copy / "data/statistics.json", statistics)
     text = report(copy, HOSTILE).decode()
     assert "alert(1)</script>" not in text and "<img" not in text

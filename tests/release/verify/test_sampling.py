@@ -4,6 +4,7 @@ import pytest
 import warm
 
 from train.artifact import read_json, write_json
+from train.data.schema import TokenRange
 from train.keys import ROOT
 from train.release.verify import model, sampling
 from train.release.verify.model import optimizer_state, scores
@@ -58,8 +59,8 @@ def test_other_words_draw_other_documents(release, tmp_path):
     drawn = {}
     for nonce in "abcdef":
         checked = Release(release, tmp_path / nonce, nonce=nonce)
-        ranges = [{"id": str(number), "start": number, "end": number + 1} for number in range(50)]
-        drawn[nonce] = tuple(row["id"] for row in sampling.drawn(checked, ranges, 3))
+        ranges = [TokenRange(str(number), number, number + 1, 1, "", "", "") for number in range(50)]
+        drawn[nonce] = tuple(row.id for row in sampling.drawn(checked, ranges, 3))
     assert len(set(drawn.values())) == 6 and all(len(ids) == 3 for ids in drawn.values())
     assert len(sampling.drawn(checked, ranges, 0)) == 1, "at least one"
     assert Release(release, tmp_path / "x").nonce != Release(release, tmp_path / "y").nonce
