@@ -46,13 +46,13 @@ def pairs_of(candidates: Candidates, band: int, threshold: float) -> Iterator[tu
     for keys, numbers in candidates.band(band):
         for group in equal(keys):
             nodes = np.sort(numbers[group])
-            texts, first, which = np.unique(candidates.nodes(nodes, "text"), return_index=True, return_inverse=True)
-            if len(texts) == 1:
-                continue
+            _, first, which = np.unique(candidates.nodes(nodes, "text"), return_index=True, return_inverse=True)
             edges = list(joined(nodes[first], lambda some: candidates.nodes(some, "signature"), threshold, band))
             yield from edges
-            for text in {which[np.searchsorted(nodes, each)] for pair in edges for each in pair}:
-                one, *others = nodes[which == text].tolist()
+            alike = np.flatnonzero(np.isin(which, which[np.searchsorted(nodes, np.array(edges, np.uint64).ravel())]))
+            order = alike[np.argsort(which[alike], kind="stable")]
+            for several in groups(which[order], least=2):
+                one, *others = nodes[order[several]].tolist()
                 yield from ((one, other) for other in others)
 
 
