@@ -67,7 +67,7 @@ def test_packing_twice_gives_the_same_bytes(inputs, config, tmp_path):
 
 
 def test_the_identity_is_of_products_alone(copy):
-    before = read_json(copy / "MANIFEST.json")
+    before = manifest_of(copy)
     (copy / "logs/weights/log.jsonl").write_text("another machine\n")
     after = manifest_of(copy)
     assert after.identity == before.identity and after.witnesses != before.witnesses
