@@ -92,6 +92,17 @@ def test_a_forged_answer_fails_by_the_name_of_its_form(copy, reseal, path):
     assert not result.ok and path in result.detail
 
 
+COMMIT = "0" * 40
+COLUMNS = {"text": "text", "path": None, "attribution": None, "licence": None, "licence_names": {}}
+KINDS = {  # of sources, as `sources.json` has them
+    "pypi": {"purl": "pkg:pypi/a@1", "filename": "a-1.tar.gz", "sha256": "0" * 64, "bytes": 9},
+    "hub": {"purl": f"pkg:huggingface/datasets/a/b@{COMMIT}", "config": None, "split": "train", "columns": COLUMNS,
+            "limit": None, "streaming": False},
+    "stories": {"purl": "pkg:generic/a@1", "seed": 1, "count": 9},
+    "files": {"purl": "pkg:generic/a@1", "sha256": "0" * 64, "columns": None},
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(("kind", "asked", "others"), [
     ("pypi", "2.1 publicly available data sets", {"2.5 synthetic data": "not applicable: the provider made none"}),
     ("hub", "2.1 publicly available data sets", {"2.6 other sources": "not applicable: there are none"}),
@@ -100,9 +111,10 @@ def test_a_forged_answer_fails_by_the_name_of_its_form(copy, reseal, path):
 ])  # fmt: skip
 def test_sources_stand_where_their_kind_belongs(copy, kind, asked, others):
     (source,) = read_json(copy / "data/sources.json")
-    write_json(copy / "data/sources.json", [{**source, "kind": kind, "purl": "pkg:generic/a@1"}])
+    kept = {name: value for name, value in source.items() if name not in KINDS["stories"]}
+    write_json(copy / "data/sources.json", [{**kept, "kind": kind, **KINDS[kind]}])
     found = answers(copy, "eu_training_summary")
-    assert "pkg:generic/a@1 (Copyright The Pellucid maintainers; " in found[asked]
+    assert f"{KINDS[kind]['purl']} (Copyright The Pellucid maintainers; " in found[asked]
     assert {name: found[name] for name in others} == others
 
 
@@ -117,8 +129,9 @@ def test_a_large_model_may_be_meant_and_then_its_representative_is_asked_for(cop
 def test_trials_are_told_where_there_were_any(copy):
     asked = "Compute usage including R&D"
     assert answers(copy, "foundation_model_transparency")[asked].startswith("not answered by the publisher")
-    edit(copy / "code/config.json", "release", "trials", to=[{"settings": "a", "tokens": 2000}])
-    told = "trainings by which settings were chosen: settings a, tokens 2,000"
+    trial = {"settings": "a", "tokens": 2000, "seconds": 9, "bits_per_byte": 1.5}
+    edit(copy / "code/config.json", "release", "trials", to=[trial])
+    told = "trainings by which settings were chosen: bits per byte 1.5000, seconds 9, settings a, tokens 2,000"
     assert answers(copy, "foundation_model_transparency")[asked] == told
 
 
