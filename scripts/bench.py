@@ -52,18 +52,18 @@ STORIES, TIMES = 4000, (1, 8, 32)  # of the smallest corpus, some 4 MB; and how 
 
 def extract(config: pipeline.Run) -> Rates:
     """Files to documents; and what only reading and unpacking the same bytes takes."""
-    raw = pipeline.run(dataclasses.replace(config, until="raw"), quiet)["raw"]
-    return speeds(
-        {**contestants(config, raw, "documents"), "reading": reading}, raw, sum(map(len, opened(raw))), rounds=1
-    )
+    return beside_reading(config, "documents")
 
 
 def preparation(config: pipeline.Run) -> Rates:
     """Files to what is kept: extraction, rules, near duplicates, writing."""
+    return beside_reading(config, "selected")
+
+
+def beside_reading(config: pipeline.Run, until: str) -> Rates:
+    """The stages up to one, from files on, beside what only reading and unpacking the same bytes takes."""
     raw = pipeline.run(dataclasses.replace(config, until="raw"), quiet)["raw"]
-    return speeds(
-        {**contestants(config, raw, "selected"), "reading": reading}, raw, sum(map(len, opened(raw))), rounds=1
-    )
+    return speeds({**contestants(config, raw, until), "reading": reading}, raw, sum(map(len, opened(raw))), rounds=1)
 
 
 def contestants(config: pipeline.Run, raw: Path, until: str) -> dict[str, Callable[[Path], None]]:
