@@ -23,6 +23,12 @@ SMALL = [
     "recipe=tiny", "data.raw.sources.0.count=1000", "model.context=32", "training.steps=24",
     "training.checkpoint_every=8", "training.evaluate_every=12",
 ]  # fmt: skip
+# A whole chain, to a release that is verified, in seconds.
+LEAST = [
+    "recipe=tiny", "data.raw.sources.0.count=500", "tokenizer.vocabulary=400", "model.context=32", "training.steps=4",
+    "training.batch=2", "training.checkpoint_every=2", "training.evaluate_every=4", "evaluation.resamples=20",
+    "evaluation.samples.tokens=10", "data.selected.too_short=900", "benchmarks.pairs.count=10",
+]  # fmt: skip
 BEFORE, EACH = 8, 8  # times that a training makes files and folders durable: before the first checkpoint, and for each
 
 MACHINE = Machine(

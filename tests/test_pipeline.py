@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import MACHINE, SMALL, Command, refusal, wait_for
+from conftest import LEAST, MACHINE, SMALL, Command, refusal, wait_for
 
 from train import pipeline
 from train.artifact import Bound, Input, file_digest
@@ -323,13 +323,6 @@ def test_interrupted_in_a_data_stage_it_ends_with_130_and_goes_on(command):
     assert (command.artifact("tokens") / "manifest.json").read_bytes() == wanted
 
 
-SHORT = [
-    "data.raw.sources.0.count=200", "tokenizer.vocabulary=300", "benchmarks.pairs.count=10", "training.steps=4",
-    "training.checkpoint_every=2", "training.evaluate_every=4", "evaluation.resamples=20",
-    "evaluation.samples.tokens=10",
-]  # fmt: skip
-
-
 def test_two_homes_two_thread_counts_one_identity(tmp_path):
     """Two checkouts at different paths, with other threads, users, locales and time zones, make the same release."""
     identities = []
@@ -338,7 +331,7 @@ def test_two_homes_two_thread_counts_one_identity(tmp_path):
         checkout = tmp_path / name / "checkout"
         shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".venv", "runs", "releases", ".git", "*_cache"))
         home = Command(tmp_path / name)
-        home.line = lambda *o, c=checkout: [str(c / "scripts/run.py"), *SMALL, *SHORT, "machine.cache=cache", *o]
+        home.line = lambda *o, c=checkout: [str(c / "scripts/run.py"), *LEAST, "machine.cache=cache", *o]
         said = home(f"machine.threads={threads}", env=env)
         identities += [line.split()[1] for line in said.splitlines() if line.startswith("identity")]
     assert len(identities) == 2 and identities[0] == identities[1]

@@ -5,15 +5,13 @@ import os
 import subprocess
 import sys
 
+from conftest import LEAST
+
 from train.compose import compose
 from train.keys import ROOT
 from train.training.numerics import SWITCHES
 
-SMALL = """
-    recipe=tiny data.raw.sources.0.count=500 tokenizer.vocabulary=400 model.context=32 training.steps=4 training.batch=2
-    training.checkpoint_every=2 training.evaluate_every=4 evaluation.resamples=20 evaluation.samples.tokens=10
-    data.selected.too_short=900 benchmarks.pairs.count=10 machine.threads=1 machine.workers=1 machine.progress=none
-"""
+SMALL = [*LEAST, "machine.threads=1", "machine.workers=1", "machine.progress=none"]
 # Variables that a key holds where they can change a product (`stack`), and those of how to run.
 VARIABLES = {*SWITCHES, "WORLD_SIZE", "NO_COLOR"}
 PROGRAM = """
@@ -75,7 +73,7 @@ def test_no_stage_reads_what_its_key_does_not_hold(tmp_path):
     (tmp_path / "elsewhere").write_text("a wish")
     program = f"import os; open({str(tmp_path / 'elsewhere')!r}).read(); os.environ.get('A_WISH'); os.getenv('ANOTHER')"
     folders = [f"machine.{name}={tmp_path / name}" for name in ("runs", "releases", "cache")]
-    told = json.dumps([compose([*SMALL.split(), *folders]), {"stage": "benchmarks", "program": program}])
+    told = json.dumps([compose([*SMALL, *folders]), {"stage": "benchmarks", "program": program}])
     (tmp_path / "scratch").mkdir()
     own = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "scratch")}
     line, environment = [sys.executable, "-c", PROGRAM], {**os.environ, **own}

@@ -9,15 +9,11 @@ import forger
 import pytest
 import torch
 import warm
+from conftest import LEAST
 
 from train.artifact import digest
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = """
-    recipe=tiny data.raw.sources.0.count=500 tokenizer.vocabulary=400 model.context=32 training.steps=4 training.batch=2
-    training.checkpoint_every=2 training.evaluate_every=4 evaluation.resamples=20 evaluation.samples.tokens=10
-    data.selected.too_short=900 benchmarks.pairs.count=10 machine.threads=1
-"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,7 +50,8 @@ DECLARED = (
 
 def made(home: Path) -> list[str]:
     """The overrides by which the release is made in `home`."""
-    return [*SMALL.split(), DECLARED, *(f"machine.{name}={home / name}" for name in ("runs", "releases", "cache"))]
+    folders = (f"machine.{name}={home / name}" for name in ("runs", "releases", "cache"))
+    return [*LEAST, "machine.threads=1", DECLARED, *folders]
 
 
 def make(home: Path) -> None:
