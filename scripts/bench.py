@@ -41,7 +41,7 @@ from train.data.sources.places import obtain
 from train.errors import UserError, did_you_mean
 from train.machine import Machine
 from train.terminal import guarded
-from train.world import World
+from train.world import Inputs, World
 
 T = TypeVar("T")
 Rates = dict[str, dict[str, float]]  # contestant -> unit -> value
@@ -75,7 +75,7 @@ def contestants(config: pipeline.Run, raw: Path, until: str) -> dict[str, Callab
             artifacts = {"raw": raw}
             for stage in stages:
                 artifacts[stage.name] = out = Path(home) / stage.name
-                stage.make(stage.config(config), artifacts, out, World(0, 1, config.machine, obtain))
+                stage.make(stage.config(config), Inputs(**artifacts), out, World(0, 1, config.machine, obtain))
 
     def peer(raw: Path) -> None:
         from datatrove.pipeline.readers import JsonlReader
@@ -188,7 +188,7 @@ def tokenizer_training(config: pipeline.Run) -> Rates:
 
     def ours(texts: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory() as out:
-            tokenizer.learn(config.tokenizer, artifacts, Path(out), World(0, 1, config.machine))
+            tokenizer.learn(config.tokenizer, Inputs(**artifacts), Path(out), World(0, 1, config.machine))
 
     def sentencepiece(texts: Sequence[str]) -> None:
         import io
@@ -253,7 +253,7 @@ def memory(config: pipeline.Run) -> dict[str, list[float]]:
 
 def peak(make: Callable[..., None], config: Any, artifacts: dict[str, Path], machine: Machine) -> float:
     """The peak memory of this process, in MB, once it has made the last of some artifacts."""
-    make(config, artifacts, list(artifacts.values())[-1], World(0, 1, machine))
+    make(config, Inputs(**artifacts), list(artifacts.values())[-1], World(0, 1, machine))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 

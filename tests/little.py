@@ -11,6 +11,7 @@ from train.data.schema import SELECTED, write_rows
 from train.data.tokenizer import TokenizerConfig, learn
 from train.model import ModelConfig, Transformer, hugging_face_config, weights_of
 from train.training.checkpoint import WEIGHTS, write_tensors
+from train.world import Inputs
 
 MODEL = ModelConfig(2, 12, 3, 1, 4, 20, 8, 10000.0, 1e-6, True, 0.5, False)
 TEXT = "the cat sat on the mat, \u00e9t\u00e9 and \U0001f600. " * 9
@@ -32,7 +33,7 @@ def write_selected(
 def write_tokenizer(folder: Path, vocabulary: int, *texts: str) -> Path:
     """The folder with a tokenizer that was learnt from these texts, which lie in `selected` there."""
     write_selected(folder / "selected", texts)
-    learn(TokenizerConfig(vocabulary, None), {"selected": folder / "selected"}, folder, WORLD)
+    learn(TokenizerConfig(vocabulary, None), Inputs(selected=folder / "selected"), folder, WORLD)
     return folder
 
 

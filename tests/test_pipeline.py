@@ -207,7 +207,7 @@ class Two:
         (out / "begun").write_text(str(config))
         if config == "cut":
             raise KeyboardInterrupt
-        (out / "product").write_text("".join((path / "product").read_text() for path in inputs.values()) + config)
+        (out / "product").write_text("".join((path / "product").read_text() for path in vars(inputs).values()) + config)
 
     def __call__(self, raw: str = "a", tokenizer: str = "b", code: str = "c" * 64, rest: str = "") -> list[str]:
         """Make or keep both, under keys that differ in nothing that their names show; what was done with each."""

@@ -47,7 +47,7 @@ def watched(row):
         code = [f"{root}/{path}" for path in planned[row.name].code]
         caches = [f"{os.path.dirname(path)}/__pycache__" for path in code]
         how = [f"{root}/train/{name}" for name in ("machine.py", "training", "data")]  # imported when it is used
-        own = map(os.path.realpath, [out, *inputs.values(), os.environ["TMPDIR"]])
+        own = map(os.path.realpath, [out, *vars(inputs).values(), os.environ["TMPDIR"]])
         allowed = [*packages, *SYSTEM, *code, *caches, *own]
         stage = row.name
         try:

@@ -22,12 +22,12 @@ from train.errors import ConfigError, UserError
 from train.machine import Machine
 from train.pipeline import SHARED
 from train.workers import uninterrupted, work
-from train.world import World
+from train.world import Inputs, World
 
 CONFIG = DocumentsConfig(formats={"txt": "plain"})
 
 
-def raw(folder: Path, sources: int = 5) -> dict[str, Path]:
+def raw(folder: Path, sources: int = 5) -> Inputs:
     """An artifact `raw` of some sources, each of another size."""
     records = []
     for number in range(sources):
@@ -43,7 +43,7 @@ def raw(folder: Path, sources: int = 5) -> dict[str, Path]:
         }  # fmt: skip
         records.append(described)
     write_json(folder / "sources.json", records)
-    return {"raw": folder}
+    return Inputs(raw=folder)
 
 
 @pytest.mark.parametrize("size", [2, 3, 7])
@@ -172,7 +172,7 @@ def test_only_the_first_of_several_workers_shows_how_far_it_is(capsys, monkeypat
     assert capsys.readouterr().err.splitlines()[0] == "  letters by worker 1 of 3: 0 of 2"
 
 
-def until_another_waits(config: DocumentsConfig, inputs: dict[str, Path], out: Path, world: World) -> None:
+def until_another_waits(config: DocumentsConfig, inputs: Inputs, out: Path, world: World) -> None:
     """`extract`, but that a worker first says on which node it is, and the first to come waits until it is killed."""
     import ray
 
@@ -180,13 +180,13 @@ def until_another_waits(config: DocumentsConfig, inputs: dict[str, Path], out: P
         extract(config, inputs, out, world)
         return
     node = ray.get_runtime_context().get_node_id()
-    write_json(inputs["raw"].parent / "seen" / f"{world.rank}-{time.time_ns()}.json", [node, os.getpid()])
+    write_json(inputs.raw.parent / "seen" / f"{world.rank}-{time.time_ns()}.json", [node, os.getpid()])
     try:
-        (inputs["raw"].parent / "waiting").mkdir()
+        (inputs.raw.parent / "waiting").mkdir()
     except FileExistsError:
         extract(config, inputs, out, world)
         return
-    write_json(inputs["raw"].parent / "waits.json", node)
+    write_json(inputs.raw.parent / "waits.json", node)
     time.sleep(300)
 
 
@@ -224,7 +224,7 @@ def test_on_a_cluster_a_failure_is_one_line(tmp_path, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(UserError, match=r"sources.json: cannot be read as JSON"):
-        work(extract, CONFIG, {"raw": tmp_path}, tmp_path / "out", replace(MACHINE, workers=2, engine="ray"))
+        work(extract, CONFIG, Inputs(raw=tmp_path), tmp_path / "out", replace(MACHINE, workers=2, engine="ray"))
 
 
 def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ from train.training.loop import FitConfig, TrainingConfig, fit, require_groups, 
 from train.training.meters import write_operations
 from train.training.numerics import require_device, stack
 from train.workers import work
-from train.world import World
+from train.world import Inputs, World
 
 Artifact = Literal[
     "raw",
@@ -133,10 +133,10 @@ class Run:
 @dataclass(frozen=True)
 class Stage:
     name: Artifact
-    make: Callable[[Any, Mapping[str, Path], Path, World], None]
+    make: Callable[[Any, Inputs, Path, World], None]
     config: Callable[[Run], Any]  # the stage's own part of the configuration: all of it that enters the key
     reads: Callable[[Run], tuple[str, ...]] = lambda run: ()  # files of this repository, beside its code
-    summary: Callable[[Path, Mapping[str, Path], Any, World], str] = lambda *_: ""  # what came in and what stayed
+    summary: Callable[[Path, Inputs, Any, World], str] = lambda *_: ""  # what came in and what stayed
     begin: Callable[..., str] = lambda *_: ""  # what is taken over of another artifact, and a line on that
     recheck: Callable[[Any, World], None] = lambda *_: None  # of what is kept, against what is no artifact
 
@@ -391,7 +391,7 @@ def _artifact(
             return final
         say(f"{stage.name:<10} ...   {final}")
         part, began = _begun(final.with_name(f"{final.name}.part"), bound, say), time.time()
-        inputs = {name: artifacts[name] for name in planned.inputs}
+        inputs = Inputs(**{name: artifacts[name] for name in planned.inputs})
         if line := stage.begin(part, bound, config):
             say(f"{stage.name:<10} {line}")
         if stage.name in SHARED:
@@ -488,7 +488,7 @@ def _followed(
         return final.exists() and not stale(manifest(final), bound)
 
     if world.rank and not there():
-        inputs = {name: artifacts[name] for name in planned.inputs}
+        inputs = Inputs(**{name: artifacts[name] for name in planned.inputs})
         stage.make(config, inputs, final.with_name(f"{final.name}.part"), world)
     since = time.monotonic()
     while not world.rank and not there():

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -21,13 +21,13 @@ from typing import Any
 
 from train.errors import UserError
 from train.machine import Machine
-from train.world import World
+from train.world import Inputs, World
 
-Make = Callable[[Any, Mapping[str, Path], Path, World], None]
+Make = Callable[[Any, Inputs, Path, World], None]
 RETRIES = 5  # of a part whose node or process was lost
 
 
-def work(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, machine: Machine) -> None:
+def work(make: Make, config: Any, inputs: Inputs, out: Path, machine: Machine) -> None:
     """Run `make` once for each worker, then alone; all have ended when this returns or raises the first failure."""
     if machine.engine == "ray":
         on_ray(make, config, inputs, out, machine)
@@ -36,7 +36,7 @@ def work(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, machine
     make(config, inputs, out, World(0, 1, machine))
 
 
-def in_processes(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, machine: Machine, size: int) -> None:
+def in_processes(make: Make, config: Any, inputs: Inputs, out: Path, machine: Machine, size: int) -> None:
     """One process for each worker. Ctrl-C is this process's to answer: it ends the others."""
     context = multiprocessing.get_context("spawn")
     workers: dict[Any, BaseProcess] = {}
@@ -89,7 +89,7 @@ def last_word(receiver: Any, out: Path) -> Exception | None:
         )
 
 
-def one(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, world: World, tell: Connection) -> None:
+def one(make: Make, config: Any, inputs: Inputs, out: Path, world: World, tell: Connection) -> None:
     """The life of one process: its share, and a last word."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
@@ -110,7 +110,7 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
-def on_ray(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, machine: Machine) -> None:
+def on_ray(make: Make, config: Any, inputs: Inputs, out: Path, machine: Machine) -> None:
     """One task for each worker on the Ray cluster that RAY_ADDRESS names, or on one of this machine alone.
 
     The nodes share the file system that holds this checkout and `machine.runs`. A task whose node is lost runs again
@@ -131,7 +131,7 @@ def on_ray(make: Make, config: Any, inputs: Mapping[str, Path], out: Path, machi
     try:
         size = machine.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         task = ray.remote(max_retries=RETRIES, retry_exceptions=False, scheduling_strategy="SPREAD")(make)
-        where = {name: path.resolve() for name, path in inputs.items()}
+        where = Inputs(**{name: path.resolve() for name, path in vars(inputs).items()})
         worlds = [World(rank, size, machine) for rank in range(size)]
         tasks = [task.remote(config, where, out.resolve(), world) for world in worlds]
         for done in World(0, 1, machine).track(ended(ray, tasks), "workers ended", size):

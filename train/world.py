@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -12,6 +13,24 @@ T = TypeVar("T")
 
 def not_handed_in(*_: Any) -> Any:
     raise NotImplementedError("this world was made without what the stage needs of it")
+
+
+class Inputs:
+    """Where the artifacts stand that a stage is made from; it has none but these."""
+
+    raw: Path
+    documents: Path
+    benchmarks: Path
+    judged: Path
+    duplicates: Path
+    selected: Path
+    tokenizer: Path
+    tokens: Path
+    weights: Path
+    evaluation: Path
+
+    def __init__(self, **folders: Path) -> None:
+        vars(self).update(folders)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from train.data.documents import DocumentsConfig, extract
 from train.data.schema import DOCUMENT, read_rows
 from train.data.sources import spec
 from train.errors import ConfigError, UserError
-from train.world import World
+from train.world import Inputs, World
 
 PLAIN = {"text": "text", "path": "path", "licence": None, "licence_names": {}, "attribution": None}
 CONFIG = DocumentsConfig(formats={"rst": "restructuredtext", "md": "plain", "txt": "plain", "jsonl": "rows"})
@@ -66,7 +66,7 @@ def run(tmp_path: Path, files: dict[str, bytes], **changes) -> tuple[list[dict],
     write(raw / slug, files)
     record = source(raw, **changes)
     write_json(raw / "sources.json", [record])
-    extract(CONFIG, {"raw": raw}, out, world())
+    extract(CONFIG, Inputs(raw=raw), out, world())
     counts = json.loads((out / "counts.json").read_text())
     return list(read_rows([out / "documents" / f"{slug}.parquet"])), counts[record["purl"]]
 
@@ -128,7 +128,7 @@ def test_an_archive_is_read_below_its_one_folder(tmp_path):
             tar.addfile(member, io.BytesIO(data))
     record = source(tmp_path / "raw", kind="pypi", include=["docs/**"])
     write_json(tmp_path / "raw" / "sources.json", [record])
-    extract(CONFIG, {"raw": tmp_path / "raw"}, tmp_path / "out", world())
+    extract(CONFIG, Inputs(raw=tmp_path / "raw"), tmp_path / "out", world())
     rows = read_rows([tmp_path / "out" / "documents" / "pypi-p-1.parquet"])
     assert [(row["path"], row["text"]) for row in rows] == [("docs/a.txt", "A")]
 
@@ -169,7 +169,7 @@ def test_a_source_is_shared_by_files_and_spans_of_files(tmp_path, monkeypatch, n
 
     def extracted(out):
         for world in [*(World(rank, size, MACHINE) for rank in reversed(range(size))), WORLD]:
-            extract(config, {"raw": raw}, tmp_path / out, world)
+            extract(config, Inputs(raw=raw), tmp_path / out, world)
         rows = read_rows(sorted((tmp_path / out / "documents").glob("*.parquet")))
         return [row["text"] for row in rows], json.loads((tmp_path / out / "counts.json").read_text())
 
@@ -252,7 +252,7 @@ def test_a_source_without_a_document_is_told_with_the_reasons(files, says, tmp_p
 
 def test_what_came_in_and_what_is_left_out_is_told_in_a_line(tmp_path):
     run(tmp_path, {"a.txt": "Größe".encode("utf-16"), "b.txt": b"b", "c.txt": b"", "d.txt": b" ", "e.txt": b"e"})
-    assert summaries.documents(tmp_path / "out", {"raw": tmp_path / "raw"}, CONFIG, world()) == (
+    assert summaries.documents(tmp_path / "out", Inputs(raw=tmp_path / "raw"), CONFIG, world()) == (
         "2 of 5 texts in 5 files; left out: undecodable 1 (a.txt: UTF-16), empty 2 (c.txt); "
         "convert it to UTF-8, for example by iconv -f UTF-16 -t UTF-8"
     )

@@ -19,7 +19,7 @@ from train.data.schema import DOCUMENT, ITEM, Document, Item, LedgerRow, read_re
 from train.data.selected import SelectedConfig, kept_documents, select
 from train.errors import ConfigError, UserError
 from train.release.verify.data import against
-from train.world import World
+from train.world import Inputs, World
 
 OFF = dict.fromkeys(field.name for field in fields(Thresholds))
 CONFIG = SelectedConfig(
@@ -62,7 +62,7 @@ def made(folder, config=CONFIG, size=1):
     inputs = {"documents": folder / "in", "benchmarks": folder / "benchmarks"}
     for name, make in {"judged": judge, "duplicates": compare, "out": select}.items():
         for world in [*(World(rank, size, MACHINE) for rank in reversed(range(size))), WORLD]:
-            make(config, inputs, folder / name, world)
+            make(config, Inputs(**inputs), folder / name, world)
         inputs[name] = folder / name
     return folder / "out"
 
@@ -172,7 +172,7 @@ def test_what_cannot_be_judged_in_a_language_is_kept_and_told(tmp_path, tag, kep
     texts = [f"{'x' * n} " * 60 for n in (9, 11)] + ["农民在山上看日出。" * 20]
     rows = [replace(row(text, f"{number}"), language=tag) for number, text in enumerate(texts)]
     selected(tmp_path, rows, config)
-    told = summaries.judged(tmp_path / "judged", {"documents": tmp_path / "in"}, config, WORLD)
+    told = summaries.judged(tmp_path / "judged", Inputs(documents=tmp_path / "in"), config, WORLD)
     assert told.startswith(f"{kept} of 3 documents") and ("; switched off: few_words" in told) is (tag == "zh")
 
 

@@ -16,6 +16,7 @@ from train.data import tokenizer as module
 from train.data.generated.stories import stories
 from train.data.tokenizer import END_OF_TEXT, TokenizerConfig, alphabet, hugging_face_config, learn, load
 from train.errors import ConfigError, UserError
+from train.world import Inputs
 
 STORIES = [text for _, text in stories(1, 150)]
 
@@ -25,7 +26,8 @@ from pathlib import Path
 sys.path.append("tests")
 from conftest import WORLD
 from train.data.tokenizer import TokenizerConfig, learn
-learn(TokenizerConfig(600, None), {"selected": Path(sys.argv[1])}, Path(sys.argv[2]), WORLD)
+from train.world import Inputs
+learn(TokenizerConfig(600, None), Inputs(selected=Path(sys.argv[1])), Path(sys.argv[2]), WORLD)
 """
 
 
@@ -34,7 +36,7 @@ def learnt(tmp_path_factory):
     """A `selected` artifact and the tokenizer learnt from it."""
     folder = tmp_path_factory.mktemp("learnt")
     write_selected(folder / "selected", STORIES, parts=2)
-    learn(TokenizerConfig(600, None), {"selected": folder / "selected"}, folder / "tokenizer", WORLD)
+    learn(TokenizerConfig(600, None), Inputs(selected=folder / "selected"), folder / "tokenizer", WORLD)
     return folder
 
 
@@ -52,7 +54,7 @@ def test_the_same_bytes_for_any_number_of_threads_and_any_order(learnt, tmp_path
 
 def test_held_out_text_teaches_nothing(learnt, tmp_path):
     write_selected(tmp_path / "selected", STORIES, held_out=["zyx" * 500])
-    learn(TokenizerConfig(600, None), {"selected": tmp_path / "selected"}, tmp_path / "tokenizer", WORLD)
+    learn(TokenizerConfig(600, None), Inputs(selected=tmp_path / "selected"), tmp_path / "tokenizer", WORLD)
     assert inventory(tmp_path / "tokenizer") == inventory(learnt / "tokenizer")
 
 
@@ -222,7 +224,7 @@ def test_more_text_than_can_be_counted_is_refused_unless_a_sample_is_taken(tmp_p
 def test_a_piece_without_end_takes_no_time_without_end(tmp_path):
     endless = "".join(random.Random(1).choices("abcd", k=2**18))
     write_selected(tmp_path / "selected", [*STORIES, endless])
-    learn(TokenizerConfig(600, None), {"selected": tmp_path / "selected"}, tmp_path / "tokenizer", WORLD)
+    learn(TokenizerConfig(600, None), Inputs(selected=tmp_path / "selected"), tmp_path / "tokenizer", WORLD)
     assert load(tmp_path / "tokenizer").encode([endless]) == by_the_book(tmp_path, [endless])
     encode = load(tmp_path / "tokenizer").encode
     assert is_linear(lambda text: encode([text]), lambda size: endless[:size], 2**18)
@@ -247,7 +249,7 @@ def test_the_memory_of_a_sample_does_not_grow_with_the_text():
 def test_a_vocabulary_that_the_text_cannot_fill_is_refused(tmp_path):
     write_selected(tmp_path / "selected", ["aaaa aaaa bb bb"])
     with pytest.raises(UserError, match=r"supports a vocabulary of 26\d, not of 600; lower tokenizer.vocabulary"):
-        learn(TokenizerConfig(600, None), {"selected": tmp_path / "selected"}, tmp_path / "tokenizer", WORLD)
+        learn(TokenizerConfig(600, None), Inputs(selected=tmp_path / "selected"), tmp_path / "tokenizer", WORLD)
     assert not (tmp_path / "tokenizer").exists()
 
 

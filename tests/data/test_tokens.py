@@ -13,6 +13,7 @@ from train.data.generated.stories import stories
 from train.data.schema import SELECTED, SelectedDocument, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import TokensConfig, encode, read_tokens, write_header
+from train.world import Inputs
 
 TEXTS = [*(text for _, text in stories(2, 80)), "a <|endoftext|> in the text", "é 👩‍👧\n"]
 ROWS = [
@@ -30,7 +31,7 @@ def made(folder, parts=3):
     rows = sorted(ROWS, key=lambda row: row["id"])
     for part in range(parts):
         write_rows(folder / "selected" / "documents" / f"part-{part:04d}.parquet", rows[part::parts], SELECTED)
-    inputs = {"selected": folder / "selected", "tokenizer": folder / "tokenizer"}
+    inputs = Inputs(selected=folder / "selected", tokenizer=folder / "tokenizer")
     learn(TokenizerConfig(500, None), inputs, folder / "tokenizer", WORLD)
     encode(TokensConfig(), inputs, folder / "tokens", WORLD)
     return folder
@@ -75,7 +76,7 @@ def test_parts_do_not_change_tokens(folder, tmp_path):
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_workers_share_the_parts_in_any_order_and_make_those_that_are_missing(folder, tmp_path, size):
-    inputs = {name: folder / name for name in ("selected", "tokenizer")}
+    inputs = Inputs(**{name: folder / name for name in ("selected", "tokenizer")})
     for world in [*(replace(WORLD, rank=rank, size=size) for rank in reversed(range(size))), WORLD]:
         encode(TokensConfig(), inputs, tmp_path, world)
         if world.rank == 1:

@@ -33,7 +33,7 @@ from train.inference.generate import SamplesConfig
 from train.kernels import Fine
 from train.model import Transformer, weights_of
 from train.training.checkpoint import WEIGHTS, write_tensors
-from train.world import World
+from train.world import Inputs, World
 
 SAMPLES = SamplesConfig(("the cat", ""), 10, 0.8, 20, 1)
 SETTINGS = EvaluationConfig(3, 200, 0.9, 5, SAMPLES)
@@ -65,13 +65,17 @@ def artifacts(tmp_path_factory):
         text = " ".join(generator.choice(words, 5 + n)) + "."
         row = {"id": f"{n:02d}", "text": text, "split": "train" if n % 4 else "held_out"}
         rows.append(dict.fromkeys(SELECTED.names, "") | row)
-    inputs = {name: home / name for name in ("benchmarks", "selected", "tokenizer", "tokens", "weights")}
-    write_rows(inputs["selected"] / "documents" / "part-0000.parquet", rows, SELECTED)
-    learn(TokenizerConfig(VOCABULARY, None), inputs, inputs["tokenizer"], world())
-    encode(None, inputs, inputs["tokens"], world())
-    write_tensors(inputs["weights"] / WEIGHTS, weights_of(Transformer(TINY, VOCABULARY, seed=1)))
-    gather(BenchmarksConfig(PairsConfig(1, 3), None), {}, inputs["benchmarks"], world())
+    inputs = Inputs(**{name: home / name for name in ("benchmarks", "selected", "tokenizer", "tokens", "weights")})
+    write_rows(inputs.selected / "documents" / "part-0000.parquet", rows, SELECTED)
+    learn(TokenizerConfig(VOCABULARY, None), inputs, inputs.tokenizer, world())
+    encode(None, inputs, inputs.tokens, world())
+    write_tensors(inputs.weights / WEIGHTS, weights_of(Transformer(TINY, VOCABULARY, seed=1)))
+    gather(BenchmarksConfig(PairsConfig(1, 3), None), {}, inputs.benchmarks, world())
     return inputs
+
+
+def with_other(artifacts, **other):
+    return Inputs(**vars(artifacts) | other)
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +190,8 @@ def test_some_bytes_more_do_not_change_a_compressor_score():
 def test_the_stage_writes_what_follows_from_its_records(artifacts, measured, threads):
     scores, documents, samples = (read_json(measured / f"{n}.json") for n in ("scores", "documents", "samples"))
     assert list(scores) == ["bits_per_byte", "byte_4gram", "next_token_accuracy", "perplexity", "xz_whole_text"]
-    texts = [r["text"] for r in read_rows([artifacts["selected"] / "documents" / "part-0000.parquet"])][::4]
-    size, tokens = sum(len(t.encode()) for t in texts), len(read_tokens(artifacts["tokens"], "held_out"))
+    texts = [r["text"] for r in read_rows([artifacts.selected / "documents" / "part-0000.parquet"])][::4]
+    size, tokens = sum(len(t.encode()) for t in texts), len(read_tokens(artifacts.tokens, "held_out"))
     assert {(s["bytes"], s["tokens"], s["documents"]) for s in scores.values()} == {(size, tokens, 10)}
     bits = sum(document["bits"] for document in documents)
     assert scores["bits_per_byte"]["value"] == round(bits / size, 6)
@@ -213,7 +217,7 @@ def test_how_many_windows_go_together_changes_no_score(artifacts, measured, tmp_
 
 
 def test_load_model_is_the_model_in_float64(artifacts):
-    model = load_model(artifacts["weights"], TINY, VOCABULARY)
+    model = load_model(artifacts.weights, TINY, VOCABULARY)
     expected = Transformer(TINY, VOCABULARY, seed=1)
     for name, parameter in model.named_parameters():
         assert parameter.dtype == torch.float64
@@ -237,7 +241,7 @@ def test_weights_that_do_not_fit_are_named(artifacts, tmp_path, change, says):
     said = refusal(
         measure,
         MeasureConfig(TINY, SETTINGS),
-        {**artifacts, "weights": tmp_path},
+        with_other(artifacts, weights=tmp_path),
         tmp_path / "out",
         world(),
         match=says,
@@ -246,7 +250,7 @@ def test_weights_that_do_not_fit_are_named(artifacts, tmp_path, change, says):
 
 
 def test_a_torn_weights_file_is_named(artifacts, tmp_path):
-    (tmp_path / WEIGHTS).write_bytes((artifacts["weights"] / WEIGHTS).read_bytes()[:-9])
+    (tmp_path / WEIGHTS).write_bytes((artifacts.weights / WEIGHTS).read_bytes()[:-9])
     refusal(load_model, tmp_path, TINY, VOCABULARY, match="cannot be read as safetensors")
 
 
@@ -257,17 +261,17 @@ def test_predictions_beyond_measure_are_refused(artifacts, tmp_path, embedding, 
     weights["model.norm.weight"] *= norm
     write_tensors(tmp_path / WEIGHTS, weights)
     with pytest.raises(UserError, match="beyond measure"):
-        measure(MeasureConfig(TINY, SETTINGS), {**artifacts, "weights": tmp_path}, tmp_path / "out", world())
+        measure(MeasureConfig(TINY, SETTINGS), with_other(artifacts, weights=tmp_path), tmp_path / "out", world())
     assert not (tmp_path / "out").exists()
 
 
 def test_tokens_of_other_documents_are_refused(artifacts, tmp_path):
-    rows = list(read_rows([artifacts["tokens"] / "ranges/held_out.parquet"]))
+    rows = list(read_rows([artifacts.tokens / "ranges/held_out.parquet"]))
     write_rows(tmp_path / "ranges/held_out.parquet", rows[:-1], RANGES)
-    tokens = read_tokens(artifacts["tokens"], "held_out")
+    tokens = read_tokens(artifacts.tokens, "held_out")
     np.save(tmp_path / "held_out.npy", tokens[: rows[-1]["start"]])
     with pytest.raises(UserError, match="other documents"):
-        measure(MeasureConfig(TINY, SETTINGS), {**artifacts, "tokens": tmp_path}, tmp_path / "out", world())
+        measure(MeasureConfig(TINY, SETTINGS), with_other(artifacts, tokens=tmp_path), tmp_path / "out", world())
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"resamples": 0}, {"confidence": 1.0}, {"seed": -1}])

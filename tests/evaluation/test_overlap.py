@@ -7,6 +7,7 @@ from train.data.schema import ITEM, SELECTED, Item, write_rows
 from train.data.tokenizer import TokenizerConfig, learn, load
 from train.data.tokens import encode
 from train.evaluation.overlap import TOKENS, overlap
+from train.world import Inputs
 
 LONG = " ".join(f"held{number}" for number in range(32))  # 20 13-grams of words
 ITEMS = {"whole": "she sees herself", "absent": "he sees himself", "long": "and then " * 3 + LONG}
@@ -19,7 +20,7 @@ def document(id, text, split):
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     home = tmp_path_factory.mktemp("overlap")
-    inputs = {name: home / name for name in ("benchmarks", "selected", "tokenizer", "tokens")}
+    inputs = Inputs(**{name: home / name for name in ("benchmarks", "selected", "tokenizer", "tokens")})
     filler = [f"word{number} is between here and there" for number in range(60)]
     rows = [document(f"t{n:02d}", text, "train") for n, text in enumerate(filler)]
     rows += [
@@ -29,13 +30,13 @@ def inputs(tmp_path_factory):
         document("h1", LONG, "held_out"),
         document("h2", "nothing of this stands anywhere else than in this text, which is held out whole", "held_out"),
     ]
-    write_rows(inputs["selected"] / "documents" / "part-0000.parquet", rows, SELECTED)
+    write_rows(inputs.selected / "documents" / "part-0000.parquet", rows, SELECTED)
     items = [Item("pairs", "g", "", "", id, "", [text], 0) for id, text in ITEMS.items()]
     other = [Item("other", "g", "", "", "1", "word7 is ", ["beside", "between"], 1)]
     for name, some in (("pairs", items), ("other", other)):
-        write_rows(inputs["benchmarks"] / f"{name}.parquet", some, ITEM)
-    learn(TokenizerConfig(275, None), inputs, inputs["tokenizer"], WORLD)
-    encode(None, inputs, inputs["tokens"], WORLD)
+        write_rows(inputs.benchmarks / f"{name}.parquet", some, ITEM)
+    learn(TokenizerConfig(275, None), inputs, inputs.tokenizer, WORLD)
+    encode(None, inputs, inputs.tokens, WORLD)
     return inputs
 
 
@@ -43,14 +44,14 @@ def naive(inputs, text):
     """Different token n-grams of the text, and how many of them stand within a training document."""
     from train.data.selected import kept_documents
 
-    encode_one = lambda text: load(inputs["tokenizer"]).encode([text])[0]  # noqa: E731
+    encode_one = lambda text: load(inputs.tokenizer).encode([text])[0]  # noqa: E731
     tokens = encode_one(text)
     length = min(TOKENS, len(tokens))
 
     def grams(tokens):
         return {tuple(tokens[i : i + length]) for i in range(len(tokens) - length + 1)}
 
-    training = set().union(*(grams(encode_one(row.text)) for row in kept_documents(inputs["selected"], "train")))
+    training = set().union(*(grams(encode_one(row.text)) for row in kept_documents(inputs.selected, "train")))
     return {"ngrams": len(grams(tokens)), "shared": len(grams(tokens) & training)}
 
 
@@ -77,5 +78,5 @@ def test_tokens_are_compared_within_documents(inputs, monkeypatch):
 
 
 def test_without_evaluation_sets_there_is_the_held_out_split(inputs, tmp_path):
-    found = overlap({**inputs, "benchmarks": tmp_path}, WORLD)
+    found = overlap(Inputs(**vars(inputs) | {"benchmarks": tmp_path}), WORLD)
     assert found["sets"] == {} and found["held_out"]["items"] == 2

@@ -20,11 +20,12 @@ from train.release import bundle
 from train.release.about import ReleaseConfig
 from train.release.bundle import CollectConfig, collect, manifest_of, source_tree
 from train.release.standards.osaid import REQUEST
+from train.world import Inputs
 
 
 @pytest.fixture
 def inputs(home):
-    return {name: next(p for p in (home / "runs").glob(f"{name}-*") if not p.suffix) for name in ARTIFACTS}
+    return Inputs(**{name: next(p for p in (home / "runs").glob(f"{name}-*") if not p.suffix) for name in ARTIFACTS})
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from train.model import Transformer, load_weights, weights_of
 from train.training.checkpoint import Checkpoint, restore
 from train.training.loop import FitConfig, fit, steps
 from train.training.optimizer import Optimizer
+from train.world import Inputs
 
 STEPS = 24
 
@@ -159,9 +160,9 @@ def test_a_setting_that_cannot_be_is_one_line(override, line):
 def test_tokens_of_another_tokenizer_are_refused(tmp_path):
     mapping = compose(SMALL)
     config = build(FitConfig, {name: mapping[name] for name in ("model", "training")})
-    inputs = {name: tmp_path / name for name in ("tokens", "tokenizer")}
+    inputs = Inputs(**{name: tmp_path / name for name in ("tokens", "tokenizer")})
     for name, made_from in (("tokenizer", {}), ("tokens", {"tokenizer": Input("", "0" * 64)})):
-        write_json(inputs[name] / "manifest.json", asdict(Manifest(name, "", None, {}, made_from, {})))
+        write_json(tmp_path / name / "manifest.json", asdict(Manifest(name, "", None, {}, made_from, {})))
     with pytest.raises(UserError, match=r"tokens: encoded by another tokenizer than .*tokenizer; give the two that"):
         fit(config, inputs, tmp_path / "out", WORLD)
     assert not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from train.config import build
 from train.training import checkpoint, loop, meters
 from train.training.log import Log
 from train.training.loop import FitConfig, fit
-from train.world import World
+from train.world import Inputs, World
 
 STEPS, EVERY = 6, 2
 TINY = [
@@ -26,9 +26,9 @@ TINY = [
 
 
 @pytest.fixture(scope="module")
-def inputs(prepared) -> dict[str, Path]:
+def inputs(prepared) -> Inputs:
     names = ("tokens", "tokenizer")
-    return {name: next(p for p in (prepared / "runs").glob(f"{name}-*") if not p.suffix) for name in names}
+    return Inputs(**{name: next(p for p in (prepared / "runs").glob(f"{name}-*") if not p.suffix) for name in names})
 
 
 def train(inputs, out: Path, *overrides: str, machine=MACHINE) -> None:

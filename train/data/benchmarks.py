@@ -18,7 +18,7 @@ from train.data.raw import RawConfig, check_files, fetch
 from train.data.schema import ITEM, Item, write_rows
 from train.data.sources.spec import SourceRecord, check_licence_text, read_sources
 from train.errors import ConfigError, UserError
-from train.world import World
+from train.world import Inputs, World
 
 # The set that this repository writes itself.
 OURS = {
@@ -76,7 +76,7 @@ def read_sets(path: Path) -> list[SetRecord]:
         raise UserError(f"{path}: holds no records of sets ({type(error).__name__}: {error})") from None
 
 
-def gather(config: BenchmarksConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def gather(config: BenchmarksConfig, inputs: Inputs, out: Path, world: World) -> None:
     """Write `<name>.parquet` (schema.ITEM) for each set, `licences/<sha256>.txt`, and `sets.json`, their record.
 
     Raises UserError when a line of a file is no item, and when a set has none.
@@ -86,7 +86,7 @@ def gather(config: BenchmarksConfig, inputs: Mapping[str, Path], out: Path, worl
         rows = own_items(config.pairs)
         records.append({**OURS, **plain(config.pairs), **written(OWN_SET, rows, out)})
     if config.raw:
-        fetch(config.raw, {}, out, world)
+        fetch(config.raw, Inputs(), out, world)
         for record in read_sources(out / "sources.json"):
             source = record.source
             name, folder = set_name(source.purl), out / source.slug

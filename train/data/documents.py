@@ -19,7 +19,7 @@ from train.data.text import readers
 from train.data.text.file_types import conversion
 from train.errors import UserError
 from train.spdx import NOASSERTION, of_row
-from train.world import World
+from train.world import Inputs, World
 
 # Of the files of a source, as far as they can be divided, a part reads a share of PARTS, in bounds.
 PARTS, LEAST_BYTES, MOST_BYTES = 64, 2**22, 2**26
@@ -36,7 +36,7 @@ class DocumentsConfig:
     formats: Annotated[dict[str, readers.Format], MinLen(1)]
 
 
-def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def extract(config: DocumentsConfig, inputs: Inputs, out: Path, world: World) -> None:
     """Write `documents/<part>.parquet` (schema.DOCUMENT) for each part, in the order of its files and their rows.
 
     Also `licences/<sha256>.txt`, each licence file byte for byte; `left_out/<part>.jsonl`, {path, reason} for each
@@ -50,11 +50,11 @@ def extract(config: DocumentsConfig, inputs: Mapping[str, Path], out: Path, worl
 
     Raises UserError when a source matches no file, lacks a licence file that it names, or holds a damaged file.
     """
-    records = read_sources(inputs["raw"] / "sources.json")
+    records = read_sources(inputs.raw / "sources.json")
     every = [part for record in records for part in parts(config, record)]
     for part in world.track(world.share(every), "extract"):
         if not (path := out / "counts" / f"{part.stem}.json").exists():
-            write_json(path, Extraction(config, part, inputs["raw"] / part.record.source.slug, out).run())
+            write_json(path, Extraction(config, part, inputs.raw / part.record.source.slug, out).run())
     if world.size == 1:
         write_json(out / "counts.json", {record.source.purl: total(config, record, out) for record in records})
 

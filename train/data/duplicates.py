@@ -5,7 +5,7 @@ documents and is like another text, they are joined too. Clusters follow from th
 of memory grows with the number of near duplicates, not of documents.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from train.config import Share
 from train.data.candidates import Candidate, Candidates, groups
 from train.data.dedup.minhash import BANDS, components, equal, joined, similarity
 from train.data.filters import rules
-from train.world import World
+from train.world import Inputs, World
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class DuplicatesConfig:
     near_duplicates: Share  # least similarity, as MinHash estimates it
 
 
-def compare(config: DuplicatesConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def compare(config: DuplicatesConfig, inputs: Inputs, out: Path, world: World) -> None:
     """Write `pairs/band-<number>.u64` for each band."""
-    candidates = Candidates(inputs["judged"])
+    candidates = Candidates(inputs.judged)
     for band in world.track(world.share(range(BANDS)), "bands compared"):
         path = out / "pairs" / f"{name(band)}.u64"
         if not path.exists():

@@ -30,7 +30,7 @@ from train.data.ledger import SPLITS
 from train.data.schema import Document, Origin, SelectedDocument, read_records
 from train.errors import UserError
 from train.unicode import canonical
-from train.world import World
+from train.world import Inputs, World
 
 Parts = Annotated[int, Ge(1), Le(512)]
 HeldOut = Annotated[float, Gt(0), Lt(1)]
@@ -53,12 +53,12 @@ class JudgedConfig(FilterConfig):
                 raise ValueError(f"licences: expected SPDX identifiers one by one: {problem}")
 
 
-def judge(config: JudgedConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def judge(config: JudgedConfig, inputs: Inputs, out: Path, world: World) -> None:
     """Write the four files of each file of documents.
 
     Raises UserError when a source's licence is not allowed, and when an entry of `excluded` names nothing that is here.
     """
-    folder = inputs["documents"] / "documents"
+    folder = inputs.documents / "documents"
     paths = sorted(folder.rglob("*.parquet"))
     if world.rank == 0:
         check_excluded(config, paths)

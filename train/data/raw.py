@@ -20,7 +20,7 @@ from train.data.sources.local import examples, listing
 from train.data.sources.pinned import FileSpec, VanishedError
 from train.data.sources.spec import AnySource, File, FilesSource, HubSource, PypiSource, SourceRecord, StoriesSource
 from train.errors import UserError
-from train.world import World
+from train.world import Inputs, World
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class RawConfig:
         return {source.purl: [kinds[name] for name, place in source.places.items() if place] for source in self.sources}
 
 
-def fetch(config: RawConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def fetch(config: RawConfig, inputs: Inputs, out: Path, world: World) -> None:
     """Write `<slug>/<files>` for each source and `sources.json`, the record of them all.
 
     When and from where a file was retrieved goes to `witness/retrieved.json`: it is true of one machine only.

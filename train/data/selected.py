@@ -5,7 +5,7 @@ from the clusters, and what gives away an evaluation item or a held-out text fro
 Nothing depends on the order of the input or on the number of workers.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
@@ -23,7 +23,7 @@ from train.data.filters import rules
 from train.data.judged import HeldOut, JudgedConfig, Parts
 from train.data.ledger import SPLITS, add, check_counts, count, ledger_rows
 from train.data.schema import LEDGER, SELECTED, SelectedDocument, read_records, table
-from train.world import World
+from train.world import Inputs, World
 
 HELD_OUT = SPLITS.index("held_out")
 
@@ -42,7 +42,7 @@ class SelectedConfig(JudgedConfig, DuplicatesConfig, SelectConfig):
     """The settings of a selection as they are written: those of the three stages that make it."""
 
 
-def select(config: SelectConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def select(config: SelectConfig, inputs: Inputs, out: Path, world: World) -> None:
     """Write `documents/`, `ledger/` and `counts/` part by part; alone, also their sum, `counts.json`.
 
     Raises UserError when nothing is kept, and when a split is empty.
@@ -85,10 +85,10 @@ def written(candidates: Iterable[Candidate], out: Path, part: int) -> Iterator[C
 class Selection:
     """The decisions for which a document is compared with others and with evaluation sets."""
 
-    def __init__(self, config: SelectConfig, inputs: Mapping[str, Path]) -> None:
-        self.config, self.candidates = config, Candidates(inputs["judged"])
-        self.clusters = Clusters(self.candidates, inputs["duplicates"])
-        self.items, self.held_out = items_of(inputs["benchmarks"]), self._held_out()
+    def __init__(self, config: SelectConfig, inputs: Inputs) -> None:
+        self.config, self.candidates = config, Candidates(inputs.judged)
+        self.clusters = Clusters(self.candidates, inputs.duplicates)
+        self.items, self.held_out = items_of(inputs.benchmarks), self._held_out()
 
     def part(self, part: int) -> Iterator[Candidate]:
         """The decided candidates of a part, in the order of their ids, then of their sources and paths."""

@@ -18,19 +18,19 @@ from train.data.schema import read_rows
 from train.data.sources.spec import read_sources
 from train.data.text.file_types import HEAD, file_type
 from train.data.text.readers import REASONS
-from train.world import World
+from train.world import Inputs, World
 
 SHOWN = 3  # reasons
 
 
-def raw(artifact: Path, inputs: Mapping[str, Path], config: RawConfig, world: World) -> str:
+def raw(artifact: Path, inputs: Inputs, config: RawConfig, world: World) -> str:
     """How many files, and what lies beside them in a folder of one's own."""
     files = [file for record in read_sources(artifact / "sources.json") for file in record.files]
     kept = f"{counted(len(files), 'file')}, {sum(file.bytes for file in files):,} bytes"
     return "; passed over: ".join([kept, *passed_over(config, world)])
 
 
-def documents(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+def documents(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many texts became documents, and what the others are."""
     sources = read_json(artifact / "counts.json").values()
     count = {name: sum(source[name] for source in sources) for name in ("files", "documents", *REASONS)}
@@ -41,7 +41,7 @@ def documents(artifact: Path, inputs: Mapping[str, Path], config: object, world:
         kept += f"; without a licence {unlicensed:,}"
     if not reasons:
         return kept
-    return f"{kept}; left out: {left_out_summary(reasons, examples(artifact, inputs['raw'], len(reasons)))}"
+    return f"{kept}; left out: {left_out_summary(reasons, examples(artifact, inputs.raw, len(reasons)))}"
 
 
 def examples(artifact: Path, raw: Path, reasons: int) -> dict[str, str]:
@@ -66,23 +66,23 @@ def held(path: Path) -> str | None:
         return file_type(file.read(HEAD))
 
 
-def judged(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+def judged(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many documents pass the rules, and which of these cannot judge a language."""
     rows = [np.fromfile(path, INDEX)["split"] != DROPPED for path in artifact.glob("index/**/*.rows")]
     line = f"{sum(map(np.count_nonzero, rows)):,} of {counted(sum(map(len, rows)), 'document')} pass the rules"
-    paths = (inputs["documents"] / "documents").rglob("*.parquet")
+    paths = (inputs.documents / "documents").rglob("*.parquet")
     tags = {row["language"] for path in paths for row in islice(read_rows([path], ["language"]), 1)}  # one a source
     off = (f"{', '.join(names)} cannot judge {tag}" for tag, names in unjudged(vars(config), tags).items())
     return "; switched off: ".join([line, *off])
 
 
-def duplicates(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+def duplicates(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many texts are in clusters."""
     pairs = np.concatenate([np.fromfile(path, "<u8") for path in artifact.glob("pairs/*.u64")])
     return f"{counted(len(np.unique(pairs)), 'document')} nearly the same as another"
 
 
-def selected(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+def selected(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many documents and bytes are kept, and the rules that dropped most."""
     counts = read_json(artifact / "counts.json")
     before, kept = counts["raw"], counts["kept"]
@@ -94,25 +94,25 @@ def selected(artifact: Path, inputs: Mapping[str, Path], config: object, world: 
     return line + commonest("; dropped most by ", reasons) + (examples if any(reasons.values()) else "")
 
 
-def tokens(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+def tokens(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many tokens there are to train on and to evaluate on."""
     counts = read_json(artifact / "tokens.json")
     return ", ".join(f"{split} {counts[split]['tokens']:,} tokens of {counted(counts[split]['documents'], 'document')}"
                      for split in ("train", "held_out"))  # fmt: skip
 
 
-def benchmarks(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+def benchmarks(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """The evaluation sets, and how many items each has."""
     sets = [f"{each['name']}: {counted(each['items'], 'item')}" for each in read_json(artifact / "sets.json")]
     return ", ".join(sets) or "none: our minimal pairs are in English, and switched off where no text is"
 
 
-def tokenizer(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+def tokenizer(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many tokens it knows."""
     return counted(len(read_json(artifact / "tokenizer.json")["model"]["vocab"]), "token")
 
 
-def weights(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+def weights(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many weights were trained on how many tokens, and the losses at the end."""
     with (artifact / "model.safetensors").open("rb") as file:
         tensors = json.loads(file.read(int.from_bytes(file.read(8), "little")))
@@ -125,7 +125,7 @@ def weights(artifact: Path, inputs: Mapping[str, Path], config: object, world: W
 LOSSES = {"loss": "loss", "held out": "held_out_loss"}
 
 
-def evaluation(artifact: Path, inputs: Mapping[str, Path], config: object, world: World) -> str:
+def evaluation(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """Bits per byte of the held-out text, of the model and of what is simpler."""
     scores = read_json(artifact / "scores.json")
     values = {name: score["value"] for name, score in scores.items() if score["unit"].startswith("bits per byte")}

@@ -29,7 +29,7 @@ from train import initial
 from train.artifact import copy_file, write_bytes
 from train.data.schema import SelectedDocument, read_records
 from train.errors import UserError
-from train.world import World
+from train.world import Inputs, World
 
 END_OF_TEXT = "<|endoftext|>"  # id 0; stands after every document
 SMALLEST = 1 + 256  # the mark and a token a byte
@@ -57,7 +57,7 @@ class TokenizerConfig:
     sample_bytes: Annotated[int, Ge(1), Le(COUNTABLE)] | None
 
 
-def learn(config: TokenizerConfig | str, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def learn(config: TokenizerConfig | str, inputs: Inputs, out: Path, world: World) -> None:
     """Write `tokenizer.json`: pieces, merges, and the mark before every text, as `transformers` reads them.
 
     The bytes depend on the multiset of texts alone: the library counts pieces first, gives the first ids to the sorted
@@ -82,7 +82,7 @@ def learn(config: TokenizerConfig | str, inputs: Mapping[str, Path], out: Path, 
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    learner.train_from_iterator(sampled(config.sample_bytes, inputs["selected"], world), trainer)
+    learner.train_from_iterator(sampled(config.sample_bytes, inputs.selected, world), trainer)
     if (reached := learner.get_vocab_size()) < config.vocabulary:
         raise UserError(
             f"tokenizer: the training text supports a vocabulary of {reached}, not of {config.vocabulary}; "

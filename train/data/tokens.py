@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
@@ -18,7 +18,7 @@ from train.data.ledger import SPLITS, nested
 from train.data.schema import RANGES, SelectedDocument, TokenRange, read_records, write_rows
 from train.data.tokenizer import load
 from train.errors import UserError
-from train.world import World
+from train.world import Inputs, World
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class TokensConfig:
     """Nothing to choose: texts and tokenizer settle everything."""
 
 
-def encode(config: TokensConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def encode(config: TokensConfig, inputs: Inputs, out: Path, world: World) -> None:
     """Write `<split>.npy` and `ranges/<split>.parquet` for each split, and `tokens.json`.
 
     An array holds the documents in the order of their ids, each followed by the end-of-text mark; its numbers are
     16 bits wide where the vocabulary fits, else 32. Workers share the parts of `selected`, to be put together alone.
     """
-    parts, tokenizer = sorted((inputs["selected"] / "documents").glob("*.parquet")), load(inputs["tokenizer"])
+    parts, tokenizer = sorted((inputs.selected / "documents").glob("*.parquet")), load(inputs.tokenizer)
     dtype = np.dtype("<u2" if tokenizer.vocabulary <= 2**16 else "<u4")
     encoded_parts = [out / "parts" / part.name for part in parts]
     for part, ranges in world.track(world.share(list(zip(parts, encoded_parts, strict=True))), "parts encoded"):

@@ -39,7 +39,7 @@ from train.kernels import Fine
 from train.model import ModelConfig, Transformer, load_weights
 from train.training.checkpoint import WEIGHTS, read_tensors
 from train.training.numerics import prepare
-from train.world import World
+from train.world import Inputs, World
 
 Integers = NDArray[np.int64]
 
@@ -72,35 +72,35 @@ class MeasureConfig:
     evaluation: EvaluationConfig
 
 
-def measure(config: MeasureConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def measure(config: MeasureConfig, inputs: Inputs, out: Path, world: World) -> None:
     """Write the records: of documents and their scores, of pairs and theirs, samples, overlap. Exact sizes: a witness.
 
     Raises UserError when the weights are unreadable, do not fit the config, or predict what is not a number.
     """
     settings, machine = config.evaluation, world.machine
     prepare(machine)
-    tokenizer = tokenizers.load(inputs["tokenizer"])
-    model = load_model(inputs["weights"], config.model, tokenizer.vocabulary).to(machine.device)
-    tokens = read_tokens(inputs["tokens"], "held_out")
-    ranges = list(read_records(TokenRange, [ranges_path(inputs["tokens"], "held_out")]))
+    tokenizer = tokenizers.load(inputs.tokenizer)
+    model = load_model(inputs.weights, config.model, tokenizer.vocabulary).to(machine.device)
+    tokens = read_tokens(inputs.tokens, "held_out")
+    ranges = list(read_records(TokenRange, [ranges_path(inputs.tokens, "held_out")]))
     documents = score_documents(
         model, tokens, ranges, end_of_text=tokenizer.end_of_text, batch=settings.batch, world=world
     )
-    held_out = [document.text.encode() for document in kept_documents(inputs["selected"], "held_out")]
+    held_out = [document.text.encode() for document in kept_documents(inputs.selected, "held_out")]
     if [len(text) for text in held_out] != [each.bytes for each in documents]:
-        raise UserError(f"{inputs['tokens']}: made of other documents than {inputs['selected']}; make the tokens again")
-    training = kept_documents(inputs["selected"], "train")
+        raise UserError(f"{inputs.tokens}: made of other documents than {inputs.selected}; make the tokens again")
+    training = kept_documents(inputs.selected, "train")
     grams = count_grams(document.text.encode() for document in world.track(training, "documents counted"))
     size = compressed_size(world.track(held_out, "documents compressed"))
     baselines = {
         "byte_4gram": byte_model_score([grams.bits(text) for text in held_out], documents, settings),
         "xz_whole_text": compressor_score(size, documents),
     }
-    items = scored_items(inputs["benchmarks"])
+    items = scored_items(inputs.benchmarks)
     rows = score_items(model, tokenizer, grams, items, batch=settings.batch, world=world)
     write_json(out / "documents.json", plain(documents))
     write_json(out / "scores.json", {**model_scores(documents, config.model.context, settings), **baselines})
-    for name, record in item_records(items, rows, inputs["benchmarks"], settings.confidence).items():
+    for name, record in item_records(items, rows, inputs.benchmarks, settings.confidence).items():
         write_json(out / name, record)
     texts = [text.decode() for text in held_out[:2]]
     write_json(out / "samples.json", samples(model, tokenizer, settings.samples, texts))

@@ -5,9 +5,8 @@ held-out document; what is left is told here. The n-grams of what is evaluated a
 text is read once, a piece at a time.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,30 +17,30 @@ from train.data.dedup.ngrams import Index, Numbers, mix64, words
 from train.data.schema import Item, read_records
 from train.data.selected import kept_documents
 from train.data.tokens import read_tokens
-from train.world import World
+from train.world import Inputs, World
 
 TOKENS = 13  # an n-gram
 AT_A_TIME = 1 << 20  # tokens of the training text
 
 
-def overlap(inputs: Mapping[str, Path], world: World) -> dict[str, Any]:
+def overlap(inputs: Inputs, world: World) -> dict[str, Any]:
     """`overlap.json`: for each evaluation set and for the held-out split, what the training text holds of it.
 
     Counted are the different n-grams of each item: of 13 words or tokens, or all of a shorter item as one. `found`
     lists the items of which any n-gram stands in the training text.
     """
-    items = list(read_records(Item, sorted(inputs["benchmarks"].glob("*.parquet"))))
-    held_out = list(kept_documents(inputs["selected"], "held_out"))
+    items = list(read_records(Item, sorted(inputs.benchmarks.glob("*.parquet"))))
+    held_out = list(kept_documents(inputs.selected, "held_out"))
     texts = [item.text for item in items] + [document.text for document in held_out]
-    encoded = tokenizer.load(inputs["tokenizer"]).encode(texts)
+    encoded = tokenizer.load(inputs.tokenizer).encode(texts)
     indexes = {
         "words": Index((words(text).numbers for text in texts), WORDS),
         "tokens": Index((numbers_of(np.array(tokens)) for tokens in encoded), TOKENS),
     }
-    training = world.track(kept_documents(inputs["selected"], "train"), "documents compared")
+    training = world.track(kept_documents(inputs.selected, "train"), "documents compared")
     pieces = {
         "words": (words(document.text).numbers for document in training),
-        "tokens": token_pieces(read_tokens(inputs["tokens"], "train")),
+        "tokens": token_pieces(read_tokens(inputs.tokens, "train")),
     }
     shared = {unit: seen(index, pieces[unit]) for unit, index in indexes.items()}
     names = [(item.set, item.id) for item in items] + [("", document.id) for document in held_out]

@@ -33,7 +33,7 @@ from train.data import tokenizer
 from train.data.tokens import read_tokens
 from train.errors import UserError
 from train.evaluation.measure import load_model
-from train.layout import ARTIFACTS, WITNESSES, Listing, folder_of, placed, regular_files, release_files
+from train.layout import WITNESSES, Listing, folder_of, placed, regular_files, release_files
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import repository
 from train.release.about import ReleaseConfig
@@ -49,7 +49,7 @@ from train.training.loop import FitConfig, gradients
 from train.training.optimizer import Optimizer
 from train.training.start import initial_model
 from train.training.steps import tokens_seen
-from train.world import World
+from train.world import Inputs, World
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP_LEVEL = """
@@ -69,14 +69,14 @@ class CollectConfig:
     request: dict[str, Any]  # how it was asked for: a witness, in no key
 
 
-def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def collect(config: CollectConfig, inputs: Inputs, out: Path, world: World) -> None:
     """Write the release to `out/release`. Raises UserError when the data set has no card or a folder is not readable.
 
     The same inputs give the same bytes, save `logs/` and `report.html` (witnesses of the runs) and the digests of
     these in `MANIFEST.json`. `identity` there is the digest over all products.
     """
     release = out / "release"
-    require_lock({name: read_json(inputs[name] / WITNESS / "run.json")["packages"] for name in ARTIFACTS})
+    require_lock({name: read_json(folder / WITNESS / "run.json")["packages"] for name, folder in vars(inputs).items()})
     shutil.rmtree(release, ignore_errors=True)
     for path, origin in origins(inputs):
         share(origin, release / path)
@@ -87,7 +87,7 @@ def collect(config: CollectConfig, inputs: Mapping[str, Path], out: Path, world:
     write_json(release / "code" / "overrides.json", list(config.settings))
     for path, text in reuse.texts(release).items():
         write_bytes(release / path, text)
-    step = next_step(release, inputs["tokens"])
+    step = next_step(release, inputs.tokens)
     if step is not None:
         write_json(release / "checkpoints" / "next_step.json", step)
     for path, written in WRITTEN.items():
@@ -106,16 +106,16 @@ def require_lock(installed: Mapping[str, Mapping[str, str]]) -> None:
         raise UserError("\n".join(lines))
 
 
-def origins(inputs: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
+def origins(inputs: Inputs) -> Iterator[tuple[str, Path]]:
     """Each file that is copied as it is: where it stands in the release, and where it comes from."""
-    for artifact in ARTIFACTS:
-        for product in manifest(inputs[artifact]).products:
+    for artifact, folder in vars(inputs).items():
+        for product in manifest(folder).products:
             if place := placed(artifact, product):
-                yield place, inputs[artifact] / product
-        yield f"provenance/{artifact}.json", inputs[artifact] / "manifest.json"
-        for path in regular_files(inputs[artifact] / "witness"):
+                yield place, folder / product
+        yield f"provenance/{artifact}.json", folder / "manifest.json"
+        for path in regular_files(folder / "witness"):
             if not path.startswith("wandb/"):  # a tracker's own files: of no use to a reader, and private
-                yield f"logs/{artifact}/{path}", inputs[artifact] / "witness" / path
+                yield f"logs/{artifact}/{path}", folder / "witness" / path
     for path in source_tree(ROOT):
         yield f"code/{path}", ROOT / path
     yield "LICENSE", ROOT / "LICENSE"

@@ -29,7 +29,7 @@ from train.release import bundle
 from train.release.about import ReleaseConfig
 from train.release.file_differences import bytes_apart, products_apart
 from train.training.loop import FitConfig
-from train.world import World
+from train.world import Inputs, World
 
 T = TypeVar("T")
 STAGES: dict[str, type] = {
@@ -126,16 +126,15 @@ class Release:
     def ledger(self) -> Iterator[LedgerRow]:
         return self.records(LedgerRow, "ledger")
 
-    @property
-    def folders(self) -> dict[str, Path]:
-        """Each artifact as the stages want to see it, but for its manifest: where its files stand in the release."""
-        return {name: folder_of(self.path, name) for name in ARTIFACTS}
+    def inputs(self, **again: Path) -> Inputs:
+        """Each artifact as the stages want to see it, but for its manifest: where it stands here, or was made again."""
+        return Inputs(**{name: folder_of(self.path, name) for name in ARTIFACTS} | again)
 
     @cached_property
     def tokens(self) -> Path:
         """The artifact `tokens`, made again from the documents and the tokenizer that the release holds."""
         folder = self.scratch / "tokens"
-        encode(TokensConfig(), self.folders, folder, self.world)
+        encode(TokensConfig(), self.inputs(), folder, self.world)
         return folder
 
     @cached_property

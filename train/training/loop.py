@@ -7,7 +7,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ from train.training.numerics import NumericsConfig, compile_in_place, prepare, r
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.training.start import initial_model, note_start, place_of, resumed
 from train.training.steps import is_checkpoint, tokens_seen
-from train.world import World
+from train.world import Inputs, World
 
 if TYPE_CHECKING:
     from train.machine import Machine
@@ -98,7 +98,7 @@ class FitConfig:
         )
 
 
-def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) -> None:
+def fit(config: FitConfig, inputs: Inputs, out: Path, world: World) -> None:
     """Train; `out` gets `model.safetensors`, `checkpoints/step-*/` and, as witnesses, the log and the stack.
 
     Goes on from the newest whole checkpoint in `out`. Checkpoints are written while training goes on. Of several ranks
@@ -108,11 +108,11 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
     """
     training, machine = config.training, world.machine
     prepare(machine)
-    _require_vocabulary(inputs["tokens"], inputs["tokenizer"])
-    held_out, order = _tokens(inputs["tokens"], "held_out", config), config.order(inputs["tokens"])
-    vocabulary = load_tokenizer(inputs["tokenizer"]).vocabulary
+    _require_vocabulary(inputs.tokens, inputs.tokenizer)
+    held_out, order = _tokens(inputs.tokens, "held_out", config), config.order(inputs.tokens)
+    vocabulary = load_tokenizer(inputs.tokenizer).vocabulary
     model = initial_model(config, vocabulary, machine.init_from)
-    belongs_to = config.owner(manifest(inputs["tokens"]).digest)
+    belongs_to = config.owner(manifest(inputs.tokens).digest)
     if world.rank == 0:
         if training.init_from:
             initial.keep(machine.init_from, training.init_from, out)
@@ -129,7 +129,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             compile_in_place(model)
         optimizer = Optimizer(model, training.optimizer, training.numerics)
         if model.exact:
-            require_products(model, order.batch_at(read_tokens(inputs["tokens"], "train"), 0), world)
+            require_products(model, order.batch_at(read_tokens(inputs.tokens, "train"), 0), world)
         start, skipped = resumed(out, model, optimizer, training, belongs_to, world)
         log: Log | None = None
         if world.rank == 0:
@@ -137,7 +137,7 @@ def fit(config: FitConfig, inputs: Mapping[str, Path], out: Path, world: World) 
             ending.callback(log.close)
             log.compare_with_peak(model, world.size)
             note_start(log, start, skipped)
-        for record in steps(config, model, optimizer, inputs["tokens"], world, range(start, training.steps)):
+        for record in steps(config, model, optimizer, inputs.tokens, world, range(start, training.steps)):
             step, stop = record["step"], any_rank(bool(signals), world)
             settle(saving, wait=False)
             if (log or machine.sharded) and (step % training.evaluate_every == 0 or step == training.steps):

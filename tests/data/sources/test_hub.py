@@ -218,7 +218,7 @@ from train.data import documents, raw
 from train.data.sources import download
 from train.data.sources.places import obtain
 from train.terminal import guarded
-from train.world import World
+from train.world import Inputs, World
 
 def main(arguments):
     download.BACKOFF = 0.01
@@ -228,7 +228,7 @@ def main(arguments):
     for source in arguments:
         try:
             raw.fetch(build(raw.RawConfig, {"sources": [json.loads(source)]}), {}, Path("out"), world)
-            documents.extract(formats, {"raw": Path("out")}, Path("extracted"), world)
+            documents.extract(formats, Inputs(raw=Path("out")), Path("extracted"), world)
         except UserError as problem:
             problems.append(str(problem))
     if problems:

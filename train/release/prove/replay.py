@@ -175,7 +175,7 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
 def evaluate(release: Path, scratch: Path) -> dict[str, Any]:
     """A report on the last segment: the evaluation of the last checkpoint, against the records of the release."""
     began, files, every = time.monotonic(), Release(release, scratch), segments(release)
-    inputs = {**files.folders, "tokens": files.tokens, "weights": every[-1].target}
+    inputs = files.inputs(tokens=files.tokens, weights=every[-1].target)
     measure(files.settings(MeasureConfig), inputs, scratch / "evaluation", files.world)
     problems = files.made_again("evaluation", scratch / "evaluation")
     why = "the evaluation: its records are not those of the last checkpoint"

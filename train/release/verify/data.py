@@ -113,7 +113,7 @@ def selection(release: Release) -> list[str]:
                  for one, other in alike]  # fmt: skip
     numbered = zip(documents, numbers, strict=True)
     held_out = evaluated((document.id, each) for document, each in numbered if document.split != "train")
-    items = items_of(release.folders["benchmarks"])
+    items = items_of(release.inputs().benchmarks)
     for each in documents:
         reason = each.split == "train" and contaminated(words(each.text), config.contaminated, items, held_out)
         problems += [f"document {each.id[:12]}: {reason}"] if reason else []
@@ -173,7 +173,7 @@ def source_kinds(release: Release) -> list[str]:
 
 def overlap(release: Release) -> list[str]:
     """The overlap of training text with what is evaluated on, found again."""
-    again = find_overlap({**release.folders, "tokens": release.tokens}, release.world)
+    again = find_overlap(release.inputs(tokens=release.tokens), release.world)
     return release.same("data/overlap.json", as_json(again))
 
 

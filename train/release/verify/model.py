@@ -78,7 +78,7 @@ def promised_stack(release: Release) -> dict[str, Any]:
 def tokenizer(release: Release) -> list[str]:
     """The tokenizer, learnt again from the documents, has the same bytes, and gives every text back."""
     folder = release.scratch / "tokenizer"
-    learn(release.settings(TokenizerConfig), release.folders, folder, release.world)
+    learn(release.settings(TokenizerConfig), release.inputs(), folder, release.world)
     words = load_tokenizer(release.path)
     problems = release.made_again("tokenizer", folder) + release.written("tokenizer_config.json")
     for document in islice(release.documents(), ROUND_TRIPS):
@@ -93,8 +93,7 @@ def scores(release: Release) -> list[str]:
     config = release.settings(MeasureConfig)
     if not release.whole and sampling.scoring_operations(release) > MOST_OPERATIONS:
         return sampling.sampled_scores(release, config, MOST_OPERATIONS)
-    inputs = {**release.folders, "tokens": release.tokens}
-    measure(config, inputs, folder, release.world)
+    measure(config, release.inputs(tokens=release.tokens), folder, release.world)
     sizes, witness = release.json(COMPRESSED), read_json(folder / WITNESS / "compressed.json")
     problems = [f"{COMPRESSED}: {name} {sizes.get(name)}, compressed again {size}" for name, size in witness.items()
                 if not math.isclose(sizes.get(name, 0), size, rel_tol=PACKED)]  # fmt: skip

@@ -20,6 +20,7 @@ from train.errors import UserError
 from train.release import view
 from train.release.verify.result import NotChecked
 from train.release.view import Release
+from train.world import Inputs
 
 Make = Callable[..., None]
 SELECTING: dict[str, Make] = {"judged": judge, "duplicates": compare, "selected": select}
@@ -43,7 +44,7 @@ def remake(release: Release) -> Iterator[tuple[str, Path]]:
         folder = artifacts[name] = release.scratch / "sourced" / name
         config: Any = anywhere(release.settings(view.STAGES[name]))
         with answers(config, release) if name in FETCHING else contextlib.nullcontext():
-            make(config, artifacts, folder, world)
+            make(config, Inputs(**artifacts), folder, world)
         yield name, folder
 
 

@@ -49,8 +49,9 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
     again = score_documents(model, tokens, chosen, end_of_text=mark, batch=batch, world=release.world)
     problems = [f"document {each.id[:12]}: scored {vars(each)}, recorded is {vars(recorded[each.id])}"
                 for each in again if each != recorded[each.id]]  # fmt: skip
-    grams = count_grams(document.text.encode() for document in kept_documents(release.folders["selected"], "train"))
-    held_out = [document.text.encode() for document in kept_documents(release.folders["selected"], "held_out")]
+    selected = release.inputs().selected
+    grams = count_grams(document.text.encode() for document in kept_documents(selected, "train"))
+    held_out = [document.text.encode() for document in kept_documents(selected, "held_out")]
     follows = {
         **model_scores(documents, config.model.context, config.evaluation),
         "byte_4gram": byte_model_score([grams.bits(text) for text in held_out], documents, config.evaluation),
@@ -70,7 +71,7 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
 def sampled_items(release: Release, config: MeasureConfig, model: Transformer, grams: ByteModel) -> list[str]:
     """Some pairs and questions scored again, and the baseline of all; the summaries follow from all of them."""
     recorded = [row for name in ("pairs", "choices") for row in release.json(f"evaluation/{name}.json")]
-    sets, settings = release.folders["benchmarks"], config.evaluation
+    sets, settings = release.inputs().benchmarks, config.evaluation
     items = scored_items(sets)
     same = [baseline_row(item, grams) for item in items]
     if difference := first_difference([{k: v for k, v in each.items() if k != "bits"} for each in recorded], same):

@@ -31,6 +31,7 @@ from train.release.verify.prepared import SELECTING
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 from train.spdx import of_row
+from train.world import Inputs
 
 
 def provenance(release: Release) -> list[str]:
@@ -166,11 +167,11 @@ def generated(release: Release) -> list[str]:
     if not (ROOT / "pyproject.toml").is_file():
         raise NotChecked("their licence is a file of the source tree, and this is an installed package")
     again = {name: release.scratch / "generated" / name for name in ("raw", "documents", *SELECTING)}
-    fetch(replace(config, sources=own), {}, again["raw"], release.world)
-    extract(release.settings(DocumentsConfig), again, again["documents"], release.world)
+    fetch(replace(config, sources=own), Inputs(), again["raw"], release.world)
+    extract(release.settings(DocumentsConfig), Inputs(**again), again["documents"], release.world)
     if own == config.sources:
         for name, make in SELECTING.items():
-            make(release.settings(SelectedConfig), {**release.folders, **again}, again[name], release.world)
+            make(release.settings(SelectedConfig), release.inputs(**again), again[name], release.world)
         return problems + [line for name in again for line in release.made_again(name, again[name])]
     return problems + list(_among_others(release, again))
 
@@ -181,7 +182,7 @@ def _pairs(release: Release) -> list[str]:
     if not config.pairs:
         return []
     folder, path = release.scratch / "benchmarks", f"{OWN_SET}.parquet"
-    gather(config, {}, folder, release.world)
+    gather(config, Inputs(), folder, release.world)
     records = [each for each in release.json("evaluation/data/sets.json") if each["name"] == OWN_SET]
     difference = first_difference(records, read_json(folder / "sets.json"))
     problems = [f"evaluation/data/sets.json: {difference}"] if difference else []
