@@ -130,10 +130,10 @@ CLOSURES = {
     "selected": FILTERS,
     "tokenizer": "data/schema data/text/file_types data/tokenizer differences initial",
     "tokens": TOKENS,
-    "weights": f"""{TOKENS} config data/batches data/mixture exact kernels model premises
+    "weights": f"""{TOKENS} config data/batches data/mixture exact kernels model premises records
         training/steps training/checkpoint training/loop training/numerics training/optimizer training/distributed
         training/start""",
-    "evaluation": f"""{TOKENS} {FILTERS} config exact kernels model premises training/checkpoint
+    "evaluation": f"""{TOKENS} {FILTERS} config exact kernels model premises training/checkpoint records
         training/numerics evaluation/measure evaluation/items evaluation/minimal_pairs evaluation/multiple_choice
         evaluation/overlap evaluation/prediction evaluation/baselines inference/generate""",
 }

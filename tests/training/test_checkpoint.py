@@ -100,7 +100,7 @@ def flip(path):
     (lambda d: (d / "optimizer.safetensors").unlink(), "missing"),
     (lambda d: (d / "state.json").unlink(), "cannot be read"),
     (lambda d: (d / "state.json").write_text('{"step": 20'), "cannot be read"),
-    (lambda d: (d / "state.json").write_text('{"step": "x"}'), "not the state of a checkpoint"),
+    (lambda d: (d / "state.json").write_text('{"step": "x"}'), r"step: expected int, got 'x'; belongs_to: missing"),
 ])  # fmt: skip
 def test_a_damaged_one_is_passed_over_by_name(two, tmp_path, damage, line):
     damage(two[1])

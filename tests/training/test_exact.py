@@ -21,7 +21,7 @@ from train.exact import square_total
 from train.kernels import Exact, Fine
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.loop import gradient_noise, gradients, require_groups, require_products
-from train.training.numerics import NumericsConfig, compile_in_place
+from train.training.numerics import NumericsConfig
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.world import World
 
@@ -46,9 +46,7 @@ def trained(
     model: ModelConfig = MODEL, optimizer: OptimizerConfig = OPTIMIZER, slices: int = 1, compiled: bool = False
 ) -> str:
     """SHA-256 of weights and state after STEPS, and of the losses, in full."""
-    transformer = NUMERICS.place(Transformer(model, VOCABULARY, seed=1), "cpu", BATCH)
-    if compiled:
-        compile_in_place(transformer)
+    transformer = NUMERICS.place(Transformer(model, VOCABULARY, seed=1), "cpu", BATCH, compiled)
     updates = Optimizer(transformer, optimizer, NUMERICS)
     digest = hashlib.sha256()
     for step, batch in enumerate(batches(model)):

@@ -19,7 +19,7 @@ from train.config import plain
 from train.machine import Machine
 from train.model import ModelConfig, Transformer, weights_of
 from train.training.loop import gradients, require_products
-from train.training.numerics import NumericsConfig, compile_in_place, prepare, stack
+from train.training.numerics import NumericsConfig, prepare, stack
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.world import World
 
@@ -65,9 +65,7 @@ def trained(machine: Machine) -> tuple[str, float]:
     world = World(0, 1, machine)
     drawn = np.random.PCG64(SEED).random_raw(STEPS * BATCH * (MODEL.context + 1)).astype(np.int64)
     tokens = np.minimum(drawn & 511, drawn >> 9 & 511)  # some are likelier than others
-    model = NUMERICS.place(Transformer(MODEL, VOCABULARY, SEED), machine.device, BATCH)
-    if machine.compile:
-        compile_in_place(model)
+    model = NUMERICS.place(Transformer(MODEL, VOCABULARY, SEED), machine.device, BATCH, machine.compile)
     optimizer = Optimizer(model, OPTIMIZER, NUMERICS)
     batches = tokens.reshape(STEPS, BATCH, MODEL.context + 1)
     require_products(model, batches[0], world)

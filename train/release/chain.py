@@ -8,7 +8,9 @@ the checkpoint's files: whoever knows the last link knows that no checkpoint was
 from pathlib import Path
 from typing import Any
 
-from train.artifact import digest, read_json, read_manifest
+from train.artifact import digest, read_manifest
+from train.records import read
+from train.training.checkpoint import STATE, State
 
 
 def chain(release: Path) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def chain(release: Path) -> dict[str, Any]:
     links: list[dict[str, Any]] = []
     value = digest(commitment)
     for path in sorted((release / "checkpoints").glob("step-*")):
-        state = read_json(path / "state.json")
-        value = digest({"previous": value, "step": state["step"], "files": state["files"]})
-        links.append({"checkpoint": path.name, "step": state["step"], "digest": value})
+        state = read(State, path / STATE)
+        value = digest({"previous": value, "step": state.step, "files": state.files})
+        links.append({"checkpoint": path.name, "step": state.step, "digest": value})
     return {"commitment": commitment, "digest": digest(commitment), "links": links}

@@ -22,9 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.artifact import file_digest, read_json, sync_directory, write_bytes, write_json
+from train.artifact import file_digest, sync_directory, write_bytes, write_json
 from train.differences import differences
 from train.errors import UserError
+from train.records import read
 
 WEIGHTS, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 LOG = "witness/log.jsonl"  # of a run, one record a step
@@ -32,6 +33,15 @@ LOG = "witness/log.jsonl"  # of a run, one record a step
 
 class ForeignError(UserError):
     """A checkpoint is whole, but of another training."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What stands in `state.json` beside the tensors of a checkpoint."""
+
+    step: int
+    belongs_to: dict[str, Any]
+    files: dict[str, str]  # name -> SHA-256
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ def save(directory: Path, checkpoint: Checkpoint, belongs_to: dict[str, Any]) ->
         write_tensors(aside / WEIGHTS, checkpoint.weights)
         write_tensors(aside / OPTIMIZER, checkpoint.optimizer)
         files = {name: file_digest(aside / name) for name in (WEIGHTS, OPTIMIZER)}
-        write_json(aside / STATE, {"step": checkpoint.step, "belongs_to": belongs_to, "files": files})
+        write_json(aside / STATE, vars(State(checkpoint.step, belongs_to, files)))
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)  # on a full disk it would be in the way of everything
         raise
@@ -148,20 +158,16 @@ def checked(directory: Path, belongs_to: dict[str, Any] | None = None) -> int:
     Raises UserError when a file is missing, torn or changed, and ForeignError, naming the field, when the checkpoint
     belongs to another config or other data than `belongs_to`.
     """
-    state: dict[str, Any] = read_json(directory / STATE)
-    try:
-        step, owner, files = int(state["step"]), dict(state["belongs_to"]), dict(state["files"])
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{directory / STATE}: not the state of a checkpoint") from None
+    state = read(State, directory / STATE)
     for name in (WEIGHTS, OPTIMIZER):
-        if not (directory / name).is_file() or file_digest(directory / name) != files.get(name):
+        if not (directory / name).is_file() or file_digest(directory / name) != state.files.get(name):
             raise UserError(f"{directory / name}: missing, or changed since it was saved")
-    if belongs_to is not None and owner != belongs_to:
+    if belongs_to is not None and state.belongs_to != belongs_to:
         raise ForeignError(
-            f"{directory}: belongs to another training ({unlike(owner, belongs_to)}); go on with that one, or "
-            "remove the checkpoint"
+            f"{directory}: belongs to another training ({unlike(state.belongs_to, belongs_to)}); go on with that one, "
+            "or remove the checkpoint"
         )
-    return step
+    return state.step
 
 
 def unlike(there: Any, here: Any) -> str:

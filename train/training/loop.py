@@ -38,7 +38,7 @@ from train.training.checkpoint import (
     write_shares,
 )
 from train.training.distributed import all_reduce_gradients, any_rank, gathered, joined, shard
-from train.training.numerics import NumericsConfig, compile_in_place, prepare, record_stack
+from train.training.numerics import NumericsConfig, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
 from train.training.start import initial_model, note_start, place_of, resumed
 from train.training.steps import is_checkpoint, tokens_seen
@@ -124,9 +124,7 @@ def fit(config: FitConfig, inputs: Inputs, out: Path, world: World) -> None:
     with joined(world, out.name), stop_requests() as signals, ExitStack() as ending, ThreadPoolExecutor(1) as writer:
         if machine.sharded:
             shard(model, world)
-        training.numerics.place(model, machine.device, training.batch)
-        if machine.compile:
-            compile_in_place(model)
+        training.numerics.place(model, machine.device, training.batch, machine.compile)
         optimizer = Optimizer(model, training.optimizer, training.numerics)
         if model.exact:
             require_products(model, order.batch_at(read_tokens(inputs.tokens, "train"), 0), world)

@@ -59,10 +59,10 @@ class NumericsConfig:
         if self.exact:
             premises.require(device)
 
-    def place(self, model: Transformer, device: str, batch: int = 1) -> Transformer:
+    def place(self, model: Transformer, device: str, batch: int = 1, compiled: bool = False) -> Transformer:
         """The model on its device in the contract's precision, with torch's switches set accordingly.
 
-        `batch` is that of a training step, of which `exact` takes groups.
+        `batch` is that of a training step, of which `exact` takes groups; `compiled`: see `compile_in_place`.
         """
         fast, gpu = self.contract == "fast", device == "cuda"
         torch.set_float32_matmul_precision("high" if fast and gpu else "highest")  # high: TF32
@@ -77,7 +77,10 @@ class NumericsConfig:
         model.low_precision = self.products(device) == torch.bfloat16
         self.require(device)
         model.compute_by(self.cut(batch, model.config.context))
-        return model.to(device, self.compute)
+        model.to(device, self.compute)
+        if compiled:
+            compile_in_place(model)
+        return model
 
     def products(self, device: str) -> torch.dtype:
         """The precision of matrix products."""
