@@ -1,6 +1,5 @@
 """`pellucid archive` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "archive"}, __name__)
+runpy.run_path(__file__.removesuffix("archive.py") + "pellucid.py", {"VERB": "archive"}, __name__)

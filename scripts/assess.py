@@ -1,6 +1,5 @@
 """`pellucid assess` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "assess"}, __name__)
+runpy.run_path(__file__.removesuffix("assess.py") + "pellucid.py", {"VERB": "assess"}, __name__)

@@ -16,6 +16,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -63,7 +64,7 @@ def preparation(config: pipeline.Run) -> Rates:
 def beside_reading(config: pipeline.Run, until: str) -> Rates:
     """The stages up to one, from files on, beside what only reading and unpacking the same bytes takes."""
     raw = pipeline.run(dataclasses.replace(config, until="raw"), quiet)["raw"]
-    return speeds({**contestants(config, raw, until), "reading": reading}, raw, sum(map(len, opened(raw))), rounds=1)
+    return speeds({**contestants(config, raw, until), "reading": reading}, raw, reading(raw), rounds=1)
 
 
 def contestants(config: pipeline.Run, raw: Path, until: str) -> dict[str, Callable[[Path], None]]:
@@ -87,16 +88,14 @@ def contestants(config: pipeline.Run, raw: Path, until: str) -> dict[str, Callab
                 kept = list(filtered(documents))
                 dropped = dropped_by_datatrove([each.text for each in kept])
                 documents = (each for place, each in enumerate(kept) if place not in dropped)
-            for _ in ParquetWriter(home).run(documents):
-                pass
+            deque(ParquetWriter(home).run(documents), 0)
 
     lines = any(raw.glob("*/*.jsonl")) and installed("datatrove", "orjson", "spacy")
     return {"pellucid": ours, **({"datatrove": peer} if lines else {})}
 
 
-def reading(raw: Path) -> None:
-    for _ in opened(raw):
-        pass
+def reading(raw: Path) -> int:
+    return sum(map(len, opened(raw)))
 
 
 def opened(raw: Path) -> Iterator[bytes]:
@@ -123,8 +122,7 @@ def datatrove(rows: Sequence[Document]) -> None:
     """datatrove's filters after Gopher, and its redaction of personal data."""
     from datatrove.data import Document as Text
 
-    for _ in filtered(Text(document.text, document.id) for document in rows):
-        pass
+    deque(filtered(Text(document.text, document.id) for document in rows), 0)
 
 
 def filtered(documents: Iterable[Any]) -> Iterator[Any]:
@@ -195,14 +193,10 @@ def tokenizer_training(config: pipeline.Run) -> Rates:
 
         import sentencepiece
 
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(line for text in texts for line in text.split("\n")),
-            model_writer=io.BytesIO(),
-            model_type="bpe",
-            vocab_size=config.tokenizer.vocabulary,
-            byte_fallback=True,
-            minloglevel=2,
-        )
+        lines = (line for text in texts for line in text.split("\n"))
+        settings = {"model_type": "bpe", "vocab_size": config.tokenizer.vocabulary, "byte_fallback": True}
+        train = sentencepiece.SentencePieceTrainer.train
+        train(sentence_iterator=lines, model_writer=io.BytesIO(), minloglevel=2, **settings)
 
     contestants = {"pellucid": ours, **({"sentencepiece": sentencepiece} if installed("sentencepiece") else {})}
     return speeds(contestants, texts, sum(len(text.encode()) for text in texts))
@@ -280,34 +274,24 @@ def speeds(contestants: Mapping[str, Callable[[T], Any]], subject: T, size: int,
 
 def installed(*modules: str) -> bool:
     """Whether a peer can be run; says so when it cannot."""
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
-    if missing:
+    if missing := [module for module in modules if importlib.util.find_spec(module) is None]:
         print(f"not run: {', '.join(missing)} is not installed (the extra `bench` brings it)")
     return not missing
 
 
-BENCHMARKS: dict[str, Callable[[pipeline.Run], Any]] = {
-    "extract": extract,
-    "select": select,
-    "near_duplicates": near_duplicates,
-    "tokenizer_training": tokenizer_training,
-    "encoding": encoding,
-    "preparation": preparation,
-    "memory": memory,
-    **bench_training.BENCHMARKS,
-}
+DATA = (extract, select, near_duplicates, tokenizer_training, encoding, preparation, memory)
+BENCHMARKS: dict[str, Callable[..., Any]] = {each.__name__: each for each in (*DATA, *bench_training.BENCHMARKS)}
 
 
 def main(arguments: list[str]) -> dict[str, Any]:
     """Run the benchmarks that are named, or all, on what the overrides say; returns what each of them measured."""
     config = build(pipeline.Run, compose([word for word in arguments if "=" in word]))
     names = [word for word in arguments if "=" not in word]
-    for name in names:
-        if name not in BENCHMARKS:
-            known = list(BENCHMARKS)
-            raise UserError(f"{name}: no such benchmark{did_you_mean(name, known) or '; they are ' + ', '.join(known)}")
+    known = list(BENCHMARKS)
+    for name in (name for name in names if name not in known):
+        raise UserError(f"{name}: no such benchmark{did_you_mean(name, known) or '; they are ' + ', '.join(known)}")
     measured = {}
-    for name in names or BENCHMARKS:
+    for name in names or known:
         print(f"\n{name}: {(BENCHMARKS[name].__doc__ or '').splitlines()[0]}", flush=True)
         measured[name] = BENCHMARKS[name](config)
     return measured

@@ -24,9 +24,11 @@ from torch import Tensor, nn
 
 from train import pipeline
 from train.data.batches import batch_at
+from train.machine import Machine
 from train.model import ModelConfig, Transformer
+from train.training import meters
 from train.training.loop import FitConfig, gradients, steps
-from train.training.numerics import NumericsConfig, compile_in_place, prepare
+from train.training.numerics import NumericsConfig, prepare
 from train.training.optimizer import Optimizer
 from train.world import World
 
@@ -115,12 +117,11 @@ def model_config(shape: Shape) -> ModelConfig:
     )  # fmt: skip
 
 
-def ours(shape: Shape, contract: Any, config: pipeline.Run, world: World) -> Step:
+def ours(shape: Shape, contract: Any, config: pipeline.Run, machine: Machine) -> Step:
     """Our model and optimizer, as the loop calls them."""
-    machine, numerics = world.machine, NumericsConfig(contract, "same", config.training.numerics.group)
-    model = numerics.place(Transformer(model_config(shape), shape.vocabulary), machine.device, shape.batch)
-    if machine.compile:
-        compile_in_place(model)
+    world, numerics = World(0, 1, machine), NumericsConfig(contract, "same", config.training.numerics.group)
+    begun = Transformer(model_config(shape), shape.vocabulary)
+    model = numerics.place(begun, machine.device, shape.batch, machine.compile)
     optimizer = Optimizer(model, dataclasses.replace(config.training.optimizer, name="adamw"), numerics)
     count = itertools.count(1)
 
@@ -143,24 +144,14 @@ def turn_of(step: Step, turn: list[np.ndarray]) -> tuple[float, float]:
     return tuple((b - a) / len(turn) for a, b in zip(began, now(), strict=True))  # type: ignore[return-value]
 
 
-def peak(kind: torch.dtype, device: str, size: int) -> float:
-    """Operations a second, by the clock, of a product of two square matrices."""
-    a = torch.ones(size, size, dtype=kind, device=device)
-    a @ a
-    began = time.monotonic()
-    (a @ a).sum().item()
-    return 2 * size**3 / (time.monotonic() - began)
-
-
 def speed(config: pipeline.Run, name: str) -> dict[str, Any]:
     """Tokens a second of every contestant at a shape; printed with ratios to the plain loop and MFU."""
     shape, machine = SHAPES[name], config.machine
     prepare(machine)
-    gpu, world = machine.device == "cuda", World(0, 1, machine)
-    contestants = {"plain": plain(shape, machine.device), "fast": ours(shape, "fast", config, world)}
+    gpu = machine.device == "cuda"
+    contestants = {"plain": plain(shape, machine.device), "fast": ours(shape, "fast", config, machine)}
     for name, compiled in (("exact", False), ("compiled", True)):
-        how = dataclasses.replace(config, machine=dataclasses.replace(machine, compile=compiled))
-        contestants[name] = ours(shape, "exact", how, world)
+        contestants[name] = ours(shape, "exact", config, dataclasses.replace(machine, compile=compiled))
     low = NumericsConfig("fast", "same", 256).products(machine.device)
     kinds = {"plain": torch.bfloat16 if gpu else torch.float32, "fast": low, "exact": torch.float32}
     draw = np.random.default_rng(0)
@@ -173,7 +164,8 @@ def speed(config: pipeline.Run, name: str) -> dict[str, Any]:
         for contestant, step in contestants.items():
             times.setdefault(contestant, []).append(turn_of(step, batches))
         for kind in peaks:
-            peaks[kind] = max(peaks[kind], peak(kind, machine.device, 8192 if gpu else 1024))
+            like = torch.empty(0, dtype=kind, device=machine.device)
+            peaks[kind] = max(peaks[kind], meters.speed((8192 if gpu else 1024,) * 3, like))
     operations = Transformer(model_config(shape), shape.vocabulary).flops_per_token()
     tokens = shape.batch * shape.context
     print(f"{'':<10} {'tokens/s':>10} {'by clock':>9} {'by processor':>13} {'at most':>8} {'MFU':>6}   precision, "
@@ -221,11 +213,8 @@ def quality(config: pipeline.Run) -> None:
     cut = int(0.9 * len(tokens))
     fit, machine = FitConfig(config.model, config.training), config.machine
     training, vocabulary = config.training, config.tokenizer.vocabulary
-    model = training.numerics.place(
-        Transformer(config.model, vocabulary, training.seed), machine.device, training.batch
-    )
-    if machine.compile:
-        compile_in_place(model)
+    begun = Transformer(config.model, vocabulary, training.seed)
+    model = training.numerics.place(begun, machine.device, training.batch, machine.compile)
     optimizer = Optimizer(model, training.optimizer, training.numerics)
     shape = SHAPES["s"]  # of nanoGPT's recipe; its losses do not matter here, so its tokens are taken modulo its 65
     peer, spent, took = plain(shape, machine.device), np.zeros(2), np.zeros(2)
@@ -260,9 +249,4 @@ def whole_loss(model: Transformer, tokens: np.ndarray) -> float:
     return math.fsum(model.loss(part[:, :-1], part[:, 1:]).item() for part in parts) / (count * context)
 
 
-BENCHMARKS: dict[str, Callable[[pipeline.Run], Any]] = {
-    "training_s": training_s,
-    "training_m": training_m,
-    "training_gpu": training_gpu,
-    "quality": quality,
-}
+BENCHMARKS = (training_s, training_m, training_gpu, quality)

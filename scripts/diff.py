@@ -1,6 +1,5 @@
 """`pellucid diff` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "diff"}, __name__)
+runpy.run_path(__file__.removesuffix("diff.py") + "pellucid.py", {"VERB": "diff"}, __name__)

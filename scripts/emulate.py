@@ -51,8 +51,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--cache", type=Path, default="~/.cache/pellucid-elsewhere", help="default: %(default)s")
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="where to write the transcripts")
     args = parser.parse_args(arguments)
-    cache = args.cache.expanduser()
-    places = {place: interpreter(place, cache) for place in (HERE, *(args.on or PROCESSORS))}
+    places: dict[str, Interpreter] = {HERE: ([sys.executable], {})}
+    places |= {place: interpreter(place, args.cache.expanduser()) for place in args.on or PROCESSORS}
     reports = {place: tested(place, how, args.into) for place, how in places.items()}
     if failures := [place for place, report in reports.items() if not report["same"]]:
         raise UserError(f"{', '.join(failures)}: trains other bytes than the known ones")
@@ -62,7 +62,7 @@ def tested(place: str, how: Interpreter, into: Path | None) -> dict[str, Any]:
     """What `pellucid selftest` reports in a place; its transcript is printed, and written where asked for."""
     python, variables = how
     command = [*python, str(ROOT / "scripts" / "pellucid.py"), "selftest", "machine.threads=1", "--json"]
-    report: dict[str, Any] = json.loads(run(command, env=os.environ | variables, what=place, allowed=(0, 1)))
+    report: dict[str, Any] = json.loads(run(command, env=os.environ | variables, what=place, most=1))
     origin = [] if place == HERE else [f"$ python scripts/emulate.py --on {place}"]
     transcript = "".join(f"{line}\n" for line in [*origin, *by_template("selftest", report, argparse.Namespace())])
     print(transcript, flush=True)
@@ -74,8 +74,6 @@ def tested(place: str, how: Interpreter, into: Path | None) -> dict[str, Any]:
 
 def interpreter(place: str, cache: Path) -> Interpreter:
     """How to call Python in a place, of which what is needed is laid into `cache` first; UserError where it cannot."""
-    if place == HERE:
-        return [sys.executable], {}
     if place.startswith("torch=="):
         return [sys.executable], {"PYTHONPATH": str(laid(cache / place, lambda site: install(site, [place])))}
     if place != "aarch64":
@@ -132,15 +130,13 @@ def install(site: Path, wanted: list[str], lines: Iterable[str] = ()) -> None:
     run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(site), *wanted], "\n".join(lines))
 
 
-def run(
-    line: list[str], text: str = "", env: dict[str, str] | None = None, what: str = "", allowed: tuple[int, ...] = (0,)
-) -> str:
-    """What a program says that is run to its end; UserError with its last line where its status is not `allowed`."""
+def run(line: list[str], text: str = "", env: dict[str, str] | None = None, what: str = "", most: int = 0) -> str:
+    """What a program says that is run to its end; UserError with its last line where its status is not 0 to `most`."""
     try:
         done = subprocess.run(line, input=text, env=env, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise UserError(f"{line[0]} is not installed; it is one of Debian's") from None
-    if done.returncode not in allowed:
+    if not 0 <= done.returncode <= most:
         said = done.stderr.strip().splitlines()
         raise UserError(f"{what or line[0]}: {said[-1] if said else f'ended with status {done.returncode}'}")
     return done.stdout

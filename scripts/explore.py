@@ -1,6 +1,5 @@
 """`pellucid explore` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "explore"}, __name__)
+runpy.run_path(__file__.removesuffix("explore.py") + "pellucid.py", {"VERB": "explore"}, __name__)

@@ -1,6 +1,5 @@
 """`pellucid export` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "export"}, __name__)
+runpy.run_path(__file__.removesuffix("export.py") + "pellucid.py", {"VERB": "export"}, __name__)

@@ -1,6 +1,5 @@
 """`pellucid fork` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "fork"}, __name__)
+runpy.run_path(__file__.removesuffix("fork.py") + "pellucid.py", {"VERB": "fork"}, __name__)

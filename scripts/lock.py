@@ -35,9 +35,8 @@ def main(arguments: list[str]) -> None:
     args = parser.parse_args(arguments)
     before = pins(LOCK.read_text(encoding="utf-8"))
     moved = {normal(name) for name in args.upgrade}
-    resolved = pins(
-        resolve("".join(f"{pin.line.partition(' --hash')[0]}\n" for pin in before if pin.name not in moved))
-    )
+    constraints = "".join(f"{pin.line.partition(' --hash')[0]}\n" for pin in before if pin.name not in moved)
+    resolved = pins(resolve(constraints))
     extra = {(pin.name, pin.version): digests(pin.line) for pin in before}
     for key, sha256 in taken_here(resolved).items():
         extra[key] = extra.get(key, set()) | {sha256}
@@ -51,8 +50,7 @@ def resolve(constraints: str) -> str:
     oldest = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
     line = ["uv", "pip", "compile", "--quiet", "--no-config", "--no-annotate", "--no-header", "--generate-hashes"]
     line += ["--universal", "--fork-strategy", "fewest", "--python-version", oldest.removeprefix(">=")]
-    line += ["--constraints", "-"]
-    line += [f"--extra={name}" for name in EXTRAS]
+    line += ["--constraints", "-", *(f"--extra={name}" for name in EXTRAS)]
     done = subprocess.run([*line, "pyproject.toml"], input=constraints, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"uv finds no versions that fit: {' '.join(done.stderr.split())}")
@@ -74,8 +72,8 @@ def digests(line: str) -> set[str]:
 
 
 def with_digests(pin: Pin, more: set[str]) -> str:
-    hashes = sorted(digests(pin.line) | more)
-    return " ".join([pin.line.partition(" --hash")[0], *(f"--hash=sha256:{each}" for each in hashes)])
+    hashes = (f"--hash=sha256:{each}" for each in sorted(digests(pin.line) | more))
+    return " ".join([pin.line.partition(" --hash")[0], *hashes])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """`pellucid score` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "score"}, __name__)
+runpy.run_path(__file__.removesuffix("pairs.py") + "pellucid.py", {"VERB": "score"}, __name__)

@@ -1,6 +1,5 @@
 """`pellucid publish` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "publish"}, __name__)
+runpy.run_path(__file__.removesuffix("publish.py") + "pellucid.py", {"VERB": "publish"}, __name__)

@@ -1,6 +1,5 @@
 """`pellucid replay` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "replay"}, __name__)
+runpy.run_path(__file__.removesuffix("replay.py") + "pellucid.py", {"VERB": "replay"}, __name__)

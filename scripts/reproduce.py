@@ -1,6 +1,5 @@
 """`pellucid reproduce` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "reproduce"}, __name__)
+runpy.run_path(__file__.removesuffix("reproduce.py") + "pellucid.py", {"VERB": "reproduce"}, __name__)

@@ -1,6 +1,5 @@
 """`pellucid release` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "release"}, __name__)
+runpy.run_path(__file__.removesuffix("run.py") + "pellucid.py", {"VERB": "release"}, __name__)

@@ -1,6 +1,5 @@
 """`pellucid sample` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "sample"}, __name__)
+runpy.run_path(__file__.removesuffix("sample.py") + "pellucid.py", {"VERB": "sample"}, __name__)

@@ -1,6 +1,5 @@
 """`pellucid sign` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "sign"}, __name__)
+runpy.run_path(__file__.removesuffix("sign.py") + "pellucid.py", {"VERB": "sign"}, __name__)

@@ -1,6 +1,5 @@
 """`pellucid verify` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {"VERB": "verify"}, __name__)
+runpy.run_path(__file__.removesuffix("verify.py") + "pellucid.py", {"VERB": "verify"}, __name__)

@@ -10,6 +10,7 @@ from train.compose import compose
 from train.config import build
 from train.model import Transformer
 from train.pipeline import Run
+from train.training import numerics
 
 TINY = bench.Shape(layers=2, width=16, heads=2, context=8, batch=3, vocabulary=11, steps=2)
 
@@ -21,8 +22,11 @@ def config(monkeypatch):
     return build(Run, compose(["recipe=tiny", "machine.threads=1", "machine.progress=none"]))
 
 
-def test_each_contestant_gets_a_rate_ratios_and_a_share_of_the_peak(config, capsys):
+def test_each_contestant_gets_a_rate_ratios_and_a_share_of_the_peak(config, capsys, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(numerics, "compile_in_place", compiled.append)
     bench.training_s(config)
+    assert len(compiled) == 1
     _, *lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["plain", "fast", "exact", "compiled"]
     assert lines[0].split()[2:4] == ["1.00x", "1.00x"]
