@@ -2,11 +2,12 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, wait_for
 
 from train.terminal import explain
 from train.unicode import harmless
@@ -103,3 +104,44 @@ def test_of_a_stream_that_takes_nothing_the_command_ends_in_a_line_or_goes_on(st
     line = f"set -o pipefail; {sys.executable} {tmp_path}/program.py {streams}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
     assert (done.returncode, done.stderr.removeprefix(b"beside\n")) == (status, says)
+
+
+WORK = """
+import sys, tempfile
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from train import programs
+from train.release.verify.run import isolated
+from train.terminal import guarded
+CHILD = "import tempfile, time; tempfile.mkdtemp(); print([1], flush=True); open('begun', 'w'); time.sleep(600)"
+def command(arguments):
+    line = [sys.executable, "-c", CHILD]
+    if arguments:
+        isolated(line, 600, print)
+    with tempfile.TemporaryDirectory() as folder, programs.started(
+        line, Path(folder), programs.environment(TMPDIR=folder), sys.stderr.buffer
+    ) as process:
+        process.stdout.read()
+sys.exit(guarded(command, sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["isolated"]])
+@pytest.mark.parametrize(("name", "status", "says"), [
+    ("SIGINT", 130, "\ninterrupted: run the same command again to go on from what was whole\n"), ("SIGTERM", -15, ""),
+    ("SIGHUP", -1, ""),
+])  # fmt: skip
+def test_a_signal_ends_the_programs_that_were_begun_and_clears_what_they_wrote_away(
+    name, status, says, arguments, tmp_path
+):
+    scratch, number = tmp_path / "scratch", getattr(signal, name)
+    scratch.mkdir()
+    (tmp_path / "program.py").write_text(WORK.format(root=str(ROOT)))
+    line = [sys.executable, str(tmp_path / "program.py"), *arguments]
+    with subprocess.Popen(
+        line, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(scratch)}
+    ) as process:
+        wait_for(lambda: list(scratch.glob("*/begun")), 60)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1]  # which the program that was begun holds open as long as it is there
+    assert (process.returncode, said, list(scratch.iterdir())) == (status, says, [])

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from train.errors import UserError, did_you_mean
-from train.terminal import fail, guarded, note, say
+from train.terminal import Unread, fail, guarded, note, say
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = "130 interrupted"
@@ -105,7 +105,7 @@ def perform(name: str, args: argparse.Namespace) -> int:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN)  # read when torch is loaded, by children too
     command: Any = importlib.import_module(f"train.commands.{name}")
     report = command.run(args)
-    with contextlib.suppress(SystemExit):  # nobody has to read all of a report
+    with contextlib.suppress(Unread):  # nobody has to read all of a report
         if args.json:
             say(json.dumps(report, indent=2))
         elif hasattr(command, "lines"):

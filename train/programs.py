@@ -3,7 +3,8 @@
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,7 +69,14 @@ def run(
     return subprocess.run(list(line), cwd=folder, env=dict(env), input=data, check=False, **streams)
 
 
-def start(line: Sequence[str], folder: Path, env: Mapping[str, str], error: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Begin a program in `folder`, which reads nothing; its output is to be read, its errors go to a stream."""
+@contextmanager
+def started(
+    line: Sequence[str], folder: Path, env: Mapping[str, str], error: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program in `folder`, which reads nothing; its output is to be read, its errors go to a stream. It ends here."""
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": error}
-    return subprocess.Popen(list(line), cwd=folder, env=dict(env), **streams)
+    with subprocess.Popen(list(line), cwd=folder, env=dict(env), **streams) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -8,8 +8,9 @@ import errno
 import io
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -20,6 +21,14 @@ T = TypeVar("T")
 UNREAD = 141  # as the shell tells of a program that nobody reads any more: 128 + SIGPIPE
 
 
+class Unread(SystemExit):
+    """Raised when nobody reads the output any more."""
+
+
+class Stopped(SystemExit):
+    """Raised when a signal asks the program to end, so that whatever it began is ended and cleared away first."""
+
+
 def guarded(command: Callable[[T], Any], arguments: T, failure: int = 1) -> int:
     """Run a command; returns its status, 0 where it has none. What fails ends the program in a line, with `failure`.
 
@@ -28,7 +37,8 @@ def guarded(command: Callable[[T], Any], arguments: T, failure: int = 1) -> int:
     """
     open_streams()
     try:
-        return int(command(arguments) or 0)
+        with stoppable():
+            return int(command(arguments) or 0)
     except UserError as error:
         fail(str(error), failure)
     except OSError as error:
@@ -42,6 +52,29 @@ def guarded(command: Callable[[T], Any], arguments: T, failure: int = 1) -> int:
         if failure == 1:
             raise
         fail(f"{type(error).__name__}: {error}", failure)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """What runs meanwhile can put things in order when SIGTERM or SIGHUP comes, by which the program then ends.
+
+    A second one ends it at once; one that is ignored, as by nohup, stays so.
+    """
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    signals = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    except Stopped as stopped:
+        signal.raise_signal(stopped.args[0])
+    finally:
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def open_streams() -> None:
@@ -80,7 +113,7 @@ def write(text: str) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it is no error at the end
         if isinstance(error, BrokenPipeError):
-            sys.exit(UNREAD)
+            raise Unread(UNREAD) from None
         raise UserError(f"the output cannot be written ({error.strerror})") from None
 
 

@@ -137,7 +137,7 @@ def isolated(command: list[str], minutes: float, say: Callable[[Result], None]) 
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryFile() as errors,
-        programs.start(command, Path(folder), programs.environment(*ALLOWED), errors) as process,
+        programs.started(command, Path(folder), programs.environment(*ALLOWED, TMPDIR=folder), errors) as process,
     ):
         late = threading.Event()
 
@@ -146,16 +146,14 @@ def isolated(command: list[str], minutes: float, say: Callable[[Result], None]) 
             process.kill()
 
         clock = threading.Timer(minutes * 60, stop)
+        clock.daemon = True  # or an interrupt here would be waited for
         clock.start()
-        try:
-            lines = iter(process.stdout or ())
-            names = json.loads(next(lines, b"[]"))
-            for line in lines:
-                keep(Result(**json.loads(line)))
-            process.wait()  # for its last words
-        finally:
-            clock.cancel()
-            process.kill()
+        lines = iter(process.stdout or ())
+        names = json.loads(next(lines, b"[]"))
+        for line in lines:
+            keep(Result(**json.loads(line)))
+        process.wait()  # for its last words
+        clock.cancel()
         errors.seek(0)
         words = harmless(" ".join(errors.read()[-4000:].decode(errors="replace").split()))
     if not names:
