@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from array import array
+from functools import cache
 
 # Control characters but tab and line feed, lone surrogates, and the marks that turn the direction of what follows.
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -12,6 +14,7 @@ def harmless(text: str) -> str:
     return OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+CHARACTERS = 0x110000
 JOINERS = "\u200c\u200d"  # zero width; between letters of Persian and of the scripts of India
 
 # Marks that end a sentence and need no blank after them, as `.`, `!` and `?` do, which stand in numbers and links too.
@@ -46,11 +49,24 @@ UNPARTED = (
 )
 
 
-def mark(character: str) -> bool:
-    """Whether a character belongs to the letter before it: a vowel sign, an accent, a point, a joiner."""
-    return character in JOINERS or unicodedata.category(character)[0] == "M"
+@cache
+def characters() -> str:
+    """Every character of Unicode, in order."""
+    return array("I", range(CHARACTERS)).tobytes().decode("utf-32", "surrogatepass")
+
+
+@cache
+def categories() -> bytearray:
+    """The first letter of each character's general category, such as L of a letter; M where it belongs to the letter
+    before it: a vowel sign, an accent, a point, a joiner."""
+    every, found = characters(), bytearray(b"C" * CHARACTERS)
+    for planes in (slice(0x40000), slice(0xE0000, 0xF0000)):  # the others hold what is private, or nothing
+        found[planes] = "".join(map(unicodedata.category, every[planes]))[::2].encode()
+    for joiner in JOINERS:
+        found[ord(joiner)] = ord("M")
+    return found
 
 
 def canonical(text: str) -> str:
     """`text` in the normal form (NFC) in which texts are compared: one text may be spelt in several."""
-    return unicodedata.normalize("NFC", text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -1,12 +1,14 @@
 """Tables that unpack to more than a file of their size holds of text are refused, and little is unpacked before."""
 
 import re
+import subprocess
+import sys
 from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import refusal
+from conftest import ROOT, refusal
 
 from train.artifact import write_json
 from train.data.schema import (
@@ -15,6 +17,7 @@ from train.data.schema import (
     ROWS_AT_A_TIME,
     Bound,
     TokenRange,
+    column,
     read_records,
     read_rows,
     rows_of,
@@ -39,6 +42,26 @@ SWOLLEN = {
     "a value longer than any file": lambda: pa.table({"text": ["a" * 40_000_000]}),
     "many values alike": lambda: pa.table({"text": [f"{'a' * 9000}{number}" for number in range(3000)]}),
 }
+
+
+@pytest.mark.parametrize(("values", "kind"), [
+    (["", "a", "ü\0漢", ""], pa.string()), ([0, -1, 2**63 - 1], pa.int64()),
+    ([[], ["a", ""], [], ["漢"]], pa.list_(pa.string())), ([], pa.string()), ([], pa.list_(pa.string())),
+])  # fmt: skip
+def test_a_column_is_what_arrow_makes_of_its_values(values, kind):
+    made = column(values, kind)
+    made.validate(full=True)
+    assert made.equals(pa.array(values, kind))
+
+
+def test_what_is_written_needs_no_pandas(tmp_path):
+    program = f"""
+import sys
+from train.data.schema import ITEM, Item, write_rows
+write_rows(__import__("pathlib").Path({str(tmp_path / "a.parquet")!r}), [Item(*"abcdef", ["g"], 1)], ITEM)
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-B", "-c", program], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize("name", SWOLLEN)

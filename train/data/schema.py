@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -132,7 +134,8 @@ def table(path: Path, schema: pa.Schema) -> Iterator[Callable[[Any], None]]:
 
     def flush() -> None:
         nonlocal held
-        writer.write_table(pa.Table.from_pylist(batch, schema))
+        columns = [column([row[field.name] for row in batch], field.type) for field in schema]
+        writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         batch.clear()
         held = 0
 
@@ -140,6 +143,18 @@ def table(path: Path, schema: pa.Schema) -> Iterator[Callable[[Any], None]]:
         yield write
         if batch:
             flush()
+
+
+def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values as Arrow holds them. `pyarrow.array` is shorter, and imports pandas: 0.3 seconds of each process."""
+    if pa.types.is_integer(kind):
+        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.array(values, "<i8"))])
+    listed = pa.types.is_list(kind)
+    parts = values if listed else [value.encode() for value in values]
+    ends = pa.py_buffer(np.cumsum([0, *map(len, parts)]).astype("<i4"))
+    data = [] if listed else [pa.py_buffer(b"".join(parts))]
+    inner = [column([*chain(*values)], kind.value_type)] if listed else None
+    return pa.Array.from_buffers(kind, len(values), [None, ends, *data], children=inner)
 
 
 def write_rows(path: Path, rows: Iterable[Any], schema: pa.Schema) -> None:
