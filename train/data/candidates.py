@@ -161,6 +161,6 @@ def mapped(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
 
 def groups(keys: NDArray[Any], least: int = 1) -> Iterator[slice]:
     """Where equal keys stand, of keys in their order; only those that stand `least` times."""
-    bounds = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1], True]) if len(keys) else np.zeros(1, np.intp)
+    bounds = np.concatenate(([0], np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]))
     for several in np.flatnonzero(np.diff(bounds) >= least):
         yield slice(int(bounds[several]), int(bounds[several + 1]))

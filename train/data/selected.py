@@ -17,7 +17,7 @@ from train.artifact import read_json, write_json
 from train.config import Share
 from train.data.candidates import DROPPED, FILE, Candidate, Candidates, Rows, groups, together
 from train.data.dedup.contamination import Evaluated, contaminated, evaluated, items_of
-from train.data.dedup.ngrams import words, words_of
+from train.data.dedup.ngrams import words_of
 from train.data.duplicates import Clusters, DuplicatesConfig, named
 from train.data.filters import rules
 from train.data.judged import HeldOut, JudgedConfig, Parts
@@ -92,13 +92,12 @@ class Selection:
 
     def part(self, part: int) -> Iterator[Candidate]:
         """The decided candidates of a part, in the order of their ids, then of their sources and paths."""
-        for some in together(self._compared(part), lambda each: len(each.document.text)):
+        for some in together(self._compared(part), length):
             training = [each for each in some if not each.judgement.dropped and each.document.split != SPLITS[HELD_OUT]]
             texts = words_of([each.document.text for each in training])
-            numbers = [text.numbers for text in texts]
-            for place in np.flatnonzero(self.items.index.met(numbers) | self.held_out.index.met(numbers)):
-                if detail := contaminated(texts[place], self.config.contaminated, self.items, self.held_out):
-                    training[place].judgement.dropped = "contaminated", detail
+            found = contaminated(texts, self.config.contaminated, self.items, self.held_out)
+            for each, detail in zip(training, found, strict=True):
+                each.judgement.dropped = ("contaminated", detail) if detail else None
             yield from some
 
     def _compared(self, part: int) -> Iterator[Candidate]:
@@ -132,7 +131,8 @@ class Selection:
         """Of rows in the order of their texts, the first document of each text that stands in `least` of them."""
         rows = rows[rows["split"] != DROPPED]
         for group in groups(rows["text"], least):
-            yield min(rows[group], key=lambda row: self.candidates.of_row(row).order)
+            alone = group.stop - group.start == 1
+            yield rows[group.start] if alone else min(rows[group], key=lambda row: self.candidates.of_row(row).order)
 
     def _in_order(self, rows: Rows) -> Iterator[tuple[Any, Candidate]]:
         """The candidates of one id, by source and path, as those of each run are."""
@@ -142,12 +142,16 @@ class Selection:
     def _held_out(self) -> Evaluated:
         """The held-out texts that are kept, in the order of their ids."""
         rows = np.concatenate([*self.candidates.rows(lambda run: run["split"] == HELD_OUT), self.candidates.none])
+        first = ((row, self.candidates.of_row(row)) for row in self._originals(rows[np.argsort(rows["text"])]))
         kept = []
-        for row in self._originals(rows[np.argsort(rows["text"])]):
-            candidate = self.candidates.of_row(row)
-            if not self._better(row, candidate):
-                kept.append((candidate.document.id, named(candidate), words(candidate.document.text).numbers))
+        for some in together((each for row, each in first if not self._better(row, each)), length):
+            texts = words_of([each.document.text for each in some])
+            kept += [(each.document.id, named(each), text.numbers) for each, text in zip(some, texts, strict=True)]
         return evaluated((title, numbers) for _, title, numbers in sorted(kept, key=lambda each: each[0]))
+
+
+def length(candidate: Candidate) -> int:
+    return len(candidate.document.text)
 
 
 def place(row: Any) -> tuple[int, int]:

@@ -15,7 +15,12 @@ NOTHING = evaluated([])
 
 def found(text, threshold=0.2):
     items = evaluated([("pairs 1", words(ITEM).numbers), ("pairs 2", words(SHORT).numbers)])
-    return contaminated(words(text), threshold, items, evaluated([("a page", words(LONG).numbers)]))
+    held_out = evaluated([("a page", words(LONG).numbers)])
+    # Between two others, of which each has what is half of an item, or of a run of words, together with this one.
+    texts = [part(ITEM, 5, 99), text, part(LONG, 0, 12)]
+    before, saw, after = contaminated([words(each) for each in texts], threshold, items, held_out)
+    assert before is None and after is None
+    return saw
 
 
 def part(text, start, length):
@@ -50,5 +55,5 @@ def test_the_share_is_of_the_shorter_one():
 
 
 def test_with_nothing_to_be_evaluated_on_nothing_is_contaminated():
-    assert contaminated(words(ITEM), 0.0, NOTHING, NOTHING) is None
-    assert contaminated(words(""), 0.0, NOTHING, evaluated([("a page", words(LONG).numbers)])) is None
+    assert list(contaminated([words(ITEM)], 0.0, NOTHING, NOTHING)) == [None]
+    assert list(contaminated([words("")], 0.0, NOTHING, evaluated([("a page", words(LONG).numbers)]))) == [None]

@@ -1,12 +1,12 @@
 """Training text that would give away what a model is evaluated on: evaluation items and held-out documents."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from train.data.dedup.ngrams import Index, Numbers, Places, Words, ngrams, words
+from train.data.dedup.ngrams import Found, Index, Numbers, Words, distinct, ngrams, words
 from train.data.schema import Item, read_records
 
 WORDS = 13  # an n-gram, as for GPT-3 (Brown et al. 2020, appendix C)
@@ -32,34 +32,42 @@ def items_of(benchmarks: Path) -> Evaluated:
     return evaluated((f"{item.set} {item.id}", words(item.text).numbers) for item in items)
 
 
-def contaminated(text: Words, threshold: float, items: Evaluated, held_out: Evaluated) -> str | None:
+def contaminated(
+    texts: Sequence[Words], threshold: float, items: Evaluated, held_out: Evaluated
+) -> Iterator[str | None]:
     """13 words of an evaluation item in a row, or a shorter one whole; or too much in common with a held-out document.
 
     The latter is a larger share than the threshold of the word 13-grams of the shorter one of the two documents.
     One 13-gram of an item is enough, because items are few and made to be judged by; among documents such a stretch is
-    as a rule a licence, a link or a command that many pages repeat, hence the share.
+    as a rule a licence, a link or a command that many pages repeat, hence the share. Texts are judged one by one, and
+    are looked at together because that is faster.
     """
-    for length, places, rows in items.index.find(text.numbers):
-        if len(rows):
-            owner = items.index.tables[length].owners_of(rows[:1])[0]
-            return f"{items.names[owner]}: {text.span(places[0], length)}"
-    matches = {length: (places, rows) for length, places, rows in held_out.index.find(text.numbers)}
-    if not any(len(rows) for _, rows in matches.values()):
+    numbers = [text.numbers for text in texts]
+    for text, *found in zip(texts, items.index.found(numbers), held_out.index.found(numbers), strict=True):
+        yield _of_item(text, items, found[0]) or _of_held_out(text, threshold, held_out, found[1])
+
+
+def _of_item(text: Words, items: Evaluated, found: Found) -> str | None:
+    for length, (places, rows) in found.items():
+        owner = items.index.tables[length].owners_of(rows[:1])[0]
+        return f"{items.names[owner]}: {text.span(places[0], length)}"
+    return None
+
+
+def _of_held_out(text: Words, threshold: float, held_out: Evaluated, found: Found) -> str | None:
+    if not found:
         return None
-    counts = held_out.index.shared({length: np.unique(rows) for length, (_, rows) in matches.items()})
-    sizes = np.minimum(held_out.index.sizes, len(np.unique(ngrams(text.numbers, WORDS))))
+    tables = held_out.index.tables
+    every = [tables[length].owners_of(np.unique(rows)) for length, (_, rows) in found.items()]
+    owners, counts = np.unique(np.concatenate(every), return_counts=True)
+    sizes = np.minimum(held_out.index.sizes[owners], distinct(ngrams(text.numbers, WORDS)))
     shares = counts / np.maximum(1, sizes)
-    if not (shares > threshold).any():
+    owner = owners[shares.argmax()]
+    if shares.max() <= threshold:
         return None
-    owner = int(shares.argmax())
-    return f"{shares[owner]:.2f} of held_out {held_out.names[owner]}: {_first(text, owner, held_out, matches)}"
-
-
-def _first(text: Words, owner: int, texts: Evaluated, matches: dict[int, tuple[Places, Places]]) -> str:
-    """The first n-gram of `text` that the owner has too."""
-    return next(
-        text.span(position, length)
-        for length, (places, rows) in matches.items()
-        for position, row in zip(places, rows, strict=True)
-        if owner in texts.index.tables[length].owners_of(np.array([row]))
+    first = next(
+        text.span(having[0], length)
+        for length, (places, rows) in found.items()
+        if len(having := np.repeat(places, tables[length].times[rows])[tables[length].owners_of(rows) == owner])
     )
+    return f"{shares.max():.2f} of held_out {held_out.names[owner]}: {first}"

@@ -17,14 +17,14 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from train.unicode import UNPARTED, canonical, mark
+from train.unicode import UNPARTED, canonical, categories, characters
 
 Numbers = NDArray[np.uint64]
 Places = NDArray[np.intp]
+Found = dict[int, tuple[Places, Places]]  # length -> places in a text, and rows of the table of n-grams of that length
 
 NO_NUMBERS, NO_PLACES = np.empty(0, np.uint64), np.empty(0, np.intp)
 PARTS, LETTER, MARK, ALONE = range(4)
-CHARACTERS = 0x110000  # of Unicode
 ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, made odd: has an inverse, and bits without a pattern
 MULTIPLIER = np.uint64(ODD)
 MIXER = np.uint64(0xD6E8FEB86659FD93)
@@ -86,6 +86,12 @@ def ngrams(numbers: Numbers, length: int) -> Numbers:
     return last
 
 
+def distinct(numbers: Numbers) -> int:
+    """How many different ones there are."""
+    ordered = np.sort(numbers)
+    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + (len(ordered) > 0)
+
+
 def rolling_ngrams(numbers: Numbers, longest: int) -> Iterator[Numbers]:
     """Rolling polynomial hashes of n-grams, h_n = h_(n-1) * ODD + w, (words - n + 1,) for n = 1 ... `longest`."""
     grams = numbers
@@ -124,11 +130,16 @@ class Index:
             if length in self.tables:
                 yield length, *self.tables[length].find(grams)
 
-    def met(self, texts: Sequence[Numbers]) -> NDArray[np.bool_]:
-        """Which of some texts may hold any n-gram of the owners: all that do, looked for in all of them together."""
-        places = [places for _, places, _ in self.find(np.concatenate([NO_NUMBERS, *texts]))]
-        met = np.searchsorted(np.cumsum([len(text) for text in texts]), np.concatenate([NO_PLACES, *places]), "right")
-        return np.bincount(met, minlength=len(texts)) > 0
+    def found(self, texts: Sequence[Numbers]) -> list[Found]:
+        """The same of each of some texts, looked for in all of them together."""
+        found, bounds = [Found() for _ in texts], np.cumsum([0, *map(len, texts)])
+        for length, places, rows in self.find(np.concatenate([NO_NUMBERS, *texts])):
+            which = np.searchsorted(bounds, places, "right") - 1
+            inside = places + length <= bounds[which + 1]  # and not of two texts
+            for text in np.unique(which[inside]).tolist():
+                some = inside & (which == text)
+                found[text][length] = places[some] - bounds[text], rows[some]
+        return found
 
     def shared(self, rows: dict[int, Places]) -> NDArray[np.int64]:
         """How many different n-grams of each owner stand in `rows`: length -> rows of its table, none twice."""
@@ -168,11 +179,8 @@ class Table:
 @cache
 def _kinds() -> NDArray[np.uint8]:
     """The kind of each character: PARTS words, LETTER (or digit) in one, MARK on one, or ALONE as a word."""
-    kinds = np.zeros(CHARACTERS, np.uint8)
-    for plane in (0, 1, 14):  # the others have ideographs, what is private, or nothing, and no marks
-        every = slice(plane << 16, plane + 1 << 16)
-        kinds[every] = [MARK * mark(chr(code)) for code in range(every.start, every.stop)]
-    for letters in LETTERS.finditer("".join(map(chr, range(CHARACTERS)))):
+    kinds = np.where(np.frombuffer(categories(), np.uint8) == ord("M"), np.uint8(MARK), np.uint8(PARTS))
+    for letters in LETTERS.finditer(characters()):
         kinds[slice(*letters.span())] = LETTER
     for first, last in UNPARTED:
         block = kinds[first : last + 1]

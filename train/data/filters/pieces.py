@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from train.unicode import ENDS, WORD_MARKS, mark
+from train.unicode import ENDS, WORD_MARKS, categories, characters
 
 Places = NDArray[np.int64]
 Numbers = NDArray[np.uint64]
 
 SPACE, BREAK, LETTER, SYMBOL, ENDING, BULLET, DASH = (1 << bit for bit in range(7))  # what a character is, or may be
-CHARACTERS = 0x110000  # of Unicode
-PLANE = 1 << 16
 ODD = 0x9E3779B97F4A7C15  # has an inverse modulo 2^64
 TERMINAL = (".", "!", "?", '"', "”", "…", "」", "』", "»", *ENDS)
 BULLETS = "•‣◦●▪"
@@ -67,23 +65,22 @@ class Shape:
     @cached_property
     def lines(self) -> Pieces:
         """The lines that hold something, without indentation."""
-        return self._parted(np.flatnonzero(self.of(BREAK)), 1)
+        return self._parted(self.of(BREAK).nonzero()[0], 1)
 
     @cached_property
     def paragraphs(self) -> Pieces:
         """What blank lines separate."""
-        return self._parted(np.flatnonzero(self.codes == ord("\n")), 2)
+        return self._parted((self.codes == ord("\n")).nonzero()[0], 2)
 
     def _parted(self, breaks: Places, least: int) -> Pieces:
         """The words between which stand fewer than `least` of some breaks, as one piece each time."""
         first, last = self.words
-        after = np.searchsorted(first, breaks)  # the word after each break
+        after = first.searchsorted(breaks)  # the word after each break
         after = after[least - 1 :][after[least - 1 :] == after[: len(after) + 1 - least]]
         begins = np.zeros(len(first) + 1, bool)
         begins[after] = True
-        begins[:1] = True
-        begins[-1:] = False
-        places = np.flatnonzero(begins)
+        begins[0] = True
+        places = begins[:-1].nonzero()[0]
         return Pieces(first[places], last[np.append(places[1:], len(last))[: len(places)] - 1])
 
     def numbers(self, pieces: Pieces) -> Numbers:
@@ -122,12 +119,8 @@ _short_powers = cache(_powers)
 @cache
 def properties() -> NDArray[np.uint8]:
     """What each character of Unicode is."""
-    kinds = np.full(CHARACTERS, SYMBOL, np.uint8)
-    for plane in (0, 1, 2, 3, 14):  # the others hold what is private, or nothing
-        for code in range(plane * PLANE, (plane + 1) * PLANE):
-            if (sign := chr(code)).isalpha() or mark(sign):
-                kinds[code] = 0
-    every = "".join(map(chr, range(CHARACTERS)))
+    category, every = np.frombuffer(categories(), np.uint8), characters()
+    kinds = np.where((category == ord("L")) | (category == ord("M")), np.uint8(0), np.uint8(SYMBOL))
     for kind, pattern in KINDS.items():
         for run in pattern.finditer(every):
             kinds[slice(*run.span())] |= kind

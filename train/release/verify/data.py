@@ -115,7 +115,8 @@ def selection(release: Release) -> list[str]:
     held_out = evaluated((document.id, each) for document, each in numbered if document.split != "train")
     items = items_of(release.inputs().benchmarks)
     for each in documents:
-        reason = each.split == "train" and contaminated(words(each.text), config.contaminated, items, held_out)
+        training = [words(each.text)] if each.split == "train" else []
+        reason = next(contaminated(training, config.contaminated, items, held_out), None)
         problems += [f"document {each.id[:12]}: {reason}"] if reason else []
     if without_language and not problems:
         raise NotChecked(
