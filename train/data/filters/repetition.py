@@ -48,9 +48,13 @@ def top_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
         if most * lengths.max(initial=0) / total > threshold:
             most = int(_times(_sorted_halves(grams)).max(initial=0))  # at most, and longer ones stand no more often
         if most * lengths.max(initial=0) / total > threshold:
-            _, first, times = np.unique(grams, return_index=True, return_counts=True)
+            ordered = np.sort(grams)
+            times = _times(ordered)
             most = int(times.max(initial=0))
-            top = lengths[first][times == most] if most > 1 else lengths[:0]
+            commonest = ordered[times.cumsum() - 1][times == most]
+            top = lengths[commonest.take(commonest.searchsorted(grams), mode="clip") == grams][
+                : len(grams) * (most > 1)
+            ]
             if detail := more(most * int(top.max(initial=0)) / total, threshold, f"the text is one {n}-gram"):
                 return detail
     return None
@@ -64,7 +68,8 @@ def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
     ends, total = _ends(text), max(1, int(_ends(text)[-1]))
     for n, threshold in enumerate(thresholds, start=5):
         grams, lengths = _ngrams(text, n)
-        repeats, least = int((_times(_sorted_halves(grams)) - 1).sum()), min(thresholds[n - 5 :])
+        halves, least = _sorted_halves(grams), min(thresholds[n - 5 :])
+        repeats = np.count_nonzero(halves[1:] == halves[:-1])
         if repeats * lengths.max(initial=0) / total <= least:  # what longer ones cover, these do
             break
         order = np.argsort(grams, kind="stable")
@@ -80,11 +85,16 @@ def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
 
 def _ngrams(text: str, n: int) -> tuple[Numbers, Places]:
     """For each n-gram of the text a number that equal ones share, and its characters."""
-    words, ends = shape(text).of_words, _ends(text)
-    grams = words[: max(0, len(words) - n + 1)]
-    for place in range(1, n):
-        grams = grams * FACTOR + words[place : place + len(grams)]
-    return grams, ends[n:] - ends[:-n]
+    words, rolled, ends = shape(text).of_words, _rolled(text), _ends(text)
+    while len(rolled) < n:
+        rolled.append(rolled[-1][:-1] * FACTOR + words[len(rolled) :])
+    return rolled[n - 1], ends[n:] - ends[:-n]
+
+
+@lru_cache(maxsize=1)
+def _rolled(text: str) -> list[Numbers]:
+    """The numbers of the n-grams of 1, 2, ... words, as far as they were asked for."""
+    return [shape(text).of_words]
 
 
 def _sorted_halves(grams: Numbers) -> NDArray[np.uint32]:
@@ -116,8 +126,8 @@ def _of_paragraphs(text: str) -> tuple[float, float]:
 
 def _repeats(shape: Shape, pieces: Pieces) -> tuple[float, float]:
     """The share of pieces that repeat an earlier one, and the share of characters in them."""
-    numbers = shape.numbers(pieces)
-    order = np.argsort(numbers)
-    again = order[1:][numbers[order[1:]] == numbers[order[:-1]]]
-    total = int(pieces.lengths.sum())
-    return len(again) / max(1, len(order)), int(pieces.lengths[again].sum()) / max(1, total)
+    numbers, lengths = shape.numbers(pieces), pieces.lengths
+    order = numbers.argsort()
+    ordered = numbers[order]
+    again = order[1:][ordered[1:] == ordered[:-1]]
+    return len(again) / max(1, len(order)), int(lengths[again].sum()) / max(1, int(lengths.sum()))
