@@ -11,7 +11,7 @@ A text belongs to the part that its hash says, so equal texts, in whatever norma
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,18 +60,21 @@ def judge(config: JudgedConfig, inputs: Inputs, out: Path, world: World) -> None
     """
     folder = inputs.documents / "documents"
     paths = sorted(folder.rglob("*.parquet"))
-    if world.rank == 0:
+    files = {path: files_of(out, path.relative_to(folder).with_suffix("")) for path in world.share(paths)}
+    left = [path for path, made in files.items() if not made["bands"].exists()]  # written last
+    check_licences(config, left)
+    if left and world.rank == 0:
         check_excluded(config, paths)
-        check_licences(config, paths)
-    for path in world.track(world.share(paths), "files of documents judged"):
-        stem = path.relative_to(folder).with_suffix("")
-        files = {form: out / form / f"{stem}.{suffix}" for form, suffix in FORMS.items()}
-        if not files["bands"].exists():  # written last
-            with ExitStack() as stack:
-                opened = {form: stack.enter_context(whole(files[form])) for form in ("texts", "index", "nodes")}
-                judge_file(config, path, opened)
-            with whole(files["bands"]) as bands:
-                write_bands(files["nodes"], bands)
+    for path in world.track(left, "files of documents judged"):
+        with ExitStack() as stack:
+            opened = {form: stack.enter_context(whole(files[path][form])) for form in ("texts", "index", "nodes")}
+            judge_file(config, path, opened)
+        with whole(files[path]["bands"]) as bands:
+            write_bands(files[path]["nodes"], bands)
+
+
+def files_of(out: Path, stem: Path) -> dict[str, Path]:
+    return {form: out / form / f"{stem}.{suffix}" for form, suffix in FORMS.items()}
 
 
 def judge_file(config: JudgedConfig, path: Path, files: Mapping[str, BinaryIO]) -> None:
@@ -134,7 +137,7 @@ def check_excluded(config: JudgedConfig, paths: list[Path]) -> None:
         raise UserError("\n".join(problems))
 
 
-def check_licences(config: JudgedConfig, paths: list[Path]) -> None:
+def check_licences(config: JudgedConfig, paths: Sequence[Path]) -> None:
     """Refuse sources whose licence is not among `config.licences`, but for documents that are dropped unlicensed."""
     documents = (each for each in read_records(Origin, paths) if not any(reasons_beside_text(config, each)))
     sources = sorted({(each.source, each.licence) for each in documents})
