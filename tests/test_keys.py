@@ -105,18 +105,19 @@ def test_imports_count_wherever_they_run():
 
 # For each stage the modules whose meaning its key holds: whoever adds one sees here what it makes anew.
 GROUND = "artifact errors world"
-JUDGED = """
-    unicode data/dedup/contamination data/text/file_types data/filters/language data/dedup/minhash
+RULES = """
+    unicode data/dedup/contamination data/text/file_types data/filters/language
     data/dedup/ngrams data/filters/pieces data/filters/quality data/filters/pii data/filters/repetition
-    data/filters/rules config data/filters/apply data/filters/lines data/ledger data/candidates data/schema spdx
+    data/filters/rules config data/filters/apply data/filters/lines data/ledger data/schema spdx
 """
+JUDGED = f"{RULES} data/candidates data/dedup/minhash"
 FILTERS = f"{JUDGED} data/judged data/duplicates data/selected"
 RAW = """
     config unicode data/sources/archive data/sources/local data/sources/hub data/sources/pinned data/text/language_tag
     data/raw data/sources/spec data/generated/stories data/generated/stories.txt
     data/generated/grammar data/text/file_types spdx
 """
-TOKENS = f"{JUDGED} data/tokenizer data/encoding data/tokens differences initial"
+TOKENS = f"{RULES} data/tokenizer data/encoding data/tokens differences initial"
 CLOSURES = {
     "raw": RAW,
     "documents": """

@@ -59,12 +59,12 @@ def characters() -> str:
 def categories() -> bytearray:
     """The first letter of each character's general category, such as L of a letter; M where it belongs to the letter
     before it: a vowel sign, an accent, a point, a joiner."""
-    every, found = characters(), bytearray(b"C" * CHARACTERS)
+    every, letters = characters(), bytearray(b"C" * CHARACTERS)
     for planes in (slice(0x40000), slice(0xE0000, 0xF0000)):  # the others hold what is private, or nothing
-        found[planes] = "".join(map(unicodedata.category, every[planes]))[::2].encode()
+        letters[planes] = "".join(map(unicodedata.category, every[planes]))[::2].encode()
     for joiner in JOINERS:
-        found[ord(joiner)] = ord("M")
-    return found
+        letters[ord(joiner)] = ord("M")
+    return letters
 
 
 def canonical(text: str) -> str:

@@ -77,7 +77,7 @@ class Candidates:
         self.opened = lru_cache(64)(lambda form, file: self.path(form, file).open("rb", buffering=0))
 
     def path(self, form: str, file: int) -> Path:
-        return self.folder / form / f"{self.stems[file]}.{FORMS[form]}"
+        return files_of(self.folder, self.stems[file])[form]
 
     def rows(self, within: Callable[[Rows], Any]) -> Iterator[Rows]:
         """The INDEX rows `within`, a slice or a mask of a run, run by run."""
@@ -135,6 +135,11 @@ class Candidates:
         """The candidate of a node."""
         of = np.array([number], np.uint64)
         return self.candidate(number >> FILE, int(self.nodes(of, "start")[0]), int(self.nodes(of, "size")[0]))
+
+
+def files_of(folder: Path, stem: Path) -> dict[str, Path]:
+    """The files that a file of documents gives, by their forms."""
+    return {form: folder / form / f"{stem}.{suffix}" for form, suffix in FORMS.items()}
 
 
 def together(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:

@@ -21,7 +21,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from train.artifact import whole
-from train.data.candidates import DROPPED, FORMS, INDEX, NODE, RUN, Candidate, together
+from train.data.candidates import DROPPED, INDEX, NODE, RUN, Candidate, files_of, together
 from train.data.dedup.minhash import BANDS, NONE, SIZE, Signatures, band_key, signatures
 from train.data.dedup.ngrams import words_of
 from train.data.filters import rules
@@ -61,7 +61,7 @@ def judge(config: JudgedConfig, inputs: Inputs, out: Path, world: World) -> None
     folder = inputs.documents / "documents"
     paths = sorted(folder.rglob("*.parquet"))
     files = {path: files_of(out, path.relative_to(folder).with_suffix("")) for path in world.share(paths)}
-    left = [path for path, made in files.items() if not made["bands"].exists()]  # written last
+    left = [path for path, forms in files.items() if not forms["bands"].exists()]  # written last
     check_licences(config, left)
     if left and world.rank == 0:
         check_excluded(config, paths)
@@ -71,10 +71,6 @@ def judge(config: JudgedConfig, inputs: Inputs, out: Path, world: World) -> None
             judge_file(config, path, opened)
         with whole(files[path]["bands"]) as bands:
             write_bands(files[path]["nodes"], bands)
-
-
-def files_of(out: Path, stem: Path) -> dict[str, Path]:
-    return {form: out / form / f"{stem}.{suffix}" for form, suffix in FORMS.items()}
 
 
 def judge_file(config: JudgedConfig, path: Path, files: Mapping[str, BinaryIO]) -> None:

@@ -95,8 +95,8 @@ class Selection:
         for some in together(self._compared(part), length):
             training = [each for each in some if not each.judgement.dropped and each.document.split != SPLITS[HELD_OUT]]
             texts = words_of([each.document.text for each in training])
-            found = contaminated(texts, self.config.contaminated, self.items, self.held_out)
-            for each, detail in zip(training, found, strict=True):
+            details = contaminated(texts, self.config.contaminated, self.items, self.held_out)
+            for each, detail in zip(training, details, strict=True):
                 each.judgement.dropped = ("contaminated", detail) if detail else None
             yield from some
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.artifact import whole, write_json
-from train.data.candidates import mapped
 from train.data.encoding import EncodedRange, encode_part
 from train.data.ledger import SPLITS, nested
 from train.data.schema import RANGES, SelectedDocument, TokenRange, read_records, write_rows
@@ -66,16 +65,17 @@ def join(parts: Sequence[Path], split: str, out: Path, dtype: np.dtype[Any]) -> 
         end = 0
         for tokens, each in merge(*map(encoded_ranges, parts), key=lambda pair: pair[1].id):
             if each.split == split:
-                file.write(tokens[each.start : each.end].tobytes())
+                tokens.seek(each.start * dtype.itemsize)
+                file.write(tokens.read((each.end - each.start) * dtype.itemsize))
                 start, end = end, end + each.end - each.start
                 for group in ((), ("sources", each.source), ("licences", each.licence)):
                     for unit, number in (("documents", 1), ("bytes", each.bytes), ("tokens", end - start)):
                         counts[(*group, unit)] += number
                 yield TokenRange(each.id, start, end, each.bytes, each.source, each.path, each.licence)
 
-    def encoded_ranges(part: Path) -> Iterator[tuple[NDArray[np.unsignedinteger], EncodedRange]]:
-        tokens = mapped(part.with_suffix(".tokens"), dtype)
-        return ((tokens, each) for each in read_records(EncodedRange, [part], len(parts)))
+    def encoded_ranges(part: Path) -> Iterator[tuple[BinaryIO, EncodedRange]]:
+        with part.with_suffix(".tokens").open("rb") as tokens:  # pages of a map would stay in memory
+            yield from ((tokens, each) for each in read_records(EncodedRange, [part], len(parts)))
 
     with whole(out / f"{split}.npy") as file:
         write_header(file, dtype, 0)

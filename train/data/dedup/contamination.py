@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from train.data.dedup.ngrams import Found, Index, Numbers, Words, distinct, ngrams, words
+from train.data.dedup.ngrams import Index, Matches, Numbers, Words, distinct, ngrams, words
 from train.data.schema import Item, read_records
 
 WORDS = 13  # an n-gram, as for GPT-3 (Brown et al. 2020, appendix C)
@@ -43,22 +43,24 @@ def contaminated(
     are looked at together because that is faster.
     """
     numbers = [text.numbers for text in texts]
-    for text, *found in zip(texts, items.index.found(numbers), held_out.index.found(numbers), strict=True):
-        yield _of_item(text, items, found[0]) or _of_held_out(text, threshold, held_out, found[1])
+    for text, of_items, shared in zip(
+        texts, items.index.matches(numbers), held_out.index.matches(numbers), strict=True
+    ):
+        yield _of_item(text, items, of_items) or _of_held_out(text, threshold, held_out, shared)
 
 
-def _of_item(text: Words, items: Evaluated, found: Found) -> str | None:
-    for length, (places, rows) in found.items():
+def _of_item(text: Words, items: Evaluated, matches: Matches) -> str | None:
+    for length, (places, rows) in matches.items():
         owner = items.index.tables[length].owners_of(rows[:1])[0]
         return f"{items.names[owner]}: {text.span(places[0], length)}"
     return None
 
 
-def _of_held_out(text: Words, threshold: float, held_out: Evaluated, found: Found) -> str | None:
-    if not found:
+def _of_held_out(text: Words, threshold: float, held_out: Evaluated, matches: Matches) -> str | None:
+    if not matches:
         return None
     tables = held_out.index.tables
-    every = [tables[length].owners_of(np.unique(rows)) for length, (_, rows) in found.items()]
+    every = [tables[length].owners_of(np.unique(rows)) for length, (_, rows) in matches.items()]
     owners, counts = np.unique(np.concatenate(every), return_counts=True)
     sizes = np.minimum(held_out.index.sizes[owners], distinct(ngrams(text.numbers, WORDS)))
     shares = counts / np.maximum(1, sizes)
@@ -66,8 +68,8 @@ def _of_held_out(text: Words, threshold: float, held_out: Evaluated, found: Foun
     if shares.max() <= threshold:
         return None
     first = next(
-        text.span(having[0], length)
-        for length, (places, rows) in found.items()
-        if len(having := np.repeat(places, tables[length].times[rows])[tables[length].owners_of(rows) == owner])
+        text.span(common[0], length)
+        for length, (places, rows) in matches.items()
+        if len(common := np.repeat(places, tables[length].times[rows])[tables[length].owners_of(rows) == owner])
     )
     return f"{shares.max():.2f} of held_out {held_out.names[owner]}: {first}"

@@ -21,9 +21,9 @@ from train.unicode import UNPARTED, canonical, categories, characters
 
 Numbers = NDArray[np.uint64]
 Places = NDArray[np.intp]
-Found = dict[int, tuple[Places, Places]]  # length -> places in a text, and rows of the table of n-grams of that length
+Matches = dict[int, tuple[Places, Places]]  # length -> places in a text, and rows of the table of such n-grams
 
-NO_NUMBERS, NO_PLACES = np.empty(0, np.uint64), np.empty(0, np.intp)
+NO_NUMBERS = np.empty(0, np.uint64)
 PARTS, LETTER, MARK, ALONE = range(4)
 ODD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, made odd: has an inverse, and bits without a pattern
 MULTIPLIER = np.uint64(ODD)
@@ -130,16 +130,16 @@ class Index:
             if length in self.tables:
                 yield length, *self.tables[length].find(grams)
 
-    def found(self, texts: Sequence[Numbers]) -> list[Found]:
+    def matches(self, texts: Sequence[Numbers]) -> list[Matches]:
         """The same of each of some texts, looked for in all of them together."""
-        found, bounds = [Found() for _ in texts], np.cumsum([0, *map(len, texts)])
+        matches, bounds = [Matches() for _ in texts], np.cumsum([0, *map(len, texts)])
         for length, places, rows in self.find(np.concatenate([NO_NUMBERS, *texts])):
             which = np.searchsorted(bounds, places, "right") - 1
             inside = places + length <= bounds[which + 1]  # and not of two texts
             for text in np.unique(which[inside]).tolist():
                 some = inside & (which == text)
-                found[text][length] = places[some] - bounds[text], rows[some]
-        return found
+                matches[text][length] = places[some] - bounds[text], rows[some]
+        return matches
 
     def shared(self, rows: dict[int, Places]) -> NDArray[np.int64]:
         """How many different n-grams of each owner stand in `rows`: length -> rows of its table, none twice."""
