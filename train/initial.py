@@ -5,6 +5,8 @@ is taken, prove to be of that release wherever they lie: in its folder, or in a 
 """
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from train.artifact import copy_file, digest, file_digest, read_json
 from train.differences import differences
 from train.errors import UserError
 
+SAME = ("model", "tokenizer.vocabulary", "training.numerics.contract")  # in what goes on from another
 FOLDER = "checkpoints/initial"  # where a training leaves them, and a release holds them
 MANIFEST, CONFIG, TOKENIZER, WEIGHTS = FILES = (
     "MANIFEST.json", "code/config.json", "tokenizer.json", "model.safetensors"
@@ -54,8 +57,7 @@ def require_initial(folder: Path | None, config: Mapping[str, Any]) -> None:
 
 def shape(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of a whole configuration must be the same in two of which one goes on from the other."""
-    contract, vocabulary = config["training"]["numerics"]["contract"], config["tokenizer"]["vocabulary"]
-    return {"model": config["model"], "tokenizer.vocabulary": vocabulary, "training.numerics.contract": contract}
+    return {path: reduce(getitem, path.split("."), config) for path in SAME}
 
 
 def keep(folder: Path | None, identity: str, out: Path) -> None:

@@ -6,8 +6,9 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from train.artifact import file_digest, read_json, write_json
+from train.artifact import file_digest, write_json
 from train.compose import machine_of
+from train.config import build
 from train.data.benchmarks import read_items, written
 from train.data.selected import kept_documents
 from train.data.tokenizer import load
@@ -15,8 +16,10 @@ from train.errors import UserError
 from train.evaluation import minimal_pairs, multiple_choice
 from train.evaluation.baselines import count_grams
 from train.evaluation.items import is_question, score_items, scored_items
+from train.evaluation.measure import EvaluationConfig
 from train.release.bounds import confine
 from train.release.bundle import model_of
+from train.release.cards.markdown import record
 from train.world import World
 
 ALL = "all files of pairs"  # where there are several
@@ -54,17 +57,17 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     for name, path in sets.items():
         written(name, read_items(name, str(path.parent), path.parent, [path.name]), aside)
     write_json(aside / "sets.json", [{"name": name, "purl": None, "licence": None} for name in sets])
-    items, settings = scored_items(aside), read_json(release / "code" / "config.json")["evaluation"]
+    items, settings = scored_items(aside), build(EvaluationConfig, record(release, "code/config.json", "/evaluation"))
     if missing := sets.keys() - {item.set for item in items}:
         raise UserError(f"{sets[min(missing)]}: holds no choices; expected lines of minimal pairs or of questions")
     world = World(0, 1, machine_of([]))
     grams = count_grams(document.text.encode() for document in kept_documents(release / "data", "train"))
-    rows = score_items(model_of(release), load(release), grams, items, batch=settings["batch"], world=world)
+    rows = score_items(model_of(release), load(release), grams, items, batch=settings.batch, world=world)
     records: dict[str, Any] = {}
     for kind, questions in ((minimal_pairs, False), (multiple_choice, True)):
         some = [each for each in zip(items, rows, strict=True) if is_question(each[0]) is questions]
-        summary = kind.summary([i for i, _ in some], [r for _, r in some], aside, settings["confidence"])
-        records |= {name: {**record, "file": file_digest(sets[name])} for name, record in summary.items()}
+        summary = kind.summary([i for i, _ in some], [r for _, r in some], aside, settings.confidence)
+        records |= {name: {**scores, "file": file_digest(sets[name])} for name, scores in summary.items()}
         if kind is minimal_pairs and len(summary) > 1:
-            records[ALL] = minimal_pairs.scores(some, settings["confidence"])
+            records[ALL] = minimal_pairs.scores(some, settings.confidence)
     return records

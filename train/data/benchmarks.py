@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from string import ascii_uppercase
@@ -42,7 +42,7 @@ class PairsConfig:
 class BenchmarksConfig:
     """Each source of `raw` is a set, called by the name in its Package URL.
 
-    Its files are JSON lines, one item a line, of a shape in `SHAPES`. A group of items is the field `UID` where there
+    Its files are JSON lines, one item a line, of a shape in `asked`. A group of items is the field `UID` where there
     is one, else the file.
     """
 
@@ -154,8 +154,7 @@ class BadAnswer(ValueError):
 def item(name: str, id: str, line: bytes, group: str) -> Item:
     """The item that a line of JSON holds, in its own group or else in `group`; ValueError and the like if none."""
     fields = json.loads(line)
-    shape: Any = next((shape for key, shape in SHAPES.items() if key in fields), None)
-    context, choices, answer = shape(fields)
+    context, choices, answer = asked(fields)
     group, field, phenomenon = (fields.get(key, least) for key, least in (("UID", group), *TAGS))
     for value in (context, *choices, group, field, phenomenon):
         value.encode()  # raises what is no Unicode text
@@ -187,14 +186,6 @@ def shortened(value: Any) -> str:
     return text if len(text) < 80 else f"{text[:77]}..."
 
 
-def hellaswag(fields: Mapping[str, Any]) -> Asked:
-    """`ctx`, `endings`, `label`. With the activity and both sentences of the context, as people prompt with them."""
-    if "activity_label" not in fields:
-        return question(fields["ctx"], fields["endings"], fields["label"])
-    context = f"{fields['activity_label']}: {fields['ctx_a']} {fields['ctx_b'].capitalize()}"
-    return question(without_marks(context), [without_marks(each) for each in fields["endings"]], fields["label"])
-
-
 def without_marks(text: str) -> str:
     """A text of WikiHow without the marks that were left in it, such as `[title]`."""
     text, kept, start = text.strip().replace(" [title]", ". "), "", 0
@@ -203,42 +194,46 @@ def without_marks(text: str) -> str:
     return (kept + text[start:]).replace("  ", " ")
 
 
-def arc(fields: Mapping[str, Any]) -> Asked:
-    """`question`, `choices` as columns or as rows of `text` and `label`, and `answerKey`."""
-    stem: Any = fields["question"]
-    stem, choices = (stem["stem"], stem["choices"]) if isinstance(stem, dict) else (stem, fields["choices"])
-    texts, labels = ([row[key] for row in choices] if isinstance(choices, list) else choices[key] for key in
-                     ("text", "label"))  # fmt: skip
-    if fields["answerKey"] not in labels:
-        raise BadAnswer(f"the answer {shortened(fields['answerKey'])} is none of the labels {shortened(labels)}")
-    return question(prompt(stem), texts, labels.index(fields["answerKey"]))
-
-
-def piqa(fields: Mapping[str, Any]) -> Asked:
-    """`goal`, `sol1`, `sol2`, `label`."""
-    return question(prompt(fields["goal"]), [fields["sol1"], fields["sol2"]], fields["label"])
-
-
 def prompt(text: str) -> str:
     """How people prompt with a question of ARC or PIQA."""
     return "Question: " + text + "\nAnswer:"
 
 
-def plainly(fields: Mapping[str, Any]) -> Asked:
-    """`question` or `context`, as it stands, `choices` and `answer`."""
-    context = fields["question"] if "question" in fields else fields["context"]
-    return question(context, fields["choices"], fields["answer"])
+def by_label(stem: str, choices: Any, key: Any) -> Asked:
+    """A question of ARC, whose choices have labels: rows of `text` and `label`, or a column of each."""
+    texts, labels = ([row[name] for row in choices] if isinstance(choices, list) else choices[name] for name in
+                     ("text", "label"))  # fmt: skip
+    if key not in labels:
+        raise BadAnswer(f"the answer {shortened(key)} is none of the labels {shortened(labels)}")
+    return question(prompt(stem), texts, labels.index(key))
 
 
-# By a key that no shape before it has.
-SHAPES: Mapping[str, Callable[[Mapping[str, Any]], Asked]] = {
-    "sentence_good": lambda fields: ("", [fields["sentence_good"], fields["sentence_bad"]], 0),
-    "endings": hellaswag,
-    "sol1": piqa,
-    "answerKey": arc,
-    "choices": plainly,
-    "text": lambda fields: ("", [fields["text"]], 0),
-}
+def asked(fields: Any) -> Asked:
+    """What a line of JSON asks, by the keys that people give it; ValueError and the like where it has none of them."""
+    match fields:
+        case {"sentence_good": good, "sentence_bad": bad}:
+            return "", [good, bad], 0
+        case {"activity_label": activity, "ctx_a": first, "ctx_b": then, "endings": endings, "label": answer}:
+            # HellaSwag, with the activity and both sentences of the context, as people prompt with them.
+            context = without_marks(f"{activity}: {first} {then.capitalize()}")
+            return question(context, [without_marks(each) for each in endings], answer)
+        case {"goal": goal, "sol1": one, "sol2": other, "label": answer}:  # PIQA
+            return question(prompt(goal), [one, other], answer)
+        case {"question": {"stem": stem, "choices": choices}, "answerKey": key}:
+            return by_label(stem, choices, key)
+        case {"question": stem, "choices": choices, "answerKey": key}:
+            return by_label(stem, choices, key)
+        case (
+            {"ctx": context, "endings": choices, "label": answer}
+            | {"question": context, "choices": choices, "answer": answer}
+            | {"context": context, "choices": choices, "answer": answer}
+        ):
+            return question(context, choices, answer)
+        case {"text": text} if not fields.keys() & {"sentence_good", "endings", "sol1", "answerKey", "choices"}:
+            return "", [text], 0
+    raise ValueError("of no shape")
+
+
 EXPECTED = (
     "sentence_good and sentence_bad, with question, choices and answer, with what HellaSwag, ARC or PIQA have, or with "
     "text"

@@ -36,7 +36,8 @@ class Display:
 
     def show(self, record: Mapping[str, Any]) -> None:
         """Show a step; without a terminal a line every ten seconds, at each measurement and at the end."""
-        done = record["step"] - self.start
+        step = record["step"]
+        done = step - self.start
         self.smoothed = SMOOTHING * self.smoothed + (1 - SMOOTHING) * record["loss"]
         loss = self.smoothed / (1 - SMOOTHING**done)  # as if there had been as many steps before, all alike
         if "held_out_loss" in record:
@@ -46,14 +47,14 @@ class Display:
         held = peaks()
         memory = held.get("gpu_peak_bytes", held["peak_bytes"])
         now = time.monotonic()
-        left = (now - self.began) / done * (self.steps - record["step"])
+        left = (now - self.began) / done * (self.steps - step)
         parts = (f"loss {loss:.3f}", self.held_out, f"{speed:,.0f} tokens/s" if speed else "")
         text = ", ".join(part for part in (*parts, f"{memory / 1e9:.2f} GB", f"{duration(left)} left") if part)
         self.bar.set_description_str(text, refresh=False)
         self.bar.update()
-        if self.plain and (now - self.said >= EVERY or "held_out_loss" in record or record["step"] == self.steps):
+        if self.plain and (now - self.said >= EVERY or "held_out_loss" in record or step == self.steps):
             self.said = now
-            print(f"  weights: step {record['step']} of {self.steps}: {text}", file=sys.stderr, flush=True)
+            print(f"  weights: step {step} of {self.steps}: {text}", file=sys.stderr, flush=True)
 
     def note(self, message: str) -> None:
         """Say something beside the progress."""

@@ -56,7 +56,7 @@ class Log:
             self.metered = time.monotonic()
             self.energy.read()
         self.display.show(record)
-        self._track(lambda: self.wandb and self.wandb.log(record, step=record["step"]))
+        self._track(lambda: self.wandb and self.wandb.log(record, step=self.step))
 
     def _use(self, measure: Callable[[], float], tokens_per_second: float) -> float:
         """The share of the peak, which is taken again when a step beats it: the machine was busy then."""

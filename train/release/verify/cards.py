@@ -11,7 +11,7 @@ from train.release.about import ReleaseConfig
 from train.release.cards.report import loss_chart
 from train.release.cards.report import report as report_page
 from train.release.standards import forms
-from train.release.standards.osaid import REQUEST
+from train.release.standards.osaid import REQUEST, table
 from train.release.view import Release
 
 PLACEHOLDER = re.compile(r"\b(TODO|TBD|FIXME|XXX|CHANGEME)\b|\[More Information Needed\]|[Ll]orem ipsum")
@@ -37,9 +37,9 @@ def labelling(release: Release) -> list[str]:
 def osaid(release: Release) -> list[str]:
     """openness.json follows from what is here, and says that every must item is there."""
     problems = release.written("openness.json")
-    for row in release.json("openness.json")["rows"]:
-        if row["class"] == "must" and row["status"].startswith("absent"):
-            problems.append(f"{row['id']} ({row['requirement']}): {row['status']}")
+    for each in table(release.path):
+        if each.row.importance == "must" and each.is_("absent"):
+            problems.append(f"{each.row.id} ({each.row.requirement}): {each.status}")
     return problems
 
 
@@ -79,8 +79,8 @@ def machine_paths(release: Release) -> list[str]:
         problems += [f"{path}: {text!r}" for text in texts if private(text)]
     for purl, kinds in release.json(REQUEST)["places"].items() if REQUEST in release.paths else ():
         problems += [f"{REQUEST}: {purl}: {kinds!r} tells a place"] * (not {*kinds} <= {"folder", "mirror"})
-    for table, rows in (("documents", release.documents()), ("ledger", release.ledger())):
-        problems += [f"data/{table}: {each.path!r}" for each in rows if private(each.path)]
+    for name, rows in (("documents", release.documents()), ("ledger", release.ledger())):
+        problems += [f"data/{name}: {each.path!r}" for each in rows if private(each.path)]
     for path in ("logs/raw/retrieved.json", "logs/benchmarks/retrieved.json"):
         places = {slug: each["from"] for slug, each in release.json(path).items()} if path in release.paths else {}
         wrong = [(slug, place) for slug, place in places.items() if not set(place.split(", ")) <= PLACES]
