@@ -18,10 +18,10 @@ from train.keys import meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle
 from train.release.bundle import WRITTEN, checkpoints_of, manifest_of, write_manifest
+from train.release.resolved import SETTINGS
 from train.release.verify.code import code_of
 from train.release.verify.model import promised_stack
-from train.release.view import STAGES, Release
-from train.training.loop import FitConfig
+from train.release.view import Release
 
 
 def linked(release: Path, copy: Path) -> Path:
@@ -67,7 +67,7 @@ def _checkpoints(view: Release, data: str) -> None:
         with contextlib.suppress(Exception):
             state = read_json(folder / "state.json")
             state["files"] |= {name: file_digest(folder / name) for name in state["files"]}
-            state["belongs_to"] = view.settings(FitConfig).owner(data)
+            state["belongs_to"] = view.config.fit.owner(data)
             write_json(folder / "state.json", state)
 
 
@@ -88,8 +88,8 @@ def _stages(view: Release, altered: Collection[str]) -> None:
             record = read_json(place)
             if code:
                 record["code"] = code_of(view, name, meanings)
-            if "code/config.json" in altered and name in STAGES:
-                record["config"] = plain(view.settings(STAGES[name]))
+            if "code/config.json" in altered and name != "tokens":
+                record["config"] = plain(SETTINGS[name](view.config))
                 record["config"] |= {"stack": stack} if name == "weights" and (stack := promised_stack(view)) else {}
             for product in record["products"]:
                 file = view.path / (placed(name, product) or "nowhere")

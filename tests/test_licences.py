@@ -7,7 +7,8 @@ from train.compose import compose
 from train.config import build
 from train.errors import ConfigError
 from train.licences import duties, hub_name, known, of_name, restriction, standing
-from train.pipeline import DataConfig, Run, run
+from train.pipeline import Run, run
+from train.release.resolved import DataConfig
 from train.spdx import UNFILLED, identifiers, listed
 
 

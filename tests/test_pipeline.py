@@ -200,7 +200,7 @@ class Two:
 
     def __init__(self, home: Path) -> None:
         self.home, self.said = home, []
-        self.stages = (pipeline.Stage("raw", self.make, str), pipeline.Stage("tokenizer", self.make, str))
+        self.stages = (pipeline.Stage("raw", self.make), pipeline.Stage("tokenizer", self.make))
 
     def make(self, config, inputs, out, world):
         """A product of the config and the inputs; `config` "cut" ends in the middle."""

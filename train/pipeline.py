@@ -28,40 +28,37 @@ from train.artifact import (
     set_aside,
     write_json,
 )
-from train.config import build, check_name, part_of, plain
+from train.config import build, part_of, plain
 from train.data import summaries
-from train.data.benchmarks import BenchmarksConfig, check_sets, gather, read_sets
-from train.data.documents import DocumentsConfig, extract
-from train.data.duplicates import DuplicatesConfig, compare
-from train.data.judged import JudgedConfig, judge
-from train.data.mixture import require_sources
-from train.data.raw import RawConfig, check_files, fetch, repository_files
-from train.data.selected import SelectConfig, SelectedConfig, select
+from train.data.benchmarks import check_sets, gather, read_sets
+from train.data.documents import extract
+from train.data.duplicates import compare
+from train.data.judged import judge
+from train.data.raw import check_files, fetch, repository_files
+from train.data.selected import select
 from train.data.sources.pinned import VanishedError
 from train.data.sources.places import obtain
 from train.data.sources.spec import availability, read_sources
-from train.data.tokenizer import TokenizerConfig, learn
+from train.data.tokenizer import learn
 from train.data.tokens import encode
 from train.errors import UserError
-from train.evaluation.measure import EvaluationConfig, MeasureConfig, measure
+from train.evaluation.measure import measure
 from train.initial import require_initial
 from train.keys import ROOT, closure, key, meaning
 from train.layout import ARTIFACTS
-from train.licences import CLOSED, standing
 from train.machine import Machine
-from train.model import ModelConfig
-from train.release.about import ReleaseConfig
 from train.release.bundle import CollectConfig, belongs, checkout, collect, require_lock, source_tree
 from train.release.readiness import check_evidence, unready
+from train.release.resolved import SETTINGS, Resolved
 from train.release.sharing import place_directory
 from train.release.standards import sbom
-from train.spdx import NOASSERTION, UNFILLED, not_allowed
+from train.spdx import NOASSERTION, not_allowed
 from train.training.agreement import require_agreement
 from train.training.budget import refuse_disk, refuse_memory, rooms
 from train.training.distributed import among
 from train.training.further import go_on
 from train.training.log import Log
-from train.training.loop import FitConfig, TrainingConfig, fit, require_groups, require_shares
+from train.training.loop import FitConfig, fit, require_groups, require_shares
 from train.training.meters import write_operations
 from train.training.numerics import require_device, stack
 from train.workers import work
@@ -89,52 +86,19 @@ PRIVATE = re.compile(
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """Where the text comes from, and what of it is kept."""
-
-    name: str  # also of its card, data_cards/<name>.md
-    raw: RawConfig
-    documents: DocumentsConfig
-    selected: SelectedConfig
-
-    def __post_init__(self) -> None:
-        check_name(self.name)
-        allowed = self.selected.licences
-        for name in allowed:
-            if name != UNFILLED and standing(name) == CLOSED:
-                raise ValueError(
-                    f"selected.licences: '{name}' is not known to be open, and no release may hold such texts; "
-                    "leave it out, or read the licence and list it in train/licences.toml"
-                )
-
-
-@dataclass(frozen=True)
-class Run:
+class Run(Resolved):
     """The whole configuration. What `machine`, `until` and `overrides` hold enters no key."""
 
-    name: str  # of the release, before its version
-    data: DataConfig
-    benchmarks: BenchmarksConfig
-    tokenizer: TokenizerConfig
-    model: ModelConfig
-    training: TrainingConfig
-    evaluation: EvaluationConfig
-    release: ReleaseConfig
     machine: Machine
     until: Artifact  # the last artifact to make
     overrides: tuple[str, ...]  # as given on the command line
     settings: tuple[str, ...]  # the overrides that lead here, computed: the same however it was asked for
-
-    def __post_init__(self) -> None:
-        check_name(self.name)
-        require_sources(self.training.mixture, (source.purl for source in self.data.raw.sources))
 
 
 @dataclass(frozen=True)
 class Stage:
     name: Artifact
     make: Callable[[Any, Inputs, Path, World], None]
-    config: Callable[[Run], Any]  # the stage's own part of the configuration: all of it that enters the key
     reads: Callable[[Run], tuple[str, ...]] = lambda run: ()  # files of this repository, beside its code
     summary: Callable[[Path, Inputs, Any, World], str] = lambda *_: ""  # what came in and what stayed
     begin: Callable[..., str] = lambda *_: ""  # what is taken over of another artifact, and a line on that
@@ -145,35 +109,31 @@ class Stage:
         """The artifacts that it is made from; a release, from all."""
         return ARTIFACTS[self.name].needs if self.name in ARTIFACTS else tuple(ARTIFACTS)
 
+    def config(self, run: Run) -> Any:
+        """The stage's own part of the configuration: all of it that enters the key."""
+        if self.name == "release":
+            return CollectConfig(run.release, resolved(run), run.settings, request(run))
+        return SETTINGS[self.name](run)
+
 
 STAGES = (
-    Stage(
-        "raw",
-        fetch,
-        lambda run: run.data.raw,
-        lambda run: repository_files(run.data.raw),
-        summaries.raw,
-        recheck=check_files,
-    ),
-    Stage("documents", extract, lambda run: run.data.documents, summary=summaries.documents),
+    Stage("raw", fetch, reads=lambda run: repository_files(run.data.raw), summary=summaries.raw, recheck=check_files),
+    Stage("documents", extract, summary=summaries.documents),
     Stage(
         "benchmarks",
         gather,
-        lambda run: run.benchmarks,
-        lambda run: repository_files(run.benchmarks.raw),
-        summaries.benchmarks,
+        reads=lambda run: repository_files(run.benchmarks.raw),
+        summary=summaries.benchmarks,
         recheck=check_sets,
     ),
-    Stage("judged", judge, lambda run: part_of(JudgedConfig, run.data.selected), summary=summaries.judged),
-    Stage(
-        "duplicates", compare, lambda run: part_of(DuplicatesConfig, run.data.selected), summary=summaries.duplicates
-    ),
-    Stage("selected", select, lambda run: part_of(SelectConfig, run.data.selected), summary=summaries.selected),
-    Stage("tokenizer", learn, lambda run: run.training.init_from or run.tokenizer, summary=summaries.tokenizer),
-    Stage("tokens", encode, lambda run: None, summary=summaries.tokens),
-    Stage("weights", fit, lambda run: FitConfig(run.model, run.training), summary=summaries.weights, begin=go_on),
-    Stage("evaluation", measure, lambda run: MeasureConfig(run.model, run.evaluation), summary=summaries.evaluation),
-    Stage("release", collect, lambda run: CollectConfig(run.release, resolved(run), run.settings, request(run))),
+    Stage("judged", judge, summary=summaries.judged),
+    Stage("duplicates", compare, summary=summaries.duplicates),
+    Stage("selected", select, summary=summaries.selected),
+    Stage("tokenizer", learn, summary=summaries.tokenizer),
+    Stage("tokens", encode, summary=summaries.tokens),
+    Stage("weights", fit, summary=summaries.weights, begin=go_on),
+    Stage("evaluation", measure, summary=summaries.evaluation),
+    Stage("release", collect),
 )
 LARGE: tuple[Artifact, Artifact] = ("weights", "release")  # which hold checkpoints
 UP_TO_WEIGHTS = tuple(stage.name for stage in STAGES)[: [stage.name for stage in STAGES].index("weights") + 1]
@@ -262,7 +222,7 @@ def check_ready(config: Run) -> None:
                 "source out of data.raw"
             )
     if config.training.init_from and reaches(config, "tokenizer"):
-        require_initial(config.machine.init_from, resolved(config))
+        require_initial(config.machine.init_from, plain(resolved(config)))
     if reaches(config, "weights"):
         problems = unready(resolved(config), ROOT, release=config.until == "release")
         if problems:
@@ -316,10 +276,9 @@ def stage_config(stage: Stage, config: Run) -> Any:
     return settings
 
 
-def resolved(config: Run) -> dict[str, Any]:
+def resolved(config: Run) -> Resolved:
     """The configuration as a release keeps it: complete, without what only says how to run."""
-    how = ("machine", "until", "overrides", "settings")
-    return {name: value for name, value in plain(placeless(config)).items() if name not in how}
+    return part_of(Resolved, placeless(config))
 
 
 def placeless(config: Run) -> Run:

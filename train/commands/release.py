@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from train.artifact import read_json
 from train.compose import built, requested, settled
+from train.config import plain
 from train.errors import UserError
 from train.initial import identity_of
 from train.keys import ROOT
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
         refuse_replacing([mapping for _, mapping in choices])
     for config, (_, mapping) in zip(configs, choices, strict=True):
         if config.until == "release":
-            refuse_early(config.machine.releases / release_name(mapping), pipeline.resolved(config), seeds)
+            refuse_early(config.machine.releases / release_name(mapping), plain(pipeline.resolved(config)), seeds)
     if seeds:
         pipeline.check_ready(configs[0])
         configs = [replace(config, until="evaluation") for config in configs]

@@ -42,7 +42,7 @@ class PairsConfig:
 class BenchmarksConfig:
     """Each source of `raw` is a set, called by the name in its Package URL.
 
-    Its files are JSON lines, one item a line, of a shape in `asked`. A group of items is the field `UID` where there
+    Its files are JSON lines, one item a line, of a shape in `contents`. A group of items is the field `UID` where there
     is one, else the file.
     """
 
@@ -154,7 +154,7 @@ class BadAnswer(ValueError):
 def item(name: str, id: str, line: bytes, group: str) -> Item:
     """The item that a line of JSON holds, in its own group or else in `group`; ValueError and the like if none."""
     fields = json.loads(line)
-    context, choices, answer = asked(fields)
+    context, choices, answer = contents(fields)
     group, field, phenomenon = (fields.get(key, least) for key, least in (("UID", group), *TAGS))
     for value in (context, *choices, group, field, phenomenon):
         value.encode()  # raises what is no Unicode text
@@ -208,17 +208,17 @@ def by_label(stem: str, choices: Any, key: Any) -> Asked:
     return question(prompt(stem), texts, labels.index(key))
 
 
-def asked(fields: Any) -> Asked:
+def contents(fields: Any) -> Asked:
     """What a line of JSON asks, by the keys that people give it; ValueError and the like where it has none of them."""
     match fields:
         case {"sentence_good": good, "sentence_bad": bad}:
             return "", [good, bad], 0
-        case {"activity_label": activity, "ctx_a": first, "ctx_b": then, "endings": endings, "label": answer}:
+        case {"activity_label": activity, "ctx_a": first, "ctx_b": second, "endings": endings, "label": answer}:
             # HellaSwag, with the activity and both sentences of the context, as people prompt with them.
-            context = without_marks(f"{activity}: {first} {then.capitalize()}")
+            context = without_marks(f"{activity}: {first} {second.capitalize()}")
             return question(context, [without_marks(each) for each in endings], answer)
-        case {"goal": goal, "sol1": one, "sol2": other, "label": answer}:  # PIQA
-            return question(prompt(goal), [one, other], answer)
+        case {"goal": goal, "sol1": solution, "sol2": alternative, "label": answer}:  # PIQA
+            return question(prompt(goal), [solution, alternative], answer)
         case {"question": {"stem": stem, "choices": choices}, "answerKey": key}:
             return by_label(stem, choices, key)
         case {"question": stem, "choices": choices, "answerKey": key}:

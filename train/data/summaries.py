@@ -33,9 +33,9 @@ def raw(artifact: Path, inputs: Inputs, config: RawConfig, world: World) -> str:
 def documents(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many texts became documents, and what the others are."""
     sources = read_json(artifact / "counts.json").values()
-    files, made, *others = (sum(source[name] for source in sources) for name in ("files", "documents", *REASONS))
+    files, documents, *others = (sum(source[name] for source in sources) for name in ("files", "documents", *REASONS))
     reasons = {reason: count for reason, count in zip(REASONS, others, strict=True) if count}
-    kept = f"{made:,} of {counted(made + sum(others), 'text')} in {counted(files, 'file')}"
+    kept = f"{documents:,} of {counted(documents + sum(others), 'text')} in {counted(files, 'file')}"
     if unlicensed := sum(number for source in sources for number in source["unlicensed"].values()):
         kept += f"; without a licence {unlicensed:,}"
     if not reasons:

@@ -28,7 +28,7 @@ from train.artifact import (
     write_bytes,
     write_json,
 )
-from train.config import build
+from train.config import build, plain
 from train.data import tokenizer
 from train.data.tokens import read_tokens
 from train.errors import UserError
@@ -42,6 +42,7 @@ from train.release.cards.report import loss_chart, report
 from train.release.cards.statistics import statistics
 from train.release.chain import chain
 from train.release.lock import unlike
+from train.release.resolved import Resolved
 from train.release.sharing import share
 from train.release.standards import croissant, eval_results, forms, mof, osaid, reuse, sbom
 from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
@@ -64,7 +65,7 @@ LOGITS_KEPT = 5
 @dataclass(frozen=True)
 class CollectConfig:
     release: ReleaseConfig
-    resolved: dict[str, Any]  # the whole configuration but how to run, as plain data
+    resolved: Resolved  # the whole configuration but how to run
     settings: tuple[str, ...]  # the overrides that lead to it: computed from it and the files of configs/
     request: dict[str, Any]  # how it was asked for: a witness, in no key
 
@@ -83,7 +84,7 @@ def collect(config: CollectConfig, inputs: Inputs, out: Path, world: World) -> N
     write_json(release / "logs" / "packages.json", sbom.installed())
     write_json(release / "logs" / "release" / "commit.json", checkout())
     write_json(release / osaid.REQUEST, config.request)
-    write_json(release / "code" / "config.json", config.resolved)
+    write_json(release / "code" / "config.json", plain(config.resolved))
     write_json(release / "code" / "overrides.json", list(config.settings))
     for path, text in reuse.texts(release).items():
         write_bytes(release / path, text)

@@ -4,28 +4,29 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from train.config import build
+from train.config import plain
 from train.errors import UserError
 from train.licences import claim_problem, restriction
 from train.release.about import ReleaseConfig
 from train.release.cards import data_card
 from train.release.cards.prose import check_date
+from train.release.resolved import Resolved
 from train.release.standards import osaid
 from train.release.verify.cards import MACHINE_PATH, PLACEHOLDER, placeholders_in, secret
 
 
-def unready(config: Mapping[str, Any], root: Path, *, release: bool) -> list[str]:
+def unready(config: Resolved, root: Path, *, release: bool) -> list[str]:
     """What people still have to write or correct: a line each, with the file and line where it stands, if it has one.
 
     `config` is the resolved configuration, `root` the checkout. Before weights only what enters them counts: the data's
     part of the config; before a release its card and all else that people say.
     """
-    values = list(_strings(config if release else {"data": config["data"]}))
+    values = list(_strings(plain(config) if release else {"data": plain(config.data)}))
     problems = [f"{_place(root, config, key, text)}: {text!r}" for key, text in values if PLACEHOLDER.search(text)]
     if release:
         problems += [f"{key}: holds a path of a machine, {text!r}" for key, text in values if MACHINE_PATH.search(text)]
         problems += [f"{key}: holds a secret" for key, text in values if secret(text)]
-        problems += _unsaid(build(ReleaseConfig, config["release"])) + _card(config, root)
+        problems += _unsaid(config.release) + _card(config, root)
     return problems
 
 
@@ -38,14 +39,14 @@ def _unsaid(about: ReleaseConfig) -> list[str]:
     return problems + [f"release.not_used.{item}: no reason is given" for item, why in unused if not why.strip()]
 
 
-def _card(config: Mapping[str, Any], root: Path) -> list[str]:
+def _card(config: Resolved, root: Path) -> list[str]:
     """What is wrong with the data card that people wrote."""
-    name = f"data_cards/{config['data']['name']}.md"
+    name = f"data_cards/{config.data.name}.md"
     try:
         text = data_card.card_text(root / name, name)
         problems = [f"{name}:{line}: {blank!r}" for line, blank in placeholders_in(text)]
         if not problems:
-            head, _, _ = data_card.parsed(text, name, config["release"]["licence"])
+            head, _, _ = data_card.parsed(text, name, config.release.licence)
             check_date(head["date"])
     except UserError as error:
         return [str(error)]
@@ -63,10 +64,10 @@ def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
             yield from _strings(item, f"{key}.{name}" if key else str(name))
 
 
-def _place(root: Path, config: Mapping[str, Any], key: str, text: str) -> str:
+def _place(root: Path, config: Resolved, key: str, text: str) -> str:
     """Where a value of the config was written: `file:line: key`; its key alone where no file has it."""
     name = next(part for part in reversed(key.split(".")) if not part.isdigit())
-    group, of = key.partition(".")[0], config["data"]["name"]
+    group, of = key.partition(".")[0], config.data.name
     begin = text.split("\n")[0].strip()[:40]
     files = sorted((root / "configs" / group).glob("*.yaml"), key=lambda path: (path.stem != of, path.name))
     for path in [*files, *sorted((root / "configs/recipe").glob("*.yaml"))]:

@@ -2,56 +2,26 @@
 
 import builtins
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cached_property, reduce
-from operator import getitem
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from train import initial
 from train.artifact import Manifest, file_digest, read_json, read_manifest
-from train.config import build
-from train.data.benchmarks import BenchmarksConfig
-from train.data.documents import DocumentsConfig
-from train.data.duplicates import DuplicatesConfig
-from train.data.judged import JudgedConfig
-from train.data.raw import RawConfig
 from train.data.schema import LedgerRow, SelectedDocument, read_records
-from train.data.selected import SelectConfig, SelectedConfig
-from train.data.tokenizer import TokenizerConfig
 from train.data.tokens import TokensConfig, encode
 from train.errors import UserError
-from train.evaluation.measure import MeasureConfig
 from train.layout import ARTIFACTS, WITNESSES, folder_of, release_files
 from train.machine import Machine
+from train.records import read
 from train.release import bundle
-from train.release.about import ReleaseConfig
 from train.release.file_differences import bytes_apart, products_apart
-from train.training.loop import FitConfig
+from train.release.resolved import Resolved
 from train.world import Inputs, World
 
 T = TypeVar("T")
-STAGES: dict[str, type] = {
-    "raw": RawConfig, "documents": DocumentsConfig, "benchmarks": BenchmarksConfig, "judged": JudgedConfig,
-    "duplicates": DuplicatesConfig, "selected": SelectConfig, "tokenizer": TokenizerConfig, "weights": FitConfig,
-    "evaluation": MeasureConfig,
-}  # stage -> its settings, where it has any  # fmt: skip
-
-
-PLACES: dict[type, str] = {
-    RawConfig: "data.raw", DocumentsConfig: "data.documents", SelectedConfig: "data.selected",
-    BenchmarksConfig: "benchmarks", ReleaseConfig: "release", TokenizerConfig: "tokenizer",
-}  # settings -> where they stand in a whole configuration; of all others, each by its name  # fmt: skip
-
-
-def part(kind: type, config: Mapping[str, Any]) -> Any:
-    """The part of a release's resolved configuration that the settings of type `kind` are built from."""
-    if kind is TokenizerConfig and (identity := config["training"]["init_from"]):  # taken from a release, not learnt
-        return identity
-    if kind in PLACES:
-        return reduce(getitem, PLACES[kind].split("."), config)
-    return {field.name: {**part(SelectedConfig, config), **config}[field.name] for field in fields(kind)}
 
 
 @dataclass(eq=False)
@@ -66,7 +36,7 @@ class Release:
     nonce: str | None = None  # by which a sample is drawn in place of what costs too much; one is made if none is given
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int | None = None
-    overrides_of: Callable[[Mapping[str, Any]], list[str]] | None = None  # composes from this clone's files of configs
+    overrides_of: Callable[[Any], list[str]] | None = None  # composes from this clone's files of configs
     notes: list[str] = field(default_factory=list)  # what a check that holds has to say of how much it could look at
 
     def __post_init__(self) -> None:
@@ -88,16 +58,8 @@ class Release:
         return {path: file_digest(self.path / path) for path in self.paths if not path.startswith(WITNESSES)}
 
     @cached_property
-    def config(self) -> dict[str, Any]:
-        return self.json("code/config.json")  # type: ignore[no-any-return]
-
-    def settings(self, kind: type[T]) -> T:
-        """The settings of this type in the release's configuration; ConfigError where it holds others.
-
-        Of a tokenizer that is taken from another release they are the identity of that one.
-        """
-        value = part(kind, self.config)
-        return build(str if isinstance(value, str) else kind, value)  # type: ignore[return-value]
+    def config(self) -> Resolved:
+        return read(Resolved, self.path / "code/config.json")
 
     @cached_property
     def provenance(self) -> dict[str, Manifest]:

@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from train.data.generated.stories import stories
 from train.data.sources.pinned import FileSpec
 from train.errors import UserError
 from train.layout import placed
+from train.release.resolved import Resolved
 from train.release.verify import prepared
 from train.release.verify.prepared import obtainer
 from train.release.verify.result import NotChecked
@@ -152,7 +153,7 @@ def made(request, tmp_path) -> tuple[Path, Path]:
     config["data"]["raw"]["sources"] = [{**common, **globs, **request.param(folder)}]
     config["data"]["documents"]["formats"] = {"txt": "plain", "jsonl": "rows"}
     config["data"]["selected"] |= {"licences": ["MIT"], "excluded": {}}
-    write_json(release / "code/config.json", config)
+    write_json(release / "code/config.json", {each.name: config[each.name] for each in fields(Resolved)})
     made = prepared.remake(Release(release, scratch, folder=folder))
     for name, path in made:
         write_json(release / f"provenance/{name}.json", asdict(Manifest(name, "", None, {}, {}, inventory(path))))

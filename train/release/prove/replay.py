@@ -21,7 +21,7 @@ from torch import Tensor
 
 from train.artifact import digest, file_digest, read_json, read_manifest, write_json
 from train.errors import UserError
-from train.evaluation.measure import MeasureConfig, measure
+from train.evaluation.measure import measure
 from train.initial import identity_of
 from train.machine import Machine
 from train.model import weights_of
@@ -176,7 +176,7 @@ def evaluate(release: Path, scratch: Path) -> dict[str, Any]:
     """A report on the last segment: the evaluation of the last checkpoint, against the records of the release."""
     began, files, every = time.monotonic(), Release(release, scratch), segments(release)
     inputs = files.inputs(tokens=files.tokens, weights=every[-1].target)
-    measure(files.settings(MeasureConfig), inputs, scratch / "evaluation", files.world)
+    measure(files.config.measure, inputs, scratch / "evaluation", files.world)
     problems = files.made_again("evaluation", scratch / "evaluation")
     why = "the evaluation: its records are not those of the last checkpoint"
     return _report(len(every), None, "bit for bit", problems, why, time.monotonic() - began, {})

@@ -7,7 +7,6 @@ from typing import Any
 from train.data.filters.pii import secrets as find_secrets
 from train.initial import identity_of
 from train.release import bundle
-from train.release.about import ReleaseConfig
 from train.release.cards.report import loss_chart
 from train.release.cards.report import report as report_page
 from train.release.standards import forms
@@ -26,7 +25,7 @@ PROSE = (
 
 def labelling(release: Release) -> list[str]:
     """The data card tells how data was labelled, or why it was not."""
-    reason = release.settings(ReleaseConfig).not_used.get("4")
+    reason = release.config.release.not_used.get("4")
     section = re.search(r"^#+ +Labelling[ \t]*\n+[^#\s]", release.text("data/README.md"), re.MULTILINE)
     problems = [] if section else ["data/README.md: says nothing under 'Labelling'; describe it, or why there is none"]
     if reason is not None and not reason.strip():
@@ -73,7 +72,7 @@ def machine_paths(release: Release) -> list[str]:
     records = [p for p in release.paths
                if p.endswith((".json", ".jsonl", ".toml", ".cff")) and not p.startswith(skipped)]  # fmt: skip
     problems = []
-    card = f"code/data_cards/{release.config['data']['name']}.md"
+    card = f"code/data_cards/{release.config.data.name}.md"
     for path in [*records, *bundle.RESOLVED, *([card] if card in release.paths else [])]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
         problems += [f"{path}: {text!r}" for text in texts if private(text)]

@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from train.artifact import Input, digest
-from train.data.benchmarks import BenchmarksConfig
-from train.data.raw import RawConfig, repository_files
+from train.data.raw import repository_files
 from train.differences import first_difference
 from train.keys import closure, meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle, lock, repository
-from train.release.about import ReleaseConfig
 from train.release.standards.osaid import COMPONENTS, SEARCH
 from train.release.verify.result import NotChecked
 from train.release.view import Release
@@ -38,7 +36,7 @@ def components(release: Release) -> list[str]:
         plain = {path: release.products.get(f"code/{path}") for path in code}
         if difference := first_difference(release.json(f"logs/{name}/commitment.json").get("sources"), plain):
             problems.append(f"logs/{name}/commitment.json: other sources than code/ holds: {difference}")
-    about = release.settings(ReleaseConfig)
+    about = release.config.release
     if not (about.trials or about.not_used.get(SEARCH, "").strip()):
         problems.append("hyper-parameter search: neither there nor declared as not used")
     return problems
@@ -49,7 +47,7 @@ def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dic
     root, module = release.path / "code", f"code/{ARTIFACTS[artifact].module}"
     reached = closure(release.path / module, root) if module in meanings else []
     paths = [path.relative_to(release.path).as_posix() for path in reached]
-    raw = {"raw": release.settings(RawConfig), "benchmarks": release.settings(BenchmarksConfig).raw}.get(artifact)
+    raw = {"raw": release.config.data.raw, "benchmarks": release.config.benchmarks.raw}.get(artifact)
     read = [f"code/{path}" for path in repository_files(raw)]
     files = {path: meanings.get(path) for path in paths if path.endswith(".py")}
     files |= {path: release.products.get(path) for path in [*paths, *read] if path not in files}
@@ -120,7 +118,7 @@ def recipe(release: Release) -> list[str]:
     if release.overrides_of is None:
         raise NotChecked("only the command composes configurations")
     path = "code/overrides.json"
-    line = first_difference(release.json(path), release.overrides_of(release.config))
+    line = first_difference(release.json(path), release.overrides_of(release.json("code/config.json")))
     return [f"{path}: {line}"] if line else []
 
 

@@ -28,7 +28,6 @@ from train.errors import UserError
 from train.evaluation.overlap import overlap as find_overlap
 from train.release.verify.result import NotChecked
 from train.release.view import Release
-from train.training.loop import FitConfig
 from train.training.steps import tokens_seen
 
 
@@ -82,7 +81,7 @@ def judged(release: Release) -> Iterator[Judged]:
 
 def split(release: Release) -> list[str]:
     """What was held out, decided again from the texts."""
-    config = release.settings(SelectedConfig)
+    config = release.config.data.selected
     return [
         f"document {document.id[:12]}: is in {document.split}, its hash says {drawn}"
         for document in release.documents()
@@ -92,7 +91,7 @@ def split(release: Release) -> list[str]:
 
 def selection(release: Release) -> list[str]:
     """Every rule of the config that needs no source, applied again to what was kept, finds nothing in it."""
-    config = release.settings(SelectedConfig)
+    config = release.config.data.selected
     without_language = config.language is not None and importlib.util.find_spec("pycld2") is None
     config = dataclasses.replace(config, language=None) if without_language else config
     documents = list(release.documents())
@@ -180,7 +179,7 @@ def overlap(release: Release) -> list[str]:
 
 def order(release: Release) -> list[str]:
     """What each logged step read, drawn again from seed and step out of the tokens made again; a record for each."""
-    config = release.settings(FitConfig)
+    config = release.config.fit
     training, train = config.training, read_tokens(release.tokens, "train")
     path = "logs/weights/log.jsonl"
     if [record["step"] for record in release.log] != list(range(1, training.steps + 1)):

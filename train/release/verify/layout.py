@@ -7,13 +7,11 @@ from pathlib import Path
 
 from train import initial
 from train.artifact import file_digest
-from train.data.benchmarks import OWN_SET, BenchmarksConfig, set_name
+from train.data.benchmarks import OWN_SET, set_name
 from train.data.dedup.minhash import BANDS
-from train.data.documents import DocumentsConfig
 from train.data.documents import parts as parts_of
 from train.data.duplicates import name as band_name
 from train.data.ledger import SPLITS
-from train.data.selected import SelectedConfig
 from train.data.selected import name as part_name
 from train.data.sources.spec import read_sources
 from train.layout import ARTIFACTS, placed
@@ -21,7 +19,6 @@ from train.release import bundle
 from train.release.attest.dsse import PLACE
 from train.release.standards import reuse
 from train.release.view import Release
-from train.training.loop import FitConfig
 from train.training.steps import checkpoint_name, checkpoint_steps
 
 PATHS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
@@ -74,8 +71,8 @@ def filled(patterns: Iterable[str], names: Mapping[str, Collection[str]]) -> lis
 
 def names(release: Release) -> dict[str, Collection[str]]:
     """What may stand in the braces of a pattern."""
-    records, sets = read_sources(release.path / "data/sources.json"), release.settings(BenchmarksConfig)
-    extracting, others = release.settings(DocumentsConfig), reuse.sets_of_others(release.path)
+    records, sets = read_sources(release.path / "data/sources.json"), release.config.benchmarks
+    extracting, others = release.config.data.documents, reuse.sets_of_others(release.path)
     set_names = [set_name(source.purl) for source in sets.raw.sources] if sets.raw else []
     return {
         "file": [f"{record.source.slug}/{file.path}" for record in records for file in record.files],
@@ -87,17 +84,17 @@ def names(release: Release) -> dict[str, Collection[str]]:
         "set_record": ["sources.json"] if sets.raw else [],
         "fetched": ["raw", "benchmarks"] if sets.raw else ["raw"],
         "band": [band_name(band) for band in range(BANDS)],
-        "hashed": [part_name(part) for part in range(release.settings(SelectedConfig).parts)],
+        "hashed": [part_name(part) for part in range(release.config.data.selected.parts)],
         "split": SPLITS,
         "checkpoint": [checkpoint_name(step) for step in steps(release)],
-        "initial": initial.FILES if release.settings(FitConfig).training.init_from else [],
+        "initial": initial.FILES if release.config.training.init_from else [],
         "stage": ARTIFACTS,
     }
 
 
 def steps(release: Release) -> list[int]:
     """The steps after which a checkpoint is a product."""
-    training = release.settings(FitConfig).training
+    training = release.config.training
     return checkpoint_steps(training.checkpoint_every, training.steps)
 
 

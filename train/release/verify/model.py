@@ -12,20 +12,19 @@ from train import initial
 from train.artifact import WITNESS, file_digest, read_json
 from train.config import plain
 from train.data.ledger import SPLITS
-from train.data.selected import SelectedConfig
-from train.data.tokenizer import TokenizerConfig, learn
+from train.data.tokenizer import learn
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import read_tokens
 from train.differences import first_difference
-from train.evaluation.measure import MeasureConfig, measure
+from train.evaluation.measure import measure
 from train.model import weights_of
 from train.release import bundle
-from train.release.about import ReleaseConfig
 from train.release.file_differences import file_apart
+from train.release.resolved import SETTINGS
 from train.release.seeds import own_run_apart
 from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
-from train.release.view import STAGES, Release, part
+from train.release.view import Release
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load
 from train.training.loop import FitConfig, gradient_noise, gradients, held_out_loss
 from train.training.optimizer import RATIOS_EVERY, Optimizer, schedule
@@ -41,27 +40,18 @@ LOGGED = {"step", "batch", "loss", "gradient_norm", "learning_rate", "tokens", "
 COMPRESSED = "logs/evaluation/compressed.json"
 PACKED = 0.01  # share by which versions of a compressor may differ
 ROUND_TRIPS = 200  # documents
-WHOLE = {"name", "data", "benchmarks", "tokenizer", "model", "training", "evaluation", "release"}
-DATA = {"name", "raw", "documents", "selected"}
 
 
 def settings(release: Release) -> list[str]:
     """The resolved config builds, and each stage's part of it is what the stage's manifest says was used."""
-    config = release.config
-    release.settings(ReleaseConfig)
-    expected = (("the whole", config.keys(), WHOLE), ("data", config["data"].keys(), DATA))
-    problems = [f"code/config.json: {where}: expected {', '.join(sorted(names))}"
-                for where, keys, names in expected if keys != names]  # fmt: skip
-    release.settings(SelectedConfig)  # which knows every key of data.selected
-    for name, kind in STAGES.items():
-        here = part(kind, config)
-        used, settled = release.provenance[name].config, plain(release.settings(kind))
+    problems, config = [], release.config
+    for name, own in SETTINGS.items():
         stack = promised_stack(release) if name == "weights" else None
-        promised = {**settled, "stack": stack} if stack else settled
-        if difference := first_difference(used, promised) or first_difference(here, settled):
+        settled = {**plain(own(config)), "stack": stack} if stack else plain(own(config))
+        if difference := first_difference(release.provenance[name].config, settled):
             problems.append(f"{name}: code/config.json differs from the config in provenance/{name}.json: {difference}")
-    if release.provenance["tokens"].config is not None:
-        problems.append("provenance/tokens.json: a config of a stage that has none")
+    if difference := first_difference(release.json("code/config.json"), plain(config)):
+        problems.append(f"code/config.json: {difference}")
     if not all(isinstance(override, str) for override in release.json("code/overrides.json")):
         problems.append("code/overrides.json: not a list of overrides")
     return problems
@@ -69,7 +59,7 @@ def settings(release: Release) -> list[str]:
 
 def promised_stack(release: Release) -> dict[str, Any]:
     """The stack that the weights' key holds, as it is recorded; empty where the contract does not bind them to one."""
-    numerics = release.settings(FitConfig).training.numerics
+    numerics = release.config.training.numerics
     if numerics.exact or numerics.stack != "same":
         return {}
     return {key: value for key, value in release.json("logs/weights/stack.json").items() if key != "earlier"}
@@ -78,7 +68,7 @@ def promised_stack(release: Release) -> dict[str, Any]:
 def tokenizer(release: Release) -> list[str]:
     """The tokenizer, learnt again from the documents, has the same bytes, and gives every text back."""
     folder = release.scratch / "tokenizer"
-    learn(release.settings(TokenizerConfig), release.inputs(), folder, release.world)
+    learn(SETTINGS["tokenizer"](release.config), release.inputs(), folder, release.world)
     words = load_tokenizer(release.path)
     problems = release.made_again("tokenizer", folder) + release.written("tokenizer_config.json")
     for document in islice(release.documents(), ROUND_TRIPS):
@@ -90,7 +80,7 @@ def tokenizer(release: Release) -> list[str]:
 def scores(release: Release) -> list[str]:
     """The evaluation, run again on the weights, gives the recorded scores and samples; where that is much, a sample."""
     folder = release.scratch / "evaluation"
-    config = release.settings(MeasureConfig)
+    config = release.config.measure
     if not release.whole and sampling.scoring_operations(release) > MOST_OPERATIONS:
         return sampling.sampled_scores(release, config, MOST_OPERATIONS)
     measure(config, release.inputs(tokens=release.tokens), folder, release.world)
@@ -103,9 +93,9 @@ def scores(release: Release) -> list[str]:
 def weights(release: Release) -> list[str]:
     """The weights load, fit the config in every shape, are finite, and are those of the last checkpoint."""
     problems = release.written("config.json") + release.written("generation_config.json")
-    training = release.settings(FitConfig).training
+    training = release.config.training
     if training.init_from:
-        initial.require_initial(release.path / initial.FOLDER, release.config)
+        initial.require_initial(release.path / initial.FOLDER, plain(release.config))
     if difference := own_run_apart(release.path, training.seed):
         problems.append(f"code/config.json: {difference}")
     bundle.model_of(release.path)
@@ -119,7 +109,7 @@ def weights(release: Release) -> list[str]:
 def checkpoints(release: Release) -> list[str]:
     """A checkpoint stands at every step that the config says; each belongs to this run, is finite and holds no more."""
     steps, problems, wanted = list[int](), list[str](), tensors_of(release)
-    config = release.settings(FitConfig)
+    config = release.config.fit
     owner = config.owner(release.provenance["tokens"].digest)
     for folder in bundle.checkpoints_of(release.path):
         checkpoint, path = load(folder), f"checkpoints/{folder.name}"
@@ -152,7 +142,7 @@ def kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 
 def losses(release: Release) -> list[str]:
     """Rates of each step by the config; losses, norms and ratios at initial weights and checkpoints, computed again."""
-    config = release.settings(FitConfig)
+    config = release.config.fit
     training, records = config.training, {record["step"]: record for record in release.log}
     train, held_out = (read_tokens(release.tokens, split) for split in SPLITS)
     order = config.order(release.tokens)
@@ -225,7 +215,7 @@ def optimizer_state(release: Release) -> list[str]:
     """One more step after the first checkpoint leads to the recorded digests."""
     path = "checkpoints/next_step.json"
     recorded = release.json(path) if path in release.paths else None
-    training, model = release.settings(FitConfig).training, bundle.model_of(release.path)
+    training, model = release.config.training, bundle.model_of(release.path)
     operations = tokens_seen(1, training.batch, model.config.context) * model.flops_per_token()
     if operations > MOST_OPERATIONS and not release.whole:
         raise NotChecked(f"takes {operations:.1e} operations, above {MOST_OPERATIONS:.0e}; --deep does it")

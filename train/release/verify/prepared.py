@@ -17,7 +17,7 @@ from train.data.sources.pinned import FileSpec
 from train.data.sources.places import obtain
 from train.data.sources.spec import FilesSource
 from train.errors import UserError
-from train.release import view
+from train.release.resolved import SETTINGS
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 from train.world import Inputs
@@ -42,7 +42,7 @@ def remake(release: Release) -> Iterator[tuple[str, Path]]:
     artifacts: dict[str, Path] = {}
     for name, make in STAGES.items():
         folder = artifacts[name] = release.scratch / "sourced" / name
-        config: Any = anywhere(release.settings(view.STAGES[name]))
+        config: Any = anywhere(SETTINGS[name](release.config))
         with answers(config, release) if name in FETCHING else contextlib.nullcontext():
             make(config, Inputs(**artifacts), folder, world)
         yield name, folder

@@ -8,11 +8,10 @@ from typing import Any
 
 from train.artifact import digest, file_digest, read_json
 from train.config import build
-from train.data.benchmarks import OWN_SET, BenchmarksConfig, SetRecord, gather, read_sets, set_name
-from train.data.documents import DocumentsConfig, extract, parts
+from train.data.benchmarks import OWN_SET, SetRecord, gather, read_sets, set_name
+from train.data.documents import extract, parts
 from train.data.raw import RawConfig, fetch
 from train.data.schema import Document, Item, SelectedDocument, read_records
-from train.data.selected import SelectedConfig
 from train.data.sources.spec import (
     File,
     FilesSource,
@@ -83,8 +82,8 @@ def sources(release: Release) -> list[str]:
     problems = [
         f"{file}: {line}"
         for file, raw, records in (
-            ("data/sources.json", release.settings(RawConfig), release.json("data/sources.json")),
-            (path, release.settings(BenchmarksConfig).raw, bare),
+            ("data/sources.json", release.config.data.raw, release.json("data/sources.json")),
+            (path, release.config.benchmarks.raw, bare),
         )
         for line in records_apart(raw, records)
     ]
@@ -145,7 +144,7 @@ def extraction_problems(release: Release, record: SourceRecord, counted: Mapping
     files = {file.path: file.sha256 for file in record.files}
     if not isinstance(source, PypiSource) and any(files.get(name) != sha256 for name, sha256 in licences.items()):
         yield "data/extracted.json: a licence that is not the source's file"
-    names = [part.stem for part in parts(release.settings(DocumentsConfig), record)]
+    names = [part.stem for part in parts(release.config.data.documents, record)]
     path = f"data/left_out/{source.slug}"
     lines = [line for name in names for line in release.json(f"data/left_out/{name}.jsonl")]
     if any(line.keys() != {"path", "reason"} for line in lines):
@@ -160,7 +159,7 @@ def extraction_problems(release: Release, record: SourceRecord, counted: Mapping
 
 def generated(release: Release) -> list[str]:
     """What this repository writes itself, stories and minimal pairs, made again from the seeds, up to the selection."""
-    problems, config = _pairs(release), release.settings(RawConfig)
+    problems, config = _pairs(release), release.config.data.raw
     own = tuple(source for source in config.sources if isinstance(source, StoriesSource))
     if not own:
         return problems
@@ -168,17 +167,17 @@ def generated(release: Release) -> list[str]:
         raise NotChecked("their licence is a file of the source tree, and this is an installed package")
     again = {name: release.scratch / "generated" / name for name in ("raw", "documents", *SELECTING)}
     fetch(replace(config, sources=own), Inputs(), again["raw"], release.world)
-    extract(release.settings(DocumentsConfig), Inputs(**again), again["documents"], release.world)
+    extract(release.config.data.documents, Inputs(**again), again["documents"], release.world)
     if own == config.sources:
         for name, make in SELECTING.items():
-            make(release.settings(SelectedConfig), release.inputs(**again), again[name], release.world)
+            make(release.config.data.selected, release.inputs(**again), again[name], release.world)
         return problems + [line for name in again for line in release.made_again(name, again[name])]
     return problems + list(_among_others(release, again))
 
 
 def _pairs(release: Release) -> list[str]:
     """What differs of our own evaluation set."""
-    config = replace(release.settings(BenchmarksConfig), raw=None)
+    config = replace(release.config.benchmarks, raw=None)
     if not config.pairs:
         return []
     folder, path = release.scratch / "benchmarks", f"{OWN_SET}.parquet"

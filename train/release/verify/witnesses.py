@@ -13,7 +13,6 @@ from train.release.standards.sbom import bill_of_environment, component
 from train.release.verify.forms import FORMS, unformed
 from train.release.verify.layout import witnesses as paths
 from train.release.view import Release
-from train.training.loop import FitConfig
 from train.training.meters import operations
 
 COUNTED = 0.05  # share by which torch's count of operations may differ between its versions
@@ -61,7 +60,7 @@ def _packages(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
 
 def _resources(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
     """The steps of the processes lead to the last one, which none reaches again."""
-    path, steps = "logs/weights/resources.jsonl", release.settings(FitConfig).training.steps
+    path, steps = "logs/weights/resources.jsonl", release.config.training.steps
     parts = logs[path]
     backwards = any(part["from_step"] > part["to_step"] for part in parts)
     again = any(a["to_step"] == steps != b["from_step"] for a, b in pairwise(parts))
