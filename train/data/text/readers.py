@@ -76,8 +76,7 @@ def texts(
     UserError when the format is not known, the file is damaged or unpacks to too much, a row has no such text, or no
     row has one of the other fields.
     """
-    suffix, packed = _suffixes(name)
-    kind = formats.get(suffix) or formats.get(suffix.lower())
+    kind, suffix, packed = _kind(name, formats)
     first = not span or not span[0]  # of a file's spans
     name = name if first or not span else f"{name}@{span[0]}"
     if kind is None:
@@ -104,15 +103,21 @@ def texts(
 
 def divisible(name: str, formats: Mapping[str, Format]) -> bool:
     """Whether a file can be read from any byte on: JSON lines from the next, Parquet from the next group of rows."""
-    suffix, packed = _suffixes(name)
-    return packed not in PACKED and (formats.get(suffix) or formats.get(suffix.lower())) in ("rows", "parquet")
+    kind, _, packed = _kind(name, formats)
+    return packed not in PACKED and kind in ("rows", "parquet")
 
 
-def _suffixes(name: str) -> tuple[str, str]:
-    """The suffix that tells a file's format, and the last one in lower case, which may tell its packing."""
+def is_one_text(name: str, formats: Mapping[str, Format]) -> bool:
+    """Whether a file holds one text, and not rows."""
+    return _kind(name, formats)[0] in MARKUP
+
+
+def _kind(name: str, formats: Mapping[str, Format]) -> tuple[Format | None, str, str]:
+    """A file's format, the suffix that tells it, and the last one in lower case, which may tell its packing."""
     stem, dot, packed = name.rpartition(".")
     packed = packed.lower() if dot else ""
-    return PurePosixPath(stem if packed in PACKED else name).suffix.removeprefix("."), packed
+    suffix = PurePosixPath(stem if packed in PACKED else name).suffix.removeprefix(".")
+    return formats.get(suffix) or formats.get(suffix.lower()), suffix, packed
 
 
 def _damage(error: Exception, file: BinaryIO, packed: str) -> str:

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import importlib.util
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,17 +14,18 @@ from train.artifact import as_json
 from train.data.dedup.contamination import contaminated, evaluated, items_of
 from train.data.dedup.minhash import pairs, signature
 from train.data.dedup.ngrams import words
-from train.data.filters.apply import Judgement, apply_filters, enabled, reasons_beside_text
-from train.data.filters.rules import LINE_RULES, PREDICATES, REDACTORS, licences
+from train.data.filters.apply import Judgement, apply_filters, reasons_beside_text
+from train.data.filters.rules import licences
 from train.data.judged import canonical_id
 from train.data.judged import split as split_of
 from train.data.ledger import CHANGED, OCCURRENCES, Judged, count
-from train.data.schema import LedgerRow, Origin, SelectedDocument
+from train.data.schema import LedgerRow, SelectedDocument
 from train.data.selected import SelectedConfig
 from train.data.tokens import read_tokens
 from train.differences import first_difference
 from train.errors import UserError
 from train.evaluation.overlap import overlap as find_overlap
+from train.release.verify.ledger import ledger_apart
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 from train.training.steps import tokens_seen
@@ -69,7 +69,8 @@ def judged(release: Release) -> Iterator[Judged]:
     for document in release.documents():
         rows = redactions.pop((document.id, document.source, document.path), [])
         size = len(document.text.encode())
-        if len({row.reason for row in rows}) < len(rows) or len({(row.id, row.bytes) for row in rows}) > 1:
+        reasons, same = {row.reason for row in rows}, {(row.id, row.bytes, row.licence) for row in rows}
+        if len(reasons) < len(rows) or len(same | {(*each[:2], document.licence) for each in same}) > 1:
             raise UserError(f"data/ledger: {document.path}: entries of one document that contradict each other")
         id, before = (rows[0].id, rows[0].bytes) if rows else (document.id, size)
         shorter = [before - size, *(0 for _ in rows)]  # all of it by the first: see `counts`
@@ -100,7 +101,8 @@ def selection(release: Release) -> list[str]:
     before = {row.became: row.id for row in release.ledger() if row.became}
     for each in documents:
         problems += [f"document {each.id[:12]}: {reason}" for reason in against(config, each, before.get(each.id))]
-    problems += ledger_apart(release, config, documents)
+    items = items_of(release.inputs().benchmarks)
+    problems += ledger_apart(release.config.data.selected, list(release.ledger()), documents, items.names)
     texts = [canonical_id(document.text) for document in documents]
     places = [(int(text[:8], 16) % config.parts, each.id) for text, each in zip(texts, documents, strict=True)]
     problems += [f"document {b[1][:12]}: stands in the place of another, or twice"
@@ -112,7 +114,6 @@ def selection(release: Release) -> list[str]:
                  for one, other in alike]  # fmt: skip
     numbered = zip(documents, numbers, strict=True)
     held_out = evaluated((document.id, each) for document, each in numbered if document.split != "train")
-    items = items_of(release.inputs().benchmarks)
     for each in documents:
         training = [words(each.text)] if each.split == "train" else []
         reason = next(contaminated(training, config.contaminated, items, held_out), None)
@@ -122,30 +123,6 @@ def selection(release: Release) -> list[str]:
             "all rules but `language`, which the package pycld2 is needed for: install the extra `language`"
         )
     return problems
-
-
-def ledger_apart(release: Release, config: SelectedConfig, kept: list[SelectedDocument]) -> Iterator[str]:
-    """Rows of the ledger that this config cannot lead to: a rule that is off, a number that passes, no such text."""
-    rows = list(release.ledger())
-    titles = {f"{each.path} of {each.source}" for each in kept} | {f"{row.path} of {row.source}" for row in rows}
-    on = {rule.__name__: setting for rule, setting in enabled(config, (*REDACTORS, *LINE_RULES, *PREDICATES))}
-    for row in rows:
-        beside = next(reasons_beside_text(config, Origin(row.id, row.source, row.path, row.licence)), None)
-        number = re.match(r"(\d+) (characters|words)$", row.detail)
-        like = re.fullmatch(r"same text as (.*)|[01]\.\d\d like (.*) \([0-9a-f]{64}\)", row.detail, re.DOTALL)
-        wrong = {
-            "excluded": beside != (row.reason, row.detail),
-            "no_licence": beside != (row.reason, row.detail),
-            "exact_duplicates": not like or like[1] not in titles,
-            "near_duplicates": not like or like[2] not in titles,
-            "contaminated": ": " not in row.detail,
-            "too_short": not number or int(number[1]) >= on.get("too_short", 0),
-            "few_words": not number or int(number[1]) >= on.get("few_words", 0),
-            "too_long": not number or int(number[1]) <= on.get("too_long", math.inf),
-            "many_words": not number or int(number[1]) <= on.get("many_words", math.inf),
-        }.get(row.reason, row.reason not in on)
-        if wrong or (beside and beside[0] != row.reason):
-            yield f"data/ledger: {row.path}: {row.reason}: {row.detail[:80]!r} is not what this config leads to"
 
 
 def against(config: SelectedConfig, document: SelectedDocument, before: str | None) -> Iterator[str]:

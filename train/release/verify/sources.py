@@ -3,15 +3,16 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from train.artifact import digest, file_digest, read_json
 from train.config import build
 from train.data.benchmarks import OWN_SET, SetRecord, gather, read_sets, set_name
-from train.data.documents import extract, parts
+from train.data.documents import extract, parts, spans
 from train.data.raw import RawConfig, fetch
-from train.data.schema import Document, Item, SelectedDocument, read_records
+from train.data.schema import Document, Item, LedgerRow, SelectedDocument, read_records
 from train.data.sources.spec import (
     File,
     FilesSource,
@@ -22,14 +23,14 @@ from train.data.sources.spec import (
     StoriesSource,
     read_sources,
 )
-from train.data.text.readers import REASONS
+from train.data.text.readers import REASONS, is_one_text
 from train.differences import first_difference
 from train.keys import ROOT
 from train.release.file_differences import file_apart
 from train.release.verify.prepared import SELECTING
 from train.release.verify.result import NotChecked
 from train.release.view import Release
-from train.spdx import of_row
+from train.spdx import NOASSERTION, of_row
 from train.world import Inputs
 
 
@@ -38,10 +39,18 @@ def provenance(release: Release) -> list[str]:
     records = {record.source.purl: record for record in read_sources(release.path / "data/sources.json")}
     extracted = release.json("data/extracted.json")
     problems = [f"{purl}: in data/extracted.json alone" for purl in extracted.keys() - records.keys()]
+    rows = list(release.ledger())
+    problems += [line for row in rows if (line := row_problem(row, records.get(row.source)))]
+    dropped = [row for row in rows if row.action == "dropped"]
+    paths = Counter((each.source, each.path) for each in chain[Any](release.documents(), dropped))
+    unlicensed = Counter(row.source for row in dropped if row.licence == NOASSERTION)
     for purl, record in records.items():
         if not record.files:
             problems.append(f"{purl}: no digest of its files")
-        problems += [f"{purl}: {line}" for line in extraction_problems(release, record, extracted[purl])]
+        if sum(extracted[purl]["unlicensed"].values()) != unlicensed[purl]:
+            problems.append(f"{purl}: data/extracted.json: unlicensed: not as many as the ledger has")
+        seen = Counter({path: times for (source, path), times in paths.items() if source == purl})
+        problems += [f"{purl}: {line}" for line in extraction_problems(release, record, extracted[purl], seen)]
         for name, sha256 in extracted[purl]["licences"].items():
             text = f"data/licences/{sha256}.txt"
             if text not in release.paths or file_digest(release.path / text) != sha256:
@@ -56,6 +65,15 @@ def provenance(release: Release) -> list[str]:
         if problem := origin_problem(document, records[document.source], texts, evidence):
             problems.append(f"document {document.id[:12]}: {problem}")
     return problems
+
+
+def row_problem(row: LedgerRow, record: SourceRecord | None) -> str | None:
+    """Why a row of the ledger does not follow from the record of its source; None if it does."""
+    if record is None:
+        return f"data/ledger: {row.path}: source {row.source} is not listed"
+    own = record.source.licence_by_row and of_row(row.licence, {}) == row.licence
+    same = own or row.licence == record.source.licence
+    return None if same else f"data/ledger: {row.path}: licence {row.licence} is not its source's"
 
 
 def origin_problem(document: SelectedDocument, record: SourceRecord, texts: set[str], row: str | None) -> str | None:
@@ -132,8 +150,13 @@ def pinned(source: Source, recorded: tuple[File, ...]) -> tuple[File, ...]:
     return tuple(sorted({file.path: file for file in files}.values(), key=lambda file: file.path))
 
 
-def extraction_problems(release: Release, record: SourceRecord, counted: Mapping[str, Any]) -> Iterator[str]:
-    """What is counted of a source's extraction otherwise than its files, the ledger and what was left out say."""
+def extraction_problems(
+    release: Release, record: SourceRecord, counted: Mapping[str, Any], seen: Counter[str]
+) -> Iterator[str]:
+    """What is counted of a source's extraction otherwise than its files and what was left out say.
+
+    `seen` are the paths of its documents, kept or dropped: of files that hold one text each, none is missing.
+    """
     source = record.source
     if counted.keys() != {"files", "documents", "bytes", *REASONS, "licences", "unlicensed"}:
         yield "data/extracted.json: another form"
@@ -144,7 +167,8 @@ def extraction_problems(release: Release, record: SourceRecord, counted: Mapping
     files = {file.path: file.sha256 for file in record.files}
     if not isinstance(source, PypiSource) and any(files.get(name) != sha256 for name, sha256 in licences.items()):
         yield "data/extracted.json: a licence that is not the source's file"
-    names = [part.stem for part in parts(release.config.data.documents, record)]
+    config = release.config.data.documents
+    names = [part.stem for part in parts(config, record)]
     path = f"data/left_out/{source.slug}"
     lines = [line for name in names for line in release.json(f"data/left_out/{name}.jsonl")]
     if any(line.keys() != {"path", "reason"} for line in lines):
@@ -152,9 +176,11 @@ def extraction_problems(release: Release, record: SourceRecord, counted: Mapping
     reasons = Counter(line.get("reason") for line in lines)
     if reasons != Counter({reason: counted[reason] for reason in REASONS if counted[reason]}):
         yield f"{path}: tells of {dict(reasons)}, data/extracted.json does not"
-    rows = (row for row in release.ledger() if row.source == source.purl and row.action == "dropped")
-    if sum(counted["unlicensed"].values()) != sum(row.licence == "NOASSERTION" for row in rows):
-        yield "data/extracted.json: unlicensed: not as many as the ledger has"
+    read = [file for file, _, _ in spans(config, record, 0)]
+    if read and all(is_one_text(file, config.formats) for file in read):
+        there = seen + Counter(line.get("path") for line in lines)
+        if difference := first_difference({**there}, dict.fromkeys(read, 1)):
+            yield f"files that are a document, dropped or left out: {difference}"
 
 
 def generated(release: Release) -> list[str]:
