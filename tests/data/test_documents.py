@@ -242,6 +242,7 @@ def test_what_gave_no_document_is_named_with_the_reason(tmp_path):
 @pytest.mark.parametrize(("files", "says"), [
     ({"a.txt": "Größe".encode("utf-16")}, r"undecodable 1 \(a\.txt: UTF-16\); convert it to UTF-8, .*iconv -f UTF-16"),
     ({"a.txt": "x".encode("utf-32")}, "undecodable 1 .*iconv -f UTF-32"),
+    ({"a.jsonl": b"\n"}, r"none of 1 texts is a document: empty 1 \(a\.jsonl: no row\)"),
     ({"a.txt": b"caf\xe9", "b.md": b"\xe9"}, r"none of 2 texts is a document: undecodable 2 \(a\.txt: not UTF-8 from"),
     ({"a.txt": "Hello".encode("utf-16-le")}, r"binary 1 \(a\.txt: UTF-16\); convert"),
     ({"a.txt": b" ", "b.txt": b"a\0b"}, r"binary 1 \(b\.txt\), empty 1 \(a\.txt\)$"),

@@ -117,7 +117,7 @@ def require_documents(source: AnySource, counts: Mapping[str, int], examples: Ma
         globs = f"{list(source.include)} but not {list(source.exclude)}"
         raise UserError(f"{source.purl}: no file matches {globs}; correct the globs")
     reasons = {reason: counts[reason] for reason in readers.REASONS if counts[reason]}
-    if reasons and not counts["documents"]:
+    if not counts["documents"]:
         why = left_out_summary(reasons, examples)
         raise UserError(f"{source.purl}: none of {sum(reasons.values())} texts is a document: {why}")
 

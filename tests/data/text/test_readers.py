@@ -216,6 +216,14 @@ def test_a_row_of_a_table_is_bounded(row, monkeypatch):
         read("a.csv", b"id,body\n1,a\n" + row, BODY)
 
 
+@pytest.mark.parametrize(("name", "data"), [
+    ("a.csv", b"id,body\n"), ("a.tsv", b"body"), ("a.csv.gz", gzip.compress(b"body\r\n\r\n")), ("a.csv", b""),
+    ("a.jsonl", b"\n"),
+])  # fmt: skip
+def test_a_table_without_a_row_is_empty(name, data):
+    assert [(text.path, text.reason, text.detail) for text in read(name, data, BODY)] == [(name, "empty", "no row")]
+
+
 PAGE = """<!doctype html><html><head><title>T</title><script>var x = 1</script></head><body>
 <nav><a href="/">Home</a></nav><article><h1>Of mills</h1><p>The miller &amp; the <b>river</b> met in the
 valley below, where no one had ever been.</p>
@@ -237,6 +245,10 @@ def test_of_a_page_the_main_text_is_taken():
         assert kept("a.html", page.encode()) == [text]  # whose tags are left out, as they may be
     for page in ("", "<html></html>", "<nav></nav>", "<div>" * 9999):
         assert read("a.html", page.encode())[0].reason == "empty"
+    for levels, start, reason in ((100, 0, ""), (300, 0, "oversized"), (300, PAGE.index("<article>"), "empty")):
+        deep = PAGE[start:].replace("<article>", "<div>" * levels).replace("</article>", "</div>" * levels)
+        [page] = read("a.html", deep[: deep.index("<aside>")].encode())
+        assert (page.reason, "255 deep" in page.detail) == (reason, levels > 255)
     assert read("a.html", b"<p>caf\xe9")[0].reason == "undecodable"
     assert read("a.html", b"<p>" + b"x" * readers.LARGEST["html"])[0].reason == "oversized"
 

@@ -2,13 +2,15 @@
 
 The rule. Kept: headings, paragraphs, lists, tables and code of what the extractor finds to be the page's own content, a
 line each, as plain text. Gone: navigation, headers, footers, side bars, adverts, forms, scripts, comments of readers,
-images, the targets of links. A page without such content is empty. What the extractor finds is its own release's
-finding: that is the one that the lock pins, and another is refused.
+images, the targets of links. A page without such content is empty. One with elements more than 255 deep in one
+another is no document, for these are not read. What the extractor finds is its own release's finding: that is the one
+that the lock pins, and another is refused.
 """
 
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -27,6 +29,17 @@ def main_text(page: str) -> str:
     if "html" not in page[:BEGINNING].lower():  # its tags may be left out, but the extractor takes it for no page then
         page = f"<!doctype html>{page}"
     return extractor()(page, include_comments=False) or ""
+
+
+def unread(page: str) -> str:
+    """Why a page is not read to its end: its elements stand too deep in one another; else empty."""
+    from lxml import etree  # type: ignore[import-untyped]
+
+    parser = etree.HTMLParser(encoding="utf-8")
+    with suppress(etree.LxmlError):  # a page of nothing
+        etree.fromstring(page.encode(), parser)
+    deep = any("Excessive depth" in entry.message for entry in parser.error_log)
+    return "its elements stand more than 255 deep in one another, and are not read" if deep else ""
 
 
 @cache

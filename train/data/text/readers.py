@@ -3,8 +3,8 @@
 The rules, for files and rows alike. Text is UTF-8 (byte order marks are passed over); line ends, NEL among them, become
 line feeds, as do vertical tabs and form feeds. Other control characters but the tab are taken out; a text with a NUL is
 `binary` and no document. Nor is one that is not UTF-8 (`undecodable`), holds nothing (`empty`) or is larger than
-TEXT_BYTES, or a page of HTML than html.LARGEST (`oversized`). What is no document is yielded too, with that reason, so
-that it can be counted.
+TEXT_BYTES, or a page of HTML that is larger than html.LARGEST or not read to its end (`oversized`). What is no document
+is yielded too, with that reason, so that it can be counted; so is a table without a row.
 """
 
 import gzip
@@ -85,16 +85,21 @@ def texts(
     try:
         opened = _unpacked(file, name, packed) if packed in PACKED else file
         if kind in MARKUP:
-            yield _whole(opened, name, MARKUP[kind], LARGEST.get(kind, TEXT_BYTES))
+            rows = iter([_whole(opened, name, kind)])
         elif kind in DELIMITERS:
             wanted = columns_named(columns) if columns else {TEXT_AND_PATH.text}
-            rows = delimited.rows(opened, name, DELIMITERS[kind], wanted, TEXT_BYTES)
-            yield from _rows(rows, name, columns, most)
+            lines = delimited.rows(opened, name, DELIMITERS[kind], wanted, TEXT_BYTES)
+            rows = _rows(lines, name, columns, most)
         elif kind == "rows":
-            yield from _rows(_json_lines(opened, name, span or WHOLE), name, columns, most, first)
+            rows = _rows(_json_lines(opened, name, span or WHOLE), name, columns, most, first)
         else:
             table = islice(_parquet(opened, name, columns, span), most)
-            yield from (_of_row(row, name, number, columns) for number, row in enumerate(table, start=1))
+            rows = (_of_row(row, name, number, columns) for number, row in enumerate(table, start=1))
+        text = None
+        for text in rows:
+            yield text
+        if not text and (span or WHOLE) == WHOLE:
+            yield _skipped(name, "empty", "no row")
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno:  # of the system, not of the file
             raise
@@ -138,8 +143,8 @@ def _unpacked(file: BinaryIO, name: str, packing: str) -> BinaryIO:
     return BufferedReader(Bounded(PACKED[packing](file), name, allowed))
 
 
-def _whole(file: BinaryIO, path: str, reader: Callable[[str], str], most: int) -> ExtractedText:
-    if len(data := file.read(most + 1)) > most:
+def _whole(file: BinaryIO, path: str, kind: Format) -> ExtractedText:
+    if len(data := file.read((most := LARGEST.get(kind, TEXT_BYTES)) + 1)) > most:
         return _skipped(path, "oversized")
     try:
         text, reason = _clean(data.decode())
@@ -147,7 +152,10 @@ def _whole(file: BinaryIO, path: str, reader: Callable[[str], str], most: int) -
         return _skipped(path, "undecodable", file_type(data[:HEAD]) or f"not UTF-8 from byte {error.start + 1} on")
     if reason:
         return _skipped(path, reason, file_type(data[:HEAD]) or "")
-    return _text(path, reader(text), reason, None, None)
+    content = MARKUP[kind](text)
+    if kind == "html" and (why := html.unread(text)):
+        return _skipped(path, "oversized" if content.strip() else "empty", why)
+    return _text(path, content, reason, None, None)
 
 
 def _skipped(path: str, reason: str, detail: str = "") -> ExtractedText:
