@@ -18,9 +18,8 @@ DOORS = {"run": "release", "pairs": "score"} | {
 DOOR = '''"""`pellucid {verb}` of this checkout."""
 
 import runpy
-from pathlib import Path
 
-runpy.run_path(str(Path(__file__).with_name("pellucid.py")), {{"VERB": "{verb}"}}, __name__)
+runpy.run_path(__file__.removesuffix("{name}.py") + "pellucid.py", {{"VERB": "{verb}"}}, __name__)
 '''
 
 
@@ -42,7 +41,7 @@ def pellucid(capsys):
 
 @pytest.mark.parametrize("name", DOORS)
 def test_a_script_of_a_verb_is_a_door_and_nothing_else(name):
-    assert (ROOT / "scripts" / f"{name}.py").read_text() == DOOR.format(verb=DOORS[name])
+    assert (ROOT / "scripts" / f"{name}.py").read_text() == DOOR.format(name=name, verb=DOORS[name])
 
 
 def test_there_is_a_command_for_each_verb():
@@ -175,3 +174,21 @@ def test_an_installed_package_says_what_needs_the_source_tree(installed):
     said = installed("release", "recipe=tiny", status=1)
     assert said.startswith("error: release: works in a clone of the repository alone") and "verify, replay" in said
     assert "pellucid " in installed("--version") and "model.layers = 2" in installed("config", "model", "recipe=tiny")
+
+
+@pytest.mark.parametrize("words", [
+    ("verify", "", "--quick"), ("verify", "x", "--public-key", ""), ("assess", ""), ("archive", "x", "--into", ""),
+    ("sample", ""), ("explore", "step", "1", "--from", ""), ("score", "x", ""), ("fork", "a_b", "T", ""),
+])  # fmt: skip
+def test_an_empty_path_is_not_the_folder_one_is_in(pellucid, words):
+    status, out, err = pellucid(*words)
+    assert (status, out) == (cli.failure(VERBS[words[0]]), "") and err.startswith(
+        "error: an empty argument where a path"
+    )
+
+
+def test_the_home_folder_is_meant_wherever_an_argument_says_so(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/of/nobody")
+    args = cli.parse("archive", ["~/release", "--into=~/out"])
+    assert (args.release, args.into) == (Path("/home/of/nobody/release"), Path("/home/of/nobody/out"))
+    assert [cli.path(text) for text in ("~x/a", "a/~", "~~")] == [Path("~x/a"), Path("a/~"), Path("~~")]

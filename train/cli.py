@@ -37,7 +37,14 @@ def duration(text: str) -> float:
     return float(text)
 
 
-TYPES = {"path": Path, "int": int, "float": float, "duration": duration}
+def path(text: str) -> Path:
+    """A path, in which ~ is one's home wherever it stands in the argument; UserError for none, which would mean `.`."""
+    if not text:
+        raise UserError("an empty argument where a path is expected; does a variable of the shell have no value?")
+    return Path(text).expanduser() if text.split("/")[0] == "~" else Path(text)
+
+
+TYPES = {"path": path, "int": int, "float": float, "duration": duration}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from train.commands.release import doubts
 from train.compose import compose
 from train.config import build
 from train.errors import UserError
@@ -124,3 +125,11 @@ def test_evidence_against_a_claim_stops_and_what_is_not_recognised_is_said(tmp_p
     for name in "ac":
         with pytest.raises(UserError, match=f"pkg:generic/{name}@1: LICENSE: "):
             check_evidence([(f"pkg:generic/{name}@1", "MIT", {"LICENSE": name})], tmp_path)
+
+
+@pytest.mark.parametrize(("steps", "until", "said"), [
+    (19, "release", True), (20, "release", True), (21, "release", False), (4, "tokens", False),
+])  # fmt: skip
+def test_a_warm_up_that_outlasts_the_training_is_told_before_it(steps, until, said):
+    lines = doubts(config(f"training.steps={steps}", f"until={until}"))
+    assert [f"warmup_steps is 20, training.steps {steps}" in line for line in lines] == [True] * said

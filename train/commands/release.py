@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     for config, (words, _) in zip(configs, choices, strict=True):
         if args.multirun:
             args.say("\n# " + " ".join(words))
+        for note in doubts(config):
+            args.say(note)
         artifacts = pipeline.run(config, args.say, ready)
         if "release" in artifacts:  # of several ranks, the first alone goes on after the training
             artifacts["placed"] = deliver(artifacts, config.machine.releases, args.say)
@@ -63,6 +65,15 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
         if "release" in runs[-1]:
             runs[-1]["placed"] = deliver(runs[-1], configs[0].machine.releases, args.say)
     return [{name: str(path) for name, path in artifacts.items()} for artifacts in runs]
+
+
+def doubts(config: "Run") -> list[str]:
+    """What can be made as it is set, and is hardly meant."""
+    steps, warmup = config.training.steps, config.training.optimizer.warmup_steps
+    if warmup < steps or config.until not in ("weights", "evaluation", "release"):
+        return []
+    rises = f"training.optimizer.warmup_steps is {warmup}, training.steps {steps}"
+    return [f"weights    the learning rate rises to the last step and is never lowered: {rises}"]
 
 
 def seeds_of(configs: list["Run"]) -> list[int]:

@@ -21,13 +21,13 @@ SHOWN = {"holds": "holds", "fails": "FAILS", "not checked": "not checked"}
 
 def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     """What each check finds; it is also said at once."""
-    words = [word for word in args.release if word.startswith("machine.")]
-    releases = [Path(word) for word in args.release if word not in words]
+    words = [str(word) for word in args.release if str(word).startswith("machine.")]
+    releases = [word for word in args.release if str(word) not in words]
     if not releases:
         raise UserError("give the folder of a release")
     how = {**way(words), "nonce": args.nonce}
-    for path in args.public_key:  # what is no key is told before the checks take their time
-        public_key(path)
+    for key in args.public_key:  # what is no key is told before the checks take their time
+        public_key(key)
     with unpacked(releases) as release:
         results = checked(release, args, how)
         for result in signed(release, args.public_key, args.only, results):
@@ -46,7 +46,7 @@ def checked(release: Path, args: argparse.Namespace, how: dict[str, Any]) -> lis
         for result in results:
             show(result, args)
         return results
-    folders = {name: str(path.expanduser().absolute()) for name in ("cache", "folder") if (path := vars(args)[name])}
+    folders = {name: str(place.absolute()) for name in ("cache", "folder") if (place := vars(args)[name])}
     work = {"release": str(release.absolute()), "level": level, "only": args.only, "where": {**how, **folders}}
     for cost in [] if args.json else costs(release, args.only, level):
         args.say(f"cost       {cost}")

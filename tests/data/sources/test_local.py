@@ -142,3 +142,8 @@ def test_a_licence_that_lies_outside_is_refused_by_its_name(licence):
 
 def test_a_pipe_is_no_source(tmp_path):
     refusal(listing, source(), folder(tmp_path, "p|") / "p", match="p is neither a file nor a folder")
+
+
+def test_a_file_that_no_glob_takes_is_no_folder_of_texts(tmp_path):
+    place = folder(tmp_path, "a.odd") / "a.odd"
+    refusal(listing, source(), place, match=r"a\.odd is a file that \[.*\] do not match; name the folder that holds")

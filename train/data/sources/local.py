@@ -62,6 +62,9 @@ def listing(source: FilesSource, place: Path, own: Collection[Path] = ()) -> Lis
     if not place.is_dir():
         if not place.is_file():
             raise UserError(f"{place} is neither a file nor a folder")
+        if not matches(place.name, source.include, source.exclude):
+            remedy = "name the folder that holds the texts, or correct `include`"
+            raise UserError(f"{place} is a file that {list(source.include)} do not match; {remedy}")
         return Listing([place.name])
     dotted = [glob for glob in source.include if any(part.startswith(".") for part in glob.split("/"))]
     result, names = Listing(), []
