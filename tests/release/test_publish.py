@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from argparse import Namespace
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,9 +15,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, refusal
 
+from train.commands import publish
 from train.layout import regular_files
 from train.release.bundle import write_manifest
-from train.release.publish import upload
+from train.release.publish import require_name, upload
 from train.release.verify.run import verify
 
 DOWNLOAD = """
@@ -121,6 +123,16 @@ def test_one_that_does_not_hold_is_not_sent(hub, copy, tmp_path):
     (copy / "NOTICE").write_text("changed")
     said = run(hub, tmp_path, ROOT / "scripts/pellucid.py", "publish", copy, "owner/name", status=1)
     assert "error: not published: integrity: NOTICE: changed" in said and "Traceback" not in said and hub.asked == []
+
+
+@pytest.mark.parametrize(("name", "good"), [
+    ("owner/name", True), ("o-n.er/n_a.m-e1", True), ("name", True), ("", False), ("/name", False), ("owner/", False),
+    ("a/b/c", False), ("owner/na me", False), ("owner/-x", False), ("owner/x.", False), ("owner/a--b", False),
+    ("owner/a..b", False), ("https://hub/owner/name", False), (f"owner/{'n' * 91}", False), ("owner/name\n", False),
+])  # fmt: skip
+def test_a_name_that_no_repository_can_have_is_refused_before_the_checks(name, good, tmp_path):
+    assert good or refusal(publish.run, Namespace(release=tmp_path, repository=name), match="OWNER/NAME: expected")
+    assert not good or require_name(name) is None
 
 
 @pytest.mark.parametrize("status", [401, 403, 400, 404, 409, 413])

@@ -1,5 +1,6 @@
 """Upload of a release to the Hugging Face hub by its own client, whose settings (HF_TOKEN, HF_ENDPOINT) say which."""
 
+import re
 from pathlib import Path
 
 from train.errors import UserError
@@ -31,6 +32,15 @@ def upload(folder: Path, names: list[str], repository: str, message: str, delete
         status = getattr(getattr(error, "response", None), "status_code", None)
         hint = "; is HF_TOKEN set, to a token that may write there?" if status in (401, 403) else ""
         raise UserError(f"{repository}: not published: {said}{hint}") from None
+
+
+def require_name(repository: str) -> None:
+    """UserError for what no repository of the hub can be called."""
+    if (
+        not re.fullmatch(r"(?!.*(?:--|\.\.))(?:[\w][\w.-]*/)?[\w](?:[\w.-]*\w)?", repository, re.ASCII)
+        or len(repository) > 96
+    ):
+        raise UserError(f"OWNER/NAME: expected letters, digits and - _ . between them, got {repository!r}")
 
 
 def standing(repository: str, old: list[str]) -> str:

@@ -26,6 +26,14 @@ def test_a_check_that_cannot_decide_says_why(tmp_path):
     assert _run(check, None, tmp_path) == Result("check", "not checked", "no network")
 
 
+def test_a_file_that_its_reader_has_no_right_to_says_nothing_against_a_release(tmp_path):
+    def check(subject: object) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "forms"))
+
+    said = "forms cannot be read (Permission denied); get the right to it"
+    assert _run(check, None, tmp_path) == Result("check", "not checked", said)
+
+
 def outcomes(**statuses: str) -> dict[str, str]:
     return rungs([Result(name, status.replace("_", " "), "") for name, status in statuses.items()], RUNG_OF)
 

@@ -90,6 +90,8 @@ def _run(check: Check, subject: Any, path: Path) -> Result:
         raise
     except NotChecked as error:
         status, problems = "not checked", [str(error)]
+    except PermissionError as error:  # which is the reader's, and says nothing against the release
+        status, problems = "not checked", [f"{error.filename} cannot be read ({error.strerror}); get the right to it"]
     except UserError as error:
         problems = [str(error)]
     except BaseException as error:  # libraries written in Rust raise panics that are no Exception
