@@ -8,6 +8,7 @@ of memory grows with the number of near duplicates, not of documents.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from train.artifact import whole
 from train.config import Share
 from train.data.candidates import Candidate, Candidates, groups
 from train.data.dedup.minhash import BANDS, components, equal, joined, similarity
+from train.data.dedup.ngrams import Numbers
 from train.data.filters import rules
 from train.world import Inputs, World
 
@@ -32,8 +34,8 @@ def compare(config: DuplicatesConfig, inputs: Inputs, out: Path, world: World) -
         path = out / "pairs" / f"{name(band)}.u64"
         if not path.exists():
             with whole(path) as file:
-                for pair in pairs_of(candidates, band, config.near_duplicates):
-                    file.write(np.array(pair, "<u8").tobytes())
+                for pairs in pairs_of(candidates, band, config.near_duplicates):
+                    file.write(pairs.astype("<u8").tobytes())
 
 
 def name(band: int) -> str:
@@ -41,19 +43,19 @@ def name(band: int) -> str:
     return f"band-{band:02d}"
 
 
-def pairs_of(candidates: Candidates, band: int, threshold: float) -> Iterator[tuple[int, int]]:
-    """Pairs of nodes that join what is alike and equal in a band, and not in an earlier one."""
+def pairs_of(candidates: Candidates, band: int, threshold: float) -> Iterator[Numbers]:
+    """Pairs of nodes, end to end, that join what is alike and equal in a band, and not in an earlier one."""
     for keys, numbers in candidates.band(band):
         for group in equal(keys):
             nodes = np.sort(numbers[group])
             _, first, which = np.unique(candidates.nodes(nodes, "text"), return_index=True, return_inverse=True)
-            edges = list(joined(nodes[first], lambda some: candidates.nodes(some, "signature"), threshold, band))
-            yield from edges
-            alike = np.flatnonzero(np.isin(which, which[np.searchsorted(nodes, np.array(edges, np.uint64).ravel())]))
+            edges = joined(nodes[first], lambda some: candidates.nodes(some, "signature"), threshold, band)
+            yield (ends := np.fromiter(chain.from_iterable(edges), np.uint64))
+            alike = np.flatnonzero(np.isin(which, which[np.searchsorted(nodes, ends)]))
             order = alike[np.argsort(which[alike], kind="stable")]
             for several in groups(which[order], least=2):
-                one, *others = nodes[order[several]].tolist()
-                yield from ((one, other) for other in others)
+                others = nodes[order[several]][1:]
+                yield np.stack([np.full_like(others, nodes[order[several.start]]), others], 1).ravel()
 
 
 class Clusters:
