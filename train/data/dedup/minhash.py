@@ -83,19 +83,19 @@ def joined(
     does not depend on their order, nor on others that are missing. Of more, each text is compared with the COMPARED
     that come next and are joined to none yet: all that share a template take time in proportion to their number.
     """
-    near, marks, reached = texts[:0], signatures(texts[:0]), list[tuple[int, Signatures]]()
+    near, marks, reached = texts[:0], signatures(texts[:0]), list[int]()
     while len(near) + len(texts) > (not reached):
         more = COMPARED + (not reached) - len(near)
         near, marks = np.append(near, texts[:more]), np.concatenate([marks, signatures(texts[:more])])
         texts = texts[more:]
         if not reached:
-            reached, near, marks = [(int(near[0]), marks[0])], near[1:], marks[1:]
-        one, own = reached.pop()
-        same = marks == own
+            reached, near, marks = [int(near[0])], near[1:], marks[1:]
+        one = reached.pop()
+        same = marks == signatures(np.array([one], np.uint64))  # read again: what is reached may be a million texts
         alike = same.mean(-1) >= threshold
         new = alike & ~same[:, : ROWS * band].reshape(len(same), band, ROWS).all(-1).any(-1)
         yield from ((one, int(other)) for other in near[new])
-        reached += zip(near[alike].tolist(), marks[alike], strict=True)
+        reached += near[alike].tolist()
         near, marks = near[~alike], marks[~alike]
 
 
