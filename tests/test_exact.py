@@ -43,10 +43,9 @@ def test_rows_and_columns_of_an_operand_measure_at_most_2_to_the_12(tail, shape,
 
 def int64(a, b):
     """The product by true integers, of operands that are those times powers of two."""
-    grids = [2.0 ** (math.frexp(float(x.abs().max()))[1] - 24) for x in (a, b)]
+    grids = [2.0 ** next(n for n in range(80, -80, -1) if not (x.double() * 2.0**-n % 1).any()) for x in (a, b)]
     left, right = ((x.double() / grid).long() for x, grid in zip((a, b), grids, strict=True))
-    low = [max(1, int(np.gcd.reduce(x.abs().numpy().ravel()))) for x in (left, right)]
-    return ((left // low[0]) @ (right // low[1])).double() * (low[0] * low[1] * grids[0] * grids[1])
+    return (left @ right).double() * (grids[0] * grids[1])
 
 
 def shuffled(a, b):
@@ -54,8 +53,14 @@ def shuffled(a, b):
     return a[..., order] @ b[..., order, :]
 
 
+def in_float32(a, b, out_dtype):
+    """What tensor cores do with float16 operands."""
+    assert a.dtype == torch.float16 and a.isfinite().all()
+    return a.to(out_dtype) @ b.to(out_dtype)
+
+
 MATMULS = {"float64": lambda a, b: (a.double() @ b.double()).float(), "int64": lambda a, b: int64(a, b).float(),
-           "shuffled": shuffled}  # fmt: skip
+           "shuffled": shuffled, "float16": lambda a, b: exact.by_tensor_cores(a, b, in_float32)}  # fmt: skip
 
 
 @pytest.mark.parametrize("matmul", MATMULS)
@@ -75,6 +80,25 @@ def test_a_product_of_numbers_on_no_grid_differs_with_the_precision(monkeypatch)
     expected = exact.product(a, b)
     monkeypatch.setattr(exact, "matmul", MATMULS["float64"])
     assert not torch.equal(exact.product(a, b), expected)
+
+
+@pytest.mark.parametrize("tail", TAILS)
+def test_lines_are_rounded_as_each_would_be_alone(tail):
+    x = floats(TAILS[tail]((50, 1500))) * floats(2.0 ** np.linspace(-40, 10, 50))[:, None]
+    alone = torch.cat([exact.normed(row[None])[0] for row in x])
+    assert torch.equal(exact.line_normed(x, -1), alone) and torch.equal(exact.line_normed(x.mT, -2), alone.mT)
+    assert not torch.equal(exact.normed(x)[0], alone)
+
+
+@pytest.mark.parametrize("matmul", MATMULS)
+def test_a_product_by_grids_of_rows_and_columns_is_the_same_number_too(monkeypatch, matmul):
+    sizes = floats(2.0 ** np.linspace(-20, 0, 65))[:, None]
+    a, b = floats(RANDOM.standard_normal((65, 700))) * sizes, floats(RANDOM.standard_normal((700, 65))) * sizes.T
+    a, b = exact.line_normed(a, -1), exact.line_normed(b, -2)
+    expected = exact.product(a, b)
+    torch.testing.assert_close(expected.double(), a.double() @ b.double(), rtol=3e-7, atol=0)
+    monkeypatch.setattr(exact, "matmul", MATMULS[matmul])
+    assert torch.equal(exact.product(a, b), expected)
 
 
 @pytest.mark.parametrize("tail", TAILS)

@@ -67,14 +67,14 @@ def fused(function: Callable[..., Any], dynamic: bool = False) -> Callable[..., 
 def by_tensor_cores(a: Tensor, b: Tensor, multiply: Callable[..., Tensor] = torch.bmm) -> Tensor:
     """a [.., m, k] @ b [.., k, n]: integers, which float16 holds up to 2^11, added up in accumulators of float32."""
     left, right = (x.flatten(0, -3) if b.dim() > 2 else x.reshape(1, -1, x.shape[-1]) for x in (a, b))
-    (left, unit), (right, other) = _integers(left), _integers(right)
+    (left, unit), (right, other) = _integers(left, -1), _integers(right, -2)
     sums = multiply(left.half(), right.half(), out_dtype=torch.float32)
     return (sums * (unit * other)).view(*a.shape[:-1], b.shape[-1])
 
 
-def _integers(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Operands [n, rows, columns], on a grid of at least 2^-11 of a power of two, as multiples of that; and it."""
-    top = power_above(x.abs().amax((-1, -2), keepdim=True)).clamp_(2.0**-100, 2.0**100)
+def _integers(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Operands whose lines along `dim` are on grids of at least 2^-11 of a power of two, as multiples; and these."""
+    top = power_above(x.abs().amax(dim, keepdim=True)).clamp_(2.0**-100, 2.0**100)
     return x * (2.0 ** (LENGTH - 1) / top), top * 2.0 ** (1 - LENGTH)
 
 
@@ -155,17 +155,31 @@ def grid_of(x: Tensor, floor: float = 2.0**-60) -> Tensor:
     """
     top = power_above(x.abs().amax((-1, -2), keepdim=True)).clamp_(min=floor)
     squares = (x * (scalar(2.0**7) / top)).round_().square_()
-    longest = torch.maximum(_longest(squares, -1), _longest(squares, -2))
-    bound = (longest + scalar(float(min(PIECE, max(x.shape[-2:]))))).mul_(scalar(1.36))
+    longest = (_longest(squares, dim).amax((-1, -2), keepdim=True) for dim in (-1, -2))
+    return _grid(torch.maximum(*longest), max(x.shape[-2:]), top, floor)
+
+
+def line_normed(x: Tensor, dim: int, floor: float = 2.0**-60) -> Tensor:
+    """An operand like `normed`'s whose lines along `dim`, those that a product sums over, have grids of their own.
+
+    They are rows of the left operand, columns of the right one. Of lines far apart in size each keeps its 12 bits.
+    """
+    top = power_above(x.abs().amax(dim, keepdim=True)).clamp_(min=floor)
+    squares = (x * (scalar(2.0**7) / top)).round_().square_()
+    return to_grid(x, _grid(_longest(squares, dim), x.shape[dim], top, floor))
+
+
+def _grid(longest: Tensor, length: int, top: Tensor, floor: float) -> Tensor:
+    """The grid on which lines of `length` values measure 2^12, where their q of above measure sqrt(longest)."""
+    bound = (longest + scalar(float(min(PIECE, length)))).mul_(scalar(1.36))
     # Of 2^n >= bound the share 2^(n / 2 - LENGTH - 7), rounded up, by the exponent's bits: 127 stands for 0 there.
     share = (bound.view(torch.int32) + scalar(0x7FFFFF + ((114 - 2 * LENGTH) << 23))) >> scalar(24) << scalar(23)
     return share.view(torch.float32).clamp_(min=2.0 ** (1 - LENGTH)).mul_(top).clamp_(min=floor)
 
 
 def _longest(squares: Tensor, dim: int) -> Tensor:
-    """The largest sum of integers [.., rows, columns] along `dim`, by pieces, [.., 1, 1]."""
-    sums = (summed(piece, dim) for piece in pieces(squares, PIECE, dim))
-    return reduce(torch.maximum, (each.amax((-1, -2), keepdim=True) for each in sums))
+    """The sums of integers [.., rows, columns] along `dim`, kept; by pieces where long, the largest of them."""
+    return reduce(torch.maximum, (summed(piece, dim) for piece in pieces(squares, PIECE, dim)))
 
 
 def pieces(x: Tensor, size: int, dim: int) -> Sequence[Tensor]:

@@ -21,11 +21,13 @@ from torch import Tensor
 from torch.autograd import Function
 
 from train.exact import (
+    LENGTH,
     PIECE,
     ROW_PIECE,
     exp,
     fused,
     grid_of,
+    line_normed,
     log,
     normed,
     power_above,
@@ -37,7 +39,6 @@ from train.exact import (
     square_total,
     summed,
     to_fixed,
-    to_grid,
     to_row_grids,
     total,
 )
@@ -194,8 +195,8 @@ class CausalAttention(Function):
     """Queries [n, heads, length, width], keys and values [n, kv_heads, length, width] -> like the queries.
 
     Probabilities are not divided by their sum before the product with the values, but what comes of it: at most 1, they
-    are on a grid known beforehand, on which ATTENDED of them measure 2^12. Of a longer sequence some are far smaller
-    than others, and so are gradients by them: they go in two slices, backward after the division.
+    are on a grid known beforehand, on which ATTENDED of them measure 2^12. A query learns what to attend to by those
+    that are small: they and their gradients go in two slices.
     """
 
     @staticmethod
@@ -209,8 +210,8 @@ class CausalAttention(Function):
         scores = product(q, k.mT).mul_(ctx.scale)
         scores = scores.masked_fill_(torch.ones(length, length, dtype=torch.bool, device=q.device).triu_(1), -1e30)
         p = exp(scores.sub_(scores.amax(-1, keepdim=True)))
-        grid = 2.0 ** (math.ceil(math.log2(min(length, ATTENDED)) / 2) - 12)
-        parts = slices(p, grid, ATTENDED) if length > ATTENDED else (to_grid(p, grid),)
+        ctx.grid = 2.0 ** (math.ceil(math.log2(min(length, ATTENDED)) / 2) - LENGTH)
+        parts = slices(p, ctx.grid, ATTENDED)
         sums = summed(_added(part.double() for part in parts), -1).float()
         y = _added(product(part, v, ATTENDED) for part in parts).div_(sums)
         ctx.save_for_backward(q, k, v, sums, y, *parts)
@@ -219,15 +220,10 @@ class CausalAttention(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q, k, v, sums, y, *parts = ctx.saved_tensors
-        long = len(parts) > 1
-        if long:
-            parts = slices(_added(parts).div_(sums), 2.0**-8, ATTENDED)
-        dy = normed(gradient if long else gradient / sums)[0]
-        dv = _added(product(part.mT, dy, ATTENDED) for part in parts)
-        p = _added(parts)
+        p, dy = _added(parts).div_(sums), normed(gradient)[0]
+        dv = _added(product(part.mT, dy, ATTENDED) for part in slices(p, ctx.grid, ATTENDED))
         dscores = product(dy, v.mT).sub_(total(dy * y).float()).mul_(p).mul_(ctx.scale)
-        grid = grid_of(dscores)
-        parts = slices(dscores, grid) if long else (to_grid(dscores, grid),)
+        parts = slices(dscores, grid_of(dscores))
         dq, dk = _added(product(part, k) for part in parts), _added(product(part.mT, q) for part in parts)
         return dq, _shared(dk, ctx.heads), _shared(dv, ctx.heads)
 
@@ -294,26 +290,28 @@ class CrossEntropy(Function):
     """Sum of nats of `targets` [sequences, length] after states [sequences, length, width] and a head; float64.
 
     Gradients are computed on the way, a piece of a group at a time. Probabilities go in two slices: 12 bits of them are
-    too few where the vocabulary is large. That of the target less one is two terms, of which the second needs no sum.
+    too few where the vocabulary is large. Each token's are on grids of their own, for AdamW makes whole steps of the
+    least gradient: those of improbable tokens must not be rounded to 0 beside others'. The probability of the target
+    less one is two terms, of which the second needs no sum.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, head: Tensor, targets: Tensor, exact: Exact) -> Tensor:
         nats = torch.zeros((), dtype=torch.float64, device=x.device)
-        matrix = normed(head.float())[0]
+        rows, columns = (line_normed(head.float(), dim) for dim in (-1, -2))  # for logits, and for gradients of states
         wanted = ctx.needs_input_grad[0]
         dx, dhead = torch.empty_like(x), torch.zeros_like(head) if wanted else head.new_empty(0)
         pieces, flat = [_pieces(exact.grouped(each)) for each in (x, dx)], targets.flatten()
-        rows, grids = [piece[..., 0].numel() for piece in pieces[0]], []
-        for states, part, target in zip(*pieces, flat.split(rows), strict=True):
+        sizes, grids = [piece[..., 0].numel() for piece in pieces[0]], []
+        for states, part, target in zip(*pieces, flat.split(sizes), strict=True):
             inputs, grid = normed(states, STATES)
-            p, sums, costs = exact.fused(_costs)(inputs, matrix, target)
+            p, sums, costs = exact.fused(_costs)(inputs, rows, target)
             nats += costs
             if wanted:
-                gradient, coarse = exact.fused(_by_head)(p, sums, target, inputs, matrix, dhead)
+                gradient, coarse = exact.fused(_by_head)(p, sums, target, inputs, columns, dhead)
                 part.copy_(gradient)
                 dhead.index_add_(0, target, -inputs.double().flatten(0, 1))
-                grids.append((coarse * grid).sum())
+                grids.append((coarse * grid.view(-1)).sum())
         if wanted:
             chosen = torch.zeros(len(head), device=x.device).index_add_(0, flat, torch.ones(len(flat), device=x.device))
             most = torch.stack(grids).sum() * 2.0**25 + chosen.amax() * x.abs().amax()
@@ -338,18 +336,22 @@ def _costs(x: Tensor, head: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Ten
 
 
 def _by_head(p: Tensor, sums: Tensor, target: Tensor, x: Tensor, head: Tensor, dhead: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient of states x [g, n, width] by p [g, n, vocabulary], and p's grid; that of the head is added to `dhead`.
+    """Gradient of states x [g, n, width] by p [g, n, vocabulary]; that of the head is added to `dhead`.
 
-    Both of normed x and head.
+    Both of normed x and head. And the coarsest of p's grids of tokens, [g].
+
+    A token's probabilities measure at most 16 of the largest, for POSITIONS is 16^2. A state's largest is 1 / sums, and
+    their squares add up to that at most, as they add up to 1: a hundredth more leaves room for rounding.
     """
-    coarse = grid_of(p.div_(sums.float()), GRADIENTS * 2.0**7)  # the finer slice's is 2^-7 of it
-    dx = None
-    for part in slices(p, coarse):
+    root = rsqrt(sums.float())
+    p.div_(sums.float())
+    columns = power_above(p.amax(-2, keepdim=True)).mul_(2.0**-8).clamp_(min=GRADIENTS * 2.0**8)
+    for part in slices(p, columns, POSITIONS):
         for gradient in product(part.mT, x):
             dhead.add_(gradient)
-        dx = product(part, head) if dx is None else dx.add_(product(part, head))
-    assert dx is not None
-    return dx.sub_(head[target].view_as(dx)), coarse
+    rows = power_above(torch.maximum(root * 1.01, root * root * 2.0)).mul_(2.0**-LENGTH)
+    coarse, fine = (product(part, head) for part in slices(p, rows))
+    return coarse.add_(fine).sub_(head[target].view_as(coarse)), columns.amax((-1, -2))
 
 
 def _pieces(x: Tensor) -> list[Tensor]:

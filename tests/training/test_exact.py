@@ -250,6 +250,22 @@ def test_loss_and_gradients_are_near_those_of_float64_at_any_context(context):
         assert (a.grad - b.grad).norm() < 0.05 * b.grad.norm(), name
 
 
+def test_gradients_of_the_most_improbable_tokens_are_kept():
+    """AdamW makes a step of a full size of them too: rounded to 0 they let embeddings stay behind those of float32."""
+    random, vocabulary, width = np.random.default_rng(1), 3000, 32
+    x, head = (torch.from_numpy(random.standard_normal(shape)) for shape in ((4, 100, width), (vocabulary, width)))
+    x[..., :16] += 1
+    head = head * 0.2 - torch.linspace(0, 0.8, vocabulary)[:, None] * (torch.arange(width) < 16)  # e^-13 for the last
+    targets = torch.from_numpy(random.integers(0, 30, (4, 100)))
+    ours, theirs = head.float().double().requires_grad_(), head.float().double().requires_grad_()
+    states = [x.float().requires_grad_() for _ in range(2)]
+    kernels.CrossEntropy.apply(states[0], ours, targets, Exact.of(4, 100, 200)).backward()
+    logits = (states[1].double() @ theirs.mT).flatten(0, 1)
+    torch.nn.functional.cross_entropy(logits, targets.flatten(), reduction="sum").backward()
+    assert ((ours.grad - theirs.grad).norm(dim=1) < 0.05 * theirs.grad.norm(dim=1)).all()
+    assert (states[0].grad - states[1].grad).norm() < 0.02 * states[1].grad.norm()
+
+
 def test_what_a_token_comes_to_when_measured_depends_on_those_before_it_alone():
     model = Transformer(replace(MODEL, zero_residual=False), VOCABULARY, seed=1).double()
     tokens = torch.from_numpy(np.random.default_rng(1).integers(0, VOCABULARY, (3, MODEL.context)))
