@@ -42,8 +42,8 @@ def test_rows_and_columns_of_an_operand_measure_at_most_2_to_the_12(tail, shape,
 
 
 def int64(a, b):
-    """The product by true integers, of operands that are those times powers of two."""
-    grids = [2.0 ** next(n for n in range(80, -80, -1) if not (x.double() * 2.0**-n % 1).any()) for x in (a, b)]
+    """The product by true integers, of operands whose lines are those times powers of two."""
+    grids = [2.0 ** (torch.frexp(x.abs().amax(d, keepdim=True)).exponent - 24).double() for x, d in ((a, -1), (b, -2))]
     left, right = ((x.double() / grid).long() for x, grid in zip((a, b), grids, strict=True))
     return (left @ right).double() * (grids[0] * grids[1])
 

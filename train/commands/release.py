@@ -46,9 +46,7 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     for config, (words, _) in zip(configs, choices, strict=True):
         if args.multirun:
             args.say("\n# " + " ".join(words))
-        for note in doubts(config):
-            args.say(note)
-        artifacts = pipeline.run(config, args.say, ready)
+        artifacts = pipeline.run(config, after(doubts(config), args.say), ready)
         if "release" in artifacts:  # of several ranks, the first alone goes on after the training
             artifacts["placed"] = deliver(artifacts, config.machine.releases, args.say)
         elif "evaluation" in artifacts:
@@ -65,6 +63,17 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
         if "release" in runs[-1]:
             runs[-1]["placed"] = deliver(runs[-1], configs[0].machine.releases, args.say)
     return [{name: str(path) for name, path in artifacts.items()} for artifacts in runs]
+
+
+def after(notes: list[str], say: Say) -> Say:
+    """`say` that tells some notes before its first line: then nothing was refused, and nothing made."""
+
+    def both(line: str) -> None:
+        while notes:
+            say(notes.pop(0))
+        say(line)
+
+    return both
 
 
 def doubts(config: "Run") -> list[str]:

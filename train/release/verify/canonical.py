@@ -7,7 +7,7 @@ from typing import Any
 
 from train import initial
 from train.artifact import as_json, file_digest, read_json
-from train.data.schema import ITEM, LEDGER, RANGES, SELECTED, read_rows, write_rows
+from train.data.schema import ITEM, LEDGER, RANGES, SELECTED, rows_of, write_rows
 from train.errors import UserError
 from train.release import bundle
 from train.release.attest.dsse import PLACE
@@ -51,7 +51,7 @@ def difference(root: Path, path: str, scratch: Path) -> str:
         schema = next((schema for folder, schema in TABLES.items() if path.startswith(folder)), None)
         if schema is None:
             return "a table where none is written"
-        write_rows(again, read_rows([file]), schema)
+        write_rows(again, rows_of(file, path, schema.names, schema), schema)
     elif path.endswith(".safetensors"):
         write_tensors(again, read_tensors(file))
     else:
