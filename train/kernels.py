@@ -5,7 +5,8 @@ multiples of one power of two, exact in whatever order sequences, micro-batches 
 the sum of nats, not of a mean, so no split enters them; what two functions give one tensor is added by autograd, and
 two numbers have one sum. Three never meet there: one function takes all that read the same tensor.
 
-Operands are on one grid a group of sequences, a matrix of weights, or a head of a sequence.
+Operands are on one grid a group of sequences, a matrix of weights, or a head of a sequence; where small numbers count,
+of the head and of probabilities, on one a line, and in two slices.
 
 At the end stand the two functions with backward passes of our own that the other contracts compute in floating point.
 """
@@ -336,9 +337,9 @@ def _costs(x: Tensor, head: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Ten
 
 
 def _by_head(p: Tensor, sums: Tensor, target: Tensor, x: Tensor, head: Tensor, dhead: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient of states x [g, n, width] by p [g, n, vocabulary]; that of the head is added to `dhead`.
+    """Gradient of states x [g, n, width] by p [g, n, vocabulary], and the coarsest of p's grids of tokens, [g].
 
-    Both of normed x and head. And the coarsest of p's grids of tokens, [g].
+    That of the head is added to `dhead`. x and head are operands already, head on grids of its columns.
 
     A token's probabilities measure at most 16 of the largest, for POSITIONS is 16^2. A state's largest is 1 / sums, and
     their squares add up to that at most, as they add up to 1: a hundredth more leaves room for rounding.
