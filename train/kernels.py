@@ -5,8 +5,7 @@ multiples of one power of two, exact in whatever order sequences, micro-batches 
 the sum of nats, not of a mean, so no split enters them; what two functions give one tensor is added by autograd, and
 two numbers have one sum. Three never meet there: one function takes all that read the same tensor.
 
-Operands are on one grid a group of sequences, a matrix of weights, or a head of a sequence; where small numbers count,
-of the head and of probabilities, on one a line, and in two slices.
+Operands are on one grid a group of sequences, a matrix, or a head of a sequence; where small numbers count, a line.
 
 At the end stand the two functions with backward passes of our own that the other contracts compute in floating point.
 """
