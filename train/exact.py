@@ -24,6 +24,7 @@ from torch import Tensor
 
 PIECE = 1024  # longest sum in a float32 accumulator; longer ones are sums of such pieces, in their order
 ROW_PIECE = 2**13  # longest sum of products `to_row_grids` in a float64 accumulator
+FLOOR = 2.0**-60  # the finest grid
 LENGTH = 12  # an operand's rows and columns measure at most 2^12 grid distances
 DOUBLE, ONEDNN = False, torch.backends.mkldnn.is_available()
 FUSION: dict[str, Any] = {"realize_opcount_threshold": 8}  # a grid is computed once, not by each row that it is for
@@ -133,7 +134,7 @@ def power_above(x: Tensor) -> Tensor:
     return (x.view(torch.int32) + scalar(0x7FFFFF)).bitwise_and_(scalar(0x7F800000)).view(torch.float32)
 
 
-def normed(x: Tensor, floor: float = 2.0**-60) -> tuple[Tensor, Tensor]:
+def normed(x: Tensor, floor: float = FLOOR) -> tuple[Tensor, Tensor]:
     """Operands of `product`: matrices [.., rows, columns] on a grid so coarse that no sum of products can round.
 
     Returns them and their grid, of `grid_of`. By Cauchy and Schwarz any sum of products of two vectors that measure
@@ -143,34 +144,40 @@ def normed(x: Tensor, floor: float = 2.0**-60) -> tuple[Tensor, Tensor]:
     return to_grid(x, grid), grid
 
 
-def grid_of(x: Tensor, floor: float = 2.0**-60) -> Tensor:
+def grid_of(x: Tensor, floor: float = FLOOR) -> Tensor:
     """A grid [.., 1, 1], at least `floor`, for matrices [.., rows, columns] to be multiplied.
 
     On it no row and no column measures more than 2^12 (a piece of PIECE of it, where longer), and no value more than
     2^11.
-
-    Measured is q, which is x in units of a 128th of its largest value, rounded: integers up to 2^7, whose squares
-    add up to at most 2^24. A piece of K values has |x| <= |q| + sqrt(K) / 2, so |x|^2 <= 1.25 (|q|^2 + K). Rounding x
-    to the grid adds sqrt(K) / 2 grids at most, less than the 169 that 1.36 in place of 1.25 leaves of 2^12.
     """
-    top = power_above(x.abs().amax((-1, -2), keepdim=True)).clamp_(min=floor)
-    squares = (x * (scalar(2.0**7) / top)).round_().square_()
-    longest = (_longest(squares, dim).amax((-1, -2), keepdim=True) for dim in (-1, -2))
-    return _grid(torch.maximum(*longest), max(x.shape[-2:]), top, floor)
+    squares, top = _squares(x, (-1, -2), floor)
+    longest = torch.maximum(*(_longest(squares, dim).amax((-1, -2), keepdim=True) for dim in (-1, -2)))
+    return _grid(longest, max(x.shape[-2:]), top, floor)
 
 
-def line_normed(x: Tensor, dim: int, floor: float = 2.0**-60) -> Tensor:
+def line_normed(x: Tensor, dim: int) -> Tensor:
     """An operand like `normed`'s whose lines along `dim`, those that a product sums over, have grids of their own.
 
     They are rows of the left operand, columns of the right one. Of lines far apart in size each keeps its 12 bits.
     """
-    top = power_above(x.abs().amax(dim, keepdim=True)).clamp_(min=floor)
-    squares = (x * (scalar(2.0**7) / top)).round_().square_()
-    return to_grid(x, _grid(_longest(squares, dim), x.shape[dim], top, floor))
+    squares, top = _squares(x, dim, FLOOR)
+    return to_grid(x, _grid(_longest(squares, dim), x.shape[dim], top, FLOOR))
+
+
+def _squares(x: Tensor, dim: int | tuple[int, int], floor: float) -> tuple[Tensor, Tensor]:
+    """The squares of q, which is x in units of a 128th of its largest value along `dim`, rounded; and a power above."""
+    sizes = x.abs()
+    top = power_above(sizes.amax(dim, keepdim=True)).clamp_(min=floor)
+    return sizes.mul_(scalar(2.0**7) / top).round_().square_(), top
 
 
 def _grid(longest: Tensor, length: int, top: Tensor, floor: float) -> Tensor:
-    """The grid on which lines of `length` values measure 2^12, where their q of above measure sqrt(longest)."""
+    """The grid on which lines of `length` values measure 2^12, where their q measure sqrt(longest).
+
+    These are integers up to 2^7, whose squares add up to at most 2^24. A piece of K values has
+    |x| <= |q| + sqrt(K) / 2, so |x|^2 <= 1.25 (|q|^2 + K). Rounding x to the grid adds sqrt(K) / 2 grids at most, less
+    than the 169 that 1.36 in place of 1.25 leaves of 2^12.
+    """
     bound = (longest + scalar(float(min(PIECE, length)))).mul_(scalar(1.36))
     # Of 2^n >= bound the share 2^(n / 2 - LENGTH - 7), rounded up, by the exponent's bits: 127 stands for 0 there.
     share = (bound.view(torch.int32) + scalar(0x7FFFFF + ((114 - 2 * LENGTH) << 23))) >> scalar(24) << scalar(23)
