@@ -45,6 +45,8 @@ from train.exact import (
 
 POSITIONS = 256  # whose logits stand in memory together
 TOGETHER = 4  # groups whose gradients of a matrix do
+SCORES = 2**19  # whose makings a processor's cache holds together
+SUMMED = 2**16  # probabilities whose sum, in 2^-8 or in finer grids of the rest, is below 2^24
 ATTENDED = 256  # keys or queries that one product with probabilities adds up
 # Finest grids of operands, and the most that terms of a gradient may add up to: float64 holds 2^53 multiples.
 ACTIVATIONS, GRADIENTS, MATRICES = 2.0**-12, 2.0**-24, 2.0**17  # multiples of 2^-36
@@ -84,9 +86,14 @@ class Exact:
         return projections
 
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """What each query [n, heads, length, width] sees of keys and values [n, kv_heads, length, width]."""
-        y: Tensor = CausalAttention.apply(q, k, v)
-        return y
+        """What each query [n, heads, length, width] sees of keys and values [n, kv_heads, length, width].
+
+        A processor computes as many sequences at a time as its cache holds.
+        """
+        whole = torch.compiler.is_compiling() or not q.is_cpu
+        size = len(q) if whole else max(1, SCORES // (q.shape[1] * q.shape[2] ** 2))
+        parts = zip(*(x.split(size) for x in (q, k, v)), strict=True)
+        return torch.cat([CausalAttention.apply(*part) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -208,11 +215,11 @@ class CausalAttention(Function):
         length = q.shape[2]
         ctx.scale = scalar(_scale(q))
         scores = product(q, k.mT).mul_(ctx.scale)
-        scores = scores.masked_fill_(torch.ones(length, length, dtype=torch.bool, device=q.device).triu_(1), -1e30)
+        scores.add_(torch.full((length, length), -1e30, device=q.device).triu_(1))  # -1e30 whatever it is added to
         p = exp(scores.sub_(scores.amax(-1, keepdim=True)))
         ctx.grid = 2.0 ** (math.ceil(math.log2(min(length, ATTENDED)) / 2) - LENGTH)
         parts = slices(p, ctx.grid, ATTENDED)
-        sums = summed(_added(part.double() for part in parts), -1).float()
+        sums = _added(summed(keys, -1) for part in parts for keys in part.split(SUMMED, -1))
         y = _added(product(part, v, ATTENDED) for part in parts).div_(sums)
         ctx.save_for_backward(q, k, v, sums, y, *parts)
         return y

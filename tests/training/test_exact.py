@@ -83,6 +83,13 @@ def test_slices_of_a_batch_change_no_byte(optimizer, plain, slices):
     assert trained(optimizer=optimizer, slices=slices) == plain
 
 
+def test_attention_of_some_sequences_at_a_time_changes_no_byte(monkeypatch, optimizer, plain):
+    sizes, attention = set(), kernels.CausalAttention
+    monkeypatch.setattr(kernels, "SCORES", 2 * MODEL.heads * MODEL.context**2)
+    monkeypatch.setattr(attention, "apply", lambda q, *others, of=attention.apply: sizes.add(len(q)) or of(q, *others))
+    assert trained(optimizer=optimizer) == plain and sizes == {2}
+
+
 def shuffled_matmul(a, b):
     order = torch.randperm(a.shape[-1])
     return a[..., order] @ b[..., order, :]
