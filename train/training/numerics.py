@@ -9,6 +9,7 @@ instructions for them, and on a GPU those that are left in TF32; `pinned` has ne
 deterministic algorithms. For both, the stack is part of the key of the weights.
 """
 
+import ctypes
 import os
 import platform
 import re
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from train.machine import Machine
 
 SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")  # of libraries
+GLIBC_MEMORY = {-1: 2**31 - 1, -4: 0}  # M_TRIM_THRESHOLD: bytes kept; M_MMAP_MAX: blocks that are maps of their own
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,15 @@ def require_device(machine: "Machine") -> None:
 
 
 def prepare(machine: "Machine") -> None:
-    """Set torch up as the machine's config asks; UserError when it asks for a GPU that is not there."""
+    """Set torch up as the machine's config asks; UserError when it asks for a GPU that is not there.
+
+    GNU's C library is to keep the memory of freed tensors for the next ones: given back to the system, it would come
+    anew as pages of zeros, which takes as long as a pass over them.
+    """
     require_device(machine)
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        for option, value in GLIBC_MEMORY.items():
+            mallopt(option, value)
     if machine.threads is not None:
         torch.set_num_threads(machine.threads)
 
