@@ -269,7 +269,7 @@ def test_who_leaves_before_all_is_said_is_passed_over_in_silence(connection, ask
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize(("head", "answer"), [(True, b"HTTP/1.1 408 "), (False, b"")], ids=["body", "head"])
+@pytest.mark.parametrize(("head", "answer"), [(True, b"HTTP/1.0 408 "), (False, b"")], ids=["body", "head"])
 def test_a_request_that_drips_is_given_up_in_time(connection, port, served, capfd, head, answer):
     whole = request(port, json.dumps(ASKED).encode())
     if head:
@@ -302,7 +302,7 @@ def drip(connection: socket.socket, byte: int) -> bool:
 def test_a_body_that_nobody_asked_for_is_no_second_request(connection, port, capfd, method, path, body, more, status):
     connection.sendall(request(port, body, *more, method=method, path=path))
     said = connection.makefile("rb").read()
-    assert said.startswith(f"HTTP/1.1 {status} ".encode()) and said.count(b"HTTP/1.1") == 1
+    assert said.startswith(f"HTTP/1.0 {status} ".encode()) and said.count(b"HTTP/1.0") == 1
     json.loads(said.split(b"\r\n\r\n", 1)[1])
     assert capfd.readouterr().err == ""
 

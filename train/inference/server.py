@@ -4,7 +4,6 @@ It is for whoever started it alone: bound to loopback, and deaf to who calls it 
 so that no web page can reach it through a name that leads here. Sizes, time and one text at a time bound its work.
 """
 
-import io
 import json
 import re
 import socket
@@ -89,26 +88,6 @@ class Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
-
-
-class Arriving(io.RawIOBase):
-    """The bytes of a connection as they come; TimeoutError after SILENCE, or `until`, however steadily they drip."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection, self.until = connection, 0.0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self.connection.settimeout(min(SILENCE, left))
-        try:
-            return self.connection.recv_into(buffer)
-        finally:
-            self.connection.settimeout(SILENCE)
 
 
 def server(served: Served, port: int) -> Server:
@@ -201,33 +180,28 @@ def joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Routes and limits of the HTTP server; `answers` does the rest."""
+    """Routes and limits of the HTTP server, one request a connection; `answers` does the rest."""
 
     served: Served
-    protocol_version = "HTTP/1.1"
     timeout = SILENCE
-    unread = 0  # bytes of the request's body, as far as they are known
 
-    def setup(self) -> None:
-        super().setup()
-        self.rfile.close()
-        self.arriving = Arriving(self.connection)
-        self.rfile = io.BufferedReader(self.arriving)
-
-    def handle_one_request(self) -> None:
-        self.arriving.until, self.unread = time.monotonic() + ARRIVAL, 0
-        super().handle_one_request()
+    def handle(self) -> None:
+        """Answer the request; what has not come in whole by ARRIVAL, however steadily it drips, ends there."""
+        self.late = threading.Timer(ARRIVAL, self.connection.shutdown, [socket.SHUT_RD])
+        self.late.daemon = True
+        self.late.start()
+        try:
+            super().handle()
+        finally:
+            self.late.cancel()
 
     def do_GET(self) -> None:
-        length = self.headers.get("Content-Length", "0")
-        known = length.isascii() and length.isdigit() and "Transfer-Encoding" not in self.headers
-        self.unread = min(int(length[:9]), BODY + 1) if known else BODY + 1
         try:
             self._answer()
-            if self.unread:  # closing before it is read could take the answer back
-                self.rfile.read(self.unread)
-        except (ConnectionError, TimeoutError):
-            self.close_connection = True  # whoever asked has gone
+            self.connection.shutdown(socket.SHUT_WR)
+            self.rfile.read(BODY + 1)  # closing before it is read could take the answer back
+        except OSError:
+            pass  # whoever asked has gone
 
     def _answer(self) -> None:
         try:
@@ -324,11 +298,10 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(413, f"the body: expected at most {BODY} bytes, got {length[:20]}")
         if self.headers.get_content_type() != "application/json":
             raise Refusal(415, f"expected application/json, got {self.headers.get_content_type()}")
-        try:
-            body = self.rfile.read(int(length))
-        except TimeoutError:
-            raise Refusal(408, f"the body: expected all of it within {ARRIVAL} seconds") from None
-        self.unread = 0
+        body = self.rfile.read(int(length))
+        self.late.cancel()
+        if len(body) < int(length):
+            raise Refusal(408, f"the body: expected all of it within {ARRIVAL} seconds")
         return body
 
     def _json(self, value: Any, status: int) -> None:
@@ -343,8 +316,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         headers = {"Content-Type": kind, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
         headers |= {"Cache-Control": "no-store"} | ({} if length is None else {"Content-Length": str(length)})
-        if length is None or status >= 400 or self.unread:
-            headers["Connection"] = "close"  # no length was said, or not all of the request was read
         if status == 405:
             headers["Allow"] = "POST" if self.path.startswith("/v1/completions") else "GET"
         for name, text in headers.items():
