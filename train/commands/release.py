@@ -3,7 +3,7 @@
 import argparse
 import shlex
 from collections.abc import Callable
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
         if "release" in artifacts:  # of several ranks, the first alone goes on after the training
             artifacts["placed"] = deliver(artifacts, config.machine.releases, args.say)
         elif "evaluation" in artifacts:
-            show_scores(artifacts["evaluation"], args.say)
+            args.say("\n" + "\n".join(templates.lines("scores.jinja", scores=titled(artifacts["evaluation"]))))
         runs.append(artifacts)
     if len(evaluations := [artifacts["evaluation"] for artifacts in runs if "evaluation" in artifacts]) > 1:
         show_spread(evaluations, args.say)
@@ -117,62 +117,36 @@ def deliver(artifacts: dict[str, Path], releases: Path, say: Say) -> Path:
     say(f"verify     holds ({'quick: verified in full when it was placed' if known else 'every check'})")
     if not known:
         place(packed, placed)
-    say(f"\nrelease    {placed}\nidentity   {identity}")
-    show_scores(artifacts["evaluation"], say)
-    say("\n".join(["", *summary(placed), ""]))
-    reached = dict.fromkeys(["intact"] if known else ["intact", "consistent"], "holds")
-    say("\n".join([*ladder(str(placed), reached), ""]))
-    sample = read_json(artifacts["evaluation"] / "samples.json")[0]
-    say(f"sample     {sample['prompt'] + sample['text']}\n")
-    say("next       " + "\n           ".join(next_commands(shlex.quote(str(placed)))))
+    page = templates.lines(
+        "delivered.jinja",
+        placed=placed,
+        quoted=shlex.quote(str(placed)),
+        identity=identity,
+        scores=titled(artifacts["evaluation"]),
+        openness=read_json(placed / "openness.json"),
+        ladder=ladder(str(placed), dict.fromkeys(["intact"] if known else ["intact", "consistent"], "holds")),
+        sample=read_json(artifacts["evaluation"] / "samples.json")[0],
+        clone=(ROOT / "Makefile").is_file(),
+    )
+    say("\n".join(page))
     return placed
-
-
-def summary(release: Path) -> list[str]:
-    """The verdict of `openness.json` in a few lines."""
-    return templates.lines("openness.jinja", openness=read_json(release / "openness.json"))
-
-
-def next_commands(release: str) -> list[str]:
-    """What to type to read what the model writes and what it read, and to check both."""
-    if (ROOT / "Makefile").is_file():
-        return [f"make {words}" for words in (f"sample RELEASE={release}", f"explore RELEASE={release} ARGS='step 1'",
-                                              f"verify RELEASE={release}")]  # fmt: skip
-    return [
-        f"pellucid {words}" for words in (f"sample {release}", f"explore --from {release} step 1", f"verify {release}")
-    ]
-
-
-def show_scores(evaluation: Path, say: Say) -> None:
-    """One line a score, with its interval where it has one."""
-    say("")
-    for title, score in titled(evaluation).items():
-        interval = f"[{score['low']:.4f}, {score['high']:.4f}]" if "low" in score else ""
-        say(f"{title:<28} {score['value']:8.4f} {interval:<18} {score['unit']}")
 
 
 def titled(evaluation: Path) -> dict[str, dict[str, Any]]:
     """The records of scores by what people read: the model's own, the baselines, the minimal pairs."""
-    scores = read_json(evaluation / "scores.json")
-    own = ["bits_per_byte", "perplexity", "next_token_accuracy"]
-    pairs = read_json(evaluation / "minimal_pairs.json")
-    return {
-        **{name: scores[name] for name in own},
-        **{f"baseline {name}": score for name, score in scores.items() if name not in own},
-        **{f"minimal pairs, {name}": score for name, score in pairs.items()},
-        **{
-            f"{name}, {measure}": {**record[measure], "unit": record["unit"]}
-            for name, record in read_json(evaluation / "multiple_choice.json").items()
-            for measure in ("acc", "acc_norm")
-        },
-    }
+    kinds = ("scores", "minimal_pairs", "multiple_choice")
+    scores, pairs, questions = (read_json(evaluation / f"{kind}.json") for kind in kinds)
+    own = {name: scores.pop(name) for name in ("bits_per_byte", "perplexity", "next_token_accuracy")}
+    titles = {**own, **{f"baseline {name}": score for name, score in scores.items()}}
+    titles |= {f"minimal pairs, {name}": score for name, score in pairs.items()}
+    for name, record in questions.items():
+        titles |= {f"{name}, {measure}": {**record[measure], "unit": record["unit"]} for measure in ("acc", "acc_norm")}
+    return titles
 
 
 def show_spread(evaluations: list[Path], say: Say) -> None:
     """How far several runs lie apart in each score: mean, standard deviation of a run, least and most."""
     from train.release.seeds import spread
 
-    say(f"\n{f'spread over {len(evaluations)} runs':<28} {'mean':>8} {'sd':>8} {'least':>8} {'most':>8}")
     runs = [{title: score["value"] for title, score in titled(evaluation).items()} for evaluation in evaluations]
-    for title, each in spread(runs).items():
-        say(f"{title:<28} " + " ".join(f"{number:8.4f}" for number in astuple(each)))
+    say("\n".join(templates.lines("spread.jinja", runs=len(runs), spread=spread(runs))))

@@ -3,7 +3,7 @@
 from conftest import edit
 
 from train.artifact import read_json, write_json
-from train.commands.release import summary
+from train.release.cards import templates
 from train.release.standards.osaid import files, table, verdict
 
 TRIAL = {"settings": "batch 4", "tokens": 655360, "seconds": 130, "bits_per_byte": 2.1}
@@ -58,5 +58,5 @@ def test_the_summary_tells_what_is_absent(copy):
     found["rows"][0]["status"] = "absent: data/README.md"
     found["verdict"]["osaid_1_0"] = False
     write_json(copy / "openness.json", found)
-    text = "\n".join(summary(copy))
+    text = "\n".join(templates.lines("openness.jinja", openness=read_json(copy / "openness.json")))
     assert "INCOMPLETE" in text and "absent  1: provenance of all training data" in text

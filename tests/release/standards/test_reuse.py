@@ -6,9 +6,9 @@ import pytest
 from conftest import refusal
 
 from train.artifact import read_json, write_bytes, write_json
-from train.commands.release import summary
 from train.compose import compose
 from train.data import schema
+from train.release.cards import templates
 from train.release.standards import osaid, reuse
 from train.release.standards.reuse import by_file, notice, of_documents, reuse_toml, terms
 
@@ -111,7 +111,7 @@ def test_share_alike_is_reported_wherever_licences_are(copy):
     assert "the texts, changed or not, stay under CC-BY-SA-4.0; beside Apache-2.0: the texts cannot be put" in text
     assert osaid.openness_json(copy)["documents"]["CC-BY-SA-4.0"]["share_alike"] != "none"
     write_json(copy / "openness.json", osaid.openness_json(copy))
-    said = "\n".join(summary(copy))
+    said = "\n".join(templates.lines("openness.jinja", openness=read_json(copy / "openness.json")))
     assert "CC-BY-SA-4.0: the texts cannot be put under Apache-2.0" in said
     assert "CC-BY-4.0: 1 documents, open, not OSI-listed" in said
     assert of_documents(copy) == "CC-BY-4.0 AND CC-BY-SA-4.0 AND MIT"
