@@ -122,11 +122,9 @@ class Attention(Part):
         seen = None if causal or length == 1 else x.new_ones(length, k.shape[2], dtype=torch.bool).tril(before)
         if self.exact:
             y = self.exact.attention(q, k, v)
-        elif x.is_cuda:
-            y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=self.grouped)
-        else:  # on a processor in float32: bfloat16 was measured to be slower there
-            with torch.autocast("cpu", enabled=False):
-                v = v.to(q.dtype)
+        else:
+            with torch.autocast("cpu", enabled=False):  # in float32: bfloat16 was measured to be slower there
+                v = v if x.is_cuda else v.to(q.dtype)
                 y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=self.grouped)
         y = y.transpose(1, 2).reshape(batch, length, -1)  # [B, N, T, H] -> [B, T, N * H]
         return _projected(y, self.exact, self.o_proj)[0]
@@ -290,23 +288,22 @@ def load_weights(model: Transformer, weights: dict[str, Tensor]) -> None:
             parameter.copy_(tensor)
 
 
+# Fields of the config by the names that `transformers` has for them.
+HUGGING_FACE = {
+    "layers": "num_hidden_layers", "width": "hidden_size", "heads": "num_attention_heads",
+    "kv_heads": "num_key_value_heads", "head_width": "head_dim", "hidden": "intermediate_size",
+    "context": "max_position_embeddings", "rope_theta": "rope_theta", "norm_epsilon": "rms_norm_eps",
+    "tied_embeddings": "tie_word_embeddings", "init_std": "initializer_range",
+}  # fmt: skip
+
+
 def hugging_face_config(config: ModelConfig, vocabulary: int, end_of_text: int) -> dict[str, Any]:
     """The contents of `config.json`, as `transformers` reads it."""
     return {
+        **{name: getattr(config, field) for field, name in HUGGING_FACE.items()},
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",
         "vocab_size": vocabulary,
-        "hidden_size": config.width,
-        "intermediate_size": config.hidden,
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "num_key_value_heads": config.kv_heads,
-        "head_dim": config.head_width,
-        "max_position_embeddings": config.context,
-        "rope_theta": config.rope_theta,
-        "rms_norm_eps": config.norm_epsilon,
-        "tie_word_embeddings": config.tied_embeddings,
-        "initializer_range": config.init_std,
         "hidden_act": "silu",
         "attention_bias": False,
         "attention_dropout": 0.0,
@@ -324,20 +321,7 @@ def config_from_hugging_face(record: Mapping[str, Any]) -> ModelConfig:
 
     Raises ConfigError or ValueError naming what is missing, mistyped, or of another architecture.
     """
-    names = {
-        "layers": "num_hidden_layers",
-        "width": "hidden_size",
-        "heads": "num_attention_heads",
-        "kv_heads": "num_key_value_heads",
-        "head_width": "head_dim",
-        "hidden": "intermediate_size",
-        "context": "max_position_embeddings",
-        "rope_theta": "rope_theta",
-        "norm_epsilon": "rms_norm_eps",
-        "tied_embeddings": "tie_word_embeddings",
-        "init_std": "initializer_range",
-    }
-    values = {field: record[key] for field, key in names.items() if key in record}
+    values = {field: record[name] for field, name in HUGGING_FACE.items() if name in record}
     config = build(ModelConfig, {**values, "zero_residual": False})
     expected = hugging_face_config(config, record.get("vocab_size", 0), record.get("eos_token_id", 0))
     for name in sorted(expected.keys() & record.keys()):
