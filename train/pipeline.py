@@ -12,22 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from train.artifact import (
-    MANIFEST,
-    WITNESS,
-    Bound,
-    DamageError,
-    Input,
-    check,
-    clear_unfinished,
-    file_digest,
-    manifest,
-    read_json,
-    seal,
-    sealed,
-    set_aside,
-    write_json,
-)
+from train import artifact
+from train.artifact import WITNESS, Bound, DamageError, Input, file_digest, manifest, read_json, sealed, set_aside
 from train.config import build, part_of, plain
 from train.data import summaries
 from train.data.benchmarks import check_sets, gather, read_sets
@@ -65,18 +51,9 @@ from train.workers import work
 from train.world import Inputs, World
 
 Artifact = Literal[
-    "raw",
-    "documents",
-    "benchmarks",
-    "judged",
-    "duplicates",
-    "selected",
-    "tokenizer",
-    "tokens",
-    "weights",
-    "evaluation",
-    "release",
-]
+    "raw", "documents", "benchmarks", "judged", "duplicates", "selected", "tokenizer", "tokens", "weights",
+    "evaluation", "release",
+]  # fmt: skip
 
 
 # Overrides that could tell where a source is looked for: its folder, its mirrors, or all of it.
@@ -136,7 +113,8 @@ STAGES = (
     Stage("release", collect),
 )
 LARGE: tuple[Artifact, Artifact] = ("weights", "release")  # which hold checkpoints
-UP_TO_WEIGHTS = tuple(stage.name for stage in STAGES)[: [stage.name for stage in STAGES].index("weights") + 1]
+NAMES = tuple(stage.name for stage in STAGES)
+UP_TO_WEIGHTS = NAMES[: NAMES.index("weights") + 1]
 # What is made by all workers together, a part each; the rest needs only one.
 SHARED = ("documents", "judged", "duplicates", "selected", "tokens")
 
@@ -160,7 +138,7 @@ def run(
         refuse_what_cannot_fit(config, planned, ranks, ready)
         config.machine.runs.mkdir(parents=True, exist_ok=True)
     artifacts: dict[str, Path] = {}
-    make, say = (_followed, _silent) if ranks.rank else (_artifact, say)
+    make, say = (_followed, lambda line: None) if ranks.rank else (_artifact, say)
     for stage in STAGES:
         world = ranks if stage.name == "weights" else alone
         if stage.name in ready:
@@ -239,8 +217,7 @@ def folder(machine: Machine, planned: Bound) -> Path:
 
 def reaches(config: Run, name: Artifact) -> bool:
     """Whether the run is to make the artifact `name`, or a later one."""
-    names = [stage.name for stage in STAGES]
-    return names.index(config.until) >= names.index(name)
+    return NAMES.index(config.until) >= NAMES.index(name)
 
 
 def card_on_availability(name: str) -> str:
@@ -328,12 +305,7 @@ def repository_digest(path: str) -> str:
 
 
 def _artifact(
-    stage: Stage,
-    config: Any,
-    planned: Bound,
-    artifacts: Mapping[str, Path],
-    world: World,
-    say: Callable[[str], None],
+    stage: Stage, config: Any, planned: Bound, artifacts: Mapping[str, Path], world: World, say: Callable[[str], None]
 ) -> Path:
     """Make the artifact of a stage unless it is there and sound; returns its folder."""
     final, bound = folder(world.machine, planned), bound_to(planned, artifacts)
@@ -344,8 +316,8 @@ def _artifact(
                 return final
         if world.size == 1 and (twin := made_before(final, bound)):
             place_directory(twin, part := final.with_name(f"{final.name}.part"))
-            (part / MANIFEST).unlink()
-            seal(part, final, bound)
+            (part / artifact.MANIFEST).unlink()
+            artifact.seal(part, final, bound)
             say(f"{stage.name:<10} kept  {final}: {twin} was made of the same bytes by the same code and settings")
             return final
         say(f"{stage.name:<10} ...   {final}")
@@ -358,8 +330,8 @@ def _artifact(
         else:
             stage.make(config, inputs, part, world)
         seconds = time.time() - began
-        write_json(part / WITNESS / "run.json", {**environment(), "began": began, "seconds": seconds})
-        seal(part, final, bound)
+        artifact.write_json(part / WITNESS / "run.json", {**environment(), "began": began, "seconds": seconds})
+        artifact.seal(part, final, bound)
         say(f"{stage.name:<10} made  {final} in {seconds:.1f} s")
         if summary := stage.summary(final, inputs, config, world):
             say(f"{'':<16} {summary}")
@@ -391,7 +363,7 @@ def _kept(final: Path, bound: Bound, say: Callable[[str], None]) -> bool:
     if reason:
         say(f"{bound.stage:<10} stale {final}: {reason}; made anew, and this one is now {set_aside(final, 'stale')}")
         return False
-    if problems := check(final):
+    if problems := artifact.check(final):
         aside = set_aside(final, "damaged")
         raise DamageError(
             f"{final} is damaged: {problems[0]}{f' (and {len(problems) - 1} more)' if problems[1:] else ''}. "
@@ -413,7 +385,7 @@ def made_before(final: Path, bound: Bound) -> Path | None:
         return record.stage, record.config, record.code, {name: each.products for name, each in record.inputs.items()}
 
     same = (folder for folder, record in sealed(final.parent, bound.stage) if decisive(record) == decisive(bound))
-    return next((folder for folder in same if not check(folder)), None)
+    return next((folder for folder in same if not artifact.check(folder)), None)
 
 
 def _begun(part: Path, bound: Bound, say: Callable[[str], None]) -> Path:
@@ -422,20 +394,15 @@ def _begun(part: Path, bound: Bound, say: Callable[[str], None]) -> Path:
     if commitment.exists() and (reason := stale(build(Bound, read_json(commitment)["bound"]), bound)):
         say(f"{bound.stage:<10} stale {part}: {reason}; begun anew, and this one is now {set_aside(part, 'stale')}")
     part.mkdir(exist_ok=True)
-    clear_unfinished(part)
+    artifact.clear_unfinished(part)
     if not commitment.exists():  # before the first step, and not when it goes on
         sources = {path: file_digest(ROOT / path) for path in bound.code}
-        write_json(commitment, {"bound": asdict(bound), "committed": time.time(), "sources": sources})
+        artifact.write_json(commitment, {"bound": asdict(bound), "committed": time.time(), "sources": sources})
     return part
 
 
 def _followed(
-    stage: Stage,
-    config: Any,
-    planned: Bound,
-    artifacts: Mapping[str, Path],
-    world: World,
-    say: Callable[[str], None],
+    stage: Stage, config: Any, planned: Bound, artifacts: Mapping[str, Path], world: World, say: Callable[[str], None]
 ) -> Path:
     """The artifact that the first rank makes or has made: this one waits for it, or helps with it if it trains.
 
@@ -457,10 +424,6 @@ def _followed(
                 if not there():
                     raise UserError(f"{final}: the first rank has ended without making it; see what it said")
     return final
-
-
-def _silent(line: str) -> None:
-    pass
 
 
 @contextmanager

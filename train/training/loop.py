@@ -27,16 +27,7 @@ from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
 from train.model import ModelConfig, Transformer, weights_of
-from train.training.checkpoint import (
-    LOG,
-    WEIGHTS,
-    Checkpoint,
-    join_shares,
-    save,
-    settle,
-    thin,
-    write_shares,
-)
+from train.training.checkpoint import LOG, WEIGHTS, Checkpoint, join_shares, save, settle, thin, write_shares
 from train.training.distributed import all_reduce_gradients, any_rank, gathered, joined, shard
 from train.training.numerics import NumericsConfig, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
