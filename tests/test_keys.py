@@ -131,10 +131,10 @@ CLOSURES = {
     "selected": FILTERS,
     "tokenizer": "data/schema data/text/file_types data/tokenizer differences initial",
     "tokens": TOKENS,
-    "weights": f"""{TOKENS} config data/batches data/mixture exact kernels model premises records
+    "weights": f"""{TOKENS} config data/batches data/mixture exact kernels model premises
         training/steps training/checkpoint training/loop training/numerics training/optimizer training/distributed
         training/start""",
-    "evaluation": f"""{TOKENS} {FILTERS} config exact kernels model premises training/checkpoint records
+    "evaluation": f"""{TOKENS} {FILTERS} config exact kernels model premises training/checkpoint
         training/numerics evaluation/measure evaluation/items evaluation/minimal_pairs evaluation/multiple_choice
         evaluation/overlap evaluation/prediction evaluation/baselines inference/generate""",
 }

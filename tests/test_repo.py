@@ -13,14 +13,14 @@ TOP = {"train", "configs", "data_cards", "scripts", "tests", "docs", ".ci", ".gi
 
 # What each layer may import; imports point down only.
 GROUND = {
-    "artifact", "config", "differences", "errors", "humanize", "initial", "keys", "layout", "machine", "records",
-    "unicode", "world",
+    "artifact", "config", "differences", "errors", "humanize", "initial", "keys", "layout", "machine", "unicode",
+    "world",
 }  # fmt: skip
 LICENCES = {"spdx", "licences"}
 ROOMS = {"data", "model", "training", "explore", "inference", "evaluation"}
 LAYERS = {
-    "errors": set(), "config": {"errors"}, "unicode": set(), "differences": set(), "humanize": set(),
-    "programs": set(), "layout": {"artifact"}, "records": {"artifact", "config", "errors"},
+    "errors": set(), "config": {"artifact", "errors"}, "unicode": set(), "differences": set(), "humanize": set(),
+    "programs": set(), "layout": {"artifact"},
     "machine": {"config"}, "world": {"machine"},
     "artifact": {"errors"}, "keys": {"artifact"}, "initial": {"artifact", "differences", "errors"},
     "spdx": {"errors"}, "licences": {"spdx"},

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
-from train.errors import ConfigError, did_you_mean
+from train.artifact import read_json
+from train.errors import ConfigError, UserError, did_you_mean
 
 T = TypeVar("T")
 UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # in no file or name: half letters, as of bytes that are no UTF-8
@@ -48,6 +49,14 @@ def build(cls: type[T], mapping: object) -> T:
     if problems:
         raise ConfigError(problems)
     return value
+
+
+def read(kind: type[T], path: Path) -> T:
+    """The record in a file of JSON, or the list or mapping of records; UserError names the file and what is wrong."""
+    try:
+        return build(kind, read_json(path))
+    except ConfigError as error:
+        raise UserError(f"{path}: {'; '.join(error.problems[:3])}") from None
 
 
 def plain(value: Any) -> Any:

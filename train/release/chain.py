@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import digest, read_manifest
-from train.records import read
+from train.config import read
 from train.training.checkpoint import STATE, State
 
 

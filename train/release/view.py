@@ -10,12 +10,12 @@ from typing import Any, Literal, TypeVar
 
 from train import initial
 from train.artifact import Manifest, file_digest, read_json, read_manifest
+from train.config import read
 from train.data.schema import LedgerRow, SelectedDocument, read_records
 from train.data.tokens import TokensConfig, encode
 from train.errors import UserError
 from train.layout import ARTIFACTS, WITNESSES, folder_of, release_files
 from train.machine import Machine
-from train.records import read
 from train.release import bundle
 from train.release.file_differences import bytes_apart, products_apart
 from train.release.resolved import Resolved

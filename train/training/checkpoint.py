@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from train.artifact import file_digest, sync_directory, write_bytes, write_json
+from train.config import read
 from train.differences import differences
 from train.errors import UserError
-from train.records import read
 
 WEIGHTS, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 LOG = "witness/log.jsonl"  # of a run, one record a step

@@ -3,6 +3,7 @@
 from hashlib import sha256
 from itertools import accumulate
 
+from train.config import read
 from train.data.schema import TokenRange, read_records
 from train.data.selected import kept_documents
 from train.data.tokenizer import load as load_tokenizer
@@ -21,7 +22,6 @@ from train.evaluation.measure import (
 )
 from train.initial import identity_of
 from train.model import Transformer
-from train.records import read
 from train.release import bundle
 from train.release.view import Release
 
