@@ -3,7 +3,7 @@
 import pytest
 
 from train.differences import NOTHING, differences, first_difference
-from train.release.file_differences import bytes_apart
+from train.release.differences import bytes_apart
 
 
 @pytest.mark.parametrize(("a", "b", "found"), [

@@ -38,6 +38,11 @@ def _pairs(a: Any, b: Any, path: str) -> Iterator[Difference]:
     return ((f"{path}.{key}" if path else str(key), a.get(key, NOTHING), b.get(key, NOTHING)) for key in keys)
 
 
+def keys_apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """The keys under which two mappings do not hold the same, sorted."""
+    return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+
+
 def first_difference(recorded: Any, computed: Any, path: str = "", tolerance: float = 0.0) -> str | None:
     """The first of the `differences` as a line; None where there is none."""
     for where, a, b in differences(recorded, computed, path, tolerance):

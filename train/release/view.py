@@ -17,7 +17,7 @@ from train.errors import UserError
 from train.layout import ARTIFACTS, WITNESSES, folder_of, release_files
 from train.machine import Machine
 from train.release import bundle
-from train.release.file_differences import bytes_apart, products_apart
+from train.release.differences import bytes_apart, products_apart
 from train.release.resolved import Resolved
 from train.world import Inputs, World
 

@@ -17,9 +17,9 @@ from train.data.sources.pypi import settings
 from train.differences import first_difference
 from train.errors import UserError
 from train.initial import identity_of
-from train.layout import ARTIFACTS, placed, regular_files
-from train.release.bundle import RESOLVED, ROOT, manifest_of, source_tree
-from train.release.file_differences import files_apart, products_apart
+from train.layout import ARTIFACTS, PREPARED, placed
+from train.release.bundle import manifest_of
+from train.release.differences import files_apart, products_apart
 from train.release.lock import install
 from train.release.prove.sandbox import confined
 from train.release.standards.osaid import RUNGS

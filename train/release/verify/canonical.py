@@ -11,7 +11,7 @@ from train.data.schema import ITEM, LEDGER, RANGES, SELECTED, rows_of, write_row
 from train.errors import UserError
 from train.release import bundle
 from train.release.attest.dsse import PLACE
-from train.release.file_differences import bytes_apart
+from train.release.differences import bytes_apart
 from train.release.view import Release
 from train.training.checkpoint import read_tensors, write_tensors
 

@@ -19,7 +19,7 @@ from train.differences import first_difference
 from train.evaluation.measure import measure
 from train.model import weights_of
 from train.release import bundle
-from train.release.file_differences import file_apart
+from train.release.differences import file_apart
 from train.release.resolved import SETTINGS
 from train.release.seeds import own_run_apart
 from train.release.verify import sampling

@@ -26,7 +26,7 @@ from train.data.sources.spec import (
 from train.data.text.readers import REASONS, is_one_text
 from train.differences import first_difference
 from train.keys import ROOT
-from train.release.file_differences import file_apart
+from train.release.differences import file_apart
 from train.release.verify.prepared import SELECTING
 from train.release.verify.result import NotChecked
 from train.release.view import Release
