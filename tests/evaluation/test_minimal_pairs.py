@@ -17,7 +17,7 @@ from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.schema import ITEM, Item, write_rows
 from train.data.tokenizer import load
 from train.evaluation.baselines import count_grams
-from train.evaluation.items import choice_bits, score_items, scored_items, wilson
+from train.evaluation.items import Row, choice_bits, score_items, scored_items, wilson
 from train.evaluation.minimal_pairs import average, score, summary
 from train.keys import ROOT
 from train.model import Transformer
@@ -100,7 +100,7 @@ def test_where_all_tokens_cost_the_same_the_shorter_wins_and_equals_tie(tokenize
     some = scored_items(benchmarks)
     pairs = score_items(flat, tokenizer, count_grams([b"x y", b"xyz"]), some, batch=3, world=WORLD)
     assert len(pairs) == 3  # a text alone is no pair
-    assert pairs[2]["bits"] == [round(3 * np.log2(262), 3)] * 2
+    assert pairs[2].bits == [round(3 * np.log2(262), 3)] * 2
     found = summary(some, pairs, benchmarks, 0.95)["mine"]
     assert found["average"]["value"] == 0.25 and found["fields"].keys() == {"syntax"} == {*found["fields"]}
     assert {name: each["value"] for name, each in found["phenomena"].items()} == {"length": 0.5, "order": 0.0}
@@ -120,9 +120,9 @@ def test_intervals_are_those_of_the_literature(right, count, low, high):
 
 
 def test_where_all_are_right_the_interval_is_no_point():
-    found = score([{"bits": [1.0, 2.0], "byte_4gram": [2.0, 1.0]}] * 20, 0.95)
+    found = score([Row("", "", "", [1.0, 2.0], [2.0, 1.0])] * 20, 0.95)
     assert (found["value"], found["high"], found["byte_4gram"]) == (1.0, 1.0, 0.0) and 0.8 < found["low"] < 0.9
-    assert score([{"bits": [1.0, 2.0], "byte_4gram": [2.0, 1.0]}] * 20, 0.99)["low"] < found["low"]
+    assert score([Row("", "", "", [1.0, 2.0], [2.0, 1.0])] * 20, 0.99)["low"] < found["low"]
 
 
 def test_files_as_blimp_has_them_and_our_own_set(model, tokenizer, tmp_path, monkeypatch):
@@ -149,7 +149,7 @@ def test_files_as_blimp_has_them_and_our_own_set(model, tokenizer, tmp_path, mon
     assert found["blimp"]["files"] == {"two.jsonl": hashlib.sha256(files["two.jsonl"]).hexdigest()}
     assert {name: (s["pairs"], len(s["groups"])) for name, s in found.items()} == {"blimp": (2, 2), "pairs": (48, 12)}
     assert found["blimp"]["purl"] == "pkg:generic/blimp@1"
-    right = sum(pair["bits"][0] < pair["bits"][1] for pair in pairs if pair["set"] == "pairs")
+    right = sum(pair.bits[0] < pair.bits[1] for pair in pairs if pair.set == "pairs")
     assert found["pairs"]["value"] == round(right / 48, 6)
 
 
@@ -164,9 +164,9 @@ class Nothing:
 
 
 def test_an_average_counts_groups_alike_and_has_their_intervals():
-    groups = [{**score([{"bits": [1.0, 2.0], "byte_4gram": [1.0, 1.0]}] * count, 0.95)} for count in (20, 40)]
+    groups = [{**score([Row("", "", "", [1.0, 2.0], [1.0, 1.0])] * count, 0.95)} for count in (20, 40)]
     assert {**average(groups[:1]), "value": 1.0}.items() >= {"low": groups[0]["low"], "high": 1.0, "pairs": 20}.items()
-    wrong = score([{"bits": [2.0, 1.0], "byte_4gram": [1.0, 1.0]}] * 1000, 0.95)
+    wrong = score([Row("", "", "", [2.0, 1.0], [1.0, 1.0])] * 1000, 0.95)
     found = average([groups[0], wrong])
     assert (found["value"], found["groups"], found["pairs"]) == (0.5, 2, 1020)
     assert found["low"] == pytest.approx(0.5 - (1 - groups[0]["low"]) / 2, abs=1e-6)

@@ -121,7 +121,7 @@ def test_lm_eval_finds_the_same(folder, rows, monkeypatch):
     samples = ((name, each) for name in TASKS for each in told["samples"][name])
     theirs = {(name, each["doc_id"]): [-r[0][0] / LN2 for r in each["resps"]] for name, each in samples}
     for item, row in zip(*rows, strict=True):
-        assert row["bits"] == pytest.approx(theirs[item.set, int(item.id.split(":")[1]) - 1], abs=1e-5), item
+        assert row.bits == pytest.approx(theirs[item.set, int(item.id.split(":")[1]) - 1], abs=1e-5), item
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])

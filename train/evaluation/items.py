@@ -9,7 +9,9 @@ of answers, of which more than two compete.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,21 @@ from train.exact import LN2, normal_quantile
 from train.model import Transformer
 from train.world import World
 
-Row = Mapping[str, Any]  # of an item: its set, group, id, and the bits of its choices by the model and the baseline
 ANSWERS, SENTENCES = 6, 3  # decimals of bits
+
+
+@dataclass(frozen=True)
+class Row:
+    """What each choice of an item costs in bits: a row of `pairs.json` or `choices.json`."""
+
+    set: str
+    group: str
+    id: str
+    bits: list[float]  # by the model
+    byte_4gram: list[float]  # by the baseline
+
+
+Scored = tuple[Item, Row]
 
 
 def scored_items(benchmarks: Path) -> list[Item]:
@@ -41,18 +56,18 @@ def is_question(item: Item) -> bool:
 
 def score_items(
     model: Transformer, tokenizer: Tokenizer, grams: ByteModel, items: Sequence[Item], *, batch: int, world: World
-) -> list[dict[str, Any]]:
-    """The row of each item: its set, group and id, and what each of its choices costs, by model and baseline."""
+) -> list[Row]:
+    """The row of each item."""
     texts = [(item.context, choice) for item in items for choice in item.choices]
     bits = iter(choice_bits(model, tokenizer, texts, batch=batch, world=world))
-    return [{**baseline_row(item, grams), "bits": [round(next(bits), decimals(item)) for _ in item.choices]}
+    return [replace(baseline_row(item, grams), bits=[round(next(bits), decimals(item)) for _ in item.choices])
             for item in items]  # fmt: skip
 
 
-def baseline_row(item: Item, grams: ByteModel) -> dict[str, Any]:
+def baseline_row(item: Item, grams: ByteModel) -> Row:
     """The row of an item without the model's bits: what the byte 4-gram model says."""
     costs = [round(grams.bits(choice.encode(), item.context.encode()), decimals(item)) for choice in item.choices]
-    return {"set": item.set, "group": item.group, "id": item.id, "byte_4gram": costs}
+    return Row(item.set, item.group, item.id, [], costs)
 
 
 def decimals(item: Item) -> int:
@@ -82,6 +97,23 @@ def parted(tokenizer: Tokenizer, texts: Sequence[tuple[str, str]]) -> Iterator[t
     befores = tokenizer.encode([before.rstrip() for before, _ in texts])
     for before, whole in zip(befores, tokenizer.encode(["".join(both) for both in texts]), strict=True):
         yield whole[: len(before)], whole[len(before) :]
+
+
+def by_set(
+    items: Sequence[Item], rows: Sequence[Row], benchmarks: Path
+) -> Iterator[tuple[str, dict[str, Any], list[Scored]]]:
+    """Each set's name, where it is from, and its items with their rows; `rows` are those of `items`, in order."""
+    for name, scored in groupby(zip(items, rows, strict=True), lambda each: each[0].set):
+        members = list(scored)
+        yield name, origin(benchmarks, name, [item for item, _ in members]), members
+
+
+def by_group(members: Iterable[Scored]) -> dict[str, list[Scored]]:
+    """The items of each group, with their rows."""
+    groups: dict[str, list[Scored]] = {}
+    for each in members:
+        groups.setdefault(each[0].group, []).append(each)
+    return groups
 
 
 def origin(benchmarks: Path, name: str, items: Sequence[Item]) -> dict[str, Any]:

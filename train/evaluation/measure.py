@@ -112,9 +112,9 @@ def item_records(items: Sequence[Item], rows: Sequence[Row], benchmarks: Path, c
     """The records of minimal pairs and of multiple choice: name of the file -> what stands in it."""
     pairs = sum(not is_question(item) for item in items)  # which come first
     return {
-        "pairs.json": rows[:pairs],
+        "pairs.json": plain(rows[:pairs]),
         "minimal_pairs.json": minimal_pairs.summary(items[:pairs], rows[:pairs], benchmarks, confidence),
-        "choices.json": rows[pairs:],
+        "choices.json": plain(rows[pairs:]),
         "multiple_choice.json": multiple_choice.summary(items[pairs:], rows[pairs:], benchmarks, confidence),
     }
 

@@ -9,28 +9,24 @@ A set's `average` is what BabyLM calls its score: the mean over groups (BLiMP's 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from train.data.schema import Item
-from train.evaluation.items import Row, origin, share
+from train.evaluation.items import Row, Scored, by_group, by_set, share
 
 METHOD = "the good sentence has the larger sum of log-probabilities, its end not predicted; exact"
 
 
 def summary(items: Sequence[Item], rows: Sequence[Row], benchmarks: Path, confidence: float) -> dict[str, Any]:
-    """`minimal_pairs.json`: for each set where it is from, and its scores; `rows` are those of `items`, in order."""
-    sets = groupby(zip(items, rows, strict=True), lambda pair: pair[0].set)
-    return {name: {**origin(benchmarks, name, [i for i, _ in some]), "method": METHOD, **scores(some, confidence)}
-            for name, some in ((name, list(group)) for name, group in sets)}  # fmt: skip
+    """`minimal_pairs.json`: for each set where it is from, and its scores."""
+    sets = by_set(items, rows, benchmarks)
+    return {name: {**origin, "method": METHOD, **scores(pairs, confidence)} for name, origin, pairs in sets}
 
 
-def scores(pairs: Sequence[tuple[Item, Row]], confidence: float) -> dict[str, Any]:
+def scores(pairs: Sequence[Scored], confidence: float) -> dict[str, Any]:
     """The score of all pairs and of each group, the average over groups, of all and of each field and phenomenon."""
-    members: dict[str, list[tuple[Item, Row]]] = {}
-    for item, row in pairs:
-        members.setdefault(item.group, []).append((item, row))
+    members = by_group(pairs)
     groups = {name: score([row for _, row in some], confidence) for name, some in members.items()}
     averages = {
         f"{tag}s" if tag == "field" else "phenomena": {
@@ -49,8 +45,8 @@ def scores(pairs: Sequence[tuple[Item, Row]], confidence: float) -> dict[str, An
 
 def score(pairs: Sequence[Row], confidence: float) -> dict[str, Any]:
     """The share of pairs that are right, with its interval; how many there are and how many tie; the baseline's."""
-    right, baseline = ([pair[by][0] < pair[by][1] for pair in pairs] for by in ("bits", "byte_4gram"))
-    ties = sum(pair["bits"][0] == pair["bits"][1] for pair in pairs)
+    right, baseline = [r.bits[0] < r.bits[1] for r in pairs], [r.byte_4gram[0] < r.byte_4gram[1] for r in pairs]
+    ties = sum(pair.bits[0] == pair.bits[1] for pair in pairs)
     return {**share(right, baseline, confidence), "unit": "share of pairs", "pairs": len(pairs), "ties": ties}
 
 

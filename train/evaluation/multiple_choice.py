@@ -7,36 +7,33 @@ worse for being long. Of equal ones the first is taken. A guess is right as ofte
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from train.data.schema import Item
-from train.evaluation.items import Row, origin, share
+from train.evaluation.items import Row, Scored, by_group, by_set, share
 
 METHOD = "the right answer has the largest sum of log-probabilities, for acc_norm by its characters; exact"
 
 
 def summary(items: Sequence[Item], rows: Sequence[Row], benchmarks: Path, confidence: float) -> dict[str, Any]:
-    """`multiple_choice.json`: for each set where it is from, and its scores; `rows` are those of `items`, in order."""
-    records = {}
-    for name, group in groupby(zip(items, rows, strict=True), lambda pair: pair[0].set):
-        members = list(group)
-        groups = {item.group: [pair for pair in members if pair[0].group == item.group] for item, _ in members}
-        records[name] = {
-            **origin(benchmarks, name, [item for item, _ in members]),
+    """`multiple_choice.json`: for each set where it is from, its scores and those of its groups."""
+    return {
+        name: {
+            **origin,
             "method": METHOD,
             **scores(members, confidence),
-            "groups": {group: scores(some, confidence) for group, some in groups.items()},
+            "groups": {group: scores(some, confidence) for group, some in by_group(members).items()},
         }
-    return records
+        for name, origin, members in by_set(items, rows, benchmarks)
+    }
 
 
-def scores(members: Sequence[tuple[Item, Row]], confidence: float) -> dict[str, Any]:
+def scores(members: Sequence[Scored], confidence: float) -> dict[str, Any]:
     """`acc`, `acc_norm`, what chance gives, and of how many items."""
 
     def right(by: str, normalised: bool) -> list[bool]:
-        return [chosen(row[by], item.choices, normalised) == item.answer for item, row in members]
+        return [chosen(getattr(row, by), item.choices, normalised) == item.answer for item, row in members]
 
     return {
         **{name: share(right("bits", norm), right("byte_4gram", norm), confidence) for name, norm in MEASURES.items()},

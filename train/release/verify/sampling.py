@@ -1,25 +1,19 @@
 """Checks of what costs too much to compute again whole: a sample, drawn by a word that its maker could not know."""
 
+from dataclasses import replace
 from hashlib import sha256
 from itertools import accumulate
 
-from train.config import read
+from train.config import plain, read
 from train.data.schema import TokenRange, read_records
 from train.data.selected import kept_documents
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.differences import first_difference
+from train.evaluation import measure
 from train.evaluation.baselines import ByteModel, compressed_size, count_grams
-from train.evaluation.items import baseline_row, score_items, scored_items
-from train.evaluation.measure import (
-    DocumentScore,
-    MeasureConfig,
-    byte_model_score,
-    compressor_score,
-    item_records,
-    model_scores,
-    score_documents,
-)
+from train.evaluation.items import Row, baseline_row, score_items, scored_items
+from train.evaluation.measure import DocumentScore, MeasureConfig
 from train.initial import identity_of
 from train.model import Transformer
 from train.release import bundle
@@ -46,16 +40,16 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
     chosen = drawn(release, ranges, most * 3 // model.flops_per_token())
     tokens = read_tokens(release.tokens, "held_out")
     mark, batch = load_tokenizer(release.path).end_of_text, config.evaluation.batch
-    again = score_documents(model, tokens, chosen, end_of_text=mark, batch=batch, world=release.world)
+    again = measure.score_documents(model, tokens, chosen, end_of_text=mark, batch=batch, world=release.world)
     problems = [f"document {each.id[:12]}: scored {vars(each)}, recorded is {vars(recorded[each.id])}"
                 for each in again if each != recorded[each.id]]  # fmt: skip
     selected = release.inputs().selected
     grams = count_grams(document.text.encode() for document in kept_documents(selected, "train"))
     held_out = [document.text.encode() for document in kept_documents(selected, "held_out")]
     follows = {
-        **model_scores(documents, config.model.context, config.evaluation),
-        "byte_4gram": byte_model_score([grams.bits(text) for text in held_out], documents, config.evaluation),
-        "xz_whole_text": compressor_score(compressed_size(held_out), documents),
+        **measure.model_scores(documents, config.model.context, config.evaluation),
+        "byte_4gram": measure.byte_model_score([grams.bits(text) for text in held_out], documents, config.evaluation),
+        "xz_whole_text": measure.compressor_score(compressed_size(held_out), documents),
     }
     if difference := first_difference(release.json("evaluation/scores.json"), follows):
         problems.append(f"evaluation/scores.json: does not follow from the documents: {difference}")
@@ -70,21 +64,22 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
 
 def sampled_items(release: Release, config: MeasureConfig, model: Transformer, grams: ByteModel) -> list[str]:
     """Some pairs and questions scored again, and the baseline of all; the summaries follow from all of them."""
-    recorded = [row for name in ("pairs", "choices") for row in release.json(f"evaluation/{name}.json")]
+    paths = [release.path / f"evaluation/{name}.json" for name in ("pairs", "choices")]
+    recorded = [row for path in paths for row in read(list[Row], path)]
     sets, settings = release.inputs().benchmarks, config.evaluation
     items = scored_items(sets)
     same = [baseline_row(item, grams) for item in items]
-    if difference := first_difference([{k: v for k, v in each.items() if k != "bits"} for each in recorded], same):
+    if difference := first_difference(*(plain([replace(row, bits=[]) for row in rows]) for rows in (recorded, same))):
         return [f"evaluation/pairs.json, choices.json: {difference}"]
     numbers = sorted(range(len(items)), key=lambda number: _draw(release, f"pair {number}"))[:ITEMS]
     chosen, words = [items[number] for number in numbers], load_tokenizer(release.path)
     again = score_items(model, words, grams, chosen, batch=settings.batch, world=release.world)
     problems = [
-        f"evaluation/pairs.json, choices.json: {row['id']}: scored {row['bits']}, recorded is {before}"
+        f"evaluation/pairs.json, choices.json: {row.id}: scored {row.bits}, recorded is {recorded[number].bits}"
         for number, row in zip(numbers, again, strict=True)
-        if (before := recorded[number].get("bits")) != row["bits"]
+        if row.bits != recorded[number].bits
     ]
-    for name, record in item_records(items, recorded, sets, settings.confidence).items():
+    for name, record in measure.item_records(items, recorded, sets, settings.confidence).items():
         if difference := first_difference(release.json(f"evaluation/{name}"), record):
             problems.append(f"evaluation/{name}: does not follow from the items: {difference}")
     return problems
