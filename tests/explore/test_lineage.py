@@ -9,7 +9,8 @@ from train.artifact import Input, Manifest, write_json
 from train.data.mixture import MixtureStage, Part
 from train.data.schema import LEDGER, RANGES, SELECTED, write_rows
 from train.errors import UserError
-from train.explore.lineage import Lineage, Order, checkpoints, lineage, readings
+from train.explore.lineage import Lineage, Order, lineage, readings
+from train.training.steps import checkpoint_steps
 
 CONTEXT, BATCH, STEPS, SEED = 7, 4, 23, 5
 LENGTHS = [1, 6, 7, 8, 7, 14, 15, 1, 2, 30, 3, 7, 21, 5]  # tokens; 127 in all, 18 windows, a little more than 5 epochs
@@ -80,7 +81,7 @@ def test_the_readings_of_several_documents_are_counted_once(found):
 
 @pytest.mark.parametrize(("every", "steps", "kept"), [(10, 23, [10, 20, 23]), (10, 20, [10, 20]), (50, 7, [7])])
 def test_checkpoints_stand_at_multiples_and_at_the_end(every, steps, kept):
-    assert checkpoints(Order(steps, 1, 1, 0, every)) == kept
+    assert checkpoint_steps(every, steps) == kept
 
 
 def test_without_training_there_are_no_steps(found):

@@ -18,7 +18,6 @@ from train.data.schema import LedgerRow, Origin, TokenRange, read_records
 from train.data.tokens import ranges_path
 from train.errors import UserError
 from train.layout import ARTIFACTS, folder_of
-from train.training.steps import checkpoint_steps
 
 T = TypeVar("T")
 
@@ -69,16 +68,12 @@ class Lineage:
     def kept(self) -> dict[str, KeptDocument]:
         """The kept documents by id."""
         documents = {each.id: each for each in self._rows(Labelled, "documents")}
-        kept = {}
-        for path in self.ranges.values():
-            for span in read_records(TokenRange, [path]):
-                if span.id not in documents:
-                    raise UserError(f"{path}: document {span.id[:12]} has tokens, but was not kept")
-                label = documents[span.id]
-                kept[span.id] = KeptDocument(**vars(label), start=span.start, end=span.end, bytes=span.bytes)
-        if without := [id for id in documents if id not in kept]:
+        ranges = {each.id: each for each in read_records(TokenRange, self.ranges.values())}
+        if strangers := [id for id in ranges if id not in documents]:
+            raise UserError(f"{self.folder}: document {strangers[0][:12]} has tokens, but was not kept")
+        if without := [id for id in documents if id not in ranges]:
             raise UserError(f"{self.folder}: document {without[0][:12]} was kept, but has no range of tokens")
-        return {id: kept[id] for id in documents}
+        return {id: KeptDocument(**vars(ranges[id]) | vars(label)) for id, label in documents.items()}
 
     @cached_property
     def ledger(self) -> list[LedgerRow]:
@@ -155,11 +150,6 @@ def readings(lineage: Lineage, documents: Iterable[KeptDocument]) -> dict[str, N
     return {"step": places // order.batch + 1, "sequence": places % order.batch + 1, "epoch": epochs[places] + 1}
 
 
-def checkpoints(order: Order) -> list[int]:
-    """The steps after which a checkpoint was kept; the last one holds the final weights."""
-    return checkpoint_steps(order.checkpoint_every, order.steps)
-
-
 def lineage(folder: Path) -> Lineage:
     """The lineage of the newest training below a folder of runs, of one artifact in it, or of a release."""
     if (folder / "MANIFEST.json").is_file():
@@ -179,9 +169,9 @@ def lineage(folder: Path) -> Lineage:
 
 def ledger_of(folder: Path) -> Iterator[LedgerRow]:
     """The entries of the ledger of a release, of an artifact `selected`, or of the newest one in a folder of runs."""
-    places = [folder / "data" / "ledger", folder / "ledger"]
     newest = sorted(folder.glob("selected-*[0-9a-f]/ledger"), key=lambda path: path.parent.stat().st_mtime_ns)
-    table = next((path for path in (*places, *reversed(newest)) if path.is_dir()), None)
+    places = (folder / "data" / "ledger", folder / "ledger", *reversed(newest))
+    table = next((path for path in places if path.is_dir()), None)
     if table is None:
         raise UserError(f"{folder}: neither a release nor a folder of runs in which `selected` was made")
     return read_records(LedgerRow, sorted(table.glob("*.parquet")))

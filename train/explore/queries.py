@@ -14,7 +14,8 @@ from train.data.selected import kept_documents
 from train.data.tokenizer import load as load_tokenizer
 from train.errors import UserError, did_you_mean
 from train.explore import search as verbatim
-from train.explore.lineage import KeptDocument, Lineage, checkpoints, readings
+from train.explore.lineage import KeptDocument, Lineage, readings
+from train.training.steps import checkpoint_steps
 
 SHOWN = 5  # names in an error message
 DIGITS = 8  # of an id, where a shorter word of letters a to f may be meant as the name of a source
@@ -167,7 +168,8 @@ def summary(lineage: Lineage, documents: Iterable[KeptDocument]) -> dict[str, An
     """When the training read any of the kept `documents`, and which checkpoints came after that."""
     order, steps = lineage.trained, np.unique(readings(lineage, documents)["step"])
     first, last = (int(steps[0]), int(steps[-1])) if len(steps) else (None, None)
-    after = [step for step in checkpoints(order) if first is not None and step >= first]
+    kept = checkpoint_steps(order.checkpoint_every, order.steps)
+    after = [step for step in kept if first is not None and step >= first]
     return {"steps": len(steps), "of": order.steps, "first": first, "last": last, "checkpoints": after}
 
 

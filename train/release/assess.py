@@ -41,6 +41,17 @@ class Folder:
         return [path for path in self.files if re.search(pattern, path)]
 
 
+@dataclass(frozen=True)
+class Terms:
+    """A licence that is claimed somewhere."""
+
+    where: str
+    text: bool  # whether its text is there, and not its name alone
+    licence: str | None  # by SPDX, or as it is called
+    standing: str
+    restriction: str | None  # what it reserves
+
+
 def look(root: Path) -> Folder:
     """The files below `root`; UserError when it is no folder or holds too many."""
     if not root.is_dir():
@@ -96,7 +107,7 @@ def by_text(text: str) -> str | None:
     return next((name if name in listed().values() else f"{name}-only" for name in names), None)
 
 
-def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, Any]]) -> list[Terms]:
     """Every licence that is found: where, by SPDX or as it is called, its standing, and what uses it reserves."""
     licences = []
     for path in [path for path in folder.files if LICENCE_FILE.search(path) and not CODE.search(path)][:200]:
@@ -106,10 +117,7 @@ def licences_of(folder: Folder, head: dict[str, Any], mof: dict[str, dict[str, A
     named |= {f"mof.yml: {name}": each.get("license") for name, each in mof.items()}
     spelt = [(where, name) for where, text in named.items() if (name := by_name(text))]
     licences += [(where, False, name, restriction(name, name=True)) for where, name in spelt]
-    return [
-        {"where": where, "text": text, "licence": name, "standing": standing(name or ""), "restriction": held}
-        for where, text, name, held in licences
-    ]
+    return [Terms(where, text, name, standing(name or ""), held) for where, text, name, held in licences]
 
 
 def tensors_problem(path: Path, size: int) -> str | None:
@@ -126,7 +134,7 @@ def tensors_problem(path: Path, size: int) -> str | None:
             return "a header that is none"
 
 
-def items(folder: Folder, licences: list[dict[str, Any]], mof: dict[str, Any]) -> list[dict[str, Any]]:
+def items(folder: Folder, licences: list[Terms], mof: dict[str, Any]) -> list[dict[str, Any]]:
     """Each row of the openness table but those beyond the definition, with its status and the path that it rests on."""
     rows = []
     for row in osaid.ROWS:
@@ -158,18 +166,18 @@ def by_files(row: osaid.Row, folder: Folder, mof: dict[str, Any]) -> tuple[str, 
     return "not found", problem
 
 
-def by_terms(row: osaid.Row, folder: Folder, licences: list[dict[str, Any]]) -> tuple[str, str]:
+def by_terms(row: osaid.Row, folder: Folder, licences: list[Terms]) -> tuple[str, str]:
     """The items about terms: a text of a licence shows them, a name of one does not."""
     for each in licences:
-        if each["restriction"]:
-            return "not found", f"{each['where']}: reserves uses, {each['restriction']!r}"
+        if each.restriction:
+            return "not found", f"{each.where}: reserves uses, {each.restriction!r}"
     if row.like and not folder.matching(row.like):
         return "not found", "nothing is here that terms could be for"
     open_enough = ("OSI-approved",) if row.like else ("OSI-approved", "open, not OSI-listed")
-    enough = [each for each in licences if each["standing"] in open_enough]
-    for each in sorted(enough or licences, key=lambda each: not each["text"]):
-        where = f"{each['where']}: {each['licence'] or 'a text that is not known'}"
-        return ("found", where) if enough and each["text"] else ("cannot tell", f"{where}, {each['standing']}")
+    enough = [each for each in licences if each.standing in open_enough]
+    for each in sorted(enough or licences, key=lambda each: not each.text):
+        where = f"{each.where}: {each.licence or 'a text that is not known'}"
+        return ("found", where) if enough and each.text else ("cannot tell", f"{where}, {each.standing}")
     return "not found", "no licence"
 
 
@@ -185,6 +193,6 @@ def assess(root: Path, mof: Path | None) -> dict[str, Any]:
     return {
         "items": rows,
         "lacking": [row["id"] for row in rows if row["class"] == "must" and row["status"] == "not found"],
-        "licences": licences,
+        "licences": [vars(each) for each in licences],
         "notes": [f"{cards[0]}: {problem}" for problem in problems],
     }

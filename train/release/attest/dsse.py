@@ -98,18 +98,20 @@ def opened(path: Path) -> Envelope:
     if path.stat().st_size > MOST:
         raise UserError(f"{path.name}: more than {MOST} bytes")
     try:
-        record = parse_json(path.read_bytes())
-        (signed,) = record["signatures"]
-        body, signature = (base64.b64decode(text, validate=True) for text in (record["payload"], signed["sig"]))
-        statement = parse_json(body)
-        (subject,), kind = statement["subject"], statement["predicateType"]
-        about = (str(subject["digest"]["sha256"]), kind, {**statement["predicate"]})
-        kinds = (record["payloadType"], statement["_type"], kind in (PROVENANCE, RESULT))
-        envelope = Envelope(body, *about, signature, str(signed["keyid"]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        match parse_json(path.read_bytes()):
+            case {"payloadType": payload_type, "payload": payload, "signatures": [{"sig": sig, "keyid": key}]}:
+                body, signature = (base64.b64decode(text, validate=True) for text in (payload, sig))
+            case _:
+                raise ValueError
+        match parse_json(body):
+            case {"_type": form, "subject": [{"digest": {"sha256": about}}], "predicateType": kind, "predicate": said}:
+                envelope = Envelope(body, str(about), kind, {**said}, signature, str(key))
+            case _:
+                raise ValueError
+    except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path.name}: not a statement in a DSSE envelope ({type(error).__name__})") from None
-    if kinds != (PAYLOAD, STATEMENT, True):
-        raise UserError(f"{path.name}: of another format: {', '.join(map(str, (*kinds[:2], kind)))}")
+    if (payload_type, form) != (PAYLOAD, STATEMENT) or kind not in (PROVENANCE, RESULT):
+        raise UserError(f"{path.name}: of another format: {payload_type}, {form}, {kind}")
     return envelope
 
 
