@@ -1,8 +1,7 @@
 """`pellucid fork`: a project of one's own from this source tree.
 
-The folder gets every file that git tracks here, and new ones under the project's name: a data config and its card to
-fill in, a tiny recipe, what people say of its releases, citation, notice, a check for public forges, and how to take
-over later changes. Code stays as it is, so that those changes fit. A fork is forked in the same way.
+The folder gets every file that git tracks here, and new ones under the project's name (`written`). Code stays as it is,
+so that later changes fit. A fork is forked in the same way.
 """
 
 import argparse

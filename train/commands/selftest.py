@@ -1,8 +1,7 @@
 """`pellucid selftest`: train a fixed little model, and compare its bytes with those that every machine gives.
 
 It needs no data, no network and no folder. What is trained is a model of two layers on tokens that are drawn, for some
-steps under `exact`, by what a real training uses: the premises, the model, its kernels, the optimizer, and the check
-that products of matrices are what they are in float64.
+steps under `exact`, by what a real training uses.
 """
 
 import argparse

@@ -1,8 +1,7 @@
 """Overlap (contamination): n-grams of evaluation sets and held-out text that stand in the training text too.
 
-Selection has dropped the training documents that give an evaluation item away, and those that share much with a
-held-out document; what is left is told here. The n-grams of what is evaluated are held in memory, and the training
-text is read once, a piece at a time.
+What is left of it after the selection. The n-grams of what is evaluated are held in memory, and the training text is
+read once, a piece at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

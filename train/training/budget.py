@@ -108,17 +108,11 @@ def rooms(machine: Machine, runs: bool = True, releases: bool = True, there: int
 
 def shapes(model: ModelConfig) -> Counter[tuple[int, int]]:
     """How many matrices of each shape [out, in] the layers hold."""
+    width, hidden = model.width, model.hidden
     queries, keys = model.heads * model.head_width, model.kv_heads * model.head_width
-    counted: Counter[tuple[int, int]] = Counter()
-    for out, into, number in (
-        (queries, model.width, 1),
-        (keys, model.width, 2),
-        (model.width, queries, 1),
-        (model.hidden, model.width, 2),
-        (model.width, model.hidden, 1),
-    ):
-        counted[out, into] += number * model.layers
-    return counted
+    attention = [(queries, width), (keys, width), (keys, width), (width, queries)]
+    a_layer = Counter([*attention, (hidden, width), (hidden, width), (width, hidden)])
+    return Counter({shape: number * model.layers for shape, number in a_layer.items()})
 
 
 def needs(config: FitConfig, vocabulary: int, micro_batches: int) -> Needs:

@@ -20,9 +20,9 @@ import torch
 from train import exact, initial
 from train.artifact import copy_file, file_digest, manifest
 from train.config import Count, Natural, plain
-from train.data import schema
 from train.data.batches import Order, batch_at, ordered, prefetch, window_count
 from train.data.mixture import Mixture, require_stages
+from train.data.schema import TokenRange, read_records
 from train.data.tokenizer import load as load_tokenizer
 from train.data.tokens import ranges_path, read_tokens
 from train.errors import UserError
@@ -76,11 +76,11 @@ class FitConfig:
 
         UserError where the text is less than a batch, or not what the mixture says.
         """
-        training, spans = self.training, schema.read_rows([ranges_path(tokens, "train")], ["source", "start", "end"])
+        training, spans = self.training, read_records(TokenRange, [ranges_path(tokens, "train")])
         return ordered(
             training.mixture,
             training.repeats,
-            ((row["source"], row["start"], row["end"]) for row in spans),
+            ((each.source, each.start, each.end) for each in spans),
             0 if training.mixture else len(_tokens(tokens, "train", self)),
             steps=training.steps,
             batch=training.batch,
@@ -387,9 +387,9 @@ def _not_finite(step: int, loss: float, norm: float, order: Order, tokens: Path)
     """The error for step `step`: what was found, and which documents the batch holds."""
     places = np.sort(order.places_at(step), axis=None)
     documents = [
-        row["id"][:12]
-        for row in schema.read_rows([ranges_path(tokens, "train")], ["id", "start", "end"])
-        if np.searchsorted(places, row["start"]) < np.searchsorted(places, row["end"])
+        each.id[:12]
+        for each in read_records(TokenRange, [ranges_path(tokens, "train")])
+        if np.searchsorted(places, each.start) < np.searchsorted(places, each.end)
     ]
     return (
         f"step {step + 1}: loss {loss}, gradient norm {norm}; stopped before the update. The batch holds documents "
