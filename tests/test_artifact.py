@@ -35,6 +35,12 @@ def test_json_is_read_strictly(tmp_path, text):
     refusal(artifact.read_json, tmp_path / "a.json", match=r"a\.json: cannot be read as JSON")
 
 
+def test_a_record_is_found_by_its_pointer(tmp_path):
+    artifact.write_json(tmp_path / "x.json", {"a/b": [{"c": 3}]})
+    assert artifact.read_json(tmp_path / "x.json", "/a~1b/0/c") == 3
+    refusal(artifact.read_json, tmp_path / "x.json", "/a~1b/1", match=r"x\.json: nothing stands at /a~1b/1")
+
+
 def test_seal_lists_products_and_leaves_witnesses_out(tmp_path):
     found = sealed(tmp_path, a=b"1", deep__b=b"22", witness__log=b"now")
     products = artifact.manifest(found).products

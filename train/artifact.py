@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -159,13 +159,22 @@ def copy_file(origin: Path, target: Path) -> None:
         shutil.copyfileobj(read, write, 2**20)
 
 
-def read_json(path: Path) -> Any:
-    """Read a file of strict JSON (see `parse_json`), a list of its lines if it ends in .jsonl; UserError names it."""
+def read_json(path: Path, pointer: str = "") -> Any:
+    """What stands at a JSON pointer (RFC 6901) in a file of strict JSON (see `parse_json`); UserError names both.
+
+    A file that ends in .jsonl is read as the list of its lines.
+    """
     try:
         data = path.read_bytes()
-        return [parse_json(line) for line in data.splitlines()] if path.suffix == ".jsonl" else parse_json(data)
+        value: Any = [parse_json(line) for line in data.splitlines()] if path.suffix == ".jsonl" else parse_json(data)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    for step in pointer.split("/")[1:]:
+        try:
+            value = value[int(step) if isinstance(value, list) else step.replace("~1", "/").replace("~0", "~")]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise UserError(f"{path}: nothing stands at {pointer}") from None
+    return value
 
 
 def sync_directory(path: Path) -> None:
@@ -179,16 +188,21 @@ def sync_directory(path: Path) -> None:
 
 def inventory(directory: Path) -> dict[str, Product]:
     """Every product below `directory`, by its relative POSIX path. Links are refused."""
-    files: dict[str, Path] = {}
+    names: list[str] = []
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
         if name == MANIFEST or name.split("/")[0] == WITNESS or (path.is_dir() and not path.is_symlink()):
             continue
         if path.is_symlink() or not path.is_file():
             raise UserError(f"{path}: only regular files may stand in an artifact")
-        files[name] = path
-    digests = file_digests(files.values())
-    return {name: Product(sha256, files[name].stat().st_size) for name, sha256 in zip(files, digests, strict=True)}
+        names.append(name)
+    return products_of(directory, names)
+
+
+def products_of(directory: Path, names: Sequence[str]) -> dict[str, Product]:
+    """Digest and size of the files in a folder that are named."""
+    files = zip(names, file_digests(directory / name for name in names), strict=True)
+    return {name: Product(sha256, (directory / name).stat().st_size) for name, sha256 in files}
 
 
 def seal(part: Path, final: Path, bound: Bound) -> None:

@@ -24,7 +24,7 @@ MANIFEST, CONFIG, TOKENIZER, WEIGHTS = FILES = (
 def identity_of(folder: Path) -> str:
     """The identity of the release whose MANIFEST.json stands in `folder`; UserError where none can be read."""
     try:
-        return digest({name: entry["sha256"] for name, entry in read_json(folder / MANIFEST)["products"].items()})
+        return digest({name: entry["sha256"] for name, entry in read_json(folder / MANIFEST, "/products").items()})
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{folder / MANIFEST}: not the manifest of a release") from None
 
@@ -36,7 +36,7 @@ def taken(folder: Path | None, identity: str, name: str) -> Path:
         raise UserError(f"training.init_from: is the identity {identity} of a release; {remedy}")
     if (actual := identity_of(folder)) != identity:
         raise UserError(f"{folder}: is release {actual}, and training.init_from asks for {identity}")
-    listed = read_json(folder / MANIFEST)["products"].get(name, {}).get("sha256")
+    listed = read_json(folder / MANIFEST, "/products").get(name, {}).get("sha256")
     if name != MANIFEST and (not (folder / name).is_file() or file_digest(folder / name) != listed):
         raise UserError(f"{folder / name}: missing, or not as its MANIFEST.json lists it; get release {identity} anew")
     return folder / name

@@ -1,8 +1,7 @@
 """Layout of runs and releases: the artifacts, what makes each, from what, and which of its files stand where.
 
-A file keeps its name from the stage that writes it to the release that holds it: only the folder is said here, and the
-one name that two stages give to a file of one folder. What is not named stays behind: it can be made again from what is
-in the release, except the sources' own archives, which stay where `data/sources.json` says.
+A file keeps its name from the stage that writes it to the release that holds it. What is not named here stays behind:
+it can be made again from what is in the release, but for the sources' own archives.
 """
 
 import os
@@ -29,32 +28,19 @@ ARTIFACTS = {
     "benchmarks": Artifact("train/data/benchmarks.py", (), {SETS: ("sets.json", "*.parquet", "licences/")}),
     "judged": Artifact("train/data/judged.py", ("documents",), {}),
     "duplicates": Artifact("train/data/duplicates.py", ("judged",), {}),
-    "selected": Artifact(
-        "train/data/selected.py",
-        ("judged", "duplicates", "benchmarks"),
-        {DATA: ("counts.json", "documents/", "ledger/")},
-    ),
+    "selected": Artifact("train/data/selected.py", ("judged", "duplicates", "benchmarks"),
+                         {DATA: ("counts.json", "documents/", "ledger/")}),
     "tokenizer": Artifact("train/data/tokenizer.py", ("selected",), {"": ("tokenizer.json",)}),
     "tokens": Artifact("train/data/tokens.py", ("selected", "tokenizer"), {DATA: ("tokens.json", "ranges/")}),
     "weights": Artifact("train/training/loop.py", ("tokens", "tokenizer"), {"": ("model.safetensors", "checkpoints/")}),
     "evaluation": Artifact(
-        "train/evaluation/measure.py",
-        ("weights", "tokens", "tokenizer", "selected", "benchmarks"),
-        {
-            "evaluation/": (
-                "documents.json",
-                "scores.json",
-                "pairs.json",
-                "minimal_pairs.json",
-                "choices.json",
-                "multiple_choice.json",
-                "samples.json",
-            ),
-            DATA: ("overlap.json",),
-        },
+        "train/evaluation/measure.py", ("weights", "tokens", "tokenizer", "selected", "benchmarks"),
+        {"evaluation/": ("documents.json", "scores.json", "pairs.json", "minimal_pairs.json", "choices.json",
+                         "multiple_choice.json", "samples.json"), DATA: ("overlap.json",)},
     ),
-}
+}  # fmt: skip
 
+PREPARED = tuple(ARTIFACTS)[: list(ARTIFACTS).index("tokenizer")]  # what the released documents stand for
 WITNESSES = ("logs/", "report.html")  # what is true of one run only, and enters no digest of a product
 RENAMED = {("documents", "counts.json"): DATA + "extracted.json"}  # beside the counts of what was selected
 
@@ -99,6 +85,11 @@ def regular_files(root: Path) -> list[str]:
 def release_files(root: Path) -> list[str]:
     """The files of a release: all but what a hub and its client add, which nothing reads."""
     return [path for path in regular_files(root) if not of_the_hub(path)]
+
+
+def listed_files(root: Path) -> list[str]:
+    """The files of a release that its MANIFEST.json lists: all but itself."""
+    return [path for path in release_files(root) if path != "MANIFEST.json"]
 
 
 def of_the_hub(path: str) -> bool:

@@ -391,7 +391,7 @@ def made_before(final: Path, bound: Bound) -> Path | None:
 def _begun(part: Path, bound: Bound, say: Callable[[str], None]) -> Path:
     """The folder in which the artifact is made: one that was begun under the same commitment, or a new one."""
     commitment = part / WITNESS / "commitment.json"
-    if commitment.exists() and (reason := stale(build(Bound, read_json(commitment)["bound"]), bound)):
+    if commitment.exists() and (reason := stale(build(Bound, read_json(commitment, "/bound")), bound)):
         say(f"{bound.stage:<10} stale {part}: {reason}; begun anew, and this one is now {set_aside(part, 'stale')}")
     part.mkdir(exist_ok=True)
     artifact.clear_unfinished(part)

@@ -33,7 +33,7 @@ def planned(config: Any, seconds: float) -> dict[str, Any]:
     counts = where["tokens"] / "tokens.json"
     if counts.is_file():
         seen = tokens_seen(config.training.steps, config.training.batch, config.model.context)
-        report["passes"] = seen / read_json(counts)["train"]["tokens"]
+        report["passes"] = seen / read_json(counts, "/train/tokens")
         if fit.training.mixture:
             report["mixture"] = fit.order(where["tokens"]).table()
     return report

@@ -1,9 +1,6 @@
 """`pellucid replay`: segments of a release are trained again, and must reach each next checkpoint.
 
-Which segments is drawn from the release's identity and a nonce, which is made of the system's randomness unless one is
-given. The last segment is the evaluation of the last checkpoint. It trains with the code of this clone if that is the
-code that trained; `--release-code` runs what the release holds, in an environment made from its lock, and names
-its files that are not this clone's.
+It trains with the code of this clone if that is the code that trained; `--release-code` runs what the release holds.
 """
 
 import argparse
@@ -20,7 +17,7 @@ from train.errors import UserError
 from train.machine import Machine
 from train.release.attest import dsse, statements
 from train.release.bounds import confine, limit_time, require_plain
-from train.release.bundle import model_of
+from train.release.bundle import model_of, other_files
 from train.release.cards import templates
 from train.release.prove import replay, reproduce
 from train.release.standards.osaid import ladder
@@ -48,7 +45,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         weights = next(stage for stage in pipeline.STAGES if stage.name == "weights")
         replay.require_same_code(release, pipeline.code(weights))
     how_chosen = f"drawn with the nonce {choice.nonce!r}" if choice.nonce else "all" if args.all else "asked for"
-    other = reproduce.other_files(release) if args.release_code else []
+    other = other_files(release) if args.release_code else []
     if args.release_code:
         note(reproduce.notice(other))
     note(f"cost: {replay.cost(release, choice.numbers)}")

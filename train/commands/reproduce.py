@@ -10,8 +10,10 @@ from typing import Any
 
 from train.compose import machine_of
 from train.initial import FOLDER
+from train.layout import PREPARED
 from train.release.attest import dsse, statements
 from train.release.bounds import limit_memory, require_plain
+from train.release.bundle import other_files
 from train.release.cards import templates
 from train.release.prove import reproduce, sandbox
 from train.release.standards.osaid import ladder
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     home = reproduce.home(release, args.into)
     note(f"everything is made in {home}")
     code = reproduce.unpack(release, home)
-    other = reproduce.other_files(home)
+    other = other_files(home)
     note(reproduce.notice(other))
     note(f"it runs {f'in no sandbox: {sandbox.missing()}' if sandbox.missing() else 'in a sandbox, by bubblewrap'}")
     python = sys.executable if args.here else reproduce.environment(code / "requirements.lock", home, note)
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     status = reproduce.command(python, script, *options, *args.machine, home=home, readable=[release], also=known)
     require_plain(home / "runs")
     limit_memory(release, home / "runs")
-    ready = reproduce.GIVEN if args.from_release_data else ()
+    ready = PREPARED if args.from_release_data else ()
     report = reproduce.compare(release, home / "runs", ready, other)
     holds = {"bit-identical": True, "bit-identical, by other code": None, "differs": False}
     if key and report["verdict"] in holds:

@@ -6,7 +6,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from train.artifact import file_digest, write_json
+from train.artifact import file_digest, read_json, write_json
 from train.compose import machine_of
 from train.config import build
 from train.data.benchmarks import read_items, written
@@ -19,7 +19,6 @@ from train.evaluation.items import is_question, score_items, scored_items
 from train.evaluation.measure import EvaluationConfig
 from train.release.bounds import confine
 from train.release.bundle import model_of
-from train.release.cards.markdown import record
 from train.world import World
 
 ALL = "all files of pairs"  # where there are several
@@ -57,7 +56,8 @@ def judge(release: Path, files: list[Path], aside: Path) -> dict[str, Any]:
     for name, path in sets.items():
         written(name, read_items(name, str(path.parent), path.parent, [path.name]), aside)
     write_json(aside / "sets.json", [{"name": name, "purl": None, "licence": None} for name in sets])
-    items, settings = scored_items(aside), build(EvaluationConfig, record(release, "code/config.json", "/evaluation"))
+    settings = build(EvaluationConfig, read_json(release / "code/config.json", "/evaluation"))
+    items = scored_items(aside)
     if missing := sets.keys() - {item.set for item in items}:
         raise UserError(f"{sets[min(missing)]}: holds no choices; expected lines of minimal pairs or of questions")
     world = World(0, 1, machine_of([]))

@@ -47,10 +47,10 @@ def checked(release: Path, args: argparse.Namespace, how: dict[str, Any]) -> lis
             show(result, args)
         return results
     folders = {name: str(place.absolute()) for name in ("cache", "folder") if (place := vars(args)[name])}
-    work = {"release": str(release.absolute()), "level": level, "only": args.only, "where": {**how, **folders}}
     for cost in [] if args.json else costs(release, args.only, level):
         args.say(f"cost       {cost}")
-    worker = programs.module(sys.executable, "train.commands.verify_worker", json.dumps(work))
+    words = (str(release.absolute()), level, json.dumps({**how, **folders}), *args.only)
+    worker = programs.module(sys.executable, "train.commands.verify_worker", *words)
     return isolated(worker, args.minutes, lambda result: show(result, args))
 
 

@@ -1,9 +1,10 @@
-"""Worker of `verify`: `python -m train.commands.verify_worker JSON` prints what checks find, a line of JSON each."""
+"""Worker of `verify`: `... verify_worker RELEASE LEVEL WHERE CHECK...` prints what checks find, a line of JSON each."""
 
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from train.compose import overrides_of
 from train.errors import UserError
@@ -11,17 +12,17 @@ from train.release.bounds import limit_memory
 from train.release.verify.run import results
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[Any]) -> None:
     """Print the names of all checks, then each result: what `isolated` reads."""
-    args = json.loads(arguments[0])
-    release, where = Path(args["release"]), args["where"]
+    path, level, how, *only = arguments
+    release, where = Path(path), json.loads(how)
     where |= {name: Path(where[name]) for name in ("cache", "folder") if name in where}
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints does not come between
     if where.get("device") != "cuda":  # whose driver takes address space as if it were memory
         limit_memory(release)
     announce = lambda names: print(json.dumps(names), file=out, flush=True)  # noqa: E731
-    for result in results(release, args["level"], args["only"], announce, overrides_of=overrides_of, **where):
+    for result in results(release, level, only, announce, overrides_of=overrides_of, **where):
         print(json.dumps(vars(result)), file=out, flush=True)
 
 

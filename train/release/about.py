@@ -106,6 +106,6 @@ def about(release: Path) -> ReleaseConfig:
     """What people say of the release in a folder; UserError where that is not what they may say."""
     path = release / "code" / "config.json"
     try:
-        return build(ReleaseConfig, read_json(path)["release"])
-    except (ConfigError, KeyError, TypeError) as error:
+        return build(ReleaseConfig, read_json(path, "/release"))
+    except ConfigError as error:
         raise UserError(f"{path}: release: {error}") from None

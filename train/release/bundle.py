@@ -16,24 +16,14 @@ from typing import Any
 import torch
 
 from train import initial
-from train.artifact import (
-    WITNESS,
-    Product,
-    as_json,
-    digest_of,
-    file_digest,
-    file_digests,
-    manifest,
-    read_json,
-    write_bytes,
-    write_json,
-)
+from train.artifact import as_json, digest_of, file_digest, manifest, products_of, read_json, write_bytes, write_json
 from train.config import build, plain
 from train.data import tokenizer
 from train.data.tokens import read_tokens
+from train.differences import keys_apart
 from train.errors import UserError
 from train.evaluation.measure import load_model
-from train.layout import WITNESSES, Listing, folder_of, placed, regular_files, release_files
+from train.layout import WITNESSES, Listing, folder_of, listed_files, placed, regular_files
 from train.model import ModelConfig, Transformer, hugging_face_config, load_weights, weights_of
 from train.release import repository
 from train.release.about import ReleaseConfig
@@ -77,7 +67,7 @@ def collect(config: CollectConfig, inputs: Inputs, out: Path, world: World) -> N
     these in `MANIFEST.json`. `identity` there is the digest over all products.
     """
     release = out / "release"
-    require_lock({name: read_json(folder / WITNESS / "run.json")["packages"] for name, folder in vars(inputs).items()})
+    require_lock({name: read_json(folder / "witness/run.json", "/packages") for name, folder in vars(inputs).items()})
     shutil.rmtree(release, ignore_errors=True)
     for path, origin in origins(inputs):
         share(origin, release / path)
@@ -130,6 +120,13 @@ def source_tree(root: Path) -> dict[str, str]:
     return {name: file_digest(root / name) for name in sorted(names) if belongs(name)}
 
 
+def other_files(release: Path) -> list[str]:
+    """The files of `code/`, of any kind, that are not the same in the release and in this clone; its config apart."""
+    root = release / "code"
+    released = {path: file_digest(root / path) for path in regular_files(root) if f"code/{path}" not in RESOLVED}
+    return keys_apart(released, source_tree(ROOT))
+
+
 def checkout() -> dict[str, Any]:
     """Of which commit this checkout is, and whether its source code is another than that commit's: a witness."""
     commit = repository.commit(ROOT)
@@ -147,12 +144,9 @@ def belongs(path: str) -> bool:
 
 def manifest_of(release: Path) -> Listing:
     """`MANIFEST.json`: digest and size of every file, products and witnesses apart, and the identity."""
-    products, witnesses = dict[str, Product](), dict[str, Product]()
-    paths = [path for path in release_files(release) if path != "MANIFEST.json"]
-    for path, sha256 in zip(paths, file_digests(release / path for path in paths), strict=True):
-        kind = witnesses if path.startswith(WITNESSES) else products
-        kind[path] = Product(sha256, (release / path).stat().st_size)
-    return Listing(digest_of(products), products, witnesses)
+    files = products_of(release, listed_files(release))
+    products = {path: file for path, file in files.items() if not path.startswith(WITNESSES)}
+    return Listing(digest_of(products), products, {path: files[path] for path in files.keys() - products.keys()})
 
 
 def write_manifest(release: Path) -> None:
@@ -180,7 +174,7 @@ def tokenizer_config(release: Path) -> dict[str, Any]:
 
 
 def model_config(release: Path) -> ModelConfig:
-    return build(ModelConfig, read_json(release / "code" / "config.json")["model"])
+    return build(ModelConfig, read_json(release / "code/config.json", "/model"))
 
 
 def model_of(release: Path) -> Transformer:
@@ -209,7 +203,7 @@ def facts(release: Path) -> dict[str, Any]:
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "tokens_seen": seen,
-        "passes": round(seen / read_json(release / "data" / "tokens.json")["train"]["tokens"], 4),
+        "passes": round(seen / read_json(release / "data/tokens.json", "/train/tokens"), 4),
         "flops": seen * model.flops_per_token(),  # method: the docstring of `flops_per_token`
         **mixture,
     }

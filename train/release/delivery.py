@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json
-from train.differences import first_difference
+from train.differences import first_difference, keys_apart
 from train.errors import UserError
 from train.release.bundle import RESOLVED, ROOT, source_tree
 from train.release.sharing import place_directory
@@ -34,12 +34,12 @@ def refuse_early(place: Path, resolved: Mapping[str, Any], seeds: Sequence[int] 
     if identity is None or not (place / RESOLVED[0]).is_file():
         return
     there = read_json(place / RESOLVED[0])
-    if seeds and seeds == [run["seed"] for run in there["release"].get("seeds", [])]:
-        resolved = {**resolved, "release": {**resolved["release"], "seeds": there["release"]["seeds"]}}
+    runs = there["release"].get("seeds", []) if seeds else []
+    if runs and seeds == [run["seed"] for run in runs]:
+        resolved = {**resolved, "release": {**resolved["release"], "seeds": runs}}
     reason = first_difference(there, resolved, "config")
     if (place / "code" / "train").is_dir() and not reason:
-        here, there = source_tree(ROOT), source_tree(place / "code")
-        other = sorted(path for path in here.keys() | there.keys() if here.get(path) != there.get(path))
+        other = keys_apart(source_tree(ROOT), source_tree(place / "code"))
         reason = f"code/{other[0]} is another (and {len(other) - 1} more files)" if other else None
     if reason:
         reason = reason.replace("was made", "is asked for")

@@ -14,7 +14,7 @@ from train.config import read
 from train.data.schema import LedgerRow, SelectedDocument, read_records
 from train.data.tokens import TokensConfig, encode
 from train.errors import UserError
-from train.layout import ARTIFACTS, WITNESSES, folder_of, release_files
+from train.layout import ARTIFACTS, WITNESSES, folder_of, listed_files
 from train.machine import Machine
 from train.release import bundle
 from train.release.differences import bytes_apart, products_apart
@@ -41,10 +41,10 @@ class Release:
 
     def __post_init__(self) -> None:
         self.nonce = self.nonce or os.urandom(8).hex()
-        self.paths = [name for name in release_files(self.path) if name != "MANIFEST.json"]
+        self.paths = listed_files(self.path)
 
-    def json(self, name: str) -> Any:
-        return read_json(self.path / name)
+    def json(self, name: str, pointer: str = "") -> Any:
+        return read_json(self.path / name, pointer)
 
     def text(self, name: str) -> str:
         return (self.path / name).read_text(encoding="utf-8")

@@ -16,7 +16,8 @@ from train.data import schema
 from train.data.sources import pypi
 from train.errors import UserError
 from train.keys import ROOT
-from train.layout import ARTIFACTS
+from train.layout import ARTIFACTS, PREPARED
+from train.release import bundle
 from train.release.attest import signatures, statements
 from train.release.attest.dsse import opened
 from train.release.bundle import write_manifest
@@ -24,7 +25,7 @@ from train.release.prove import reproduce, sandbox
 from train.release.standards.osaid import RUNGS
 from train.training.checkpoint import read_tensors, write_tensors
 
-TAKEN = f"from the released documents on: {', '.join(reproduce.GIVEN)} were not made again"
+TAKEN = f"from the released documents on: {', '.join(PREPARED)} were not made again"
 
 
 def command(*arguments: object, status: int, threads: int = 1) -> tuple[str, str]:
@@ -199,10 +200,10 @@ def test_what_cannot_be_begun_is_one_line_and_status_2(copy, made, tmp_path):
     "numpy/__init__.py", "train/model.so", "configs/pipeline.yaml",
 ])  # fmt: skip
 def test_code_that_is_not_this_clones_is_told(copy, path):
-    assert reproduce.other_files(copy) == []
+    assert bundle.other_files(copy) == []
     (copy / "code" / path).parent.mkdir(exist_ok=True)
     (copy / "code" / path).write_text("print('something else')\n")
-    assert reproduce.other_files(copy) == [path]
+    assert bundle.other_files(copy) == [path]
 
 
 def test_what_other_code_makes_proves_nothing(copy, made):

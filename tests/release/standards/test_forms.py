@@ -10,7 +10,6 @@ from train.config import build
 from train.errors import ConfigError
 from train.release.about import ReleaseConfig
 from train.release.bundle import ROOT, source_tree
-from train.release.cards.markdown import record
 from train.release.standards import forms
 from train.release.standards.osaid import table, verdict
 from train.release.verify.run import verify
@@ -75,7 +74,7 @@ def test_every_place_that_the_table_names_is_in_the_release(release):
     assert len(places) > 40
     for place in places:
         file, _, pointer = place.partition("#")
-        record(release, file, pointer.partition("/[")[0])
+        read_json(release / file, pointer.partition("/[")[0])
     for path in re.findall(r"`([^`]+)`", text):
         assert (release / path).exists() or path == "logs/statements", path
     kinds = {name for kind, names in forms.BLANK.findall(text) if kind == "sources: " for name in names.split()}

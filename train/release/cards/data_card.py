@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from train.artifact import read_manifest
+from train.artifact import read_json, read_manifest
 from train.data.filters import rules
 from train.data.ledger import OCCURRENCES
 from train.errors import UserError
@@ -18,7 +18,7 @@ from train.humanize import shown
 from train.licences import hub_name
 from train.release.about import about
 from train.release.cards.facts import Facts
-from train.release.cards.markdown import front_matter, record
+from train.release.cards.markdown import front_matter
 from train.release.cards.prose import Markdown, line, prose
 from train.release.cards.statistics import EXAMPLES, QUANTILES
 from train.release.cards.templates import markdown
@@ -27,13 +27,13 @@ from train.spdx import identifiers
 
 TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 HEAD, SECTIONS, RECORDS = (TABLE[name] for name in ("head", "sections", "records"))
-COMPARED = tuple(rule.__name__ for rule in rules.COMPARISONS)
+PASSED = ("kept", *(f"dropped/{rule.__name__}" for rule in rules.COMPARISONS))  # what came as far as comparison
 STAGES = ("raw", "documents", "judged", "duplicates", "selected", "tokenizer", "tokens")
 
 
 def written(release: Path) -> tuple[dict[str, str], dict[str, str], str]:
     """The card that people wrote, as `parsed` gives it; UserError when there is none, or something is missing."""
-    name = f"data_cards/{record(release, 'code/config.json', '/data/name')}.md"
+    name = f"data_cards/{read_json(release / 'code/config.json', '/data/name')}.md"
     return parsed(card_text(release / "code" / name, name), name, about(release).licence)
 
 
@@ -69,6 +69,7 @@ def parsed(card: str, name: str, licence: str) -> tuple[dict[str, str], dict[str
 def data_card(release: Path) -> bytes:
     """The data card's bytes: a function of the release's folder. Raises UserError when people left something out."""
     facts, (head, _, text) = Facts(release), written(release)
+    languages = {each["language"] for each in facts.sources}
     lost = Counter[str]()
     for entry in facts.record("data/extracted.json").values():
         lost.update({k: n for k, n in entry.items() if k not in ("files", "documents", "bytes") and isinstance(n, int)})
@@ -82,8 +83,8 @@ def data_card(release: Path) -> bytes:
         standings=reuse.by_standing(facts.terms),
         left_out=", ".join(f"{shown(number)} {reason.replace('_', ' ')}" for reason, number in sorted(lost.items())),
         rules=rules.described(),
-        unjudged=rules.unjudged(facts.config["data"]["selected"], {each["language"] for each in facts.sources}),
-        passed=facts.counts["kept"]["documents"] + sum(facts.counts["dropped"][n]["documents"] for n in COMPARED),
+        unjudged=rules.unjudged(facts.record("code/config.json", "/data/selected"), languages),
+        passed=sum(facts.record("data/counts.json", f"/{path}/documents") for path in PASSED),
         quantiles=QUANTILES,
         examples=EXAMPLES,
     )
@@ -94,7 +95,7 @@ def _front(facts: Facts) -> dict[str, Any]:
     tables = {"documents": ("kept", "documents/*.parquet"), "ledger": ("decisions", "ledger/*.parquet")}
     if not any(entry["documents"] for kind in ("dropped", *OCCURRENCES) for entry in facts.counts[kind].values()):
         del tables["ledger"]  # `datasets` does not open a table without rows
-    name = facts.config["data"]["name"]
+    name = facts.record("code/config.json", "/data/name")
     return {
         "pretty_name": f"{name}, the training text of {facts.about.title} {facts.about.version}",
         "license": sorted({hub_name(i) for i in identifiers(reuse.of_documents(facts.release))}),

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from train import initial
-from train.artifact import digest, file_digest
+from train.artifact import digest, file_digest, read_json
 from train.data.sources.spec import read_sources
 from train.data.text.language_tag import language
 from train.layout import release_name
 from train.release.about import ReleaseConfig, about
-from train.release.cards.markdown import command, record, settings
+from train.release.cards.markdown import command, settings
 from train.release.cards.prose import Markdown
 from train.release.cards.statistics import UNITS
 from train.release.standards import osaid, reuse
@@ -29,7 +29,7 @@ class Facts:
         self.release = release
 
     def record(self, file: str, pointer: str = "") -> Any:
-        return record(self.release, file, pointer)
+        return read_json(self.release / file, pointer)
 
     @cached_property
     def config(self) -> Any:

@@ -17,24 +17,11 @@ from train.unicode import OBEYED, harmless
 
 MOST_YAML = 2**16  # characters
 LONGEST = 100  # characters of a setting on a card
-Records = Any  # of a JSON file: whatever stands at a pointer
-
-
-def record(release: Path, file: str, pointer: str = "") -> Records:
-    """What stands in the release's JSON `file` at a JSON pointer (RFC 6901); UserError when nothing does."""
-    value = read_json(release / file)
-    for step in pointer.split("/")[1:]:
-        try:
-            step = step.replace("~1", "/").replace("~0", "~")
-            value = value[int(step)] if isinstance(value, list) else value[step]
-        except (KeyError, IndexError, ValueError, TypeError):
-            raise UserError(f"{file}: nothing stands at {pointer}") from None
-    return value
 
 
 def command(release: Path) -> str:
     """What makes the release, in a copy of its code, as it is typed in a shell: computed, not as somebody typed it."""
-    settings = record(release, "code/overrides.json")
+    settings = read_json(release / "code/overrides.json")
     if not settings or any("\n" in each or harmless(each) != each for each in settings):
         settings = ["--config", "config.json"]
     begun = (release / initial.FOLDER).is_dir()
@@ -44,7 +31,7 @@ def command(release: Path) -> str:
 def settings(release: Path) -> Markdown:
     """The digest of the configuration, the recipe that is nearest to it, and each setting that differs from that."""
     config = f"`code/config.json`, whose SHA-256 is `{file_digest(release / 'code' / 'config.json')}`"
-    recipe, *others = [word.removeprefix("recipe=") for word in record(release, "code/overrides.json")] or [""]
+    recipe, *others = [word.removeprefix("recipe=") for word in read_json(release / "code/overrides.json")] or [""]
     if not others:
         return Markdown(f"{config}: the recipe `{recipe}`." if recipe else f"{config}.")
     others = [plain(one) for one in others]

@@ -19,7 +19,6 @@ from train.humanize import percent
 from train.layout import ARTIFACTS
 from train.release.attest import dsse
 from train.release.cards.facts import CHANCE, OWN, Facts
-from train.release.cards.markdown import record
 from train.release.cards.statistics import QUANTILES
 from train.release.cards.templates import html
 
@@ -163,7 +162,7 @@ def strip(unit: str, quantiles: Mapping[str, int]) -> dict[str, Any]:
 
 def checklist(release: Path) -> list[dict[str, Any]]:
     """The rows of `openness.json`, each with the evidence that is there."""
-    rows = record(release, "openness.json", "/rows")
+    rows = read_json(release / "openness.json", "/rows")
     return [
         {**row, "there": [each["path"] for each in row["evidence"] if (release / each["path"]).exists()]}
         for row in rows
@@ -199,5 +198,5 @@ def took(release: Path, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "began": datetime.fromtimestamp(run["began"], UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "speed": speeds[len(speeds) // 2],
         "energy": sum(joules) / 3.6e6 if joules else None,  # in kilowatt-hours
-        "operations_a_second": record(release, "provenance/facts.json", "/flops") / run["seconds"],
+        "operations_a_second": read_json(release / "provenance/facts.json", "/flops") / run["seconds"],
     }

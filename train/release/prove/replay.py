@@ -1,9 +1,8 @@
 """Proof: training from one checkpoint of a release reaches the next one, bit for bit.
 
-Segment k goes from checkpoint k to checkpoint k + 1; checkpoint 0 is the initial weights, made from the seed, or
-those of the release that training began with. `retrain` does the work and may run as another program, with the
-release's own code; `compare` judges what it left. The last segment is the evaluation: its records follow from the last
-checkpoint.
+Segment k goes from checkpoint k to checkpoint k + 1; checkpoint 0 is the weights before step 1. The last segment is
+the evaluation: its records follow from the last checkpoint. `retrain` does the work and may run as another program,
+with the release's own code; `compare` judges what it left.
 
 Whoever publishes must not know which segments will be trained again, or all others could be false: they are drawn with
 a nonce that is made after the release, by whoever checks it.
@@ -20,6 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from train.artifact import digest, file_digest, read_json, read_manifest, write_json
+from train.differences import keys_apart
 from train.errors import UserError
 from train.evaluation.measure import measure
 from train.initial import identity_of
@@ -124,7 +124,7 @@ def outcomes(report: Mapping[str, Any]) -> dict[str, str]:
 def require_same_code(release: Path, own: Mapping[str, str]) -> None:
     """Refuse, with UserError, to replay with training code (path -> its meaning) other than that which trained."""
     code = read_manifest(release / "provenance" / "weights.json").code
-    if other := sorted(path for path in code.keys() | own.keys() if code.get(path) != own.get(path)):
+    if other := keys_apart(code, own):
         raise UserError(
             f"this clone's training code is not that of the release, first in {other[0]} ({len(other)} files in all); "
             "use a clone at the release's commit, or --release-code to run the code that the release holds"
@@ -152,7 +152,7 @@ def retrain(release: Path, segment: Segment, out: Path, machine: Machine, enviro
 
 def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dict[str, Any]:
     """What `retrain` left in `out` against the release: a report that is plain data; `holds` is its verdict."""
-    ran, here = read_json(out / RUN), read_json(out / RUN)["environment"]
+    trained, here, seconds = (read_json(out / RUN, at) for at in ("/tokens", "/environment", "/seconds"))
     contract = fit_config(release).training.numerics.contract
     promised = read_manifest(release / "provenance/weights.json").config.get("stack", {})
     if contract == "exact" or (promised and promised == {name: here.get(name) for name in promised}):
@@ -165,11 +165,11 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
     before, after = (read_records(path, segment.start, segment.end) for path in logs)
     if difference := losses_apart(before, after, tolerance):
         problems.append(f"logs/weights/{LOG}: {difference}")
-    same_tokens = ran["tokens"] == read_manifest(release / "provenance/tokens.json").products["train.npy"].sha256
+    same_tokens = trained == read_manifest(release / "provenance/tokens.json").products["train.npy"].sha256
     recorded = {**read_json(release / "logs/weights/run.json"), **read_json(release / "logs/weights/stack.json")}
     why, environment = cause(before, after, tolerance, same_tokens), environments_apart(recorded, here)
     steps = [segment.start, segment.end]
-    return _report(segment.number, steps, compared, problems, why, ran["seconds"], environment)
+    return _report(segment.number, steps, compared, problems, why, seconds, environment)
 
 
 def evaluate(release: Path, scratch: Path) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from train.release.verify.integrity import manifest
 from train.unicode import harmless
 
 MOST = 20  # files of the code that are shown
-GIVEN = ("raw", "documents", "benchmarks", "judged", "duplicates", "selected")  # what the released documents stand for
 
 
 def home(release: Path, into: Path | None) -> Path:
@@ -38,13 +37,6 @@ def home(release: Path, into: Path | None) -> Path:
         raise UserError(f"{folder}: another release is made again there; name another folder with --into")
     write_bytes(folder / "identity", identity.encode())
     return folder
-
-
-def other_files(release: Path) -> list[str]:
-    """The files of `code/`, of any kind, that are not the same in the release and in this clone; its config apart."""
-    root, ours = release / "code", source_tree(ROOT)
-    released = {path: file_digest(root / path) for path in regular_files(root) if f"code/{path}" not in RESOLVED}
-    return sorted(path for path in released.keys() | ours.keys() if released.get(path) != ours.get(path))
 
 
 def notice(other: Sequence[str]) -> str:
@@ -97,7 +89,7 @@ def give(release: Path, home: Path) -> Path:
     """A folder with the artifacts that the released documents stand for: manifests, and links into the release."""
     ready = home / "given"
     shutil.rmtree(ready, ignore_errors=True)
-    for name in GIVEN:
+    for name in PREPARED:
         path = release / "provenance" / f"{name}.json"
         links = {ready / name / "manifest.json": path, ready / name / WITNESS: release / "logs" / name}
         for product in read_manifest(path).products:

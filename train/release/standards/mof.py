@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from train.artifact import read_json
 from train.licences import standing
-from train.release.cards.markdown import record
 from train.release.cards.templates import data
 from train.release.standards import reuse
 from train.release.standards.osaid import begun_with
@@ -21,7 +21,7 @@ CLASSES: Mapping[str, Mapping[str, Any]] = TABLE["classes"]
 def components(release: Path) -> list[dict[str, str]]:
     """Each component that is here, with its licence and where that licence's text stands."""
     entries = []
-    ours = record(release, "code/config.json", "/release/licence")
+    ours = read_json(release / "code/config.json", "/release/licence")
     for name, path, what in (component for each in CLASSES.values() for component in each["components"]):
         if not (release / path).exists() and path != "README.md":  # which shows this class, and so comes after it
             continue
@@ -37,7 +37,7 @@ def components(release: Path) -> list[dict[str, str]]:
 
 def mof_yml(release: Path) -> bytes:
     """`provenance/mof.yml`, as the framework's own tool reads it."""
-    about, documents = record(release, "code/config.json", "/release"), reuse.of_documents(release)
+    about, documents = read_json(release / "code/config.json", "/release"), reuse.of_documents(release)
     facts = {"documents": documents, "components": components(release), "begun": begun_with(release)}
     return data("standards/mof.yml.jinja", about=about, **facts).encode()
 

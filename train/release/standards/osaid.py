@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from train.artifact import digest, file_digest, read_json
 from train.errors import UserError
 from train.keys import ROOT
-from train.layout import WITNESSES, release_files
+from train.layout import WITNESSES, listed_files, release_files
 
 if TYPE_CHECKING:
     from train.release.about import ReleaseConfig
@@ -156,7 +156,7 @@ def openness_json(release: Path) -> dict[str, Any]:
     from train.release.standards import forms, reuse
 
     answers = table(release)
-    paths = [path for path in release_files(release) if path not in ("openness.json", "MANIFEST.json")]
+    paths = [path for path in listed_files(release) if path != "openness.json"]
     rows = []
     for each in answers:
         evidence = [_evidence(release, name, files(name, paths)) for name in each.row.evidence.split()]
@@ -189,14 +189,14 @@ def ladder(release: str, outcomes: Mapping[str, str], last: str | None = None) -
 def begun_with(release: Path) -> str | None:
     """The identity of the release whose weights the training began with."""
     config = release / "code" / "config.json"
-    return read_json(config)["training"]["init_from"] if config.is_file() else None
+    return read_json(config, "/training/init_from") if config.is_file() else None
 
 
 def word(release: Path) -> str:
     """What no rung of a release's ladder establishes, whatever a stranger wrote in it."""
     try:
         begun = begun_with(release)
-    except (UserError, KeyError, TypeError):
+    except UserError:
         begun = None
     earlier = f"; how the release {begun}, which it begins with, came to be, commands tell that are given that one"
     return WORD + earlier * bool(begun)
@@ -204,16 +204,17 @@ def word(release: Path) -> str:
 
 def data_is_free(release: Path, terms: Mapping[str, Any]) -> bool:
     """Whether every text that was read is here, under a licence that is OSI-approved or known to be open."""
-    kept, here = (read_json(release / "data" / f"{name}.json") for name in ("counts", "statistics"))
+    kept, here = (read_json(release / "data" / name, at)
+                  for name, at in (("counts.json", "/kept/documents"), ("statistics.json", "/documents")))  # fmt: skip
     known = all(entry.standing != "not known to be open" for entry in terms.values())
-    return known and not begun_with(release) and kept["kept"]["documents"] == here["documents"]
+    return known and not begun_with(release) and kept == here
 
 
 def reproducibility(release: Path) -> dict[str, Any]:
     """The level that the config promises, what packing ran to establish it, and what anyone can run to test it."""
-    contract = read_json(release / "code" / "config.json")["training"]["numerics"]["contract"]
-    path = release / "checkpoints" / "next_step.json"
-    ran = [f"training step {read_json(path)['to_step']} again, from the checkpoint before it"] if path.is_file() else []
+    contract = read_json(release / "code/config.json", "/training/numerics/contract")
+    steps = [read_json(path, "/to_step") for path in release.glob("checkpoints/next_step.json")]
+    ran = [f"training step {step} again, from the checkpoint before it" for step in steps]
     return {"level": LEVELS[contract], "ran": ran, "not_run": ["scripts/replay.py", "scripts/reproduce.py"]}
 
 

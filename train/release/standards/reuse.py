@@ -17,7 +17,6 @@ from train.errors import UserError
 from train.humanize import shown
 from train.licences import CLOSED, OURS, duties, standing, url
 from train.release.about import about
-from train.release.cards.markdown import record
 from train.release.cards.prose import plain
 from train.release.cards.statistics import UNITS, parquet
 from train.release.cards.templates import data, text
@@ -45,7 +44,7 @@ def terms(release: Path) -> dict[str, Terms]:
     Raises UserError when one is not known to be open: such a text must not be passed on.
     """
     licences = {}
-    for expression, counts in sorted(read_json(release / "data" / "statistics.json")["licences"].items()):
+    for expression, counts in sorted(read_json(release / "data/statistics.json", "/licences").items()):
         if (known := standing(expression)) == CLOSED:
             raise UserError(
                 f"{counts['documents']} documents are under {expression!r}, which is not known to be open: leave their "
@@ -77,11 +76,11 @@ def notice(release: Path) -> bytes:
     """`NOTICE`: whose texts the release holds, under which terms, and what these ask of whoever passes them on."""
     return text(
         "standards/notice.jinja",
-        about=record(release, "code/config.json", "/release"),
+        about=read_json(release / "code/config.json", "/release"),
         terms=terms(release),
         evidence=evidence(release),
         under=by_source(release),
-        kept=record(release, "data/statistics.json", "/sources"),
+        kept=read_json(release / "data/statistics.json", "/sources"),
         none=dict.fromkeys(UNITS, 0),
         units=UNITS,
         plain=plain,
@@ -91,7 +90,7 @@ def notice(release: Path) -> bytes:
 
 def of_documents(release: Path) -> str:
     """The expression that holds for a file with texts from all sources: the licence of every document."""
-    licences = sorted(read_json(release / "data" / "statistics.json")["licences"])
+    licences = sorted(read_json(release / "data/statistics.json", "/licences"))
     return licences[0] if len(licences) == 1 else " AND ".join(f"({e})" if " " in e else e for e in licences)
 
 

@@ -76,7 +76,7 @@ def machine_paths(release: Release) -> list[str]:
     for path in [*records, *bundle.RESOLVED, *([card] if card in release.paths else [])]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
         problems += [f"{path}: {text!r}" for text in texts if private(text)]
-    for purl, kinds in release.json(REQUEST)["places"].items() if REQUEST in release.paths else ():
+    for purl, kinds in release.json(REQUEST, "/places").items() if REQUEST in release.paths else ():
         problems += [f"{REQUEST}: {purl}: {kinds!r} tells a place"] * (not {*kinds} <= {"folder", "mirror"})
     for name, rows in (("documents", release.documents()), ("ledger", release.ledger())):
         problems += [f"data/{name}: {each.path!r}" for each in rows if private(each.path)]

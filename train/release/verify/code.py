@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from train.artifact import Input, digest
 from train.data.raw import repository_files
-from train.differences import first_difference
+from train.differences import first_difference, keys_apart
 from train.keys import closure, meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle, lock, repository
@@ -60,10 +60,10 @@ def environment(release: Release) -> list[str]:
     pinned = {pin.name for pin in lock.pins(locked)}
     problems = [f"code/requirements.lock: {name} is not pinned" for name in PINNED if name not in pinned]
     for artifact in ARTIFACTS:
-        installed = release.json(f"logs/{artifact}/run.json")["packages"]
+        installed = release.json(f"logs/{artifact}/run.json", "/packages")
         problems += [f"logs/{artifact}: {line}" for line in lock.unlike(locked, project, installed)]
     return problems + [f"logs/weights: no version of {name}" for name in PINNED
-                       if name not in release.json("logs/weights/run.json")["packages"]]  # fmt: skip
+                       if name not in release.json("logs/weights/run.json", "/packages")]  # fmt: skip
 
 
 def chain(release: Release) -> list[str]:
@@ -75,7 +75,7 @@ def chain(release: Release) -> list[str]:
             problems.append(f"{path}: the manifest of the stage {record.stage}")
         if record.inputs.keys() != set(ARTIFACTS[name].needs):
             problems.append(f"{path}: made from {', '.join(record.inputs)}, not from what that stage needs")
-        bound = release.json(f"logs/{name}/commitment.json")["bound"]
+        bound = release.json(f"logs/{name}/commitment.json", "/bound")
         if difference := first_difference({**asdict(record), "products": None}, {**bound, "products": None}):
             problems.append(f"{path}: is not what was committed to in logs/{name}/commitment.json: {difference}")
         keys = {each: entry.key for each, entry in record.inputs.items()}
@@ -107,13 +107,12 @@ def snapshot(release: Release) -> list[str]:
     code = [path for path in release.paths if path.startswith("code/") and path not in bundle.RESOLVED]
     here = {path: repository.blob(release.bytes(path), commit) for path in code}
     there = {f"code/{path}": blob for path, blob in tree.items() if bundle.belongs(path)}
-    return [f"{path}: not as in {commit[:12]}" for path in sorted(here.keys() | there.keys())
-            if here.get(path) != there.get(path)]  # fmt: skip
+    return [f"{path}: not as in {commit[:12]}" for path in keys_apart(here, there)]
 
 
 def recipe(release: Release) -> list[str]:
     """The overrides that the release names are those that lead to its config, by this clone's files of configs."""
-    if foreign := [path for path in not_ours(release) if path.startswith("code/configs/")]:
+    if foreign := [f"code/{path}" for path in bundle.other_files(release.path) if path.startswith("configs/")]:
         raise NotChecked(f"its configs are not those of this clone: {', '.join(foreign[:STRANGE])}")
     if release.overrides_of is None:
         raise NotChecked("only the command composes configurations")
@@ -122,16 +121,9 @@ def recipe(release: Release) -> list[str]:
     return [f"{path}: {line}"] if line else []
 
 
-def not_ours(release: Release) -> list[str]:
-    """The files in `code/` that this clone has otherwise or not at all, or has alone."""
-    ours = {f"code/{path}": sha256 for path, sha256 in bundle.source_tree(bundle.ROOT).items()}
-    here = {p: sha256 for p, sha256 in release.products.items() if p.startswith("code/") and p not in bundle.RESOLVED}
-    return [path for path in sorted(ours.keys() | here.keys()) if ours.get(path) != here.get(path)]
-
-
 def strange(release: Release) -> str:
-    """The same files, as the end of a sentence."""
-    foreign = not_ours(release)
+    """The files of `code/` that are not as in this clone, as the end of a sentence."""
+    foreign = [f"code/{path}" for path in bundle.other_files(release.path)]
     some = f"{', '.join(foreign[:STRANGE])}{' and others' if len(foreign) > STRANGE else ''}"
     return f"; what is not as in this clone, and what it does nobody looked at: {some}" if foreign else ""
 

@@ -143,7 +143,7 @@ def tokens(release: Release) -> list[str]:
 def source_kinds(release: Release) -> list[str]:
     """The texts of each source are here, all that were kept."""
     kept = Counter(document.source for document in release.documents())
-    counted = {purl: count["kept"]["documents"] for purl, count in release.json("data/counts.json")["sources"].items()}
+    counted = {purl: count["kept"]["documents"] for purl, count in release.json("data/counts.json", "/sources").items()}
     difference = first_difference(counted, {purl: kept[purl] for purl in counted})
     return [f"data/counts.json: documents kept: {difference}"] if difference else []
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from train.artifact import Product, as_json, digest_of, file_digests, read_json
 from train.errors import UserError
-from train.layout import WITNESSES, Listing, of_the_hub, regular_files, release_files
+from train.layout import WITNESSES, Listing, listed_files, of_the_hub, regular_files
 from train.release.standards import osaid
 
 LONGEST = 240  # characters of a path: with a folder around it, some systems allow no more
@@ -29,7 +29,7 @@ def integrity(root: Path) -> list[str]:
     if problems := unsafe(root):
         return [*remedies(root), *problems]
     record = manifest(root)
-    listed, paths = {**record.products, **record.witnesses}, _paths(root)
+    listed, paths = {**record.products, **record.witnesses}, listed_files(root)
     changes = changed(root, {name: listed[name] for name in paths if name in listed})
     problems = remedies(root, listed, changes) if changes or set(paths) - listed.keys() else []
     if ends := sum(_other_ends(root / name, listed[name].sha256) for name in changes):
@@ -49,7 +49,7 @@ def integrity(root: Path) -> list[str]:
 
 def completeness(root: Path) -> list[str]:
     """Everything that the definition requires has its evidence here."""
-    paths = _paths(root)
+    paths = listed_files(root)
     needed = {name for row in osaid.ROWS if row.importance == "must" for name in row.evidence.split()}
     needed |= {"openness.json", "generation_config.json", "CITATION.cff", "provenance/facts.json", "report.html"}
     return [f"{name}: missing" for name in sorted(needed) if not osaid.files(name, paths)]
@@ -147,7 +147,3 @@ def _wrong_kind(about: os.stat_result) -> str:
 
 def _refuse(error: OSError) -> None:
     raise error
-
-
-def _paths(root: Path) -> list[str]:
-    return [name for name in release_files(root) if name != "MANIFEST.json"]

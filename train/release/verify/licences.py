@@ -15,7 +15,7 @@ def data_terms(release: Release) -> list[str]:
     """What describes the data is under an OSI-approved licence; the documents' own licences are open and told."""
     information = [path for path in release.paths if path.startswith("data/") and not path.startswith(NOT_OURS)]
     problems = not_approved(release, information)
-    said = {name: terms["standing"] for name, terms in release.json("openness.json")["documents"].items()}
+    said = {name: terms["standing"] for name, terms in release.json("openness.json", "/documents").items()}
     for licence in sorted({document.licence for document in release.documents()}):
         if standing(licence) == "not known to be open":
             problems.append(f"documents under {licence}: not known to be open")

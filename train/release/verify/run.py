@@ -1,12 +1,9 @@
 """Does a release hold what it says, as far as looking shows? Each check has a name that stays; all failures are told.
 
-That these weights were trained on these texts, and that nothing was left out before the selection, does not follow from
-looking: `openness.RUNGS` tells which command establishes what.
-
-The release was written by somebody else: nothing in it is run, nothing is written below it, and it cannot make a check
-crash. `quick` needs the standard library alone, `full` makes again what takes a minute or two, `sources` also prepares
-its sources again, fetched as they are pinned, and `deep` also installs what its lock names. `isolated` bounds time, and
-`bounds` memory.
+What does not follow from looking, other rungs establish: `osaid.RUNGS`. The release was written by somebody else:
+nothing in it is run, nothing is written below it, and it cannot make a check crash. `quick` needs the standard library
+alone, `full` makes again what takes a minute or two, `sources` also prepares its sources again, fetched as they are
+pinned, and `deep` also installs what its lock names. `isolated` bounds time, and `bounds` memory.
 """
 
 import json
@@ -20,6 +17,7 @@ from typing import Any, Literal
 from train import programs
 from train.artifact import read_json
 from train.errors import UserError, did_you_mean
+from train.layout import PREPARED
 from train.release.verify.integrity import completeness, hub_notes, integrity, manifest, unsafe
 from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Status, against
 from train.unicode import harmless
@@ -28,7 +26,6 @@ Level = Literal["quick", "full", "deep", "sources"]
 Check = Callable[[Any], list[str]]
 ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
 SHOWN = 3  # problems of one check
-PREPARED = ("raw", "documents", "benchmarks", "judged", "duplicates", "selected")  # what `sources` makes again
 
 
 def verify(path: Path, level: Level, only: Collection[str] = (), **where: Any) -> list[Result]:
@@ -107,16 +104,16 @@ def _run(check: Check, subject: Any, path: Path) -> Result:
 def costs(release: Path, only: Collection[str] = (), level: Level = "full") -> list[str]:
     """What the checks that compute most would take, as shares of the training, as far as there are records of it."""
     try:
-        facts, config = read_json(release / "provenance/facts.json"), read_json(release / "code/config.json")
-        each = facts["flops"] / facts["tokens_seen"]
-        held_out = read_json(release / "data/tokens.json")["held_out"]["tokens"]
-        operations = {"scores": each / 3 * held_out, "optimizer_state": facts["flops"] / config["training"]["steps"]}
-        shares = ", ".join(f"{name} {count:.1e} ({count / facts['flops']:.2%} of the training)"
+        flops, seen = (read_json(release / "provenance/facts.json", at) for at in ("/flops", "/tokens_seen"))
+        held_out = read_json(release / "data/tokens.json", "/held_out/tokens")
+        steps = read_json(release / "code/config.json", "/training/steps")
+        operations = {"scores": flops / seen / 3 * held_out, "optimizer_state": flops / steps}
+        shares = ", ".join(f"{name} {count:.1e} ({count / flops:.2%} of the training)"
                            for name, count in operations.items() if name in (only or operations))  # fmt: skip
         bound = f"above {MOST_OPERATIONS:.0e}, a sample or not checked (--deep: all)"
         lines = [f"{shares} floating-point operations; {bound}"] if shares else []
         if level == "sources":
-            took = {name: read_json(release / f"logs/{name}/run.json")["seconds"] for name in (*PREPARED, "weights")}
+            took = {name: read_json(release / f"logs/{name}/run.json", "/seconds") for name in (*PREPARED, "weights")}
             seconds = sum(took[name] for name in PREPARED)
             share = f"{seconds / took['weights']:.0%} of the seconds of the training"
             lines.append(f"prepared {seconds:.0f} s on the machine that made it, {share}, and what is fetched")
