@@ -11,6 +11,7 @@ one that is missing is left out, and said so.
 import dataclasses
 import gzip
 import importlib.util
+import io
 import multiprocessing
 import sys
 import tempfile
@@ -31,8 +32,9 @@ from train import pipeline
 from train.compose import compose
 from train.config import build
 from train.data import tokenizer
+from train.data.candidates import together
 from train.data.dedup import minhash
-from train.data.dedup.ngrams import words
+from train.data.dedup.ngrams import words_of
 from train.data.filters.apply import apply_filters
 from train.data.ledger import SPLITS
 from train.data.schema import Document, read_records
@@ -46,7 +48,6 @@ from train.world import Inputs, World
 T = TypeVar("T")
 Rates = dict[str, dict[str, float]]  # contestant -> unit -> value
 ROUNDS = 3
-TICK = 1e-3  # seconds, of which a processor's clock may show none
 STORIES, TIMES = 4000, (1, 8, 32)  # of the smallest corpus, some 4 MB; and how many times as much
 
 
@@ -110,8 +111,8 @@ def select(config: pipeline.Run) -> Rates:
     rows = list(read_records(Document, sorted((artifacts["documents"] / "documents").glob("*.parquet"))))
 
     def ours(rows: Sequence[Document]) -> None:
-        for document in rows:
-            apply_filters(config.data.selected, document)
+        for some in together(rows, lambda each: len(each.text)):
+            deque(apply_filters(config.data.selected, some), 0)
 
     contestants = {"pellucid": ours, **({"datatrove": datatrove} if installed("datatrove", "spacy") else {})}
     return speeds(contestants, rows, sum(len(document.text.encode()) for document in rows))
@@ -149,8 +150,8 @@ def near_duplicates(config: pipeline.Run) -> Rates:
 
 def dropped_by_us(texts: Sequence[str], threshold: float) -> set[int]:
     """The places of the texts that are dropped."""
-    signatures = np.array([minhash.signature(words(text).numbers) for text in texts])
-    clusters = minhash.components(len(texts), minhash.pairs(signatures, threshold))
+    marks = [minhash.signatures([text.numbers for text in words_of(some)]) for some in together(texts, len)]
+    clusters = minhash.components(len(texts), minhash.pairs(np.concatenate(marks), threshold))
     return set(np.flatnonzero(clusters != np.arange(len(texts))).tolist())
 
 
@@ -188,14 +189,12 @@ def tokenizer_training(config: pipeline.Run) -> Rates:
             tokenizer.learn(config.tokenizer, Inputs(**artifacts), Path(out), World(0, 1, config.machine))
 
     def sentencepiece(texts: Sequence[str]) -> None:
-        import io
-
         import sentencepiece
 
         lines = (line for text in texts for line in text.split("\n"))
         settings = {"model_type": "bpe", "vocab_size": config.tokenizer.vocabulary, "byte_fallback": True}
-        train = sentencepiece.SentencePieceTrainer.train
-        train(sentence_iterator=lines, model_writer=io.BytesIO(), minloglevel=2, **settings)
+        settings |= {"sentence_iterator": lines, "model_writer": io.BytesIO(), "minloglevel": 2}
+        sentencepiece.SentencePieceTrainer.train(**settings)
 
     contestants = {"pellucid": ours, **({"sentencepiece": sentencepiece} if installed("sentencepiece") else {})}
     return speeds(contestants, texts, sum(len(text.encode()) for text in texts))
@@ -262,7 +261,7 @@ def speeds(contestants: Mapping[str, Callable[[T], Any]], subject: T, size: int,
         for name, run in contestants.items():
             clock, spent = time.monotonic(), time.process_time()
             run(subject)
-            took = (time.monotonic() - clock, max(time.process_time() - spent, TICK))
+            took = (time.monotonic() - clock, max(time.process_time() - spent, 1e-3))  # seconds, which it may not tell
             best[name] = min(took[0], best.get(name, took)[0]), min(took[1], best.get(name, took)[1])
     first = next(iter(best.values()))
     for name, (clock, spent) in best.items():
@@ -287,11 +286,11 @@ def main(arguments: list[str]) -> dict[str, Any]:
     """Run the benchmarks that are named, or all, on what the overrides say; returns what each of them measured."""
     config = build(pipeline.Run, compose([word for word in arguments if "=" in word]))
     names = [word for word in arguments if "=" not in word]
-    known = list(BENCHMARKS)
-    for name in (name for name in names if name not in known):
-        raise UserError(f"{name}: no such benchmark{did_you_mean(name, known) or '; they are ' + ', '.join(known)}")
+    for name in (name for name in names if name not in BENCHMARKS):
+        hint = did_you_mean(name, list(BENCHMARKS)) or "; they are " + ", ".join(BENCHMARKS)
+        raise UserError(f"{name}: no such benchmark{hint}")
     measured = {}
-    for name in names or known:
+    for name in names or BENCHMARKS:
         print(f"\n{name}: {(BENCHMARKS[name].__doc__ or '').splitlines()[0]}", flush=True)
         measured[name] = BENCHMARKS[name](config)
     return measured

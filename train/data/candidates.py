@@ -25,14 +25,11 @@ T = TypeVar("T")
 Rows = NDArray[np.void]
 FORMS = {"texts": "jsonl", "index": "rows", "nodes": "rows", "bands": "rows"}  # folder -> suffix
 DROPPED = 255  # in the place of a split, of a document that a rule drops
-AT_A_TIME = 2**16  # characters of documents that are judged or compared together
+AT_A_TIME = 2**17  # characters of documents that are judged or compared together
 RUN = 2**13  # rows that are sorted together
 PIECE = 2**16  # rows, or keys, that stand in memory together, about: each piece takes a look at every file
-LINE = [
-    ("start", "<u8"),
-    ("size", "<u8"),
-    ("text", "S32"),
-]  # where a document's line stands; SHA-256 of the text in NFC
+# Where a document's line stands; SHA-256 of the text in NFC.
+LINE = [("start", "<u8"), ("size", "<u8"), ("text", "S32")]
 INDEX = np.dtype([*LINE, ("node", "<i8"), ("run", "<u4"), ("part", "<u2"), ("split", "<u2"), ("id", "S32")], align=True)
 NODE = np.dtype([*LINE, ("characters", "<u8"), ("signature", "<u4", SIZE)], align=True)
 FILE = 32  # a node's number is its place in its file, and above so many bits the number of the file
@@ -162,10 +159,3 @@ def _piece(keys: NDArray[np.bytes_], pieces: int) -> Numbers:
 def mapped(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
     """The rows of a file, which stay on the disk until they are looked at."""
     return np.memmap(path, kind, "r") if path.stat().st_size else np.empty(0, kind)
-
-
-def groups(keys: NDArray[Any], least: int = 1) -> Iterator[slice]:
-    """Where equal keys stand, of keys in their order; only those that stand `least` times."""
-    bounds = np.concatenate(([0], np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]))
-    for several in np.flatnonzero(np.diff(bounds) >= least):
-        yield slice(int(bounds[several]), int(bounds[several + 1]))

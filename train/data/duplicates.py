@@ -15,9 +15,9 @@ import numpy as np
 
 from train.artifact import whole
 from train.config import Share
-from train.data.candidates import Candidate, Candidates, groups
-from train.data.dedup.minhash import BANDS, components, equal, joined, similarity
-from train.data.dedup.ngrams import Numbers
+from train.data.candidates import Candidate, Candidates
+from train.data.dedup.minhash import BANDS, COMPARED, ROWS, components, equal, joined, similarity
+from train.data.dedup.ngrams import NO_NUMBERS, Numbers, groups
 from train.data.filters import rules
 from train.world import Inputs, World
 
@@ -46,8 +46,7 @@ def name(band: int) -> str:
 def pairs_of(candidates: Candidates, band: int, threshold: float) -> Iterator[Numbers]:
     """Pairs of nodes, end to end, that join what is alike and equal in a band, and not in an earlier one."""
     for keys, numbers in candidates.band(band):
-        for group in equal(keys):
-            nodes = np.sort(numbers[group])
+        for nodes in unjoined(candidates, [np.sort(numbers[group]) for group in equal(keys)], band):
             _, first, which = np.unique(candidates.nodes(nodes, "text"), return_index=True, return_inverse=True)
             edges = joined(nodes[first], lambda some: candidates.nodes(some, "signature"), threshold, band)
             yield (ends := np.fromiter(chain.from_iterable(edges), np.uint64))
@@ -56,6 +55,17 @@ def pairs_of(candidates: Candidates, band: int, threshold: float) -> Iterator[Nu
             for several in groups(which[order], least=2):
                 others = nodes[order[several]][1:]
                 yield np.stack([np.full_like(others, nodes[order[several.start]]), others], 1).ravel()
+
+
+def unjoined(candidates: Candidates, alike: list[Numbers], band: int) -> Iterator[Numbers]:
+    """Those groups of nodes that are not all equal in an earlier band, and large ones, whose signatures are many."""
+    small = [nodes for nodes in alike if len(nodes) <= COMPARED]
+    sizes = np.array([*map(len, small)], np.intp)
+    starts = np.cumsum(sizes) - sizes
+    marks = candidates.nodes(np.concatenate([NO_NUMBERS, *small]), "signature")[:, : ROWS * band]
+    same = (marks == np.repeat(marks[starts], sizes, 0)).reshape(len(marks), band, ROWS).all(-1)
+    known = iter(np.any(np.logical_and.reduceat(same, starts, axis=0), axis=1).tolist())
+    yield from (nodes for nodes in alike if len(nodes) > COMPARED or not next(known))
 
 
 class Clusters:

@@ -23,7 +23,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from train.artifact import whole
 from train.data.candidates import DROPPED, INDEX, NODE, RUN, Candidate, files_of, together
 from train.data.dedup.minhash import BANDS, NONE, SIZE, Signatures, band_key, signatures
-from train.data.dedup.ngrams import words_of
+from train.data.dedup.ngrams import NO_NUMBERS, words_of
 from train.data.filters import rules
 from train.data.filters.apply import FilterConfig, Judgement, apply_filters, reasons_beside_text
 from train.data.ledger import SPLITS
@@ -34,7 +34,6 @@ from train.world import Inputs, World
 
 Parts = Annotated[int, Ge(1), Le(512)]
 HeldOut = Annotated[float, Gt(0), Lt(1)]
-NO_KEYS = np.empty(0, np.uint64)
 NOTHING = np.full(SIZE, NONE)  # the signature of a text that is not compared
 
 
@@ -76,7 +75,7 @@ def judge(config: JudgedConfig, inputs: Inputs, out: Path, world: World) -> None
 def judge_file(config: JudgedConfig, path: Path, files: Mapping[str, BinaryIO]) -> None:
     """Write the candidates of one file of documents, their index and their nodes."""
     nodes, rows = 0, []
-    for filtered, judgement, marks in signed(apply_filters(config, each) for each in read_records(Document, [path])):
+    for filtered, judgement, marks in signed(config, read_records(Document, [path])):
         text_id, dropped = canonical_id(filtered.text), judgement.dropped is not None
         chosen = SelectedDocument(**vars(filtered), split=split(config, text_id))
         start, line = files["texts"].tell(), Candidate(chosen, judgement).to_json()
@@ -95,12 +94,13 @@ def judge_file(config: JudgedConfig, path: Path, files: Mapping[str, BinaryIO]) 
     write_run(rows, files["index"])
 
 
-def signed(judged: Iterable[tuple[Document, Judgement]]) -> Iterator[tuple[Document, Judgement, Signatures]]:
+def signed(config: JudgedConfig, documents: Iterable[Document]) -> Iterator[tuple[Document, Judgement, Signatures]]:
     """Each document and the judgement on it with its signature, NOTHING if it is dropped."""
-    for some in together(judged, lambda each: len(each[0].text)):
-        passing = words_of([document.text for document, judgement in some if not judgement.dropped])
+    for some in together(documents, lambda each: len(each.text)):
+        judged = list(apply_filters(config, some))
+        passing = words_of([document.text for document, judgement in judged if not judgement.dropped])
         marks = iter(signatures([text.numbers for text in passing]))
-        yield from ((*each, NOTHING if each[1].dropped else next(marks)) for each in some)
+        yield from ((*each, NOTHING if each[1].dropped else next(marks)) for each in judged)
 
 
 def write_run(rows: list[tuple[Any, ...]], file: BinaryIO) -> None:
@@ -111,10 +111,9 @@ def write_run(rows: list[tuple[Any, ...]], file: BinaryIO) -> None:
 
 def write_bands(nodes: Path, file: BinaryIO) -> None:
     """Write the keys of each band, in order, with the nodes that have them."""
-    size = NODE.itemsize
     for band in range(BANDS):
-        some = (np.fromfile(nodes, NODE, RUN, offset=at) for at in range(0, nodes.stat().st_size, RUN * size))
-        keys = np.concatenate([NO_KEYS, *(band_key(rows["signature"], band) for rows in some)])
+        some = (np.fromfile(nodes, NODE, RUN, offset=at) for at in range(0, nodes.stat().st_size, RUN * NODE.itemsize))
+        keys = np.concatenate([NO_NUMBERS, *(band_key(rows["signature"], band) for rows in some)])
         order = np.argsort(keys, kind="stable").astype("<u8")
         file.write(keys[order].astype("<u8").tobytes() + order.tobytes())
 

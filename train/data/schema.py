@@ -251,7 +251,7 @@ class Bound:
         return max(1, min(ROWS_AT_A_TIME, TOGETHER // max((group.total_byte_size for group in groups), default=1)))
 
     def counted(self, row: dict[str, Any]) -> dict[str, Any]:
-        self.left -= ROW + sum(len(value) for value in row.values() if isinstance(value, str | bytes))
+        self.left -= ROW + sum([len(value) for value in row.values() if isinstance(value, (str, bytes))])
         if self.left < 0:
             self._refuse()
         return row

@@ -15,9 +15,9 @@ import numpy as np
 
 from train.artifact import read_json, write_json
 from train.config import Share
-from train.data.candidates import DROPPED, FILE, Candidate, Candidates, Rows, groups, together
+from train.data.candidates import DROPPED, FILE, Candidate, Candidates, Rows, together
 from train.data.dedup.contamination import Evaluated, contaminated, evaluated, items_of
-from train.data.dedup.ngrams import words_of
+from train.data.dedup.ngrams import groups, words_of
 from train.data.duplicates import Clusters, DuplicatesConfig, named
 from train.data.filters import rules
 from train.data.judged import HeldOut, JudgedConfig, Parts
@@ -92,7 +92,7 @@ class Selection:
 
     def part(self, part: int) -> Iterator[Candidate]:
         """The decided candidates of a part, in the order of their ids, then of their sources and paths."""
-        for some in together(self._compared(part), length):
+        for some in together(self._compared(part), lambda each: len(each.document.text)):
             training = [each for each in some if not each.judgement.dropped and each.document.split != SPLITS[HELD_OUT]]
             texts = words_of([each.document.text for each in training])
             details = contaminated(texts, self.config.contaminated, self.items, self.held_out)
@@ -136,6 +136,8 @@ class Selection:
 
     def _in_order(self, rows: Rows) -> Iterator[tuple[Any, Candidate]]:
         """The candidates of one id, by source and path, as those of each run are."""
+        if len(rows) == 1:
+            return iter([(rows[0], self.candidates.of_row(rows[0]))])
         runs = (((row, self.candidates.of_row(row)) for row in rows[run]) for run in groups(rows["run"]))
         return merge(*runs, key=lambda each: each[1].order)
 
@@ -143,15 +145,11 @@ class Selection:
         """The held-out texts that are kept, in the order of their ids."""
         rows = np.concatenate([*self.candidates.rows(lambda run: run["split"] == HELD_OUT), self.candidates.none])
         first = ((row, self.candidates.of_row(row)) for row in self._originals(rows[np.argsort(rows["text"])]))
-        kept = []
-        for some in together((each for row, each in first if not self._better(row, each)), length):
+        alone, kept = (each for row, each in first if not self._better(row, each)), []
+        for some in together(alone, lambda each: len(each.document.text)):
             texts = words_of([each.document.text for each in some])
             kept += [(each.document.id, named(each), text.numbers) for each, text in zip(some, texts, strict=True)]
         return evaluated((title, numbers) for _, title, numbers in sorted(kept, key=lambda each: each[0]))
-
-
-def length(candidate: Candidate) -> int:
-    return len(candidate.document.text)
 
 
 def place(row: Any) -> tuple[int, int]:

@@ -75,13 +75,9 @@ def learn(config: TokenizerConfig | str, inputs: Inputs, out: Path, world: World
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     short = pre_tokenizers.FixedLength(LONGEST_PIECE)
     learner.pre_tokenizer = pre_tokenizers.Sequence([pieces, short, to_bytes])
-    trainer = trainers.BpeTrainer(
-        vocab_size=config.vocabulary,
-        min_frequency=2,
-        special_tokens=[END_OF_TEXT],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
+    settings: dict[str, Any] = {"vocab_size": config.vocabulary, "min_frequency": 2, "show_progress": False}
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(**settings, special_tokens=[END_OF_TEXT], initial_alphabet=letters)
     learner.train_from_iterator(sampled(config.sample_bytes, inputs.selected, world), trainer)
     if (reached := learner.get_vocab_size()) < config.vocabulary:
         raise UserError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from train.data.dedup.ngrams import Index, Matches, Numbers, Words, distinct, ngrams, words
+from train.data.dedup.ngrams import Index, Matches, Numbers, Words, ngrams, words
 from train.data.schema import Item, read_records
 
 WORDS = 13  # an n-gram, as for GPT-3 (Brown et al. 2020, appendix C)
@@ -62,7 +62,7 @@ def _of_held_out(text: Words, threshold: float, held_out: Evaluated, matches: Ma
     tables = held_out.index.tables
     every = [tables[length].owners_of(np.unique(rows)) for length, (_, rows) in matches.items()]
     owners, counts = np.unique(np.concatenate(every), return_counts=True)
-    sizes = np.minimum(held_out.index.sizes[owners], distinct(ngrams(text.numbers, WORDS)))
+    sizes = np.minimum(held_out.index.sizes[owners], len(np.unique(ngrams(text.numbers, WORDS), sorted=False)))
     shares = counts / np.maximum(1, sizes)
     owner = owners[shares.argmax()]
     if shares.max() <= threshold:

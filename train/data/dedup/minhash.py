@@ -11,46 +11,41 @@ and with any version of a library, which no library for them promises.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dedup.ngrams import HALF, MULTIPLIER, NO_NUMBERS, Numbers, Places, mix64, ngrams
+from train.data.dedup.ngrams import HALF, MULTIPLIER, NO_NUMBERS, Numbers, Places, groups, mix64, ngrams
 
 WORDS = 5  # an n-gram
 BANDS = 14
 ROWS = 8
 SIZE = BANDS * ROWS  # of a signature
-AT_A_TIME = 2048  # n-grams whose values stand in memory together
 COMPARED = 512  # texts equal in a band that each of them is compared with, at most
 
 Signatures = NDArray[np.uint32]  # (texts, SIZE)
 
 # A multiplier and a summand for each hash function, x -> a x + b modulo 2^32 with odd a: a permutation.
 _CONSTANTS = (mix64(np.arange(1, 2 * SIZE + 1, dtype=np.uint64)) >> HALF).astype(np.uint32)
-MULTIPLIERS, SUMMANDS = _CONSTANTS.reshape(2, SIZE, 1)
+MULTIPLIERS, SUMMANDS = _CONSTANTS.reshape(2, SIZE)
 MULTIPLIERS |= np.uint32(1)
 NONE = np.uint32(2**32 - 1)  # in every place of the signature of a text with fewer than WORDS words
 
 
-def signature(words: Numbers) -> Signatures:
-    """The signature (SIZE,) of a text, given the numbers of its words."""
-    row: Signatures = signatures([words])[0]
-    return row
-
-
 def signatures(texts: Sequence[Numbers]) -> Signatures:
-    """The signatures of some texts, each given by the numbers of its words."""
+    """The signatures of some texts, each given by the numbers of its words, (texts, SIZE)."""
     grams = (mix64(ngrams(np.concatenate([NO_NUMBERS, *texts]), WORDS)) >> HALF).astype(np.uint32)
-    ends = np.cumsum([len(words) for words in texts])
-    least, values = np.full((len(texts), SIZE), NONE), np.empty((SIZE, AT_A_TIME), np.uint32)
-    for row, words, end in zip(least, texts, ends.tolist(), strict=True):
-        for start in range(end - len(words), end - WORDS + 1, AT_A_TIME):
-            some = grams[start : min(start + AT_A_TIME, end - WORDS + 1)]
-            np.multiply(MULTIPLIERS, some, out=values[:, : len(some)])
-            values[:, : len(some)] += SUMMANDS
-            np.minimum(row, values[:, : len(some)].min(1), out=row)
-    return least
+    bounds = pairwise(accumulate(map(len, texts), initial=0))
+    kept = [grams[start : max(start, end - WORDS + 1)] for start, end in bounds]  # none that is of two texts
+    sizes, grams = np.array([*map(len, kept)], np.intp), np.concatenate([grams[:0], *kept])
+    filled, starts = np.flatnonzero(sizes), (np.cumsum(sizes) - sizes)[sizes > 0]
+    least, values = np.full((SIZE, len(texts)), NONE), np.empty_like(grams)
+    for row, multiplier, summand in zip(least, MULTIPLIERS, SUMMANDS, strict=True):
+        np.multiply(grams, multiplier, out=values)
+        values += summand
+        row[filled] = np.minimum.reduceat(values, starts)
+    return least.T
 
 
 def similarity(one: Signatures, other: Signatures) -> NDArray[np.float64]:
@@ -69,9 +64,7 @@ def band_key(signatures: Signatures, band: int) -> Numbers:
 def equal(keys: Numbers) -> Iterator[Places]:
     """Where equal keys stand, in order, for each key that stands more than once."""
     order = np.argsort(keys, kind="stable")
-    bounds = np.r_[0, np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1, len(keys)]
-    for several in np.flatnonzero(np.diff(bounds) > 1):
-        yield order[bounds[several] : bounds[several + 1]]
+    yield from (order[several] for several in groups(keys[order], least=2))
 
 
 def joined(

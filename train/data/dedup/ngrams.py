@@ -9,10 +9,11 @@ the same number with a chance of about 2^-64: among a million n-grams looked for
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +64,26 @@ def words_of(texts: Sequence[str]) -> list[Words]:
     begins = ((before == PARTS) & (after != PARTS)) | (after == ALONE) | ((before == ALONE) & (after == LETTER))
     starts = np.flatnonzero(begins)
     ends = np.flatnonzero((before != PARTS) & ((after == PARTS) | begins))
-    powers, inverses = _powers(1 << len(characters).bit_length())
-    sums = np.zeros(len(characters) + 1, np.uint64)
-    np.cumsum(characters * powers[: len(characters)], out=sums[1:])
-    numbers = mix64((sums[ends] - sums[starts]) * inverses[starts])
+    numbers = mix64(polynomials(characters)(starts, ends))
     bounds = np.searchsorted(starts, list(accumulate((len(each) + 1 for each in lower), initial=0)))
     return [Words(together, numbers[a:b], starts[a:b], ends[a:b]) for a, b in pairwise(bounds.tolist())]
+
+
+def polynomials(characters: NDArray[np.uint32]) -> Callable[[Places, Places], Numbers]:
+    """What gives pieces of a text, by starts and ends, their numbers: the polynomials of their characters in ODD."""
+    powers, inverses = _powers(len(characters).bit_length())
+    sums = np.zeros(len(characters) + 1, np.uint64)
+    np.cumsum(characters * powers[: len(characters)], out=sums[1:])
+    return lambda starts, ends: (sums[ends] - sums[starts]) * inverses[starts]
+
+
+@lru_cache(maxsize=4)
+def _powers(bits: int) -> tuple[Numbers, Numbers]:
+    """Powers of ODD and of its inverse modulo 2^64, from the 0th on, 2^bits of each."""
+    factors = np.full((2, 1 << bits), [[ODD], [pow(ODD, -1, 1 << 64)]], np.uint64)
+    factors[:, 0] = 1
+    one, other = np.multiply.accumulate(factors, axis=1)
+    return one, other
 
 
 def mix64(numbers: Numbers) -> Numbers:
@@ -86,10 +101,11 @@ def ngrams(numbers: Numbers, length: int) -> Numbers:
     return last
 
 
-def distinct(numbers: Numbers) -> int:
-    """How many different ones there are."""
-    ordered = np.sort(numbers)
-    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + (len(ordered) > 0)
+def groups(keys: NDArray[Any], least: int = 1) -> Iterator[slice]:
+    """Where equal keys stand, of keys in their order; only those that stand `least` times."""
+    bounds = np.concatenate(([0], np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]))
+    for several in np.flatnonzero(np.diff(bounds) >= least):
+        yield slice(int(bounds[several]), int(bounds[several + 1]))
 
 
 def rolling_ngrams(numbers: Numbers, longest: int) -> Iterator[Numbers]:
@@ -186,14 +202,3 @@ def _kinds() -> NDArray[np.uint8]:
         block = kinds[first : last + 1]
         block[block == LETTER] = ALONE
     return kinds
-
-
-@cache
-def _powers(count: int) -> tuple[Numbers, Numbers]:
-    """Powers of ODD and of its inverse modulo 2^64, from the 0th on."""
-    tables = []
-    for base in (ODD, pow(ODD, -1, 1 << 64)):
-        factors = np.full(count, base, np.uint64)
-        factors[0] = 1
-        tables.append(np.multiply.accumulate(factors))
-    return tables[0], tables[1]

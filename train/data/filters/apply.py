@@ -8,6 +8,7 @@ from typing import Any
 
 from train.data.filters import rules
 from train.data.filters.lines import without
+from train.data.filters.pieces import look
 from train.data.schema import Document, Origin
 
 Change = Callable[[str], tuple[str, int]]  # of a text: as it is then, and how often it was found
@@ -47,8 +48,24 @@ class Judgement:
     dropped: tuple[str, str] | None  # the first reason and what the rule saw
 
 
-def apply_filters(config: FilterConfig, document: Document) -> tuple[Document, Judgement]:
-    """The document as it would be kept, its text changed and its id that of this text, and the judgement on it."""
+def apply_filters(config: FilterConfig, documents: Sequence[Document]) -> Iterator[tuple[Document, Judgement]]:
+    """Each document as it would be kept, its text changed and its id that of this text, and the judgement on it."""
+    look([document.text for document in documents])  # each is judged as if it were alone; together it is faster
+    results = [changed(config, document) for document in documents]
+    if any(changes for _, changes in results):
+        look([text for text, _ in results])
+    for document, (text, changes) in zip(documents, results, strict=True):
+        dropped = next(drop_reasons(config, document, text), None)
+        if not dropped and not text.strip():
+            dropped = (list(changes)[-1], "no line is left")
+        judgement = Judgement(document.id, len(document.text.encode()), changes, dropped)
+        if changes:
+            document = replace(document, text=text, id=hashlib.sha256(text.encode()).hexdigest())
+        yield document, judgement
+
+
+def changed(config: FilterConfig, document: Document) -> tuple[str, dict[str, tuple[int, int]]]:
+    """The text as the rules leave it, and what each of them changed in it."""
     text, changed, again = document.text, dict[str, tuple[int, int]](), True
     changing, _ = config.rules_of(document.language)
     while again:
@@ -59,13 +76,7 @@ def apply_filters(config: FilterConfig, document: Document) -> tuple[Document, J
                 before = changed.get(name, (0, 0))
                 shorter = len(text.encode()) - len(after.encode())
                 changed[name], text, again = (before[0] + occurrences, before[1] + shorter), after, True
-    dropped = next(drop_reasons(config, document, text), None)
-    if not dropped and not text.strip():
-        dropped = (list(changed)[-1], "no line is left")
-    judgement = Judgement(document.id, len(document.text.encode()), changed, dropped)
-    if changed:
-        document = replace(document, text=text, id=hashlib.sha256(text.encode()).hexdigest())
-    return document, judgement
+    return text, changed
 
 
 def changes(config: FilterConfig, tag: str) -> Iterator[tuple[str, Change]]:

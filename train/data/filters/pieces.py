@@ -1,23 +1,22 @@
-"""The words, lines and paragraphs of a text as arrays: where they begin and end, and numbers that equal ones share.
+"""The words, lines and paragraphs of texts as arrays: where they begin and end, and numbers that equal ones share.
 
-Words are what white space separates. All come from one look at each character, so a rule costs little for a text that
-another rule has asked about. Two different pieces have one number with a chance of about 2^-64.
+Words are what white space separates. All come from one look at each character of many texts at once, which numpy is
+fast with; what a rule asks of one text is then known of all.
 """
 
 import re
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from train.data.dedup.ngrams import MIXER, Numbers, Places, polynomials
 from train.unicode import ENDS, WORD_MARKS, categories, characters
 
-Places = NDArray[np.int64]
-Numbers = NDArray[np.uint64]
-
 SPACE, BREAK, LETTER, SYMBOL, ENDING, BULLET, DASH = (1 << bit for bit in range(7))  # what a character is, or may be
-ODD = 0x9E3779B97F4A7C15  # has an inverse modulo 2^64
+APART = "\n\n"  # after each text, so that no piece goes on in the next one
 TERMINAL = (".", "!", "?", '"', "”", "…", "」", "』", "»", *ENDS)
 BULLETS = "•‣◦●▪"
 
@@ -32,7 +31,7 @@ KINDS = {
 
 
 class Pieces(NamedTuple):
-    """Pieces of a text in their order, without the white space around them."""
+    """Pieces of texts in their order, without the white space around them."""
 
     starts: Places
     ends: Places
@@ -42,14 +41,16 @@ class Pieces(NamedTuple):
         return self.ends - self.starts
 
 
-class Shape:
-    """What the rules look at of a text."""
+class Shapes:
+    """What the rules look at of some texts."""
 
-    def __init__(self, text: str) -> None:
-        data = text.encode("ascii") if text.isascii() else text.encode("utf-32-le", "surrogatepass")
-        self.codes: NDArray[Any] = np.frombuffer(data, "u1" if text.isascii() else "<u4")
-        kinds = data.translate(properties()[:256].tobytes()) if text.isascii() else properties().take(self.codes)
-        self.kinds = np.frombuffer(kinds, np.uint8)
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts, self.text = texts, "".join([part for text in texts for part in (text, APART)])
+        self.codes = np.frombuffer(self.text.encode("utf-32-le", "surrogatepass"), "<u4")
+        self.kinds = properties().take(self.codes)
+        self.places = {text: place for place, text in enumerate(texts)}
+        self.starts = np.cumsum([0, *(len(text) + len(APART) for text in texts)])  # and where the last one ends
+        self.measured: dict[Any, list[Any]] = {}
 
     def of(self, kind: int) -> NDArray[np.bool_]:
         """Which characters are of a kind."""
@@ -57,10 +58,20 @@ class Shape:
 
     @cached_property
     def words(self) -> Pieces:
-        inside = np.zeros(len(self.kinds) + 2, bool)
-        np.logical_not(self.of(SPACE), out=inside[1:-1])
+        inside = np.zeros(len(self.kinds) + 1, bool)
+        np.logical_not(self.of(SPACE), out=inside[1:])
         bounds = np.flatnonzero(inside[1:] != inside[:-1])
         return Pieces(bounds[::2], bounds[1::2])
+
+    @cached_property
+    def before(self) -> Places:
+        """For each word the characters of all words before it, and at the end those of all."""
+        return np.append(0, self.words.lengths.cumsum())
+
+    @cached_property
+    def characters(self) -> Places:
+        """The characters of each text's words, and at least one, (texts,)."""
+        return np.maximum(1, self.sum(self.words.lengths, self.words))
 
     @cached_property
     def lines(self) -> Pieces:
@@ -78,42 +89,33 @@ class Shape:
         after = first.searchsorted(breaks)  # the word after each break
         after = after[least - 1 :][after[least - 1 :] == after[: len(after) + 1 - least]]
         begins = np.zeros(len(first) + 1, bool)
-        begins[after] = True
-        begins[0] = True
+        begins[np.append(0, after)] = True
         places = begins[:-1].nonzero()[0]
         return Pieces(first[places], last[np.append(places[1:], len(last))[: len(places)] - 1])
 
+    def count(self, starts: Places) -> Places:
+        """How many pieces, or characters, that begin there each text has, (texts,)."""
+        return np.diff(starts.searchsorted(self.starts))
+
+    def sum(self, values: NDArray[Any], pieces: Pieces) -> Places:
+        """The sum of a value of each piece, for each text, (texts,)."""
+        return np.diff(np.append(0, values.cumsum())[pieces.starts.searchsorted(self.starts)])
+
+    def mean(self, values: NDArray[Any], pieces: Pieces) -> NDArray[np.float64]:
+        """The mean of a value of each piece, or the share of pieces that are so, for each text, (texts,)."""
+        return self.sum(values, pieces) / np.maximum(1, self.count(pieces.starts))
+
+    def owners(self, pieces: Pieces) -> Places:
+        """The place of the text that each piece is of."""
+        return np.repeat(np.arange(len(self.starts) - 1), self.count(pieces.starts))
+
     def numbers(self, pieces: Pieces) -> Numbers:
-        """For each piece a number that only equal ones share: the polynomial of its characters in ODD."""
-        _, inverses = powers(len(self.codes))
-        return (self._sums[pieces.ends] - self._sums[pieces.starts]) * inverses[pieces.starts]
+        """For each piece a number that only equal ones of its text share."""
+        return self._polynomials(*pieces) + self.owners(pieces).astype(np.uint64) * MIXER
 
     @cached_property
-    def of_words(self) -> Numbers:
-        """The number of each word."""
-        return self.numbers(self.words)
-
-    @cached_property
-    def _sums(self) -> Numbers:
-        factors, _ = powers(len(self.codes))
-        sums = np.zeros(len(self.codes) + 1, np.uint64)
-        np.cumsum((self.codes + 1) * factors[: len(self.codes)], out=sums[1:])  # a NUL is more than nothing
-        return sums
-
-
-def powers(count: int) -> tuple[Numbers, Numbers]:
-    """Powers of ODD and of its inverse modulo 2^64, from the 0th on, of each at least `count`."""
-    return _short_powers(count.bit_length()) if count < 1 << 20 else _powers(count.bit_length())
-
-
-def _powers(bits: int) -> tuple[Numbers, Numbers]:
-    factors = np.full((2, 1 << bits), [[ODD], [pow(ODD, -1, 1 << 64)]], np.uint64)
-    factors[:, 0] = 1
-    one, other = np.multiply.accumulate(factors, axis=1)
-    return one, other
-
-
-_short_powers = cache(_powers)
+    def _polynomials(self) -> Callable[[Places, Places], Numbers]:
+        return polynomials(self.codes + np.uint32(1))  # a NUL is more than nothing
 
 
 @cache
@@ -129,6 +131,19 @@ def properties() -> NDArray[np.uint8]:
     return kinds
 
 
-@lru_cache(maxsize=1)  # the rules ask one after another about the same text
-def shape(text: str) -> Shape:
-    return Shape(text)
+def look(texts: Sequence[str]) -> None:
+    """Look at some texts together: what `measured` is asked of one of them, it finds of all."""
+    global _looked_at
+    _looked_at = Shapes(texts)
+
+
+_looked_at: Shapes | None = None
+_alone = lru_cache(maxsize=1)(lambda text: Shapes([text]))  # the rules ask one after another about the same text
+
+
+def measured(text: str, measure: Callable[..., Any], *about: Any) -> Any:
+    """What a measure, a function of Shapes whose result has a row for each text, finds of a text."""
+    shapes = _looked_at if _looked_at and text in _looked_at.places else _alone(text)
+    if (measure, *about) not in shapes.measured:
+        shapes.measured[measure, *about] = measure(shapes, *about).tolist()
+    return shapes.measured[measure, *about][shapes.places[text]]

@@ -8,9 +8,8 @@ import re
 from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-import numpy as np
-
-from train.data.filters.pieces import shape
+from train.data.dedup.ngrams import Places
+from train.data.filters.pieces import Shapes, measured
 
 Redactor = Callable[[str, str], tuple[str, int]]
 
@@ -100,10 +99,15 @@ def _diallable(number: str) -> bool:
 
 def secrets(text: str, mark: str) -> tuple[str, int]:
     """Private keys and access tokens of well-known services, replaced by a mark; only forms hard to mistake."""
-    starts, ends = shape(text).words
-    places = np.flatnonzero(ends - starts >= SECRET_LENGTH)
-    long = " ".join([text[a:b] for a, b in zip(starts[places].tolist(), ends[places].tolist(), strict=True)])
-    return SECRET.subn(lambda _: mark, text) if "PRIVATE KEY" in text or SECRET_HINT.search(long) else (text, 0)
+    return SECRET.subn(lambda _: mark, text) if "PRIVATE KEY" in text or measured(text, suspicious) else (text, 0)
+
+
+def suspicious(texts: Shapes) -> Places:
+    """How many long words of each text hold what a secret begins with, (texts,)."""
+    starts, ends = (places[texts.words.lengths >= SECRET_LENGTH] for places in texts.words)
+    long = [texts.text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    some = bool(SECRET_HINT.search(" ".join(long)))  # seldom
+    return texts.count(starts[[some and bool(SECRET_HINT.search(word)) for word in long]])
 
 
 SECRET = re.compile(

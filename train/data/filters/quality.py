@@ -9,7 +9,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.filters.pieces import BULLET, DASH, ENDING, LETTER, SYMBOL, shape
+from train.data.dedup.ngrams import Places
+from train.data.filters.pieces import BULLET, DASH, ENDING, LETTER, SYMBOL, Shapes, measured
 from train.unicode import CLOSING, ENDS
 
 
@@ -25,25 +26,25 @@ def too_long(text: str, threshold: int) -> str | None:
 
 def few_words(text: str, threshold: int) -> str | None:
     """Fewer words than the threshold. Gopher: 50."""
-    count = word_count(text)
+    count = measured(text, word_counts)
     return f"{count} words" if count < threshold else None
 
 
 def many_words(text: str, threshold: int) -> str | None:
     """More words than the threshold. Gopher: 100,000."""
-    count = word_count(text)
+    count = measured(text, word_counts)
     return f"{count} words" if count > threshold else None
 
 
 def short_words(text: str, threshold: float) -> str | None:
     """Words have fewer characters on average than the threshold. Gopher: 3."""
-    mean = _mean_length(text)
+    mean = measured(text, mean_lengths)
     return f"{mean:.4f} characters a word" if mean < threshold else None
 
 
 def long_words(text: str, threshold: float) -> str | None:
     """Words have more characters on average than the threshold. Gopher: 10."""
-    mean = _mean_length(text)
+    mean = measured(text, mean_lengths)
     return f"{mean:.4f} characters a word" if mean > threshold else None
 
 
@@ -52,19 +53,18 @@ def mostly_symbols(text: str, threshold: float) -> str | None:
 
     A mark that belongs to a letter, such as a vowel sign, counts as one.
     """
-    return more(int(np.count_nonzero(shape(text).of(SYMBOL))) / max(1, len(text)), threshold, "characters")
+    return more(measured(text, symbols) / max(1, len(text)), threshold, "characters")
 
 
 def symbols_per_word(text: str, threshold: float) -> str | None:
     """More hash signs, or more ellipses, for each word than the threshold. Gopher: 0.1."""
-    most = max(text.count("#"), text.count("...") + text.count("…")) / max(1, word_count(text))
+    most = max(text.count("#"), text.count("...") + text.count("…")) / max(1, measured(text, word_counts))
     return f"{most:.4f} a word" if most > threshold else None
 
 
 def few_alphabetic_words(text: str, threshold: float) -> str | None:
     """A smaller share of words than the threshold has a letter in it. Gopher: 0.80."""
-    letters = np.logical_or.reduceat(shape(text).of(LETTER), shape(text).words.starts) if word_count(text) else ()
-    share = int(np.count_nonzero(letters)) / max(1, word_count(text))
+    share = measured(text, alphabetic_words)
     return f"{share:.4f} of words" if share < threshold else None
 
 
@@ -99,6 +99,8 @@ STOP_WORDS = {
 
 def few_sentences(text: str, threshold: int) -> str | None:
     """Fewer sentences than the threshold, counted by the marks that end them. C4: 3."""
+    if text.count(". ") >= threshold:
+        return None  # as it is for most texts
     count = sum(1 for _ in islice(SENTENCE.finditer(text), threshold))
     return f"{count} sentences" if count < threshold else None
 
@@ -109,28 +111,22 @@ SENTENCE = re.compile(rf"[.!?…][{re.escape(CLOSING)}]*(?!\S)|[{ENDS}]+")
 
 def bullet_lines(text: str, threshold: float) -> str | None:
     """A larger share of lines than the threshold begins with a bullet. Gopher: 0.90."""
-    (starts, ends), codes, kinds = shape(text).lines, shape(text).codes, shape(text).kinds[shape(text).lines.starts]
-    blank = (codes[np.minimum(starts + 1, len(codes) - 1)] == ord(" ")) & (ends - starts > 1)
-    return _lines_more((kinds & BULLET != 0) | ((kinds & DASH != 0) & blank), threshold)
+    return more(measured(text, lines)[0], threshold, "lines")
 
 
 def ellipsis_lines(text: str, threshold: float) -> str | None:
     """A larger share of lines than the threshold ends with an ellipsis. Gopher: 0.30."""
-    (starts, ends), codes = shape(text).lines, shape(text).codes
-    points = (codes[ends - 1] == ord(".")) & (ends - starts > 2)
-    for back in (2, 3):
-        points &= codes[np.maximum(ends - back, 0)] == ord(".")
-    return _lines_more(points | (codes[ends - 1] == ord("…")), threshold)
+    return more(measured(text, lines)[1], threshold, "lines")
 
 
 def short_lines(text: str, threshold: float) -> str | None:
     """A larger share of lines than the threshold has fewer than 30 characters. FineWeb: 0.67."""
-    return _lines_more(shape(text).lines.lengths < 30, threshold)
+    return more(measured(text, lines)[2], threshold, "lines")
 
 
 def few_punctuated_lines(text: str, threshold: float) -> str | None:
     """A smaller share of lines than the threshold ends with a mark that ends a sentence. FineWeb: 0.12."""
-    share = _share(shape(text).kinds[shape(text).lines.ends - 1] & ENDING != 0)
+    share = measured(text, lines)[3]
     return f"{share:.4f} of lines" if share < threshold else None
 
 
@@ -146,21 +142,35 @@ def lorem_ipsum(text: str, threshold: int) -> str | None:
     return f"{count} times" if count > threshold else None
 
 
-def word_count(text: str) -> int:
-    return len(shape(text).words.starts)
+def word_counts(texts: Shapes) -> Places:
+    """How many words each text has, (texts,)."""
+    return texts.count(texts.words.starts)
 
 
-def _mean_length(text: str) -> float:
-    return int(shape(text).words.lengths.sum()) / max(1, word_count(text))
+def mean_lengths(texts: Shapes) -> NDArray[np.float64]:
+    """The characters of a word, on average, (texts,)."""
+    return texts.mean(texts.words.lengths, texts.words)
 
 
-def _lines_more(wanted: NDArray[np.bool_], threshold: float) -> str | None:
-    """What a predicate says when more than a share of lines is as `wanted`."""
-    return more(_share(wanted), threshold, "lines")
+def symbols(texts: Shapes) -> Places:
+    """How many characters of each text are symbols, (texts,)."""
+    return texts.count(np.flatnonzero(texts.of(SYMBOL)))
 
 
-def _share(wanted: NDArray[np.bool_]) -> float:
-    return int(np.count_nonzero(wanted)) / max(1, len(wanted))
+def alphabetic_words(texts: Shapes) -> NDArray[np.float64]:
+    """The share of words with a letter in it, (texts,)."""
+    letters = np.append(0, texts.of(LETTER).cumsum())
+    return texts.mean(letters[texts.words.ends] > letters[texts.words.starts], texts.words)
+
+
+def lines(texts: Shapes) -> NDArray[np.float64]:
+    """The shares of lines with a bullet, with an ellipsis, that are short, and that a sentence ends, (texts, 4)."""
+    codes, kinds, (starts, ends), lengths = texts.codes, texts.kinds, texts.lines, texts.lines.lengths
+    dashes = (kinds[starts] & DASH != 0) & (codes[starts + 1] == ord(" ")) & (lengths > 1)
+    points = np.all([codes[ends - back] == ord(".") for back in (1, 2, 3)], 0) & (lengths > 2)
+    ellipses = points | (codes[ends - 1] == ord("…"))
+    wanted = (dashes | (kinds[starts] & BULLET != 0), ellipses, lengths < 30, kinds[ends - 1] & ENDING != 0)
+    return np.stack([texts.mean(each, texts.lines) for each in wanted], 1)
 
 
 def more(share: float, threshold: float, of: str) -> str | None:

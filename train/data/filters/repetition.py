@@ -3,38 +3,38 @@
 A piece *repeats* when an equal one stands earlier in the same text.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.filters.pieces import Numbers, Pieces, Places, Shape, shape
+from train.data.dedup.ngrams import MULTIPLIER, Places, ngrams
+from train.data.filters.pieces import Shapes, measured
 from train.data.filters.quality import more
 
-HALF = np.uint64(32)
-FACTOR = np.uint64(0xD6E8FEB86659FD93)  # of the words of an n-gram, for a number that two seldom share
+SHORT, LONG = range(2, 5), range(5, 11)  # words of n-grams
+LEADING = 18  # bits of its number
+BITS = 32  # of a length, beside how often an n-gram stands
 
 
 def duplicate_lines(text: str, threshold: float) -> str | None:
     """A larger share of lines than the threshold repeats an earlier line. Gopher: 0.30."""
-    return more(_of_lines(text)[0], threshold, "lines")
+    return more(measured(text, repeats, "lines")[0], threshold, "lines")
 
 
 def duplicate_line_characters(text: str, threshold: float) -> str | None:
     """A larger share of the text than the threshold stands in lines that repeat. Gopher: 0.20, FineWeb: 0.10."""
-    return more(_of_lines(text)[1], threshold, "the text")
+    return more(measured(text, repeats, "lines")[1], threshold, "the text")
 
 
 def duplicate_paragraphs(text: str, threshold: float) -> str | None:
     """A larger share of paragraphs than the threshold repeats an earlier paragraph. Gopher: 0.30."""
-    return more(_of_paragraphs(text)[0], threshold, "paragraphs")
+    return more(measured(text, repeats, "paragraphs")[0], threshold, "paragraphs")
 
 
 def duplicate_paragraph_characters(text: str, threshold: float) -> str | None:
     """A larger share of the text than the threshold stands in paragraphs that repeat. Gopher: 0.20."""
-    return more(_of_paragraphs(text)[1], threshold, "the text")
+    return more(measured(text, repeats, "paragraphs")[1], threshold, "the text")
 
 
 def top_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
@@ -42,22 +42,7 @@ def top_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
 
     Characters are those of words; an n-gram that stands only once takes none.
     """
-    most, total = len(text), max(1, int(_ends(text)[-1]))
-    for n, threshold in enumerate(thresholds, start=2):
-        grams, lengths = _ngrams(text, n)
-        if most * lengths.max(initial=0) / total > threshold:
-            most = int(_times(_sorted_halves(grams)).max(initial=0))  # at most, and longer ones stand no more often
-        if most * lengths.max(initial=0) / total > threshold:
-            ordered = np.sort(grams)
-            times = _times(ordered)
-            most = int(times.max(initial=0))
-            commonest = ordered[times.cumsum() - 1][times == most]
-            top = lengths[commonest.take(commonest.searchsorted(grams), mode="clip") == grams][
-                : len(grams) * (most > 1)
-            ]
-            if detail := more(most * int(top.max(initial=0)) / total, threshold, f"the text is one {n}-gram"):
-                return detail
-    return None
+    return _of_ngrams(measured(text, commonest), thresholds, SHORT, "the text is one {}-gram")
 
 
 def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
@@ -65,69 +50,64 @@ def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
 
     Characters are those of words, each counted once however many n-grams cover it.
     """
-    ends, total = _ends(text), max(1, int(_ends(text)[-1]))
-    for n, threshold in enumerate(thresholds, start=5):
-        grams, lengths = _ngrams(text, n)
-        halves, least = _sorted_halves(grams), min(thresholds[n - 5 :])
-        repeats = np.count_nonzero(halves[1:] == halves[:-1])
-        if repeats * lengths.max(initial=0) / total <= least:  # what longer ones cover, these do
-            break
-        order = np.argsort(grams, kind="stable")
-        again = np.sort(order[1:][grams[order[1:]] == grams[order[:-1]]])
-        covered = ends[again + n] - ends[np.maximum(again, np.append(0, again + n)[:-1])]  # what the one before left
-        share = int(covered.sum()) / total
-        if detail := more(share, threshold, f"the text in {n}-grams"):
-            return detail
-        if share <= least:
-            break
-    return None
+    return _of_ngrams(measured(text, covered), thresholds, LONG, "the text in {}-grams")
 
 
-def _ngrams(text: str, n: int) -> tuple[Numbers, Places]:
-    """For each n-gram of the text a number that equal ones share, and its characters."""
-    words, rolled, ends = shape(text).of_words, _rolled(text), _ends(text)
-    while len(rolled) < n:
-        rolled.append(rolled[-1][:-1] * FACTOR + words[len(rolled) :])
-    return rolled[n - 1], ends[n:] - ends[:-n]
+def _of_ngrams(shares: Sequence[float], thresholds: Sequence[float], lengths: range, of: str) -> str | None:
+    """What a predicate says of the shortest n-grams whose share is above its threshold."""
+    each = zip(lengths, shares, thresholds, strict=False)
+    return next((more(share, most, of.format(n)) for n, share, most in each if share > most), None)
 
 
-@lru_cache(maxsize=1)
-def _rolled(text: str) -> list[Numbers]:
-    """The numbers of the n-grams of 1, 2, ... words, as far as they were asked for."""
-    return [shape(text).of_words]
-
-
-def _sorted_halves(grams: Numbers) -> NDArray[np.uint32]:
-    """Half of each number, in order, which is faster to sort; where two have one, they only seem to be equal."""
-    return np.sort((grams >> HALF).astype(np.uint32))
-
-
-def _times(ordered: NDArray[Any]) -> Places:
-    """How often each different number stands among some in order."""
-    bounds = np.concatenate(([-1], np.flatnonzero(ordered[1:] != ordered[:-1]), [len(ordered) - 1]))
-    return bounds[1:] - bounds[:-1]
-
-
-@lru_cache(maxsize=1)
-def _ends(text: str) -> Places:
-    """For each word the characters of all words before it, and at the end those of all."""
-    return np.append(0, shape(text).words.lengths.cumsum())
-
-
-@lru_cache(maxsize=1)
-def _of_lines(text: str) -> tuple[float, float]:
-    return _repeats(shape(text), shape(text).lines)
-
-
-@lru_cache(maxsize=1)
-def _of_paragraphs(text: str) -> tuple[float, float]:
-    return _repeats(shape(text), shape(text).paragraphs)
-
-
-def _repeats(shape: Shape, pieces: Pieces) -> tuple[float, float]:
-    """The share of pieces that repeat an earlier one, and the share of characters in them."""
-    numbers, lengths = shape.numbers(pieces), pieces.lengths
+def repeats(texts: Shapes, kind: str) -> NDArray[np.float64]:
+    """The share of "lines" or "paragraphs" that repeat an earlier one, and of the text in these, (texts, 2)."""
+    pieces = getattr(texts, kind)
+    numbers, lengths = texts.numbers(pieces), pieces.lengths
     order = numbers.argsort()
-    ordered = numbers[order]
-    again = order[1:][ordered[1:] == ordered[:-1]]
-    return len(again) / max(1, len(order)), int(lengths[again].sum()) / max(1, int(lengths.sum()))
+    ordered, again = numbers[order], np.zeros(len(order), bool)
+    again[order[1:]] = ordered[1:] == ordered[:-1]
+    inside = texts.sum(lengths * again, pieces) / np.maximum(1, texts.sum(lengths, pieces))
+    return np.stack([texts.mean(again, pieces), inside], 1)
+
+
+def commonest(texts: Shapes) -> NDArray[np.float64]:
+    """The share of each text that is the commonest n-gram, for each length of the SHORT ones, (texts, lengths)."""
+    owners, ends, most = texts.owners(texts.words), texts.before, np.zeros((len(SHORT), len(texts.texts)), np.int64)
+    for row, (n, first, times, _) in zip(most, repeating(texts, SHORT), strict=False):
+        np.maximum.at(row, owners[first], times << BITS | ends[first + n] - ends[first])
+    return ((most >> BITS) * (most & (1 << BITS) - 1) / texts.characters).T
+
+
+def covered(texts: Shapes) -> NDArray[np.float64]:
+    """The share of each text in n-grams that repeat, for each length of the LONG ones, (texts, lengths)."""
+    owners, ends, shares = texts.owners(texts.words), texts.before, np.zeros((len(LONG), len(texts.texts)))
+    for row, (n, _, _, later) in zip(shares, repeating(texts, LONG), strict=False):
+        new = ends[later + n] - ends[np.maximum(later, np.append(0, later[:-1] + n))]  # what the one before left
+        row[:] = np.bincount(owners[later], new, len(row))
+    return (shares / texts.characters).T
+
+
+def repeating(texts: Shapes, lengths: range) -> Iterator[tuple[int, Places, Places, Places]]:
+    """The n-grams that stand more than once in a text: n, where each stands first, how often, and all later places.
+
+    A longer n-gram repeats only where a shorter one does, so fewer and fewer places are looked at.
+    """
+    words = texts.numbers(texts.words)
+    grams = ngrams(words, lengths.start)
+    leading = (grams >> np.uint64(64 - LEADING)).astype(np.intp)
+    places = np.flatnonzero(np.bincount(leading, minlength=1 << LEADING)[leading] > 1)  # or nearly: a few do not repeat
+    grams = grams[places]
+    for n in lengths:
+        order = grams.argsort()
+        ordered = grams[order]
+        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(order)])
+        times = np.diff(starts, append=len(order))
+        if not (several := times > 1).any():
+            return
+        later = np.zeros(len(order), bool)
+        later[order[np.repeat(several, times)]] = True
+        left = later & (places < len(words) - n)
+        later[first := np.minimum.reduceat(order, starts)[several]] = False
+        yield n, places[first], times[several], places[later]
+        places = places[left]
+        grams = grams[left] * MULTIPLIER + words[places + n]

@@ -121,12 +121,7 @@ def licences(expression: str, allowed: Iterable[str]) -> str | None:
     return spdx.not_allowed(expression, allowed)
 
 
-REDACTORS: tuple[pii.Redactor, ...] = (
-    pii.email_addresses,
-    pii.ip_addresses,
-    pii.phone_numbers,
-    pii.secrets,
-)
+REDACTORS: tuple[pii.Redactor, ...] = (pii.email_addresses, pii.ip_addresses, pii.phone_numbers, pii.secrets)
 LINE_RULES: tuple[Callable[[str, Any], bool], ...] = (
     lines.unended_lines,
     lines.few_word_lines,

@@ -84,13 +84,8 @@ def _streamed(source: HubSource, names: list[str]) -> Iterator[dict[str, Any]]:
     with _explained(source):
         import datasets
 
-        rows = datasets.load_dataset(
-            source.dataset,
-            data_files={source.split: names},
-            split=source.split,
-            revision=source.commit,
-            streaming=True,
-        )
+        files, at = {source.split: names}, source.commit
+        rows = datasets.load_dataset(source.dataset, data_files=files, split=source.split, revision=at, streaming=True)
         for row in islice(rows, source.limit):
             yield {name: row.get(name) for name in tops & row.keys()}
 

@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-import numpy as np
-
 from train.artifact import as_json
 from train.data.dedup.contamination import contaminated, evaluated, items_of
-from train.data.dedup.minhash import pairs, signature
+from train.data.dedup.minhash import pairs, signatures
 from train.data.dedup.ngrams import words
 from train.data.filters.apply import Judgement, apply_filters, reasons_beside_text
 from train.data.filters.rules import licences
@@ -109,7 +107,7 @@ def selection(release: Release) -> list[str]:
                  for a, b in pairwise(places) if not a < b]  # fmt: skip
     problems += [f"text {text[:12]}: stands twice" for text, times in Counter(texts).items() if times > 1]
     numbers = [words(document.text).numbers for document in documents]
-    alike = pairs(np.array([signature(each) for each in numbers]), config.near_duplicates)
+    alike = pairs(signatures(numbers), config.near_duplicates)
     problems += [f"document {documents[one].id[:12]}: is nearly the same as {documents[other].id[:12]}"
                  for one, other in alike]  # fmt: skip
     numbered = zip(documents, numbers, strict=True)
@@ -127,7 +125,7 @@ def selection(release: Release) -> list[str]:
 
 def against(config: SelectedConfig, document: SelectedDocument, before: str | None) -> Iterator[str]:
     """What the rules say against a kept document, whose id as extracted was `before`."""
-    _, judgement = apply_filters(config, document)
+    ((_, judgement),) = apply_filters(config, [document])
     yield from (f"{name} finds something in it" for name in judgement.changed)
     extracted = dataclasses.replace(document, id=before or document.id)
     dropped = judgement.dropped or next(reasons_beside_text(config, extracted), None)
