@@ -71,7 +71,8 @@ def sampled_items(release: Release, config: MeasureConfig, model: Transformer, g
     same = [baseline_row(item, grams) for item in items]
     if difference := first_difference(*(plain([replace(row, bits=[]) for row in rows]) for rows in (recorded, same))):
         return [f"evaluation/pairs.json, choices.json: {difference}"]
-    numbers = sorted(range(len(items)), key=lambda number: _draw(release, f"pair {number}"))[:ITEMS]
+    word = f"{identity_of(release.path)} {release.nonce} pair"
+    numbers = sorted(range(len(items)), key=lambda number: sha256(f"{word} {number}".encode()).digest())[:ITEMS]
     chosen, words = [items[number] for number in numbers], load_tokenizer(release.path)
     again = score_items(model, words, grams, chosen, batch=settings.batch, world=release.world)
     problems = [
@@ -87,14 +88,11 @@ def sampled_items(release: Release, config: MeasureConfig, model: Transformer, g
 
 def drawn(release: Release, ranges: list[TokenRange], tokens: int) -> list[TokenRange]:
     """Documents of about so many tokens together, at least one, in the order in which they stand."""
-    order = sorted(ranges, key=lambda each: _draw(release, each.id))
+    word = f"{identity_of(release.path)} {release.nonce}"
+    order = sorted(ranges, key=lambda each: sha256(f"{word} {each.id}".encode()).digest())
     taken = list(accumulate(each.end - each.start for each in order))
     count = max(1, sum(total <= tokens for total in taken))
     return sorted(order[:count], key=lambda each: each.start)
-
-
-def _draw(release: Release, name: str) -> bytes:
-    return sha256(f"{identity_of(release.path)} {release.nonce} {name}".encode()).digest()
 
 
 def _ranges(release: Release) -> list[TokenRange]:
