@@ -1,6 +1,7 @@
 """The commands themselves, run as a user runs them, offline and with everything they write below a temporary folder."""
 
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import warm
@@ -92,6 +94,36 @@ def is_linear(function, text, most: int = 100_000) -> bool:
     return any(seconds(most) < 10 * max(seconds(most // 4), 0.02) for _ in range(3))
 
 
+def source(**changes: Any) -> dict[str, Any]:
+    """A source of files as a config has it."""
+    return {
+        "kind": "files", "purl": "pkg:generic/a@1", "path": "a", "sha256": None, "licence": "MIT", "columns": None,
+        "licence_files": ["LICENSE"], "attribution": "Somebody", "language": "en", "include": ["**"], "exclude": [],
+        "mirrors": [], **changes,
+    }  # fmt: skip
+
+
+def recorded(slug: str, **changes: Any) -> dict[str, Any]:
+    """A source of files as `sources.json` has it."""
+    kept = {name: value for name, value in source().items() if name not in ("path", "mirrors")}
+    return {**kept, "slug": slug, "files": [], **changes}
+
+
+def hydra(value: object) -> str:
+    """Plain data in the grammar of overrides."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{hydra(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(hydra, value)) + "]"
+    return f"'{value}'" if isinstance(value, str) else json.dumps(value)
+
+
+def artifact(home: Path, stage: str) -> Path:
+    """The one artifact of a stage that was made in `home`."""
+    (found,) = (path for path in (home / "runs").glob(f"{stage}-*") if path.suffix == "")
+    return found
+
+
 class Command:
     """`scripts/run.py` with its output folders below `home`."""
 
@@ -109,6 +141,10 @@ class Command:
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(line, env={**os.environ, **(env or {})}, cwd=self.home, **streams)
 
+    def begin(self, *overrides: str) -> int:
+        """Start it as a child of the warm process; returns its process id. `warm.end` waits for it."""
+        return warm.begin(self.line(*overrides), self.home)
+
     def __call__(self, *overrides: str, status: int = 0, fsync: int = 0, **options) -> str:
         """What the command says; it runs as a new process where options ask for it, else as a child of a warm one."""
         done = self.anew(*overrides, **options) if options else warm.run(self.line(*overrides), self.home, fsync)
@@ -125,8 +161,7 @@ class Command:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def artifact(self, stage: str) -> Path:
-        (found,) = (path for path in (self.home / "runs").glob(f"{stage}-*") if path.suffix == "")
-        return found
+        return artifact(self.home, stage)
 
     def products(self, stage: str = "weights") -> dict[str, dict]:
         """Digest and size of every file under contract that the command made for `stage`."""
@@ -208,6 +243,24 @@ def installed(once):
         assert done.returncode == status, done.stdout + done.stderr
         assert list((home / "empty").iterdir()) == []
         return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture
+def pellucid(capsys, monkeypatch):
+    """Status and output of the command, in this process."""
+    from train import cli
+
+    def run(*words: object, stdin: bytes = b"") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            status = cli.main([*map(str, words)])
+        except SystemExit as end:  # a text is printed to the error stream, and the status is 1
+            text = end.code if isinstance(end.code, str) else ""
+            status, out, err = 1 if text else int(end.code or 0), *capsys.readouterr()
+            return status, out, err + text
+        return status, *capsys.readouterr()
 
     return run
 

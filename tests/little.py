@@ -1,9 +1,11 @@
-"""A corpus, a tokenizer and a model so small that they take no time."""
+"""A corpus, a tokenizer and a model so small that they take no time; keys that sign, and a stand-in of wandb."""
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
 from conftest import WORLD
 
 from train.artifact import write_json
@@ -35,6 +37,54 @@ def write_tokenizer(folder: Path, vocabulary: int, *texts: str) -> Path:
     write_selected(folder / "selected", texts)
     learn(TokenizerConfig(vocabulary, None), Inputs(selected=folder / "selected"), folder, WORLD)
     return folder
+
+
+def costs(model: Transformer, tokens: list[int]) -> tuple[list[float], list[bool]]:
+    """Nats of each token after the first and whether it is the likeliest, a window at a time, straight from logits."""
+    nats, likeliest = [], []
+    for start in range(0, len(tokens) - 1, model.config.context):
+        window = torch.tensor(tokens[start : start + model.config.context + 1])
+        with torch.no_grad():
+            logits = model(window[None, :-1])[0]
+        nats += torch.nn.functional.cross_entropy(logits, window[1:], reduction="none").tolist()
+        likeliest += (logits.argmax(1) == window[1:]).tolist()
+    return nats, likeliest
+
+
+class Tracker:
+    """A run of wandb that keeps what it gets, and may fail in one of its methods."""
+
+    def __init__(self, where: str | None = None) -> None:
+        self.where, self.kept, self.summary = where, [], self
+
+    def keep(self, where: str, what: object) -> None:
+        if self.where == where:
+            raise RuntimeError("no connection")
+        self.kept.append(what)
+
+    def init(self, *, project, mode, dir, config, settings):
+        self.keep("init", config)
+        return self
+
+    def log(self, record, step):
+        self.keep("log" if step == 2 else "", record)
+
+    def update(self, products):
+        self.keep("update", products)
+
+    def finish(self):
+        self.keep("finish", "end")
+
+
+def write_key(path: Path, key: Any = None) -> tuple[Path, Path]:
+    """The paths of the private and the public half of a key, which is drawn unless given."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    key, public = key or Ed25519PrivateKey.generate(), path.with_suffix(".pub")
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return path, public
 
 
 def write_release(folder: Path) -> Path:

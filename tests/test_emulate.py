@@ -1,12 +1,12 @@
 """Training elsewhere: refused in a line where it cannot be, laid in whole, and the same bytes."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import emulate
 import pytest
 
 from train.commands.selftest import KNOWN
@@ -14,14 +14,6 @@ from train.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts" / "emulate.py"
-
-
-@pytest.fixture(scope="module")
-def emulate():
-    spec = importlib.util.spec_from_file_location("emulate", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(("place", "said"), [
@@ -35,13 +27,13 @@ def test_a_place_without_its_emulator_is_refused_before_anything_is_made(tmp_pat
     assert not (tmp_path / "cache").exists()
 
 
-def test_processors_are_emulated_with_the_project_s_own_python(emulate, monkeypatch, tmp_path):
+def test_processors_are_emulated_with_the_project_s_own_python(monkeypatch, tmp_path):
     monkeypatch.setattr(emulate.shutil, "which", lambda name: f"/bin/{name}" if name.endswith("-static") else None)
     line = ["/bin/qemu-x86_64-static", "-cpu", "EPYC-Rome", sys.executable]
     assert emulate.interpreter("EPYC-Rome", tmp_path) == (line, {})
 
 
-def test_another_release_of_torch_lies_before_the_project_s(emulate, monkeypatch, tmp_path):
+def test_another_release_of_torch_lies_before_the_project_s(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(emulate, "install", lambda site, wanted: asked.append(wanted))
     for _ in range(2):  # it is laid in once
@@ -50,7 +42,7 @@ def test_another_release_of_torch_lies_before_the_project_s(emulate, monkeypatch
     assert asked == [["torch==2.12.1"]]
 
 
-def test_what_was_laid_in_by_half_is_laid_in_anew(emulate, tmp_path):
+def test_what_was_laid_in_by_half_is_laid_in_anew(tmp_path):
     def half(folder):
         (folder / "one").touch()
         raise UserError("no network")

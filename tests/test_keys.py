@@ -44,13 +44,9 @@ def added(pair: Pair, *rest: int, by: str = "+") -> str:
 
 
 @pytest.mark.parametrize(("old", "new"), [
-    (b"What it is.", b"What it is and was."),
-    (b'    """The sum."""\n', b""),
-    (b"left: int", b"left: int  # of the two"),
-    (b"\n\ndef", b"\n\n\n\n# ---\ndef"),
-    (b'"+"', b"'+'"),
-    (b"1.5", b"1.50"),
-    (b'if rest else ""', b'if (rest) else ("" "")'),
+    (b"What it is.", b"What it is and was."), (b'    """The sum."""\n', b""),
+    (b"left: int", b"left: int  # of the two"), (b"\n\ndef", b"\n\n\n\n# ---\ndef"), (b'"+"', b"'+'"),
+    (b"1.5", b"1.50"), (b'if rest else ""', b'if (rest) else ("" "")'),
     (b'f"{pair.left} {by} ', b'f"{pair.left}" f" {by}" " "f"'),
 ])  # fmt: skip
 def test_what_changes_no_meaning_changes_no_digest(old, new):
@@ -58,19 +54,10 @@ def test_what_changes_no_meaning_changes_no_digest(old, new):
 
 
 @pytest.mark.parametrize(("old", "new"), [
-    (b"1.5", b"1.25"),
-    (b"left: int", b"left: str"),
-    (b"frozen=True", b"frozen=False"),
-    (b"frozen=True", b"frozen=1"),
-    (b'"+"', b'"-"'),
-    (b'"+"', b'b"+"'),
-    (b'"+"', b"None"),
-    (b"*rest: int, by", b"rest: int, *, by"),
-    (b"} {by}", b"}  {by}"),
-    (b"pair.right:>", b"pair.right:<"),
-    (b"{by}", b"{by!r}"),
-    (b'return f"', b'"The sum."; return f"'),
-    (b'return f"', b'yield f"'),
+    (b"1.5", b"1.25"), (b"left: int", b"left: str"), (b"frozen=True", b"frozen=False"), (b"frozen=True", b"frozen=1"),
+    (b'"+"', b'"-"'), (b'"+"', b'b"+"'), (b'"+"', b"None"), (b"*rest: int, by", b"rest: int, *, by"),
+    (b"} {by}", b"}  {by}"), (b"pair.right:>", b"pair.right:<"), (b"{by}", b"{by!r}"),
+    (b'return f"', b'"The sum."; return f"'), (b'return f"', b'yield f"'),
     (b'What it is."""', b'What it is."""\nprint(__doc__)'),
 ])  # fmt: skip
 def test_what_changes_the_meaning_changes_the_digest(old, new):

@@ -84,12 +84,9 @@ def test_the_docs_show_every_verb():
 
 
 @pytest.mark.parametrize(("recipe", "own", "version"), [
-    ("tiny", None, "0.1.0"),
-    ("tiny", "version: 1.2.3\n", "1.2.3"),
-    ("tiny", 'version: "1.10"\n', "1.10"),
+    ("tiny", None, "0.1.0"), ("tiny", "version: 1.2.3\n", "1.2.3"), ("tiny", 'version: "1.10"\n', "1.10"),
     ("tiny", "version: '2' # after review\n", "2"),
-    ("tiny", "# version: 9\ntitle: x\nversion: 3.0-rc1   # no\n", "3.0-rc1"),
-    ("tiny", "title: x\n", "0.1.0"),
+    ("tiny", "# version: 9\ntitle: x\nversion: 3.0-rc1   # no\n", "3.0-rc1"), ("tiny", "title: x\n", "0.1.0"),
     ("no_such", None, "0.1.0"),
 ])  # fmt: skip
 def test_the_release_is_of_the_version_that_the_config_tells(recipe, own, version, make, tmp_path):

@@ -1,15 +1,15 @@
 import json
+import os
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import LEAST, MACHINE, SMALL, Command, refusal, wait_for
+import warm
+from conftest import MACHINE, SMALL, refusal, source, wait_for
 
 from train import pipeline
 from train.artifact import Bound, Input, file_digest
@@ -85,17 +85,10 @@ def test_however_a_configuration_is_spelled_its_keys_are_the_same():
 
 
 @pytest.mark.parametrize("overrides", [
-    [],
-    ["name=mine"],
-    ["recipe=tiny", "data=opendocs", "training.steps=7"],
-    ["recipe=tiny", "+data.selected.excluded.x=why"],
+    [], ["name=mine"], ["recipe=tiny", "data=opendocs", "training.steps=7"],
+    ["recipe=tiny", "+data.selected.excluded.x=why", "data.selected.too_short=30"],
     ["recipe=tiny", "data.raw.sources.0.count=500", "release.title=\"a: 'b', [c]\""],
-    [
-        "recipe=gpu",
-        "training.optimizer.learning_rate=1e-5",
-        "training.optimizer.weight_decay=1",
-        "data.selected.too_short=30",
-    ],
+    ["recipe=gpu", "training.optimizer.learning_rate=1e-5", "training.optimizer.weight_decay=1"],
 ])  # fmt: skip
 def test_the_overrides_on_a_card_lead_to_the_configuration_again(overrides):
     words = compose(overrides)["settings"]
@@ -112,22 +105,19 @@ def test_what_no_override_can_say_is_said_by_the_file():
     assert settled(mapping, {})["settings"] == []
 
 
-MINE = {
-    "purl": "pkg:generic/mine@1", "licence": "MIT", "licence_files": ["LICENSE"], "attribution": "A", "language": "en",
-    "include": ["**"], "exclude": [], "sha256": "0" * 64,
-}  # fmt: skip
-INDEXED = {"kind": "pypi", **MINE, "purl": "pkg:pypi/demo@1.0", "filename": "demo-1.0.tar.gz", "bytes": 5}
+INDEXED = {"kind": "pypi", "purl": "pkg:pypi/demo@1.0", "filename": "demo-1.0.tar.gz", "sha256": "0" * 64, "bytes": 5}
+INDEXED = {key: value for key, value in source(**INDEXED).items() if key not in ("path", "columns")}
 
 
 @pytest.mark.parametrize(("one", "other"), [
-    ({"kind": "files", **MINE, "columns": None, "path": "a", "mirrors": []}, {"path": "a_folder", "mirrors": ["b"]}),
-    ({**INDEXED, "mirrors": []}, {"mirrors": ["http://127.0.0.1/demo-1.0.tar.gz"]}),
+    (source(sha256="0" * 64), {"path": "a_folder", "mirrors": ["b"]}),
+    (INDEXED, {"mirrors": ["http://127.0.0.1/demo-1.0.tar.gz"]}),
 ])  # fmt: skip
 def test_of_where_a_source_is_looked_for_only_the_kind_is_a_witness(one, other):
     plans, told = [], []
-    for source in (one, one | other):
+    for each in (one, one | other):
         mapping = compose(SMALL)
-        mapping["data"]["raw"]["sources"] = [source]
+        mapping["data"]["raw"]["sources"] = [each]
         config = build(pipeline.Run, mapping)
         plans.append(pipeline.plan(config))
         told.append(pipeline.request(config)["places"][one["purl"]])
@@ -137,16 +127,14 @@ def test_of_where_a_source_is_looked_for_only_the_kind_is_a_witness(one, other):
 
 
 @pytest.mark.parametrize(("typed", "told"), [
-    ("data=my_text", "data=my_text"),
-    ("data.raw.sources.0.count=500", "data.raw.sources.0.count=500"),
+    ("data=my_text", "data=my_text"), ("data.raw.sources.0.count=500", "data.raw.sources.0.count=500"),
     ("data.raw.sources.0.path=mine", "data.raw.sources.0.path=..."),
     ("++data.raw.sources[0].path=mine", "++data.raw.sources[0].path=..."),
     ("data.raw.sources.0.mirrors=[mine]", "data.raw.sources.0.mirrors=..."),
     ("data.raw.sources.0.mirrors.1=mine", "data.raw.sources.0.mirrors.1=..."),
     ("benchmarks.raw.sources.0={path: mine}", "benchmarks.raw.sources.0=..."),
     ("+data.raw.sources=[{path: mine}]", "+data.raw.sources=..."),
-    ("data.raw={sources: [{path: mine}]}", "data.raw=..."),
-    ("machine.runs=mine", None),
+    ("data.raw={sources: [{path: mine}]}", "data.raw=..."), ("machine.runs=mine", None),
     ("hydra.searchpath=[mine]", None),
 ])  # fmt: skip
 def test_an_override_that_could_tell_a_place_is_recorded_without_its_value(typed, told):
@@ -168,10 +156,11 @@ def test_made_once_then_kept_and_moved_with_its_folder(command):
 
 
 def test_whom_to_credit_is_corrected_without_training_again_and_without_trusting_what_is_damaged(command):
-    command("until=weights")
+    few = ["until=weights", "training.steps=2", "training.checkpoint_every=2", "training.evaluate_every=2"]
+    command(*few)
     first, credit = command.artifact("weights"), 'data.raw.sources.0.attribution="Somebody else"'
     trained = json.loads((first / "manifest.json").read_text())
-    said = command("until=weights", credit)
+    said = command(*few, credit)
     [final] = set(command.home.glob("runs/weights-*[0-9a-f]")) - {first}
     record = json.loads((final / "manifest.json").read_text())
     assert "weights    kept" in said and "weights    made" not in said and "selected   made" in said
@@ -180,7 +169,7 @@ def test_whom_to_credit_is_corrected_without_training_again_and_without_trusting
     shutil.rmtree(final)
     (first / "model.safetensors").unlink()
     (first / "model.safetensors").write_bytes(b"damaged")
-    assert "weights    made" in command("until=weights", credit)
+    assert "weights    made" in command(*few, credit)
 
 
 def test_a_damaged_artifact_is_named_set_aside_and_made_anew(command):
@@ -245,11 +234,11 @@ def test_what_was_begun_from_other_inputs_is_not_gone_on_with(tmp_path):
     assert (tmp_path / "tokenizer-12345678.part.stale" / "begun").is_file()
 
 
-def test_a_half_made_artifact_is_not_taken_for_a_whole_one(command, killing):
+def test_a_half_made_artifact_is_not_taken_for_a_whole_one(command):
     before = (command.artifact("selected") / "manifest.json").read_bytes()
     for stage in ("selected", "tokenizer", "tokens"):
         shutil.rmtree(command.artifact(stage))
-    command("until=selected", before=[str(killing), "3"], status=-9)
+    command("until=selected", fsync=3, status=-9)
     (part,) = (command.home / "runs").glob("selected-*.part")
     assert not part.with_suffix("").exists()
     bound = json.loads((part / "witness" / "commitment.json").read_text())["bound"]
@@ -262,11 +251,16 @@ def test_two_processes_at_once_do_no_harm(command):
     tokens = command.artifact("tokens")
     wanted = (tokens / "manifest.json").read_bytes()
     shutil.rmtree(tokens)
-    both = [command.start("until=tokens") for _ in range(2)]
-    said = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert (tokens / "manifest.json").read_bytes() == wanted
-    assert sorted(out.count(" made ") for out, _ in said) == [0, 1]
+    first = command.begin("until=tokens")
+    wait_for(lambda: list((command.home / "runs").glob("tokens-*.part")))
+    os.kill(first, signal.SIGSTOP)  # it holds its turn
+    second = command.start("until=tokens")
+    while "waiting for another process" not in (line := second.stdout.readline()):
+        assert line
+    os.kill(first, signal.SIGCONT)
+    (out, err), done = second.communicate(timeout=300), warm.end()
+    assert (done.returncode, second.returncode) == (0, 0), err
+    assert " made " in done.stdout and " made " not in out and (tokens / "manifest.json").read_bytes() == wanted
 
 
 def test_manifests_hold_what_the_key_is_made_of(command):
@@ -296,45 +290,17 @@ def test_an_output_folder_that_cannot_be_written_is_one_line(command):
     assert said.startswith("error: flat/runs: ")
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs a small file system of its own")
-def test_a_full_disk_is_one_line_and_loses_nothing(command):
-    runs = command.home / "small"
-    runs.mkdir()
-    line = " ".join([sys.executable, *command.line("until=tokens", f"machine.runs={runs}")])
-    script = f"mount -t tmpfs -o size=2m none {runs} && {line}; code=$?; ls {runs}; exit $code"
-    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, check=False)
-    if "mount" in done.stderr:
-        pytest.skip("may not mount here")
-    assert done.returncode == 1 and "no space left on the disk" in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr
-    assert any(name.startswith("raw-") and not name.endswith(".part") for name in done.stdout.splitlines())
-
-
 def test_interrupted_in_a_data_stage_it_ends_with_130_and_goes_on(command):
     wanted = (command.artifact("tokens") / "manifest.json").read_bytes()
     shutil.rmtree(command.artifact("selected"))
     shutil.rmtree(command.artifact("tokens"))
-    process = command.start("until=tokens")
+    process = command.begin("until=tokens")
     wait_for(lambda: list((command.home / "runs").glob("selected-*.part")))
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in err and "run the same command again" in err
+    os.kill(process, signal.SIGINT)
+    done = warm.end()
+    assert done.returncode == 130 and "run the same command again" in done.stderr and "Traceback" not in done.stderr
     command("until=tokens")
     assert (command.artifact("tokens") / "manifest.json").read_bytes() == wanted
-
-
-def test_two_homes_two_thread_counts_one_identity(tmp_path):
-    """Two checkouts at different paths, with other threads, users, locales and time zones, make the same release."""
-    identities = []
-    other = {"USER": "ann", "LOGNAME": "ann", "LC_ALL": "C", "TZ": "Pacific/Kiritimati"}
-    for name, threads, env in (("here", 1, {}), ("some/where/else", 3, other)):
-        checkout = tmp_path / name / "checkout"
-        shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".venv", "runs", "releases", ".git", "*_cache"))
-        home = Command(tmp_path / name)
-        home.line = lambda *o, c=checkout: [str(c / "scripts/run.py"), *LEAST, "machine.cache=cache", *o]
-        said = home(f"machine.threads={threads}", env=env)
-        identities += [line.split()[1] for line in said.splitlines() if line.startswith("identity")]
-    assert len(identities) == 2 and identities[0] == identities[1]
 
 
 @pytest.mark.parametrize(("found", "until", "says"), [

@@ -23,9 +23,7 @@ def test_the_bytes_are_the_known_ones(machine):
 
 
 def test_the_command_tells_machine_torch_settings_and_both_digests():
-    done = warm.run([str(ROOT / "scripts" / "pellucid.py"), "selftest", "machine.threads=1", "--json"])
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report = json.loads(warm.command("selftest", "machine.threads=1", "--json"))
     assert report["same"] and report["digest"] == report["known"] == selftest.KNOWN
     assert report["machine"]["torch"] == torch.__version__ and report["settings"]["numerics"]["contract"] == "exact"
     said = by_template("selftest", report, argparse.Namespace())
@@ -42,8 +40,8 @@ def test_a_premise_that_fails_is_named(monkeypatch):
 
 @pytest.mark.parametrize("word", ["machine.threads=0", "training.steps=3", "machine.device=tpu"])
 def test_only_how_to_compute_can_be_said(word):
-    done = warm.run([str(ROOT / "scripts" / "pellucid.py"), "selftest", word])
-    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    said = warm.command("selftest", word, status=2)
+    assert said.startswith("error: ") and said.count("\n") == 1
 
 
 TRANSCRIPTS = sorted(ROOT.glob("docs/validation/*.txt"))

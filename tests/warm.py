@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 600  # seconds
@@ -22,9 +23,10 @@ PATIENCE = 600  # seconds
 PROGRAM = f"""
 import atexit, gc, json, os, runpy, sys, threading
 sys.path[:0] = [{str(ROOT / "scripts")!r}, {str(ROOT)!r}]
-import hydra, torch._dynamo, train.pipeline
+import hydra, torch._dynamo, train.compose, train.pipeline
 for stage in train.pipeline.STAGES[:-1]:
-    train.pipeline.code(stage)  # which is read once for all children
+    train.pipeline.code(stage)  # which is read once for all children, as are the recipes
+train.compose.compose(["name=none"])
 gc.collect()
 gc.freeze()
 def fsync(handle):
@@ -38,8 +40,8 @@ for request in sys.stdin:
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(environment)
-        for number, path in enumerate(streams, 1):
-            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        for number, path in enumerate(streams):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC if number else os.O_RDONLY), number)
         real, os.fsync = os.fsync, fsync
         try:
             runpy.run_path(sys.argv[0], run_name="__main__")
@@ -70,7 +72,7 @@ def process() -> tuple[subprocess.Popen, Path]:
 def begin(line: list[str], cwd: Path | None = None, fsync: int = 0) -> int:
     """Start a script with its arguments; returns its process id. One runs at a time: `end` waits for it."""
     warm, folder = process()
-    streams = [str(folder / name) for name in ("out", "err")]
+    streams = ["/dev/null", *(str(folder / name) for name in ("out", "err"))]
     request = [line, str(cwd or Path.cwd()), dict(os.environ), streams, fsync]
     warm.stdin.write(json.dumps(request) + "\n")
     warm.stdin.flush()
@@ -89,12 +91,12 @@ def run(line: list[str], cwd: Path | None = None, fsync: int = 0) -> subprocess.
     return end()
 
 
-def command(verb: str, *arguments: object, status: int = 0) -> str:
-    """What a verb of the command says, which ends with `status` and in no traceback."""
-    done = run([str(ROOT / "scripts/pellucid.py"), verb, *map(str, arguments)])
+def command(verb: str, *arguments: object, status: int = 0, **how: Any) -> str:
+    """What a verb of the command says, which ends with `status` and in no traceback; with --json that alone."""
+    done = run([str(ROOT / "scripts/pellucid.py"), verb, *map(str, arguments)], **how)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+    return done.stdout if "--json" in arguments else done.stdout + done.stderr
 
 
 def answer() -> str:

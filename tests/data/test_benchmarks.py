@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from conftest import ROOT, WORLD, refusal
+from conftest import ROOT, WORLD, refusal, source
 
 from train.artifact import digest, inventory, read_json
 from train.config import build
@@ -29,13 +29,9 @@ def settings(folder, files=FILES, name="grammar", own=None):
     (folder / "sets").mkdir()
     for path, text in written.items():
         (folder / "sets" / path).write_text(text)
-    source = {
-        "kind": "files", "path": "sets", "purl": f"pkg:generic/{name}@1", "licence": "CC-BY-4.0",
-        "licence_files": ["LICENSE"], "attribution": "somebody", "language": "en", "include": ["*.jsonl"],
-        "exclude": [], "columns": None, "mirrors": [],
-        "sha256": digest({path: hashlib.sha256(text.encode()).hexdigest() for path, text in written.items()}),
-    }  # fmt: skip
-    return build(BenchmarksConfig, {"pairs": own, "raw": {"sources": [source]}})
+    named = {"path": "sets", "purl": f"pkg:generic/{name}@1", "licence": "CC-BY-4.0", "include": ["*.jsonl"]}
+    sha256 = digest({path: hashlib.sha256(text.encode()).hexdigest() for path, text in written.items()})
+    return build(BenchmarksConfig, {"pairs": own, "raw": {"sources": [source(**named, sha256=sha256)]}})
 
 
 @pytest.fixture(autouse=True)
@@ -109,17 +105,8 @@ LETTERS = {"text": ["a cat", "a dog"], "label": ["A", "B"]}
     ({"activity_label": "Sitting", "ctx_a": "Look. [title] How", "ctx_b": "then she", "ctx": "x", **ENDINGS},
      "Sitting: Look.. How Then she ", " sits down."),
     ({"question": "Who?", "choices": LETTERS, "answerKey": "B"}, "Question: Who?\nAnswer: ", "a dog"),
-    (
-        {
-            "question": {
-                "stem": "Who?",
-                "choices": [{"text": "a cat", "label": "1"}, {"text": "a dog", "label": "2"}],
-            },
-            "answerKey": "1",
-        },
-        "Question: Who?\nAnswer: ",
-        "a cat",
-    ),
+    ({"question": {"stem": "Who?", "choices": [{"text": "a cat", "label": "1"}, {"text": "a dog", "label": "2"}]},
+      "answerKey": "1"}, "Question: Who?\nAnswer: ", "a cat"),
     ({"goal": "To sit", "sol1": "Sit.", "sol2": "Go.", "label": 0}, "Question: To sit\nAnswer: ", "Sit."),
 ])  # fmt: skip
 def test_questions_as_people_have_them(line, context, answer):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import MACHINE, WORLD, Command, refusal
+from conftest import MACHINE, WORLD, Command, hydra, recorded, refusal, source
 
 from train.artifact import write_json
 from train.config import build
@@ -27,10 +27,6 @@ CONFIG = DocumentsConfig(formats={"rst": "restructuredtext", "md": "plain", "txt
 LICENCE = b"Do as you like.\n"
 
 
-def world(rank: int = 0, size: int = 1) -> World:
-    return World(rank, size, MACHINE)
-
-
 KINDS = {
     "files": {"sha256": None, "columns": None},
     "pypi": {"filename": "p-1.tar.gz", "sha256": "0" * 64, "bytes": 1},
@@ -39,18 +35,12 @@ KINDS = {
 PURLS = {"files": "pkg:generic/one@1", "pypi": "pkg:pypi/p@1", "hub": f"pkg:huggingface/datasets/a/b@{'0' * 40}"}
 
 
-def source(raw: Path, purl: str = "", kind: str = "files", **changes) -> dict:
-    purl = purl or PURLS[kind]
-    slug = spec.slug(purl)
-    record = {
-        "kind": kind, "purl": purl, "slug": slug, "licence": "MIT",
-        "licence_files": ["LICENSE"], "attribution": "Somebody", "language": "en", "include": ["**"], "exclude": [],
-    }  # fmt: skip
+def described(raw: Path, kind: str = "files", **changes) -> dict:
+    purl, slug = PURLS[kind], spec.slug(PURLS[kind])
+    record = {name: value for name, value in recorded(slug, purl=purl, kind=kind).items() if name not in KINDS["files"]}
     files = sorted(path for path in (raw / slug).rglob("*") if path.is_file())
-    record["files"] = [
-        {"path": path.relative_to(raw / slug).as_posix(), "sha256": "0" * 64, "bytes": path.stat().st_size}
-        for path in files
-    ]
+    sizes = {path.relative_to(raw / slug).as_posix(): path.stat().st_size for path in files}
+    record["files"] = [{"path": path, "sha256": "0" * 64, "bytes": size} for path, size in sizes.items()]
     return record | KINDS[kind] | changes
 
 
@@ -64,9 +54,9 @@ def run(tmp_path: Path, files: dict[str, bytes], **changes) -> tuple[list[dict],
     raw, out = tmp_path / "raw", tmp_path / "out"
     slug = spec.slug(PURLS[changes.get("kind", "files")])
     write(raw / slug, files)
-    record = source(raw, **changes)
+    record = described(raw, **changes)
     write_json(raw / "sources.json", [record])
-    extract(CONFIG, Inputs(raw=raw), out, world())
+    extract(CONFIG, Inputs(raw=raw), out, WORLD)
     counts = json.loads((out / "counts.json").read_text())
     return list(read_rows([out / "documents" / f"{slug}.parquet"])), counts[record["purl"]]
 
@@ -87,12 +77,6 @@ def test_a_document_carries_where_it_came_from(tmp_path):
         "files": 2, "documents": 2, "bytes": 10, "undecodable": 0, "binary": 0, "empty": 0, "oversized": 0,
         "licences": {"LICENSE": evidence}, "unlicensed": {},
     }  # fmt: skip
-
-
-def test_what_gives_no_document_is_counted(tmp_path):
-    rows, counts = run(tmp_path, {"a.txt": b"\xff\xfe", "b.rst": b".. comment\n", "c.txt": b"\xef\xbb\xbfx\r\ny\rz"})
-    assert [row["text"] for row in rows] == ["x\ny\nz"]
-    assert (counts["files"], counts["documents"], counts["undecodable"], counts["empty"]) == (3, 1, 1, 1)
 
 
 def test_rows_are_a_document_each(tmp_path):
@@ -126,9 +110,9 @@ def test_an_archive_is_read_below_its_one_folder(tmp_path):
             member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
-    record = source(tmp_path / "raw", kind="pypi", include=["docs/**"])
+    record = described(tmp_path / "raw", kind="pypi", include=["docs/**"])
     write_json(tmp_path / "raw" / "sources.json", [record])
-    extract(CONFIG, Inputs(raw=tmp_path / "raw"), tmp_path / "out", world())
+    extract(CONFIG, Inputs(raw=tmp_path / "raw"), tmp_path / "out", WORLD)
     rows = read_rows([tmp_path / "out" / "documents" / "pypi-p-1.parquet"])
     assert [(row["path"], row["text"]) for row in rows] == [("docs/a.txt", "A")]
 
@@ -165,7 +149,7 @@ def test_a_source_is_shared_by_files_and_spans_of_files(tmp_path, monkeypatch, n
         if isinstance(rows, list):
             table, place = pa.Table.from_pylist(rows), raw / "generic-one-1" / path
             pq.write_table(table, place, row_group_size=7, compression="none")
-    write_json(raw / "sources.json", [source(raw, columns=columns)])
+    write_json(raw / "sources.json", [described(raw, columns=columns)])
 
     def extracted(out):
         for world in [*(World(rank, size, MACHINE) for rank in reversed(range(size))), WORLD]:
@@ -231,8 +215,12 @@ def test_a_column_with_too_many_licences_is_none_of_licences(tmp_path, monkeypat
         run(tmp_path, {"a.jsonl": data}, columns=COLUMNS)
 
 
-def test_what_gave_no_document_is_named_with_the_reason(tmp_path):
-    run(tmp_path, {"a.txt": b"\xff", "b.txt": b"a\0b", "c.jsonl": b'{"text": "", "path": "x"}', "d.txt": b"d"})
+def test_what_gave_no_document_is_counted_and_named_with_the_reason(tmp_path):
+    row = b'{"text": "", "path": "x"}'
+    files = {"a.txt": b"\xff", "b.txt": b"a\0b", "c.jsonl": row, "d.txt": b"\xef\xbb\xbfx\r\ny"}
+    rows, counts = run(tmp_path, files)
+    assert [row["text"] for row in rows] == ["x\ny"] and (counts["files"], counts["documents"]) == (4, 1)
+    assert [counts[reason] for reason in ("undecodable", "binary", "empty", "oversized")] == [1, 1, 1, 0]
     left = (tmp_path / "out" / "left_out" / "generic-one-1.jsonl").read_text().splitlines()
     assert [tuple(json.loads(line).values()) for line in left] == [
         ("a.txt", "undecodable"), ("b.txt", "binary"), ("x", "empty"),
@@ -253,7 +241,7 @@ def test_a_source_without_a_document_is_told_with_the_reasons(files, says, tmp_p
 
 def test_what_came_in_and_what_is_left_out_is_told_in_a_line(tmp_path):
     run(tmp_path, {"a.txt": "Größe".encode("utf-16"), "b.txt": b"b", "c.txt": b"", "d.txt": b" ", "e.txt": b"e"})
-    assert summaries.documents(tmp_path / "out", Inputs(raw=tmp_path / "raw"), CONFIG, world()) == (
+    assert summaries.documents(tmp_path / "out", Inputs(raw=tmp_path / "raw"), CONFIG, WORLD) == (
         "2 of 5 texts in 5 files; left out: undecodable 1 (a.txt: UTF-16), empty 2 (c.txt); "
         "convert it to UTF-8, for example by iconv -f UTF-16 -t UTF-8"
     )
@@ -267,8 +255,7 @@ def test_a_limit_is_of_rows_over_all_files(tmp_path):
 
 
 def test_nothing_half_written_is_left_when_a_file_is_damaged(tmp_path):
-    with pytest.raises(UserError, match=r"pkg:generic/one@1: b\.txt\.gz: is damaged"):
-        run(tmp_path, {"a.txt": b"a", "b.txt.gz": b"not packed"})
+    refusal(run, tmp_path, {"a.txt": b"a", "b.txt.gz": b"not packed"}, match=r"one@1: b\.txt\.gz: is damaged")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.parent.name != "licences"]
 
 
@@ -280,18 +267,15 @@ def test_the_command_takes_files_of_many_kinds_and_answers_for_each(tmp_path):
         "e.txt": b"\xff",
         "f.jsonl": "\n".join(map(json.dumps, rows)).encode(),
     })  # fmt: skip
-    source = (
-        "{kind:files,purl:'pkg:generic/mine@1',path:mine,sha256:SHA,licence:Apache-2.0,licence_files:[LICENSE],attribution:Me,"
-        "language:en,include:['**'],exclude:[],mirrors:[],columns:{text:text,path:null,licence:terms,licence_names:{},"
-        "attribution:null}}"
-    )
+    named = {"purl": "pkg:generic/mine@1", "path": "mine", "licence": "Apache-2.0"}
+    asked = lambda sha256: hydra([source(**named, columns={**PLAIN, "licence": "terms", "path": None}, sha256=sha256)])  # noqa: E731
     formats = "data.documents.formats={jsonl:rows}"
     more = [f"+data.documents.formats.{end}={kind}" for end, kind in CONFIG.formats.items() if end != "jsonl"]
     command = Command(tmp_path)
-    said = command(f"data.raw.sources=[{source.replace('SHA', 'null')}]", formats, *more, "until=documents", status=1)
+    said = command(f"data.raw.sources={asked(None)}", formats, *more, "until=documents", status=1)
     assert said.count("error:") == 1 and "expected sha256 null, found" in said
     sha256 = re.search("found ([0-9a-f]{64})", said)[1]
-    command(f"data.raw.sources=[{source.replace('SHA', sha256)}]", formats, *more, "until=documents")
+    command(f"data.raw.sources={asked(sha256)}", formats, *more, "until=documents")
     made = command.artifact("documents")
     found = {row["path"]: row["licence"] for row in read_rows([made / "documents" / "generic-mine-1.parquet"])}
     assert found == {

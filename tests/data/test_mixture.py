@@ -169,10 +169,8 @@ def test_more_than_four_times_over_is_read_where_that_is_asked_for():
 
 
 @pytest.mark.parametrize(("share", "parts", "error"), [
-    (1, [], "parts: expected a length of at least 1"),
-    (0, [1], "share: expected above 0 and at most 1"),
-    (1.5, [1], "share: expected above 0 and at most 1"),
-    (1, [0, 0], "parts: expected weights that add up to above 0"),
+    (1, [], "parts: expected a length of at least 1"), (0, [1], "share: expected above 0 and at most 1"),
+    (1.5, [1], "share: expected above 0 and at most 1"), (1, [0, 0], "parts: expected weights that add up to above 0"),
     (1, [1, -1], r"parts\[1\].weight: expected at least 0, got -1"),
     (1, [1, 0.123456], "parts: expected weights that add up to above 0 and, as integers"),
     (1, [1, float("inf")], r"parts\[1\].weight: expected finite float"),

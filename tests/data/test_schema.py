@@ -11,18 +11,8 @@ import pytest
 from conftest import ROOT, refusal
 
 from train.artifact import write_json
-from train.data.schema import (
-    DOCUMENT,
-    RANGES,
-    ROWS_AT_A_TIME,
-    Bound,
-    TokenRange,
-    column,
-    read_records,
-    read_rows,
-    rows_of,
-    write_rows,
-)
+from train.data import schema
+from train.data.schema import DOCUMENT, RANGES, ROWS_AT_A_TIME, Bound, TokenRange, read_records, read_rows
 from train.data.sources.pinned import FileSpec
 from train.data.sources.spec import read_sources
 from train.errors import UserError
@@ -49,7 +39,7 @@ SWOLLEN = {
     ([[], ["a", ""], [], ["漢"]], pa.list_(pa.string())), ([], pa.string()), ([], pa.list_(pa.string())),
 ])  # fmt: skip
 def test_a_column_is_what_arrow_makes_of_its_values(values, kind):
-    made = column(values, kind)
+    made = schema.column(values, kind)
     made.validate(full=True)
     assert made.equals(pa.array(values, kind))
 
@@ -73,7 +63,7 @@ def test_a_table_that_unpacks_without_bound_is_refused(tmp_path, name):
         for row in read_rows([tmp_path / "a.parquet"], ["text"]):
             assert len(row["text"] or "") < 2_000_000
     with pytest.raises(UserError, match="of a stream: unpacks"):
-        list(rows_of(BytesIO((tmp_path / "a.parquet").read_bytes()), "of a stream", None))
+        list(schema.rows_of(BytesIO((tmp_path / "a.parquet").read_bytes()), "of a stream", None))
 
 
 def test_as_many_rows_are_unpacked_together_as_have_room(tmp_path):
@@ -84,7 +74,7 @@ def test_as_many_rows_are_unpacked_together_as_have_room(tmp_path):
 
 
 def test_what_is_written_is_read_however_alike_its_rows_are(tmp_path):
-    write_rows(tmp_path / "a.parquet", (ROW for _ in range(20_000)), DOCUMENT)
+    schema.write_rows(tmp_path / "a.parquet", (ROW for _ in range(20_000)), DOCUMENT)
     assert sum(row == ROW for row in read_rows([tmp_path / "a.parquet"])) == 20_000
 
 

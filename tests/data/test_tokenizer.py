@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import tracemalloc
+import unicodedata
 from types import SimpleNamespace
 
 import pytest
@@ -87,9 +88,10 @@ def by_the_book(learnt, texts):
 
 
 def test_every_character_is_encoded_as_tokenizers_does(learnt):
-    anything = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
-    texts = [f" {letter}x\n{letter} 's{letter}'s1{letter}  {letter}" for letter in anything[:0x3000]]
-    texts += ["".join(f"it's{letter} " for letter in anything[at : at + 500]) for at in range(0, 0x110000, 500)]
+    every = [letter for letter in map(chr, range(0x110000)) if not "\ud7ff" < letter < "\ue000"]
+    known = [letter for letter in every if unicodedata.category(letter)[0] != "C"] + every[::97]
+    texts = [f" {letter}x\n{letter} 's{letter}'s1{letter}  {letter}" for letter in every[:0x3000]]
+    texts += ["".join(f"it's{letter} " for letter in known[at : at + 500]) for at in range(0, len(known), 500)]
     assert load(learnt / "tokenizer").encode(texts) == by_the_book(learnt, texts)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import MACHINE, refusal
 from little import MODEL as TINY
+from little import costs
 
 from train.artifact import read_json
 from train.config import build, plain
@@ -17,17 +18,8 @@ from train.data.schema import RANGES, SELECTED, TokenRange, read_rows, write_row
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode, read_tokens
 from train.errors import ConfigError, UserError
-from train.evaluation.measure import (
-    DocumentScore,
-    EvaluationConfig,
-    MeasureConfig,
-    compressor_score,
-    interval,
-    load_model,
-    measure,
-    model_scores,
-    score_documents,
-)
+from train.evaluation import measure as scoring
+from train.evaluation.measure import DocumentScore, EvaluationConfig, MeasureConfig, measure
 from train.evaluation.prediction import batches, predict
 from train.inference.generate import SamplesConfig
 from train.kernels import Fine
@@ -98,17 +90,6 @@ def model():
     return Transformer(TINY, 31, seed=1).double()
 
 
-def naive(model, document, end_of_text):
-    """Cost in nats and first choice of each token, a window at a time, straight from the logits."""
-    nats, correct, sequence = [], [], [end_of_text, *document]
-    for start in range(0, len(document), TINY.context):
-        window = sequence[start : start + TINY.context + 1]
-        logits = model(torch.tensor([window[:-1]]))[0]
-        nats += torch.nn.functional.cross_entropy(logits, torch.tensor(window[1:]), reduction="none").tolist()
-        correct += (logits.argmax(1) == torch.tensor(window[1:])).tolist()
-    return nats, correct
-
-
 @pytest.mark.parametrize("batch", [1, 2, 5, 100])
 def test_each_token_is_predicted_once_as_a_naive_loop_does(model, batch):
     lengths = [1, 8, 9, 3, 25, 16, 7]  # the context is 8
@@ -118,8 +99,7 @@ def test_each_token_is_predicted_once_as_a_naive_loop_does(model, batch):
     fine = copy.deepcopy(model)
     fine.compute_by(Fine())
     nats, correct = predict(fine, tokens, spans(rows), end_of_text=0, batch=batch, world=world())
-    with torch.no_grad():
-        expected = [naive(model, tokens[start:end].tolist(), 0) for start, end in spans(rows)]
+    expected = [costs(model, [0, *tokens[start:end].tolist()]) for start, end in spans(rows)]
     assert nats == pytest.approx(np.concatenate([e[0] for e in expected]), abs=1e-4)
     assert correct.tolist() == [c for e in expected for c in e[1]]
 
@@ -138,10 +118,10 @@ def test_known_logits_give_known_bits():
     model = Transformer(TINY, 32).double()
     torch.nn.init.zeros_(model.model.embed_tokens.weight)  # all logits are 0: 32 tokens, 5 bits each
     tokens, rows = np.array([7, 9, 0, 4, 0], np.uint16), ranges([3, 2])
-    documents = score_documents(model, tokens, rows, end_of_text=0, batch=4, world=world())
+    documents = scoring.score_documents(model, tokens, rows, end_of_text=0, batch=4, world=world())
     # Where all are equally likely none has a higher logit, so each counts as right.
     assert documents == [DocumentScore("0", 3, 9, 15.0, 3), DocumentScore("1", 2, 6, 10.0, 2)]
-    scores = model_scores(documents, TINY.context, SETTINGS)
+    scores = scoring.model_scores(documents, TINY.context, SETTINGS)
     assert scores["bits_per_byte"]["value"] == round(25 / 15, 6) and scores["perplexity"]["value"] == 32.0
     assert scores["next_token_accuracy"]["value"] == 1.0
     assert {scores["perplexity"][name] for name in ("tokens", "bytes", "documents")} == {5, 15, 2}
@@ -159,15 +139,18 @@ def test_a_context_is_never_more_than_the_window(model):
 def test_intervals_are_the_same_each_time_and_hold_the_value():
     generator = np.random.default_rng(0)
     bits, size = generator.integers(1000, 9000, 50), generator.integers(500, 3000, 50)
-    found = interval(bits, size, SETTINGS, lambda ratio: ratio)
-    assert found == interval(bits, size, SETTINGS, lambda ratio: ratio) and found["value"] == bits.sum() / size.sum()
+    found = scoring.interval(bits, size, SETTINGS, lambda ratio: ratio)
+    assert (
+        found == scoring.interval(bits, size, SETTINGS, lambda ratio: ratio)
+        and found["value"] == bits.sum() / size.sum()
+    )
     assert found["low"] < found["value"] < found["high"]
-    wider = interval(bits, size, EvaluationConfig(3, 200, 0.99, 5, SAMPLES), lambda ratio: ratio)
+    wider = scoring.interval(bits, size, EvaluationConfig(3, 200, 0.99, 5, SAMPLES), lambda ratio: ratio)
     assert wider["low"] < found["low"] and wider["high"] > found["high"]
 
 
 def test_the_interval_of_equal_documents_is_a_point():
-    found = interval(np.full(9, 30), np.full(9, 20), SETTINGS, lambda ratio: ratio)
+    found = scoring.interval(np.full(9, 30), np.full(9, 20), SETTINGS, lambda ratio: ratio)
     assert found == {"value": 1.5, "low": 1.5, "high": 1.5, "confidence": 0.9}
 
 
@@ -176,15 +159,15 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     held = 0
     for _ in range(100):
         bits = np.round(1000 * generator.normal(2, 0.5, 40)).astype(np.int64)
-        found = interval(bits, np.full(40, 1000), SETTINGS, lambda ratio: ratio)
+        found = scoring.interval(bits, np.full(40, 1000), SETTINGS, lambda ratio: ratio)
         held += found["low"] <= 2 <= found["high"]
     assert 80 <= held <= 97  # 90 expected
 
 
 def test_some_bytes_more_do_not_change_a_compressor_score():
     documents = [DocumentScore("0", 1, 100_000, 0.0, 0)]
-    one, other = (compressor_score(size, documents) for size in (25_010, 25_020))
-    assert one == other and one["value"] == 2.0 and one != compressor_score(25_500, documents)
+    one, other = (scoring.compressor_score(size, documents) for size in (25_010, 25_020))
+    assert one == other and one["value"] == 2.0 and one != scoring.compressor_score(25_500, documents)
 
 
 def test_the_stage_writes_what_follows_from_its_records(artifacts, measured, threads):
@@ -217,7 +200,7 @@ def test_how_many_windows_go_together_changes_no_score(artifacts, measured, tmp_
 
 
 def test_load_model_is_the_model_in_float64(artifacts):
-    model = load_model(artifacts.weights, TINY, VOCABULARY)
+    model = scoring.load_model(artifacts.weights, TINY, VOCABULARY)
     expected = Transformer(TINY, VOCABULARY, seed=1)
     for name, parameter in model.named_parameters():
         assert parameter.dtype == torch.float64
@@ -238,20 +221,14 @@ def damaged(change):
 ])  # fmt: skip
 def test_weights_that_do_not_fit_are_named(artifacts, tmp_path, change, says):
     write_tensors(tmp_path / WEIGHTS, damaged(change))
-    said = refusal(
-        measure,
-        MeasureConfig(TINY, SETTINGS),
-        with_other(artifacts, weights=tmp_path),
-        tmp_path / "out",
-        world(),
-        match=says,
-    )
+    inputs = with_other(artifacts, weights=tmp_path)
+    said = refusal(measure, MeasureConfig(TINY, SETTINGS), inputs, tmp_path / "out", world(), match=says)
     assert str(tmp_path / WEIGHTS) in said and not (tmp_path / "out").exists()
 
 
 def test_a_torn_weights_file_is_named(artifacts, tmp_path):
     (tmp_path / WEIGHTS).write_bytes((artifacts.weights / WEIGHTS).read_bytes()[:-9])
-    refusal(load_model, tmp_path, TINY, VOCABULARY, match="cannot be read as safetensors")
+    refusal(scoring.load_model, tmp_path, TINY, VOCABULARY, match="cannot be read as safetensors")
 
 
 @pytest.mark.parametrize(("embedding", "norm"), [(3e38, 3e38), (1e10, 1e307)])  # far off, and beyond float64

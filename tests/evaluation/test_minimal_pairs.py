@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+import warm
+from conftest import source
 from little import MODEL as TINY
-from little import WORLD, write_tokenizer
+from little import WORLD, costs, write_tokenizer
 
 from train.artifact import digest, write_json
 from train.config import build
@@ -19,7 +19,6 @@ from train.data.tokenizer import load
 from train.evaluation.baselines import count_grams
 from train.evaluation.items import Row, choice_bits, score_items, scored_items, wilson
 from train.evaluation.minimal_pairs import average, score, summary
-from train.keys import ROOT
 from train.model import Transformer
 
 TEXTS = ["the cat sat on the mat.", "a cat", "x", "", "the cats sit over the hills and far away, all of them, always."]
@@ -41,14 +40,8 @@ def sentence_bits(model, tokenizer, texts, batch):
 
 
 def naive(model, tokens):
-    """Bits of a sentence after the mark, its end left out, a window of the context at a time."""
-    sequence, bits = [0, *tokens], 0.0
-    for start in range(0, len(tokens), TINY.context):
-        window = sequence[start : start + TINY.context + 1]
-        with torch.no_grad():
-            logits = model(torch.tensor([window[:-1]]))[0]
-        bits += float(torch.nn.functional.cross_entropy(logits, torch.tensor(window[1:]), reduction="sum")) / np.log(2)
-    return bits
+    """Bits of a sentence after the mark, its end left out."""
+    return sum(costs(model, [0, *tokens])[0]) / np.log(2)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 100])
@@ -135,13 +128,9 @@ def test_files_as_blimp_has_them_and_our_own_set(model, tokenizer, tmp_path, mon
     (tmp_path / "blimp" / "two.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (tmp_path / "blimp" / "LICENSE").write_text("as you like")
     files = {path.name: path.read_bytes() for path in (tmp_path / "blimp").iterdir()}
-    source = {
-        "kind": "files", "purl": "pkg:generic/blimp@1", "path": "blimp", "licence": "CC-BY-4.0",
-        "licence_files": ["LICENSE"], "attribution": "Warstadt et al.", "language": "en", "include": ["*.jsonl"],
-        "exclude": [], "columns": None, "mirrors": [],
-        "sha256": digest({name: hashlib.sha256(text).hexdigest() for name, text in files.items()}),
-    }  # fmt: skip
-    config = build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 4}, "raw": {"sources": [source]}})
+    sha256 = digest({name: hashlib.sha256(text).hexdigest() for name, text in files.items()})
+    blimp = source(purl="pkg:generic/blimp@1", path="blimp", include=["*.jsonl"], sha256=sha256)
+    config = build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 4}, "raw": {"sources": [blimp]}})
     gather(config, {}, tmp_path / "out", WORLD)
     some = scored_items(tmp_path / "out")
     pairs = score_items(model, tokenizer, count_grams([b"The cats sit."]), some, batch=4, world=WORLD)
@@ -192,7 +181,6 @@ def test_several_runs_are_shown_with_their_spread(tmp_path, capsys):
 
 
 def test_releases_that_would_replace_each_other_are_refused_before_anything_is_made(tmp_path):
-    line = [sys.executable, str(ROOT / "scripts/run.py"), "--multirun", "recipe=tiny", "training.steps=1,2"]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stdout == "" and list(tmp_path.iterdir()) == []
-    assert done.stderr.startswith("error: --multirun: 2 releases would be called tiny-0.1.0")
+    said = warm.command("release", "--multirun", "recipe=tiny", "training.steps=1,2", cwd=tmp_path, status=1)
+    assert said.startswith("error: --multirun: 2 releases would be called tiny-0.1.0")
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from little import WORLD, write_tokenizer
+from little import WORLD, costs, write_tokenizer
 
 from train.artifact import write_json
 from train.data.benchmarks import read_items, written
@@ -134,14 +134,8 @@ def test_an_answer_costs_the_same_alone_and_beside_others_and_its_question_is_cu
         inside = len(words.encode([before.rstrip()])[0])
         room = max(1, MODEL.context + 1 - (len(whole) - inside))
         inputs = [*[0, *whole[:inside]][-room:], *whole[inside:]]
-        nats = 0.0
-        for start in range(0, len(inputs) - 1, MODEL.context):  # an answer that is too long goes on in windows
-            window = torch.tensor(inputs[start : start + MODEL.context + 1])
-            with torch.no_grad():
-                costs = -torch.log_softmax(model(window[None, :-1])[0], 1).gather(1, window[1:, None])[:, 0]
-            told = max(0, len(inputs) - (len(whole) - inside) - 1 - start)
-            nats += float(costs[told:].sum())
-        expected.append(nats / LN2)
+        nats, _ = costs(model, inputs)  # an answer that is too long goes on in windows
+        expected.append(sum(nats[len(inputs) - (len(whole) - inside) - 1 :]) / LN2)
     assert choice_bits(model, words, texts, batch=batch, world=WORLD) == pytest.approx(expected, abs=1e-5)
 
 

@@ -132,8 +132,7 @@ def test_the_newest_weights_lead_to_all_that_they_were_made_from(runs):
 
 
 def test_an_artifact_before_the_tokens_is_refused(runs):
-    with pytest.raises(UserError, match="was not made from tokenizer, tokens; name a weights or tokens artifact"):
-        lineage(runs / "selected-cccccccc")
+    refusal(lineage, runs / "selected-cccccccc", match="made from tokenizer, tokens; name a weights or tokens")
 
 
 @pytest.mark.parametrize("manifest", [{}, {"stage": "tokens"}, {"stage": "tokens", "inputs": {"raw": {}}}, [1]])

@@ -81,14 +81,9 @@ def test_a_place_leads_to_its_document(made):
 def spans_by_hand(text, least):
     """All spans that occur and are contained in no longer one that does."""
     there = lambda start, end: any(text[start:end] in other for other in TEXTS)  # noqa: E731
-    return [
-        (start, end)
-        for start in range(len(text))
-        for end in range(start + least, len(text) + 1)
-        if there(start, end)
-        and not (start and there(start - 1, end))
-        and not (end < len(text) and there(start, end + 1))
-    ]
+    longer = lambda start, end: (start and there(start - 1, end)) or (end < len(text) and there(start, end + 1))  # noqa: E731
+    spans = ((start, end) for start in range(len(text)) for end in range(start + least, len(text) + 1))
+    return [span for span in spans if there(*span) and not longer(*span)]
 
 
 @pytest.mark.parametrize("least", [1, 3, 12])

@@ -1,16 +1,12 @@
 """Drawing text: what decides it, and the command as a person runs it."""
 
 import json
-import os
-import runpy
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, refusal
+import warm
+from conftest import refusal
 from little import MODEL as TINY
 from little import write_release
 
@@ -18,7 +14,7 @@ from train.artifact import write_json
 from train.config import build
 from train.data import tokenizer as tokenizers
 from train.errors import ConfigError, UserError
-from train.inference.generate import SamplesConfig, draw, generate, next_logits, pieces, uniform
+from train.inference.generate import SamplesConfig, draw, generate, next_logits, openings, pieces, uniform
 from train.model import Transformer, config_from_hugging_face, hugging_face_config
 from train.training.checkpoint import WEIGHTS
 from train.unicode import harmless
@@ -144,34 +140,35 @@ def test_config_json_that_lacks_something_is_refused():
     refusal(config_from_hugging_face, found, match="head_width: missing")
 
 
-SCRIPT = str(ROOT / "scripts" / "pellucid.py")
+@pytest.mark.parametrize(("text", "opening"), [
+    ("The farmer went to the market and bought a cow.", "The farmer went to the"),
+    ("The farmer went to fields and rested.", "The farmer went to"),
+    ("The farmer goes on walk. And then", "The farmer goes on walk."),
+    ("农民在山上看日出、可是没有人知道。昨天、孩子给朋友写信。", "农民在山上看日出、可是没有人知道。昨天、孩子给朋"),
+    ("كان الولد في البيت مع أمه ثم خرج", "كان الولد في البيت مع"), ("  short", "short"), ("", ""),
+])  # fmt: skip
+def test_prompts_are_how_held_out_texts_begin_in_whole_words(text, opening):
+    assert openings([text, text, "a third"]) == [opening, opening, ""]
 
 
 def test_the_command_writes_the_prompt_and_what_follows(release):
     settings = ["--prompt", "the cat", "--tokens", "12", "--temperature", "1.5", "--seed", "2"]
-    line = [sys.executable, SCRIPT, "sample", str(release), *settings]
-    found = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
-    assert found.returncode == 0, found.stderr
+    said = warm.command("sample", release, *settings)
     tokenizer, model = tokenizers.load(release), Transformer(TINY, 270, seed=1).double()
     start = tokenizer.encode(["the cat"])[0]
     tokens = list(generate(model, start, count=12, temperature=1.5, top_k=50, seed=2, end_of_text=0))
     text = "the cat" + "".join(pieces(tokenizer, tokens))
-    assert found.stdout == harmless(text) + "\n" and f"[{len(tokens)} tokens" in found.stderr
-    assert "tokens/s]" in found.stderr
+    assert said.startswith(f"{harmless(text)}\n[{len(tokens)} tokens") and said.endswith("tokens/s]\n")
 
 
 @pytest.fixture
-def refused(monkeypatch, capsys):
-    """The one line with which the command refuses some arguments; in this process, as torch takes long to load."""
+def refused(pellucid):
+    """The one line with which the command refuses some arguments."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", [SCRIPT, "sample", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(SCRIPT, run_name="__main__")
-        line = end.value.code  # a text here is printed to stderr, and the status is 1
-        assert isinstance(line, str) and line.startswith("error: ") and "\n" not in line
-        assert capsys.readouterr() == ("", "")
-        return line
+        status, out, err = pellucid("sample", *arguments)
+        assert (status, out, err.count("\n")) == (1, "", 0) and err.startswith("error: ")
+        return err
 
     return run
 
@@ -206,15 +203,3 @@ def test_the_command_refuses_a_config_larger_than_the_weights(release, tmp_path,
 ])  # fmt: skip
 def test_the_command_says_what_is_wrong_with_an_argument(release, refused, arguments, says):
     assert says in refused(release, *arguments)
-
-
-def test_the_command_ends_with_130_when_interrupted(release):
-    line = [sys.executable, SCRIPT, "sample", str(release), "--tokens", "1000000", "--prompt", "the cat"]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        os.read(process.stdout.fileno(), 1)  # it writes
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130 and b"Traceback" not in err

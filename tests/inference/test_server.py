@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import json
 import re
-import runpy
 import select
 import signal
 import socket
@@ -15,7 +14,7 @@ import threading
 import time
 
 import pytest
-from conftest import ROOT, refusal, wait_for
+from conftest import ROOT, wait_for
 from little import MODEL as TINY
 from little import TEXT, write_release
 
@@ -290,10 +289,8 @@ def drip(connection: socket.socket, byte: int) -> bool:
 
 
 @pytest.mark.parametrize(("method", "path", "body", "more", "status"), [
-    ("GET", "/v1/models", b"{}", (), 200),
-    ("GET", "/v1/models", b"GET /v2/evil HTTP/1.1\r\n\r\n", (), 200),
-    ("GET", "/v1/models", b"x" * (BODY + 1), (), 200),
-    ("GET", "/v2/nothing", b"x" * BODY, (), 404),
+    ("GET", "/v1/models", b"{}", (), 200), ("GET", "/v1/models", b"GET /v2/evil HTTP/1.1\r\n\r\n", (), 200),
+    ("GET", "/v1/models", b"x" * (BODY + 1), (), 200), ("GET", "/v2/nothing", b"x" * BODY, (), 404),
     ("DELETE", "/", b"GET / HTTP/1.1\r\n\r\n", (), 405),
     ("GET", "/v1/models", b"2\r\n{}\r\n0\r\n\r\n", ("Transfer-Encoding: chunked",), 200),
     ("POST", "/v1/completions", b"2\r\n{}\r\n0\r\n\r\n", ("Transfer-Encoding: chunked",), 411),
@@ -376,9 +373,3 @@ def test_the_command_serves_until_it_is_interrupted(release):
     finally:
         process.kill()
     assert process.returncode == 130 and "Traceback" not in err
-
-
-@pytest.mark.parametrize(("port", "says"), [("99999", "expected a port"), ("x", "invalid")])
-def test_the_command_refuses_what_is_no_port(release, monkeypatch, port, says):
-    monkeypatch.setattr(sys, "argv", [SCRIPT, "sample", str(release), "--serve", port])
-    refusal(runpy.run_path, SCRIPT, run_name="__main__", match=says, error=SystemExit)

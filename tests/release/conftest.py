@@ -9,11 +9,9 @@ import forger
 import pytest
 import torch
 import warm
-from conftest import LEAST
+from conftest import LEAST, hydra, source
 
 from train.artifact import digest
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,10 +40,8 @@ SETS = {
 FILES = {name: "".join(f"{json.dumps(row)}\n" for row in rows) for name, rows in SETS.items()}
 FILES["LICENSE"] = "CC0-1.0\n"
 SHA256 = digest({name: hashlib.sha256(text.encode()).hexdigest() for name, text in FILES.items()})
-DECLARED = (
-    f"benchmarks.raw={{sources:[{{kind:files,path:sets,purl:'pkg:generic/others@1',sha256:{SHA256},licence:CC0-1.0,"
-    "licence_files:[LICENSE],attribution:nobody,language:en,include:['*.jsonl'],exclude:[],columns:null,mirrors:[]}]}"
-)
+OTHERS = source(purl="pkg:generic/others@1", path="sets", sha256=SHA256, licence="CC0-1.0", include=["*.jsonl"])
+DECLARED = f"benchmarks.raw={hydra({'sources': [OTHERS]})}"
 
 
 def made(home: Path) -> list[str]:
@@ -62,8 +58,7 @@ def make(home: Path) -> None:
     with pytest.MonkeyPatch.context() as patched:
         for name, value in PRIVATE.items():
             patched.setenv(name, value)
-        done = warm.run([str(ROOT / "scripts" / "run.py"), *made(home)], home)
-    assert done.returncode == 0, done.stdout + done.stderr
+        warm.command("release", *made(home), cwd=home)
 
 
 @pytest.fixture(scope="session")

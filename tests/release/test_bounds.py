@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import warm
 
+from train.cli import VERBS, failure
 from train.errors import UserError
 from train.keys import ROOT
 from train.release import bounds
@@ -27,9 +28,8 @@ def ends(name: str, release: Path) -> str:
     pairs = release.parent / "some.jsonl"
     pairs.write_text('{"sentence_good": "a b", "sentence_bad": "b a"}\n')
     words = {"RELEASE": str(release), "FILE": str(pairs)}
-    done = warm.run([str(ROOT / "scripts/pellucid.py"), name, *(words.get(word, word) for word in COMMANDS[name])])
-    assert done.returncode in (1, 2) and "Traceback" not in done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    said = warm.command(name, *(words.get(word, word) for word in COMMANDS[name]), status=failure(VERBS[name]))
+    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
     return line
 
 

@@ -1,19 +1,20 @@
 """The release as others read it: transformers, datasets, people; and the same bytes whenever it is packed."""
 
 import dataclasses
+import re
+import runpy
 import socket
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-import torch
 import yaml
+from conftest import artifact, refusal
 
 from train.artifact import read_json
 from train.config import build
 from train.data import schema
 from train.data.text import readers
-from train.data.tokenizer import load
-from train.errors import UserError
 from train.keys import ROOT
 from train.layout import ARTIFACTS, placed
 from train.release import bundle
@@ -25,7 +26,7 @@ from train.world import Inputs
 
 @pytest.fixture
 def inputs(home):
-    return Inputs(**{name: next(p for p in (home / "runs").glob(f"{name}-*") if not p.suffix) for name in ARTIFACTS})
+    return Inputs(**{name: artifact(home, name) for name in ARTIFACTS})
 
 
 @pytest.fixture
@@ -33,21 +34,6 @@ def config(release):
     resolved = read_json(release / "code/config.json")
     settings, asked = (read_json(release / path) for path in ("code/overrides.json", REQUEST))
     return CollectConfig(build(ReleaseConfig, resolved["release"]), resolved, tuple(settings), asked)
-
-
-def test_transformers_reads_the_release_and_computes_the_same_logits(release):
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    text = "There was once a girl named Ada.\n\nShe had 12 cats."
-    tokens = AutoTokenizer.from_pretrained(release)(text)["input_ids"]
-    words = load(release)
-    assert tokens == [words.end_of_text, *words.encode([text])[0]]
-    theirs = AutoModelForCausalLM.from_pretrained(release)
-    ours = bundle.model_of(release)
-    assert type(theirs).__name__ == "Qwen3ForCausalLM"
-    with torch.no_grad():
-        batch = torch.tensor([tokens[:32]])
-        assert torch.allclose(theirs(batch).logits, ours(batch), atol=1e-4, rtol=1e-4)
 
 
 def test_what_gave_no_document_is_in_the_release_file_by_file(release):
@@ -78,8 +64,8 @@ def test_the_identity_is_of_products_alone(copy):
 
 def test_a_data_set_without_a_card_is_refused(inputs, config, tmp_path):
     resolved = {**config.resolved, "data": {**config.resolved["data"], "name": "cardless"}}
-    with pytest.raises(UserError, match=r"data_cards/cardless.md: cannot be read"):
-        collect(dataclasses.replace(config, resolved=resolved), inputs, tmp_path, None)
+    cardless = dataclasses.replace(config, resolved=resolved)
+    refusal(collect, cardless, inputs, tmp_path, None, match=r"data_cards/cardless.md: cannot be read")
 
 
 def test_cards_have_front_matter_that_the_hub_reads(release):
@@ -91,15 +77,8 @@ def test_cards_have_front_matter_that_the_hub_reads(release):
 
 
 def test_the_source_tree_leaves_out_caches(tmp_path):
-    for name in (
-        "train/a.py",
-        "train/__pycache__/a.pyc",
-        "train/.a.py.swp",
-        "train/b.py~",
-        "runs/x",
-        ".ci/run",
-        "LICENSE",
-    ):
+    paths = ("train/a.py", "train/__pycache__/a.pyc", "train/.a.py.swp", "train/b.py~", "runs/x", ".ci/run", "LICENSE")
+    for name in paths:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "train/link.py").symlink_to(tmp_path / "LICENSE")
@@ -114,10 +93,9 @@ def test_products_are_placed_by_the_table():
 
 
 def test_a_release_config_names_known_items_only(config):
-    with pytest.raises(ValueError, match="'5' is not among the declared items"):
-        dataclasses.replace(config.release, not_used={"5": "because"})
-    with pytest.raises(ValueError, match="version"):
-        dataclasses.replace(config.release, version="../1")
+    for wrong, says in (({"not_used": {"5": "because"}}, "'5' is not among the declared items"),
+                        ({"version": "../1"}, "version")):  # fmt: skip
+        refusal(dataclasses.replace, config.release, **wrong, match=says, error=ValueError)
 
 
 def test_no_file_of_a_release_tells_who_made_it_or_where(release):
@@ -126,6 +104,24 @@ def test_no_file_of_a_release_tells_who_made_it_or_where(release):
     own = {path: contents(path) for path in release.rglob("*") if path.is_file() and path not in code}
     here = [b"telltale", str(ROOT).encode(), str(Path.home()).encode() + b"/", socket.gethostname().encode()]
     assert len(own) > 60 and not [(path, word) for path in own for word in here if len(word) > 5 and word in own[path]]
+
+
+def test_the_picture_is_drawn_from_the_records_of_a_release(release):
+    drawn = runpy.run_path(str(ROOT / "scripts/picture.py"))["picture"](release)
+    words = [each.text for each in ElementTree.fromstring(drawn).iter() if each.text]
+    scores = read_json(release / "evaluation/scores.json")
+    assert read_json(release / "MANIFEST.json")["identity"][:7] in words
+    assert f"{scores['bits_per_byte']['value']:.3f}" in words and f"{scores['byte_4gram']['value']:.3f}" in words
+    assert {"this model", "complete", "held out", "training"} <= {*words} and len(drawn) < 150_000
+
+
+def test_the_lines_of_the_python_page_do_what_it_says(release, capsys):
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.S)
+    code = code.replace('Path("releases/tiny-0.1.0")', f"Path({str(release)!r})")
+    exec(code.replace("(release), 12)", "(release), 1)"), {})
+    bits, *documents = capsys.readouterr().out.splitlines()
+    assert 10 < float(bits.removesuffix(" bits")) < 1000
+    assert documents and any("Apache-2.0" in line for line in documents)
 
 
 def contents(path: Path) -> bytes:

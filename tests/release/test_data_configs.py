@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import warm
+from conftest import source
 
 from train.compose import compose
 from train.data.generated.stories import stories
@@ -39,19 +40,16 @@ def stand_in(given: dict, name: str, folder: Path) -> dict:
     else:
         for number, text in enumerate(texts):
             (folder / f"{number}.txt").write_text(text)
-    return {
-        "kind": "files", "purl": f"pkg:generic/{name.replace('_', '-')}@1", "path": folder.name, "sha256": None,
-        "licence": licence, "licence_files": ["LICENSE"], "attribution": "Somebody", "language": "en",
-        "include": ["*.txt", "*.jsonl"], "exclude": [], "columns": columns, "mirrors": [],
-    }  # fmt: skip
+    told = {"purl": f"pkg:generic/{name.replace('_', '-')}@1", "path": folder.name, "include": ["*.txt", "*.jsonl"]}
+    return source(**told, licence=licence, columns=columns)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES])
 def test_a_data_config_leads_to_a_verified_release(name, tmp_path):
     config = compose([*SMALL.split(), f"data={name}", *(f"data.selected.{rule}=null" for rule in LOOSE.split())])
     data = config["data"]
-    source = stand_in(data["raw"]["sources"][0], name, tmp_path / "texts")
-    data["raw"]["sources"] = [source]
+    texts = stand_in(data["raw"]["sources"][0], name, tmp_path / "texts")
+    data["raw"]["sources"] = [texts]
     data["documents"]["formats"] = {"txt": "plain", "jsonl": "rows"}
     data["selected"]["excluded"] = {}
     if name == "my_text":  # a template, whose blanks are filled in by whoever copies it
@@ -68,6 +66,6 @@ def test_a_data_config_leads_to_a_verified_release(name, tmp_path):
 
     found = re.search(r"found ([0-9a-f]{64})", said := run())
     assert found, said
-    source["sha256"] = found[1]
+    texts["sha256"] = found[1]
     said = run()
     assert "verify     holds (every check)" in said and "OSAID 1.0: complete" in said, said

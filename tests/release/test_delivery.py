@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 import warm
-from conftest import ROOT, refusal
+from conftest import ROOT, artifact, refusal
 
 from train.artifact import read_json, write_json
 from train.errors import UserError
+from train.layout import ARTIFACTS
 from train.release import delivery, sharing
-from train.release.bundle import write_manifest
+from train.release.bundle import require_lock, write_manifest
 from train.release.lock import pins
 from train.release.verify.run import require, verify
 
@@ -78,8 +79,7 @@ def test_nothing_that_stands_under_the_name_is_touched(what, packed, tmp_path):
     if what == "another release":
         identities = {read_json(each / "MANIFEST.json")["identity"] for each in (packed, place)}
         assert identities <= set(said.replace(",", "").split()) and str(packed) in said
-    with pytest.raises(UserError, match="see what stands there"):  # were the first look too early
-        sharing.place_directory(packed, place)
+    refusal(sharing.place_directory, packed, place, match="see what stands there")
     assert contents(tmp_path) == before
 
 
@@ -105,8 +105,7 @@ def test_it_is_placed_where_nothing_or_itself_stands(standing, packed, tmp_path)
     ({}, "config.name"),
 ])  # fmt: skip
 def test_another_config_is_refused_before_anything_is_made(resolved, reason, packed):
-    with pytest.raises(UserError, match=f"holds release [0-9a-f]{{12}}, and this would be another one: {reason}"):
-        delivery.refuse_early(packed, resolved)
+    refusal(delivery.refuse_early, packed, resolved, match=f"and this would be another one: {reason}")
 
 
 def test_other_code_is_refused_before_anything_is_made(packed):
@@ -148,8 +147,7 @@ def test_a_placing_that_is_killed_leaves_nothing_under_the_name_and_is_begun_aga
 
 
 def test_a_finished_release_shares_its_weights_with_the_runs(home, release):
-    (weights,) = (path for path in (home / "runs").glob("weights-*") if not path.suffix)
-    (packed,) = (path for path in (home / "runs").glob("release-*") if not path.suffix)
+    weights, packed = artifact(home, "weights"), artifact(home, "release")
     for name in ("model.safetensors", "checkpoints/step-000002/optimizer.safetensors"):
         assert all(os.path.samefile(folder / name, release / name) for folder in (weights, packed / "release"))
     assert not os.path.samefile(packed / "release/README.md", release / "README.md")
@@ -164,19 +162,15 @@ def test_the_command_refuses_another_setting_under_the_name_and_keeps_what_is_be
     (tmp_path / "releases/tiny-0.1.0/logs/statements/mine.json").write_text("{}")
     before = contents(tmp_path / "releases")
     folders = [f"machine.{name}={tmp_path / name}" for name in ("runs", "releases", "cache")]
-    done = warm.run([str(ROOT / "scripts/run.py"), *small, *folders, "training.steps=2"])
-    assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path / 'releases/tiny-0.1.0'}: holds release ")
-    assert "config.training.steps: 4 is recorded, 2 is asked for" in done.stderr and "release.version" in done.stderr
+    said = warm.command("release", *small, *folders, "training.steps=2", status=1)
+    assert said.startswith(f"error: {tmp_path / 'releases/tiny-0.1.0'}: holds release ")
+    assert "config.training.steps: 4 is recorded, 2 is asked for" in said and "release.version" in said
     assert contents(tmp_path / "releases") == before and not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("stage", ["raw", "tokenizer", "weights", "evaluation"])
 def test_packing_refuses_what_another_version_made(stage, home, tmp_path):
-    from train.layout import ARTIFACTS
-    from train.release.bundle import require_lock
-
-    found = {name: next(p for p in (home / "runs").glob(f"{name}-*") if not p.suffix) for name in ARTIFACTS}
-    recorded = {name: read_json(path / "witness/run.json")["packages"] for name, path in found.items()}
+    recorded = {name: read_json(artifact(home, name) / "witness/run.json")["packages"] for name in ARTIFACTS}
     require_lock(recorded)
     (torch,) = (pin.version for pin in pins((ROOT / "requirements.lock").read_text()) if pin.name == "torch")
     said = refusal(require_lock, {**recorded, stage: {**recorded[stage], "torch": "2.12.0", "six": "0"}})

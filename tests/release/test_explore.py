@@ -1,12 +1,8 @@
 """The command `explore`, as a person runs it, on a run and on the release made from it."""
 
 import hashlib
-import io
 import json
 import os
-import runpy
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,30 +12,19 @@ import pytest
 from train.artifact import inventory
 from train.data.batches import batch_at, window_count, windows_at
 from train.data.schema import LEDGER, RANGES, SELECTED, read_rows, write_rows
-from train.keys import ROOT
 
-SCRIPT = ROOT / "scripts" / "pellucid.py"
-STEPS, BATCH, CONTEXT = 4, 2, 32  # of the release in conftest.py
+STEPS, BATCH, CONTEXT, SEED = 4, 2, 32, 0  # of the release in conftest.py
 
 
 @pytest.fixture
-def explore(home, release, monkeypatch, capsys):
-    """Run the command on `place`: "runs", "release" or a folder; returns what it printed, or its complaint."""
+def explore(home, release, pellucid):
+    """Run the command on `place`: "runs", "release" or a folder; returns what it says."""
+    places = {"runs": home / "runs", "release": release}
 
-    def run(place, *arguments, status=0, stdin=b"") -> str:
-        folder = {"runs": home / "runs", "release": release}.get(place, place)
-        line = [SCRIPT, "explore", "--from", folder, *arguments]
-        monkeypatch.setattr(sys, "argv", [str(word) for word in line])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        monkeypatch.syspath_prepend(SCRIPT.parent)
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")  # in this process: a new one each time would take long
-            ended = 0
-        except SystemExit as exit:
-            ended = exit.code
-        out = capsys.readouterr().out
-        assert (1 if isinstance(ended, str) else ended) == status, out + str(ended)
-        return ended if status else out
+    def run(place, *words, status=0, **how) -> str:
+        found, out, err = pellucid("explore", "--from", places.get(place, place), *words, **how)
+        assert found == status, out + err
+        return out + err
 
     return run
 
@@ -59,18 +44,13 @@ def tokens(home):
     return np.load(path)
 
 
-@pytest.fixture(scope="module")
-def seed(release):
-    return json.loads((release / "code" / "config.json").read_text())["training"]["seed"]
-
-
 @pytest.mark.parametrize("place", ["runs", "release"])
-def test_a_step_is_the_batch_that_the_trainer_read(asked, release, tokens, seed, place):
+def test_a_step_is_the_batch_that_the_trainer_read(asked, release, tokens, place):
     texts = {row["id"]: row["text"] for row in rows(release, "documents")}
     for number in (1, STEPS):
         told = asked(place, "step", number)
         read = [[token for cut in sequence["documents"] for token in cut["tokens"]] for sequence in told["sequences"]]
-        assert read == batch_at(tokens, CONTEXT, BATCH, seed, number - 1).tolist()
+        assert read == batch_at(tokens, CONTEXT, BATCH, SEED, number - 1).tolist()
         for sequence in told["sequences"]:
             assert sequence["end"] - sequence["start"] == CONTEXT + 1
             for cut in sequence["documents"]:
@@ -79,24 +59,24 @@ def test_a_step_is_the_batch_that_the_trainer_read(asked, release, tokens, seed,
                 assert cut["path"].startswith("story-")
 
 
-def brute(tokens, seed, start, end):
+def brute(tokens, start, end):
     count = window_count(len(tokens), CONTEXT)
     return [
         {"step": step + 1, "sequence": sequence + 1, "epoch": (step * BATCH + sequence) // count + 1}
         for step in range(STEPS)
-        for sequence, window in enumerate(windows_at(count, BATCH, seed, step).tolist())
+        for sequence, window in enumerate(windows_at(count, BATCH, SEED, step).tolist())
         if start <= window * CONTEXT + CONTEXT and window * CONTEXT < end
     ]
 
 
 @pytest.mark.parametrize("place", ["runs", "release"])
-def test_a_document_tells_its_fate_and_every_step_that_read_it(asked, release, tokens, seed, place):
+def test_a_document_tells_its_fate_and_every_step_that_read_it(asked, release, tokens, place):
     ranges = list(read_rows([release / "data" / "ranges" / "train.parquet"]))
-    read = [row for row in ranges if brute(tokens, seed, row["start"], row["end"])]
+    read = [row for row in ranges if brute(tokens, row["start"], row["end"])]
     never = next(row for row in ranges if row not in read)
     for row in (read[0], never):
         told = asked(place, "document", row["id"][:20])
-        assert told["readings"] == brute(tokens, seed, row["start"], row["end"])
+        assert told["readings"] == brute(tokens, row["start"], row["end"])
         assert told["id"] == row["id"] and {**told["kept"], **row} == told["kept"]
         assert told["kept"]["split"] == "train" and told["ledger"] == []
     assert told["read"] == {"steps": 0, "of": STEPS, "first": None, "last": None, "checkpoints": []}
@@ -193,9 +173,9 @@ def test_trace_shows_what_a_text_took_from_which_documents(asked, explore, relea
     assert "characters 7 to 87, 1 occurrence" in shown and "and 1 spans more" in shown
 
 
-def test_affected_names_steps_and_checkpoints_in_each_folder(asked, explore, release, home, copy, tokens, seed):
+def test_affected_names_steps_and_checkpoints_in_each_folder(asked, explore, release, home, copy, tokens):
     ranges = list(read_rows([release / "data" / "ranges" / "train.parquet"]))
-    late = next(row for row in ranges if [r["step"] for r in brute(tokens, seed, row["start"], row["end"])][:1] == [3])
+    late = next(row for row in ranges if [r["step"] for r in brute(tokens, row["start"], row["end"])][:1] == [3])
     dropped = next(row for row in rows(release, "ledger") if row["action"] == "dropped")
     (one, two, three, _) = asked("runs", "affected", late["id"][:16], dropped["id"], "--from", release)
     assert (one["read"], one["train"], one["documents"]) == (two["read"], 1, [late["id"]])
@@ -205,11 +185,8 @@ def test_affected_names_steps_and_checkpoints_in_each_folder(asked, explore, rel
     assert named == {**one, "item": named["item"]}
     assert [Path(answer["from"]).parent.name for answer in (one, two)] == ["runs", "releases"]
     shown = explore("release", "affected", late["id"], "stories")
-    assert (
-        "first 3, last" in shown
-        and "training     1 document; the tokenizer was learnt" in shown
-        and "influenced the checkpoints of steps 2, 4" in shown
-    )
+    for words in ("first 3, last", "training     1 document; the tokenizer was", "the checkpoints of steps 2, 4"):
+        assert words in shown
 
 
 def test_a_release_without_a_document_says_that_it_does_not_hold_it(asked, release, copy):
@@ -305,15 +282,3 @@ def test_options_stand_before_or_after_the_command_and_a_text_may_look_like_one(
     assert json.loads(explore("release", "--json", "search", "--", "--most"))["text"] == "--most"
     one = json.loads(explore("release", "--json", "--most", 1, "search", "the"))
     assert one == asked("release", "search", "the", "--most", 1)
-
-
-def test_whoever_reads_us_may_stop(release):
-    line = [sys.executable, SCRIPT, "explore", "--from", release]
-    script = " ".join(map(str, [*line, "search", "the", "--most", "100000", "|", "head", "-1"]))
-    done = subprocess.run(script, shell=True, capture_output=True, text=True)
-    assert done.stdout and not done.stderr
-
-
-def test_make_explore_runs_the_command():
-    done = subprocess.run(["make", "-n", "explore", "ARGS=step 1"], cwd=ROOT, capture_output=True, text=True)
-    assert "scripts/pellucid.py explore" in done.stdout and "step 1" in done.stdout

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import forger
 import pytest
-import warm as processes
-from conftest import MACHINE
+import warm
+from conftest import MACHINE, edit, refusal
 
 from train import initial, pipeline
-from train.artifact import copy_file, file_digest, read_json, write_json
-from train.errors import UserError
-from train.keys import ROOT
+from train.artifact import copy_file, file_digest, read_json
 from train.release.archive import pack
 from train.release.prove import replay
 from train.release.standards.osaid import ladder
@@ -24,13 +22,7 @@ OTHER_DATA = ["name=later", "data.raw.sources.0.count=480"]
 @pytest.fixture(scope="module")
 def run(own_home):
     """A function that runs the command, and returns what it says."""
-
-    def run(*words: str, status: int = 0) -> str:
-        done = processes.run([str(ROOT / "scripts/run.py"), *words], own_home)
-        assert done.returncode == status and "Traceback" not in done.stderr, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    return run
+    return lambda *words, **how: warm.command("release", *words, cwd=own_home, **how)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +58,7 @@ def test_it_begins_with_weights_and_tokenizer_and_says_so(release, later, tmp_pa
     assert openness["begins_with"] == identity and not openness["osaid_1_0"]
     assert not openness["all_training_data_included_and_free"] and openness["mof_class"]["class"] != "I"
     archive = pack(later, tmp_path)
-    for said in ("\n".join(ladder(str(later), {})), processes.command("verify", archive, "--quick").rstrip()):
+    for said in ("\n".join(ladder(str(later), {})), warm.command("verify", archive, "--quick").rstrip()):
         assert f"the release {identity}, which it begins with" in said.split("\n")[-1]
     assert "training.init_from=..." in read_json(later / "logs/release/asked.json")["overrides"]
     assert first_segment(later, tmp_path)["holds"]
@@ -82,15 +74,12 @@ def test_that_release_alone_gives_the_weights_again(run, later, own_small, tmp_p
 def test_who_names_a_release_that_it_did_not_begin_with_is_found_out(later, folder, tmp_path):
     weights = read_tensors(folder / initial.WEIGHTS)
     write_tensors(folder / initial.WEIGHTS, {name: tensor * 0.5 for name, tensor in weights.items()})
-    listed = read_json(folder / initial.MANIFEST)
-    listed["products"][initial.WEIGHTS]["sha256"] = file_digest(folder / initial.WEIGHTS)
-    write_json(folder / initial.MANIFEST, listed)
+    digest = file_digest(folder / initial.WEIGHTS)
+    edit(folder / initial.MANIFEST, "products", initial.WEIGHTS, "sha256", to=digest)
     false = forger.linked(later, tmp_path / "false")
     for name in initial.FILES:
         copy_file(folder / name, false / initial.FOLDER / name)
-    config = read_json(false / "code/config.json")
-    config["training"]["init_from"] = initial.identity_of(folder)
-    write_json(false / "code/config.json", config)
+    edit(false / "code/config.json", "training", "init_from", to=initial.identity_of(folder))
     forger.reseal(false, ["code/config.json"])
     found = {result.name: result for result in verify(false, "full", ["integrity", "weights", "losses"])}
     assert all(found[name].ok for name in ("integrity", "weights")), found
@@ -120,8 +109,7 @@ def test_what_is_taken_proves_to_be_of_the_release(folder):
     (("init_from", "0" * 64), "taken: is release [0-9a-f]{64}, and training.init_from asks for 0{64}"),
 ])  # fmt: skip
 def test_what_goes_on_otherwise_is_refused(folder, steps, says):
-    with pytest.raises(UserError, match=says):
-        initial.require_initial(folder, other(folder, *steps))
+    refusal(initial.require_initial, folder, other(folder, *steps), match=says)
 
 
 @pytest.mark.parametrize("name", initial.FILES)
@@ -129,15 +117,12 @@ def test_what_goes_on_otherwise_is_refused(folder, steps, says):
 def test_what_is_not_of_the_release_is_refused(folder, name, spoil):
     config = other(folder)
     spoil(folder / name)
-    with pytest.raises(UserError, match=name):
-        initial.require_initial(folder, config)
+    refusal(initial.require_initial, folder, config, match=name)
 
 
 def test_a_folder_is_asked_for_in_one_line_before_any_work(run, own_small, tmp_path):
-    for where, says in {
-        tmp_path: "training.init_from: expected a release's folder or its identity",
-        "a" * 64: "give its folder, or checkpoints/initial of a release that began with it: machine.init_from=FOLDER",
-    }.items():
+    given = "give its folder, or checkpoints/initial of a release that began with it: machine.init_from=FOLDER"
+    for where, says in ((tmp_path, "expected a release's folder or its identity"), ("a" * 64, given)):
         folders = f"training.init_from={where}", f"machine.runs={tmp_path / 'runs'}"
         told = run(*own_small, "name=other", *folders, status=1)
         assert says in told and len(told.splitlines()) == 1

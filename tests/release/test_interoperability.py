@@ -66,6 +66,10 @@ def test_transformers_writes_the_same_tokens_and_the_pipeline_the_same_text(subj
     from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
     tokenizer, model = AutoTokenizer.from_pretrained(subject), AutoModelForCausalLM.from_pretrained(subject)
+    with torch.no_grad():
+        batch = torch.tensor([load(subject).encode([f"{PROMPTS[1]} a girl.\n\nShe had 12 cats."])[0][:32]])
+        assert torch.allclose(model(batch).logits, bundle.model_of(subject)(batch), atol=1e-4, rtol=1e-4)
+    assert type(model).__name__ == "Qwen3ForCausalLM"
     pipe = pipeline("text-generation", model=str(subject), device="cpu")
     for prompt, ours in written.items():
         start = tokenizer(prompt, return_tensors="pt")

@@ -65,6 +65,9 @@ def test_a_project_that_tells_no_dependencies_is_refused(project):
 
 def test_this_environment_is_what_the_lock_pins():
     assert {"torch", "pyarrow", "pypi-simple", "pycld2"} <= asked_for(PROJECT)
+    project = tomllib.loads(PROJECT)["project"]
+    wanted = map(Requirement, project["dependencies"] + project["optional-dependencies"]["dev"])
+    assert {normal(each.name) for each in wanted} <= {normal(pin.name) for pin in pins(LOCK)}
     assert unlike(LOCK, PROJECT, {found.metadata["Name"]: found.version for found in distributions()}) == []
 
 

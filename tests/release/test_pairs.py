@@ -13,9 +13,7 @@ SIDES = ("sentence_good", "sentence_bad")
 
 
 def judge(release, *arguments, status=0):
-    done = warm.run([str(warm.ROOT / "scripts/pellucid.py"), "score", str(release), *map(str, arguments)])
-    assert done.returncode == status and "Traceback" not in done.stderr, done.stdout + done.stderr
-    return done.stdout or done.stderr
+    return warm.command("score", release, *arguments, status=status)
 
 
 def test_its_own_pairs_get_the_scores_that_they_have_in_it(release, tmp_path):

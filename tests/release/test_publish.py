@@ -2,18 +2,15 @@
 
 import base64
 import json
-import os
 import re
-import subprocess
-import sys
-import threading
 from argparse import Namespace
 from hashlib import sha1
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import loopback
 import pytest
-from conftest import ROOT, refusal
+import warm
+from conftest import refusal
 
 from train.commands import publish
 from train.layout import regular_files
@@ -24,16 +21,15 @@ from train.release.verify.run import verify
 DOWNLOAD = """
 import sys
 from huggingface_hub import snapshot_download
-print(snapshot_download("owner/name", local_dir=sys.argv[1] if len(sys.argv) > 1 else None))
+snapshot_download("owner/name", local_dir=sys.argv[1])
+print(snapshot_download("owner/name"))
 """
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
+class Handler(loopback.Handler):
     def do_HEAD(self) -> None:
-        self.send(self.server.files[self.path.partition("/resolve/")[2].partition("/")[2]], "text/plain")
+        data = self.server.files[self.path.partition("/resolve/")[2].partition("/")[2]]
+        self.answer(data, headers={"X-Repo-Commit": "1" * 40, "ETag": f'"{self.git(data)}"'})
 
     def do_GET(self) -> None:
         if "/resolve/" in self.path:
@@ -42,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
         files = self.server.files or {".gitattributes": b"x", "older.txt": b"x"}
         tree = [{"type": "file", "path": f, "size": len(data), "oid": self.git(data)} for f, data in files.items()]
         about = {"id": "owner/name", "sha": "1" * 40, "siblings": [{"rfilename": path} for path in files]}
-        self.answer(tree if "/tree/" in self.path else about)
+        self.json(tree if "/tree/" in self.path else about)
 
     def git(self, data: bytes) -> str:
         return sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
@@ -51,54 +47,34 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked.append((self.path, self.headers["Authorization"]))
         if self.server.refuses:
-            self.answer({"error": "no"}, self.server.refuses)
+            self.json({"error": "no"}, self.server.refuses)
         elif self.path.endswith("/preupload/main"):
             files = json.loads(body)["files"]
             modes = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
-            self.answer({"files": modes})
+            self.json({"files": modes})
         elif self.path.endswith("/commit/main"):
             self.server.commits.append([json.loads(line) for line in body.splitlines()])
-            self.answer({"commitUrl": f"{self.server.url}/owner/name/commit/1", "commitOid": "1"})
+            self.json({"commitUrl": f"{self.server.url}/owner/name/commit/1", "commitOid": "1"})
         else:
-            self.answer({"url": f"{self.server.url}/owner/name"})
-
-    def answer(self, value: object, status: int = 200) -> None:
-        self.send(json.dumps(value).encode(), "application/json", status)
-
-    def send(self, data: bytes, kind: str, status: int = 200) -> None:
-        self.send_response(status)
-        headers = {"Content-Type": kind, "Content-Length": len(data), "X-Repo-Commit": "1" * 40}
-        for name, value in {**headers, "ETag": f'"{self.git(data)}"'}.items():
-            self.send_header(name, str(value))
-        self.end_headers()
-        self.wfile.write(data if self.command != "HEAD" else b"")
+            self.json({"url": f"{self.server.url}/owner/name"})
 
 
 @pytest.fixture
-def hub():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.commits, server.refuses, server.files = [], [], 0, {}
-    server.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-def run(hub, home: Path, *line: object, status: int) -> str:
-    settings = {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_mine", "HF_HOME": str(home), "HF_HUB_OFFLINE": "0"}
-    line, env = [sys.executable, *map(str, line)], {**os.environ, **settings}
-    done = subprocess.run(line, capture_output=True, text=True, timeout=600, env=env)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
+def hub(monkeypatch, tmp_path):
+    """A hub, for which the clients of processes of their own are set up."""
+    with loopback.Server(Handler).running() as server:
+        server.asked, server.commits, server.refuses, server.files = [], [], 0, {}
+        own = {"HF_ENDPOINT": server.url, "HF_HOME": f"{tmp_path}/hf", "HF_TOKEN": "hf_mine", "HF_HUB_OFFLINE": "0"}
+        for name, value in own.items():
+            monkeypatch.setenv(name, value)
+        yield server
 
 
 @pytest.fixture
 def uploaded(hub, tmp_path, monkeypatch):
-    """A function that uploads `a.txt` from this process, whose client is set up as `run` sets one up."""
+    """A function that uploads `a.txt` from this process, whose client is set up for the hub as well."""
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", "hf_mine")
     (tmp_path / "a.txt").write_text("a")
     return lambda **options: upload(tmp_path, ["a.txt"], "owner/name", "Release x", **options)
 
@@ -110,7 +86,7 @@ def added(commit: list[dict]) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_a_release_that_holds_goes_up_whole(hub, release, tmp_path):
-    said = run(hub, tmp_path, ROOT / "scripts/pellucid.py", "publish", release, "owner/name", "--delete", status=0)
+    said = warm.command("publish", release, "owner/name", "--delete")
     assert "/owner/name/commit/1\nidentity " in said
     (commit,) = hub.commits
     assert added(commit) == {path: (release / path).read_bytes() for path in regular_files(release)}
@@ -121,8 +97,8 @@ def test_a_release_that_holds_goes_up_whole(hub, release, tmp_path):
 @pytest.mark.slow
 def test_one_that_does_not_hold_is_not_sent(hub, copy, tmp_path):
     (copy / "NOTICE").write_text("changed")
-    said = run(hub, tmp_path, ROOT / "scripts/pellucid.py", "publish", copy, "owner/name", status=1)
-    assert "error: not published: integrity: NOTICE: changed" in said and "Traceback" not in said and hub.asked == []
+    said = warm.command("publish", copy, "owner/name", status=1)
+    assert "error: not published: integrity: NOTICE: changed" in said and hub.asked == []
 
 
 @pytest.mark.parametrize(("name", "good"), [
@@ -175,7 +151,8 @@ def test_what_the_hub_and_its_client_add_is_named_and_once_deleted_the_release_h
     write_manifest(tmp_path / "kept")
     hub.files = {path: (tmp_path / "kept" / path).read_bytes() for path in ("README.md", "MANIFEST.json")}
     hub.files[".gitattributes"] = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
-    run(hub, tmp_path, "-c", DOWNLOAD, tmp_path / "got", status=0)
+    (tmp_path / "download.py").write_text(DOWNLOAD)
+    done = warm.run([str(tmp_path / "download.py"), str(tmp_path / "got")])
     holds, detail = integrity(tmp_path / "got")
     assert holds and re.fullmatch(r"beside \d+ files of the hub and its client, which nothing reads", detail)
     for name in ("more.txt", ".cache/more", ".gitattributes.txt", ".cache/huggingface.txt"):
@@ -184,5 +161,4 @@ def test_what_the_hub_and_its_client_add_is_named_and_once_deleted_the_release_h
         (tmp_path / "got" / name).unlink()
     (tmp_path / "got/.cache/huggingface/link").symlink_to("/etc")
     assert integrity(tmp_path / "got") == (False, ".cache/huggingface/link: neither a file nor a folder")
-    cached = run(hub, tmp_path, "-c", DOWNLOAD, status=0).splitlines()[0]
-    refusal(verify, Path(cached), "quick", match=r"its files are links, .* download with --local-dir")
+    refusal(verify, Path(done.stdout.strip()), "quick", match=r"its files are links, .* download with --local-dir")

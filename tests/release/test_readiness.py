@@ -89,10 +89,8 @@ def checkout(tmp_path) -> Path:
     ("## Labelling", "## Labels", "data_cards/stories.md: it lacks text under '## Labelling'"),
     ("licence: Apache-2.0", "licence: MIT", "its licence is MIT"),
     ("date: 2026-11-23", "date: yesterday", "date: expected a day"),
-    ("curator:", "cure:", "it lacks 'curator:' at its head"),
-    ("## Labelling\n", "## Labelling\n\nXXX\n", "'XXX'"),
-    ("## Labelling\n", "## Labelling\n\nghp_" + "a1B2" * 9 + "\n", "holds a secret"),
-    ("", None, "cannot be read"),
+    ("curator:", "cure:", "it lacks 'curator:' at its head"), ("## Labelling\n", "## Labelling\n\nXXX\n", "'XXX'"),
+    ("## Labelling\n", "## Labelling\n\nghp_" + "a1B2" * 9 + "\n", "holds a secret"), ("", None, "cannot be read"),
 ])  # fmt: skip
 def test_what_people_left_out_of_the_card_is_named(checkout, old, new, said):
     card = checkout / "data_cards/stories.md"

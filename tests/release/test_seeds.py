@@ -2,23 +2,21 @@
 
 import forger
 import pytest
-import warm as processes
+import warm
+from conftest import edit
 
-from train.artifact import file_digest, read_json, write_json
+from train.artifact import file_digest, read_json
 from train.humanize import shown
-from train.keys import ROOT
 from train.release.about import SeedRun, require_table
-from train.release.seeds import Spread, seed_run, spread
+from train.release.seeds import seed_run
 from train.release.verify.run import verify
 
 
 @pytest.fixture(scope="module")
 def seeds(own_small, own_home):
     """A release that tells of two seeds, made by one command."""
-    line = [str(ROOT / "scripts/run.py"), *own_small, "name=seeds", "--multirun", "training.seed=0,1"]
-    done = processes.run(line, own_home)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "verify     holds (every check)" in done.stdout
+    said = warm.command("release", *own_small, "name=seeds", "--multirun", "training.seed=0,1", cwd=own_home)
+    assert "verify     holds (every check)" in said
     return own_home / "releases" / "seeds-0.1.0"
 
 
@@ -33,17 +31,11 @@ def test_the_card_tells_each_run_and_how_far_they_lie_apart(seeds, release):
 
 def test_what_is_told_of_the_own_seed_otherwise_is_found(seeds, tmp_path):
     false = forger.linked(seeds, tmp_path / "false")
-    config = read_json(false / "code/config.json")
-    config["release"]["seeds"][0]["scores"]["bits_per_byte"] -= 1
-    write_json(false / "code/config.json", config)
+    steps = ("release", "seeds", 0, "scores", "bits_per_byte")
+    edit(false / "code/config.json", *steps, by=lambda bits: bits - 1)
     forger.reseal(false, ["code/config.json"])
     (result,) = verify(false, "full", ["weights"])
     assert "release.seeds: the run of seed 0.scores.bits_per_byte: " in result.detail
-
-
-def test_mean_and_standard_deviation():
-    bits, pairs = spread([{"bits": bits, "pairs": 0.5} for bits in (1.0, 2.0, 4.5)]).values()
-    assert pairs == Spread(0.5, 0.0, 0.5, 0.5) and bits == Spread(2.5, pytest.approx(1.8028, abs=1e-4), 1.0, 4.5)
 
 
 @pytest.mark.parametrize("runs", [

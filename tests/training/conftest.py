@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import warm as processes
 from conftest import Command
 
 SHORT = [
@@ -18,9 +17,6 @@ class Warm(Command):
 
     def line(self, *overrides: str) -> list[str]:
         return super().line(*SHORT, *overrides)
-
-    def begin(self, *overrides: str) -> int:
-        return processes.begin(self.line(*overrides), self.home)
 
     @property
     def part(self) -> Path:

@@ -69,18 +69,6 @@ def test_ranks_that_would_make_other_things_are_refused_at_once_on_every_rank(mo
     assert not told[2] and (reason or not any(told))
 
 
-def test_two_ranks_make_the_data_once_and_the_bytes_of_one(warm, unharmed, tmp_path):
-    new = type(warm)(tmp_path)
-    process = new.start("machine.micro_batches=2", "machine.threads=2", before=ranks(2))
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
-    for stage in ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights"):
-        assert out.count(f"{stage:<10} made ") == 1
-    assert " kept " not in out and "waiting" not in out and new.products("tokens") == warm.products("tokens")
-    assert new.products() == unharmed
-    assert json.loads((new.artifact("weights") / "witness" / "stack.json").read_text())["ranks"] == 2
-
-
 @pytest.mark.slow
 def test_a_rank_of_four_that_dies_is_started_again_with_the_others_from_the_last_checkpoint(warm, unharmed):
     process = warm.start(before=ranks(4, "--max-restarts", "1"))
@@ -109,9 +97,8 @@ def test_two_nodes_that_meet_at_an_address_go_on_from_one_process_with_the_same_
 @pytest.mark.slow
 def test_asked_to_stop_two_ranks_save_the_same_step_from_which_one_goes_on(warm, unharmed, killing):
     # Asked from within, at the second save: whoever asks from outside may come after the last of its few steps.
-    process = warm.start(before=ranks(2, str(killing), f"{BEFORE + EACH + 1},{int(signal.SIGTERM)}"))
-    _, err = process.communicate(timeout=600)
-    assert process.returncode == 1 and "exitcode  : 143" in err
+    done = warm.anew(before=ranks(2, str(killing), f"{BEFORE + EACH + 1},{int(signal.SIGTERM)}"))
+    assert done.returncode == 1 and "exitcode  : 143" in done.stderr
     reached = max(int(path.name[-6:]) for path in warm.part.glob("*/step-*"))
     assert f"going on after step {reached}" in warm() and warm.products() == unharmed
 
@@ -135,17 +122,15 @@ def test_a_rank_that_hangs_is_given_up_in_a_clear_line(warm, more):
 
 
 def test_a_batch_that_the_ranks_cannot_share_is_refused_in_one_line_before_any_work(warm, tmp_path):
-    process = type(warm)(tmp_path).start("machine.micro_batches=2", before=ranks(3))
-    _, err = process.communicate(timeout=600)
-    assert process.returncode == 1
-    lines = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert lines == ["error: machine.micro_batches: 2 on each of 3 ranks does not divide training.batch (4)"]
+    done = type(warm)(tmp_path).anew("machine.micro_batches=4", before=ranks(2))
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert lines == ["error: machine.micro_batches: 4 on each of 2 ranks does not divide training.batch (4)"]
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_file_for_slurm_trains_by_two_processes(warm, unharmed, tmp_path):
+def test_by_the_file_for_slurm_two_ranks_make_the_data_once_and_the_bytes_of_one(warm, unharmed, tmp_path):
     """As on one node of a cluster, whose two programs stand in here."""
-    file = ROOT / "docs/pellucid.sbatch"
+    file, new = ROOT / "docs/pellucid.sbatch", type(warm)(tmp_path)
     subprocess.run(["bash", "-n", str(file)], check=True)
     for name, does in (("srun", 'exec "$@"'), ("scontrol", "echo localhost")):
         (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
@@ -154,11 +139,14 @@ def test_the_file_for_slurm_trains_by_two_processes(warm, unharmed, tmp_path):
         port = server.getsockname()[1]
     job = {"SLURM_JOB_NODELIST": "n[1-1]", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_ID": "7", "PROCESSES": "2"}
     env = {**os.environ, **job, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PORT": str(port), "PYTHON": sys.executable}
-    line = ["bash", str(file), *warm.line()[1:]]
+    line = ["bash", str(file), *new.line("machine.micro_batches=2", "machine.threads=2")[1:]]
     done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert warm.products() == unharmed
-    assert json.loads((warm.artifact("weights") / "witness" / "stack.json").read_text())["ranks"] == 2
+    for stage in ("raw", "documents", "benchmarks", "selected", "tokenizer", "tokens", "weights"):
+        assert done.stdout.count(f"{stage:<10} made ") == 1
+    assert " kept " not in done.stdout and "waiting" not in done.stdout
+    assert new.products("tokens") == warm.products("tokens") and new.products() == unharmed
+    assert json.loads((new.artifact("weights") / "witness" / "stack.json").read_text())["ranks"] == 2
 
 
 @pytest.mark.slow
@@ -168,12 +156,8 @@ def test_another_number_of_ranks_goes_on_from_what_others_held(warm, unharmed, k
     sharded = ["machine.sharded=true"]
     # Asked from within: whoever asks from outside may come after the last of its few steps.
     stopping = [str(killing), f"{BEFORE + EACH + 1},{int(signal.SIGTERM)}"]
-    process = warm.start(*sharded[: begin - 1], before=ranks(begin, *stopping))
-    assert process.communicate(timeout=600) and process.returncode == 1
-    process = warm.start(*sharded, before=ranks(4))
-    _, err = process.communicate(timeout=600)
-    assert process.returncode == 0 and "going on after step" in err, err
-    assert warm.products() == unharmed
+    assert warm.anew(*sharded[: begin - 1], before=ranks(begin, *stopping)).returncode == 1
+    assert "going on after step" in warm(*sharded, before=ranks(4)) and warm.products() == unharmed
 
 
 def test_ranks_that_hold_a_share_each_make_the_bytes_of_one_that_holds_all(warm, unharmed):

@@ -120,10 +120,7 @@ def shuffled_sum(x, dim, dtype=None):
 WAYS = {
     "float64 products": ("matmul", lambda a, b: (a.double() @ b.double()).float()),
     "int64 products": ("matmul", int64_matmul),
-    "float16 operands": (
-        "matmul",
-        lambda a, b: exact.by_tensor_cores(a, b, in_float32),
-    ),
+    "float16 operands": ("matmul", lambda a, b: exact.by_tensor_cores(a, b, in_float32)),
     "shuffled products": ("matmul", shuffled_matmul),
     "shuffled sums": ("summed", shuffled_sum),
 }

@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import sys
-import time
 import types
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 from conftest import MACHINE
 from little import MODEL as TINY
+from little import Tracker
 
 from train.model import Transformer
 from train.training import meters
@@ -88,10 +88,6 @@ def test_the_peak_is_the_best_over_the_types_and_shapes_that_the_model_multiplie
     }  # fmt: skip
 
 
-def test_a_speed_is_of_a_real_product():
-    assert meters.speed((64, 64, 64), torch.zeros(1, dtype=torch.float64)) > 1e6
-
-
 @pytest.mark.parametrize(("rates", "together"), [
     ([100.0], 100), ([100.0, 300.0], 150), ([5.0] * 30 + [200.0] * 20, 200), ([206.0, 3160.0, 206.0], 299),
 ])  # fmt: skip
@@ -106,99 +102,21 @@ def test_speed_is_that_of_the_last_steps_together_on_lines_and_bar(tmp_path, mon
     assert f"loss 1.000, {together} tokens/s, " in terminal.getvalue().replace("\r", "\n").splitlines()[-1]
 
 
-class Broken:
-    """A run of wandb that fails in one of its methods."""
-
-    def __init__(self, where: str) -> None:
-        self.where, self.logged, self.finished = where, [], False
-        self.summary = self
-
-    def _or_fail(self, where: str) -> None:
-        if self.where == where:
-            raise RuntimeError("no connection")
-
-    def log(self, record, step):
-        self._or_fail("log" if step == 2 else "")
-        self.logged.append(record)
-
-    def update(self, told):
-        self._or_fail("update")
-
-    def finish(self):
-        self._or_fail("finish")
-
-
 @pytest.mark.parametrize("where", ["init", "log", "update", "finish", None])
-def test_a_tracker_that_fails_stops_nothing_and_is_told_once(tmp_path, monkeypatch, capsys, where):
-    broken = Broken(where)
-
-    def init(**settings):
-        broken._or_fail("init")
-        return broken
-
-    fake = types.SimpleNamespace(init=init, Settings=lambda **settings: settings)
-    monkeypatch.setitem(sys.modules, "wandb", fake)
-    found = run(tmp_path / "log.jsonl", dataclasses.replace(MACHINE, wandb="online"))
+def test_a_tracker_gets_all_records_and_one_that_fails_stops_nothing_and_is_told_once(
+    tmp_path, monkeypatch, capsys, where
+):
+    settings = {"training": {"steps": 3}, "digests": {"config": "1" * 64, "data": "2" * 64}}
+    tracker = Tracker(where)
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=tracker.init, Settings=dict))
+    found = run(tmp_path / "log.jsonl", dataclasses.replace(MACHINE, wandb="online"), settings=settings)
     assert [record["step"] for record in found] == [1, 2, 3]
     assert capsys.readouterr().err.count("wandb does not work (no connection); training goes on") == bool(where)
-    assert len(broken.logged) == {"init": 0, "log": 1}.get(where, 3)
+    whole = [settings, *found, {"products": {"model.safetensors": "0" * 64}}, "end"]
+    assert tracker.kept == whole[: {"init": 0, "log": 2, "update": 4, "finish": 5}.get(where, 6)]
 
 
 def test_without_wandb_installed_training_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert len(run(tmp_path / "log.jsonl", dataclasses.replace(MACHINE, wandb="offline"))) == 3
     assert "wandb does not work" in capsys.readouterr().err
-
-
-def read_back(path: Path):
-    """The records in a file of wandb: a log of LevelDB, 7 bytes of heading, then blocks of 32 KiB."""
-    from wandb.proto import wandb_internal_pb2
-
-    data, place, whole = path.read_bytes(), 7, b""
-    while place + 7 <= len(data):
-        if (rest := 32768 - place % 32768) < 7:
-            place += rest
-            continue
-        size, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
-        whole += data[place + 7 : place + 7 + size]
-        place += 7 + size
-        if kind in (1, 4):  # whole, or the last part
-            yield wandb_internal_pb2.Record.FromString(whole)
-            whole = b""
-
-
-def ended(path: Path) -> list:
-    """The records in the file of a run that is over, which wandb's own process may still be writing."""
-    from google.protobuf.message import DecodeError
-
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            records = list(read_back(path))
-        except DecodeError:  # it is not whole yet
-            records = []
-        if any(record.WhichOneof("record_type") == "exit" for record in records):
-            return records
-        time.sleep(0.1)
-    raise AssertionError(f"{path}: the run does not end")
-
-
-def values(items) -> dict:
-    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
-
-
-def test_an_offline_run_holds_the_same_records_the_config_and_the_digests(tmp_path):
-    settings = {"training": {"steps": 3}, "digests": {"config": "1" * 64, "data": "2" * 64}}
-    kept = run(tmp_path / "log.jsonl", dataclasses.replace(MACHINE, wandb="offline"), settings=settings)
-    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    steps, config, summary = [], {}, {}
-    for record in ended(file):
-        if record.WhichOneof("record_type") == "history":
-            found = values(record.history.item)
-            steps.append({name: value for name, value in found.items() if not name.startswith("_")})
-        elif record.WhichOneof("record_type") == "run":
-            config |= values(record.run.config.update)
-        elif record.WhichOneof("record_type") == "summary":
-            summary |= values(record.summary.update)
-    assert steps == kept and {name: config[name] for name in settings} == settings
-    assert summary["products"] == {"model.safetensors": "0" * 64}

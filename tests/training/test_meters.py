@@ -4,21 +4,17 @@ import types
 import pytest
 import torch
 from conftest import MACHINE
+from little import MODEL
 
-from train.model import ModelConfig, Transformer
+from train.model import Transformer
 from train.training import meters
 from train.training.log import Log
-
-MODEL = ModelConfig(
-    layers=2, width=24, heads=3, kv_heads=1, head_width=8, hidden=40, context=16, rope_theta=1e4,
-    norm_epsilon=1e-6, tied_embeddings=True, init_std=0.02, zero_residual=False,
-)  # fmt: skip
 
 
 def test_operations_by_formula_are_those_that_torch_counts():
     model = Transformer(MODEL, 50)
     found = meters.operations(model)
-    assert found["counted"] == found["by_formula"] > 6 * 50 * 24
+    assert found["counted"] == found["by_formula"] > 6 * 50 * 12
     assert all(p.device == torch.device("cpu") and p.grad is None for p in model.parameters())
 
 

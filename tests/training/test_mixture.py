@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, Command, refusal
+from conftest import ROOT, Command, hydra, refusal, source
 
 from train import pipeline
 from train.compose import compose
@@ -16,22 +16,17 @@ from train.explore import queries
 from train.explore.lineage import lineage
 from train.training.loop import FitConfig
 
-TWO = [
-    f"{{kind:stories,purl:pkg:generic/stories@{seed},licence:Apache-2.0,licence_files:[LICENSE],"
-    f"attribution:The authors,language:en,include:[stories.jsonl],exclude:[],seed:{seed},count:{count}}}"
-    for seed, count in ((1, 700), (2, 300))
-]
-SOURCES = f"data.raw.sources=[{','.join(TWO)}]"
+STORIES = {"kind": "stories", "licence": "Apache-2.0", "include": ["stories.jsonl"]}
+KEYS = source(**STORIES, seed=0, count=0).keys() - {"path", "sha256", "columns", "mirrors"}
+TWO = [source(**STORIES, purl=f"pkg:generic/stories@{n}", seed=n, count=count) for n, count in ((1, 700), (2, 300))]
+SOURCES = f"data.raw.sources={hydra([{key: each[key] for key in KEYS} for each in TWO])}"
 
 
 def mixture(*stages):
     """An override: of each stage its share, and the weights of the two sources."""
-    spelled = [
-        f'{{share:{share},parts:[{{name:first,sources:["*@1"],weight:{one}}},'
-        f'{{name:second,sources:["*@2"],weight:{two}}}]}}'
-        for share, one, two in stages
-    ]
-    return f"training.mixture=[{','.join(spelled)}]"
+    part = lambda name, number, weight: {"name": name, "sources": [f"*@{number}"], "weight": weight}  # noqa: E731
+    made = [{"share": share, "parts": [part("first", 1, a), part("second", 2, b)]} for share, a, b in stages]
+    return f"training.mixture={hydra(made)}"
 
 
 def config(*overrides):

@@ -5,8 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from train.config import build, plain
-from train.errors import ConfigError
 from train.model import ModelConfig, Transformer
 from train.training.loop import gradients
 from train.training.numerics import NumericsConfig
@@ -86,12 +84,8 @@ def test_the_groups_are_a_partition_and_every_parameter_has_its_state(name):
         hidden: ["matrix"], "ends": ["embed_tokens"], "norms": ["norm"],
     }  # fmt: skip
     moments = ["momentum"] if name == "muon" else ["first", "second"]
-    assert sorted(optimizer.state) == sorted(
-        [
-            *(f"{n}.{m}" for n in ("embed_tokens", "norm") for m in ("first", "second")),
-            *(f"matrix.{m}" for m in moments),
-        ]
-    )
+    ends = {f"{name}.{moment}" for name in ("embed_tokens", "norm") for moment in ("first", "second")}
+    assert optimizer.state.keys() == ends | {f"matrix.{moment}" for moment in moments}
 
 
 def test_what_a_step_tells():
@@ -174,11 +168,3 @@ def test_schedules(name, shares):
     assert {step: schedule(config, step, 20) for step in shares} == pytest.approx(shares, rel=1e-6)
     values = [schedule(config, step, 20) for step in range(20)]
     assert all(float(np.float32(v)) == v and 0 < v <= 1 for v in values)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"learning_rate": 0.0}, {"beta2": 1.0}, {"warmup_steps": -1}, {"decay_fraction": 0.0}]
-)
-def test_bad_settings_are_refused(wrong):
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        build(OptimizerConfig, plain(CONFIG) | wrong)

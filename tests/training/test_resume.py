@@ -6,9 +6,11 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from conftest import MACHINE, SMALL, refusal
+from conftest import MACHINE, SMALL, artifact, refusal
+from little import Tracker
 
 from train.artifact import inventory
 from train.compose import compose
@@ -27,8 +29,7 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def inputs(prepared) -> Inputs:
-    names = ("tokens", "tokenizer")
-    return Inputs(**{name: next(p for p in (prepared / "runs").glob(f"{name}-*") if not p.suffix) for name in names})
+    return Inputs(**{name: artifact(prepared, name) for name in ("tokens", "tokenizer")})
 
 
 def train(inputs, out: Path, *overrides: str, machine=MACHINE) -> None:
@@ -106,27 +107,10 @@ def train_until_it_diverges(inputs, out: Path, machine=MACHINE) -> None:
         train(inputs, out, machine=machine)
 
 
-class Tracker:
-    """A stand-in of wandb that notes whether its run was finished."""
-
-    def __init__(self) -> None:
-        self.finished = 0
-        self.Settings = dict
-
-    def init(self, **_) -> "Tracker":
-        return self
-
-    def log(self, record, step) -> None:
-        pass
-
-    def finish(self) -> None:
-        self.finished += 1
-
-
 @pytest.mark.parametrize("ending", ["not finite", "lost rank", "full disk", "second interrupt"])
 def test_whatever_ends_the_training_the_records_are_closed(inputs, tmp_path, monkeypatch, ending):
     out, tracker = tmp_path / "weights.part", Tracker()
-    monkeypatch.setitem(sys.modules, "wandb", tracker)
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=tracker.init, Settings=dict))
     machine = dataclasses.replace(MACHINE, wandb="offline")
     logs: list[Log] = []
     init = Log.__init__
@@ -137,11 +121,12 @@ def test_whatever_ends_the_training_the_records_are_closed(inputs, tmp_path, mon
         refusal(train_until_it_diverges, inputs, out, machine, match="stopped before the update")
     else:
         monkeypatch.setattr(loop, "any_rank", raiser(raised[ending], after=3))
-        with pytest.raises(type(raised[ending])):
-            train(inputs, out, machine=machine)
+        refusal(train, inputs, out, machine=machine, error=type(raised[ending]))
     (took,) = map(json.loads, (out / "witness/resources.jsonl").read_text().splitlines())
     assert (took["from_step"], took["to_step"], steps_logged(out)) == (0, 3, [1, 2, 3])
-    assert tracker.finished == 1 and logs[0].file.closed and (out / "checkpoints/step-000002/state.json").is_file()
+    assert (
+        tracker.kept[4:] == ["end"] and logs[0].file.closed and (out / "checkpoints/step-000002/state.json").is_file()
+    )
 
 
 def raiser(error: BaseException, after: int):

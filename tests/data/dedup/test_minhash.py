@@ -110,8 +110,8 @@ def test_the_clusters_do_not_depend_on_the_order_of_the_texts():
 
 
 def test_unlike_texts_that_share_a_band_are_compared_in_linear_time():
-    """Each comparison has a row of the table that it asks for; 20,000 texts, two by two, would be 200 million."""
-    found = np.random.default_rng(0).integers(0, 2**32, (20_000, SIZE), np.uint32)
+    """Each comparison has a row of the table that it asks for; 5,000 texts, two by two, would be 12 million."""
+    found = np.random.default_rng(0).integers(0, 2**32, (5_000, SIZE), np.uint32)
     found[:, :ROWS] = 7
     found[COMPARED] = found[0]
     compared = 0

@@ -3,18 +3,16 @@
 import hashlib
 import io
 import json
-import os
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import loopback
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import warm
-from conftest import ROOT, SMALL, refusal
+from conftest import SMALL, artifact, hydra, refusal
 
 from train.config import build
 from train.data.raw import RawConfig
@@ -58,21 +56,14 @@ FILES = {
 }
 
 
-class Hub(ThreadingHTTPServer):
+class Hub(loopback.Server):
     """A hub with one dataset, `owner/tales`, at one commit. Its Parquet files are large, and lie elsewhere."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.over = dict(FILES), threading.Event()
-        self.listed = dict(FILES)
+        super().__init__(Handler)
+        self.files, self.listed = dict(FILES), dict(FILES)
         self.faults: list[str] = []  # one for each time a Parquet file is asked for
         self.requests: list[tuple[str, str, str | None]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     def entry(self, path: str) -> dict:
         data = self.listed[path]
@@ -90,11 +81,8 @@ def git_id(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(loopback.Handler):
     server: Hub
-
-    def log_message(self, *_: object) -> None:
-        pass
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -152,38 +140,18 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.server.faults.pop(0) if counted and self.server.faults else ""
         start, _, end = (self.headers["Range"] or "bytes=0-").removeprefix("bytes=").partition("-")
         part = data[int(start) : int(end) + 1 if end else None]
-        self.send_response(206 if self.headers["Range"] else 200)
-        self.send_header("ETag", f'"{git_id(data)}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Content-Range", f"bytes {start}-{int(start) + len(part) - 1}/{len(data)}")
-        self.end_headers()
-        if self.command == "HEAD":
-            return None
-        self.wfile.write(part[:70_000] if fault else part)
+        where = {"Content-Range": f"bytes {start}-{int(start) + len(part) - 1}/{len(data)}", "Accept-Ranges": "bytes"}
+        about = {"ETag": f'"{git_id(data)}"', "X-Repo-Commit": COMMIT, "Content-Length": len(part), **where}
+        self.answer(part[:70_000] if fault else part, 206 if self.headers["Range"] else 200, about)
         if fault == "stall":
             self.server.over.wait(60)
         return None
 
-    def json(self, value: object, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        body = json.dumps(value).encode()
-        self.send_response(status)
-        for name, text in {**(headers or {}), "Content-Type": "application/json", "Content-Length": len(body)}.items():
-            self.send_header(name, str(text))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
 
 @pytest.fixture
 def hub():
-    server = Hub()
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield server
-    server.over.set()
-    server.shutdown()
-    server.server_close()
+    with Hub().running() as server:
+        yield server
 
 
 COLUMNS = {
@@ -198,16 +166,7 @@ SOURCE = {
 }  # fmt: skip
 
 
-def hydra(value: object) -> str:
-    """Plain data in the grammar of overrides."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{hydra(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(hydra, value)) + "]"
-    return f"'{value}'" if isinstance(value, str) else json.dumps(value)
-
-
-# The two stages alone, without the time that the whole pipeline takes to be imported.
+# The two stages alone, of many sources, and with little patience.
 FETCH = r"""
 import json, sys
 from pathlib import Path
@@ -241,66 +200,53 @@ guarded(main, sys.argv[1:])
 class Home:
     """The command in a folder of its own, with the clients' caches there too; SOURCE, changed, is its only source."""
 
-    def __init__(self, folder: Path, hub: Hub) -> None:
-        self.folder, self.hub = folder, hub
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def __call__(self, status: int = 0, **changes: object) -> str:
-        """`scripts/run.py` up to the documents."""
+        """`pellucid release` up to the documents."""
+        words = [*SMALL, "machine.cache=cache", "until=documents", "+data.documents.formats.parquet=parquet"]
         source = f"data.raw.sources={hydra([SOURCE | changes])}"
-        formats = "+data.documents.formats.parquet=parquet"
-        line = [str(ROOT / "scripts/run.py"), *SMALL, "machine.cache=cache", "until=documents", source, formats]
-        return self.run(line, status)
+        return warm.command("release", *words, source, cwd=self.folder, status=status)
 
     def fetch(self, *many: dict, status: int = 0, **changes: object) -> str:
         """The stages `raw` and `documents` alone, in one process for each of `many` changes."""
         (self.folder / "fetch.py").write_text(FETCH)
         sources = [json.dumps(SOURCE | each | changes) for each in many or ({},)]
-        return self.run([str(self.folder / "fetch.py"), *sources], status)
-
-    def run(self, line: list[str], status: int) -> str:
-        """What a script says as a child of a process that has not imported the hub's clients yet."""
-        own = {"HF_ENDPOINT": self.hub.url, "HF_HOME": "hf", "HF_HUB_DOWNLOAD_TIMEOUT": "1"}
-        with pytest.MonkeyPatch.context() as patched:
-            for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-                patched.delenv(name)
-            for name, value in own.items():
-                patched.setenv(name, value)
-            done = warm.run(line, self.folder)
-        said = done.stdout + done.stderr
-        assert done.returncode == status and "Traceback" not in said, said
-        return said
-
-    def artifact(self, stage: str) -> Path:
-        (found,) = (path for path in (self.folder / "runs").glob(f"{stage}-*") if path.suffix == "")
-        return found
+        done = warm.run([str(self.folder / "fetch.py"), *sources], self.folder)
+        assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
+        return done.stdout + done.stderr
 
     def read(self, folder: Path | None = None) -> list[dict]:
         return list(read_rows(sorted(((folder or self.folder / "extracted") / "documents").glob("*.parquet"))))
 
 
 @pytest.fixture
-def home(tmp_path, hub) -> Home:
-    return Home(tmp_path, hub)
+def home(tmp_path, hub, monkeypatch) -> Home:
+    """With variables that the clients read in each process of its own."""
+    for name, value in {"HF_ENDPOINT": hub.url, "HF_HOME": "hf", "HF_HUB_DOWNLOAD_TIMEOUT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    return Home(tmp_path)
 
 
 def test_a_split_arrives_byte_for_byte_and_each_row_has_its_own_licence(home, hub):
     hub.faults = ["break", "break"]
     home()
-    raw = home.artifact("raw") / f"huggingface-datasets-owner-tales-{COMMIT}"
+    raw = artifact(home.folder, "raw") / f"huggingface-datasets-owner-tales-{COMMIT}"
     names = ["README.md", "long/a.parquet", "long/b.parquet"]
     assert {name: (raw / name).read_bytes() for name in names} == {name: FILES[name] for name in names}
     ranges = [r for method, path, r in hub.requests if method == "GET" and path.endswith("large/long/a.parquet") and r]
     assert ranges[-2:] == ["bytes=70000-", "bytes=140000-"]  # what broke off was taken up again
-    [record] = json.loads((home.artifact("raw") / "sources.json").read_text())
+    [record] = json.loads((artifact(home.folder, "raw") / "sources.json").read_text())
     assert {file["path"]: file["sha256"] for file in record["files"]} == {name: sha256(FILES[name]) for name in names}
-    rows = home.read(home.artifact("documents"))
+    rows = home.read(artifact(home.folder, "documents"))
     assert [row["text"] for row in rows] == [tale(number)["body"] for number in range(305)]
     assert [row["licence"] for row in rows[:4]] == ["CC-BY-4.0", "Apache-2.0", "NOASSERTION", "NOASSERTION"]
     assert [row["path"] for row in (rows[0], rows[304])] == ["long/a.parquet#1", "long/b.parquet#5"]
     assert rows[7]["attribution"] == "A7"
-    evidence = home.artifact("documents") / "licences" / f"{rows[1]['evidence']}.txt"
+    evidence = artifact(home.folder, "documents") / "licences" / f"{rows[1]['evidence']}.txt"
     assert evidence.read_text() == "Apache 2"
-    [counts] = json.loads((home.artifact("documents") / "counts.json").read_text()).values()
+    [counts] = json.loads((artifact(home.folder, "documents") / "counts.json").read_text()).values()
     assert counts["unlicensed"] == {"": 76, "Undisclosed": 76}
 
 
@@ -327,10 +273,8 @@ def test_a_changed_file_is_named_with_what_was_expected_and_found(home, hub):
 
 
 def test_pinned_files_need_no_listing_and_have_mirrors(home, hub):
-    pins = [
-        {"path": path, "sha256": sha256(FILES[path]), "bytes": len(FILES[path])}
-        for path in ("README.md", "long/a.parquet")
-    ]
+    names = ("README.md", "long/a.parquet")
+    pins = [{"path": path, "sha256": sha256(FILES[path]), "bytes": len(FILES[path])} for path in names]
     home.fetch(files=pins)
     assert {method for method, path, _ in hub.requests if path.startswith("/api/datasets")} == set()
     del hub.files["long/a.parquet"]

@@ -59,9 +59,7 @@ PACK = {"": bytes, ".gz": gzip.compress, ".zst": zstd}
 
 @pytest.mark.parametrize("packed", PACK)
 @pytest.mark.parametrize(("name", "data", "text"), [
-    ("a.txt", b"*One*\n", "*One*\n"),
-    ("a.md", b"# *One*\n", "# *One*\n"),
-    ("a.rst", b"*One*\n", "One\n"),
+    ("a.txt", b"*One*\n", "*One*\n"), ("a.md", b"# *One*\n", "# *One*\n"), ("a.rst", b"*One*\n", "One\n"),
     *((name, rows_of(name, ROWS), "One.\n") for name in ("a.jsonl", "a.parquet")),
     ("a.csv", b"id,body,meta.terms,meta.by\n7,One.,MIT,Ann\n8,,,\n", "One."),
     ("a.tsv", b"id\tbody\tmeta.terms\tmeta.by\n7\tOne.\tMIT\tAnn\n8\t\t\t\n", "One."),

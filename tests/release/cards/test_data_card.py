@@ -93,12 +93,9 @@ def test_overlap_is_shown_for_each_set_and_for_the_text_held_out(copy):
     overlap = {"lengths": {"words": 13, "tokens": 12}, "sets": {"quiz": part}, "held_out": {**part, "items": 4}}
     write_json(copy / "data/overlap.json", overlap)
     card = data_card.data_card(copy).decode()
-    assert table(card, "Overlap with the evaluation")[2:] == [
-        ["quiz", "3", "12 tokens", "5", "0", "0", "0"],
-        ["quiz", "3", "13 words", "8", "2", "0.2500", "1"],
-        ["the text held out", "4", "12 tokens", "5", "0", "0", "0"],
-        ["the text held out", "4", "13 words", "8", "2", "0.2500", "1"],
-    ]
+    counted = ["12 tokens", "5", "0", "0", "0"], ["13 words", "8", "2", "0.2500", "1"]
+    wanted = [[*part, *cells] for part in (["quiz", "3"], ["the text held out", "4"]) for cells in counted]
+    assert table(card, "Overlap with the evaluation")[2:] == wanted
 
 
 def test_the_front_matter_offers_a_ledger_only_when_it_has_rows(copy, tmp_path, monkeypatch):

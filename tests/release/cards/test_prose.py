@@ -5,7 +5,7 @@ import re
 import pytest
 from conftest import edit, refusal
 
-from train.artifact import read_json, write_json
+from train.artifact import write_json
 from train.release.about import require_words
 from train.release.bundle import write_manifest
 from train.release.cards import data_card, model_card, prose, report
@@ -61,10 +61,8 @@ FIELDS = ("title", "description", "intended_use", "limits", "contact")
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_no_field_of_a_release_reaches_a_card_or_the_page_as_structure(copy, field, markdown):
-    config = read_json(copy / "code/config.json")
     before = [re.findall(r"<h\d", markdown(made(copy).decode())) for made in CARDS]
-    config["release"][field] = "<!-- \n# Scores\n\n| a |\n| --- |\n\n<b>best</b>"
-    write_json(copy / "code/config.json", config)
+    edit(copy / "code/config.json", "release", field, to="<!-- \n# Scores\n\n| a |\n| --- |\n\n<b>best</b>")
     assert [re.findall(r"<h\d", markdown(made(copy).decode())) for made in CARDS] == before
     assert all("<!--" not in made(copy).decode() and "<b>best" not in made(copy).decode() for made in CARDS)
     assert b"<b>best" not in report.report(copy, "0" * 64)

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import fromstring
 
 import pytest
+from conftest import edit
 
 from train.artifact import read_json, write_json
 from train.humanize import percent
@@ -31,8 +32,7 @@ def test_the_page_is_a_witness_and_a_function_of_the_folder(copy):
     listed = read_json(copy / "MANIFEST.json")
     assert "report.html" in listed["witnesses"] and "report.html" not in listed["products"]
     assert report(copy, listed["identity"]).decode() == page(copy)
-    run = read_json(copy / "logs/weights/run.json")
-    write_json(copy / "logs/weights/run.json", {**run, "seconds": 7384.0})
+    edit(copy / "logs/weights/run.json", "seconds", to=7384.0)
     assert "2\u00a0h 3\u00a0min" in report(copy, listed["identity"]).decode()
 
 
@@ -103,9 +103,7 @@ def test_what_people_and_models_write_stays_text(copy):
     write_json(copy / "code/config.json", {**config, "release": about, "name": HOSTILE})
     for path in ("code/overrides.json", "evaluation/samples.json", "evaluation/scores.json", "logs/weights/stack.json"):
         write_json(copy / path, spoil(read_json(copy / path)))
-    sources, statistics = read_json(copy / "data/sources.json"), read_json(copy / "data/statistics.json")
-    write_json(copy / "data/sources.json", [{**sources[0], "attribution": HOSTILE}, *sources[1:]])
-    write_json(copy / "data/statistics.json", statistics)
+    edit(copy / "data/sources.json", 0, "attribution", to=HOSTILE)
     text = report(copy, HOSTILE).decode()
     assert "alert(1)</script>" not in text and "<img" not in text
     assert text.count("<script") == page(copy).count("<script") and html.escape(HOSTILE, quote=False)[:30] in text

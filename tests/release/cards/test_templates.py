@@ -1,18 +1,17 @@
-"""Whatever a template of Markdown writes has no structure of its own, unless a function made it Markdown."""
+"""Whatever a template of Markdown writes has no structure of its own; numbers in cards come from records."""
 
 import jinja2
 import pytest
+from conftest import refusal
 
-from train.release.cards import templates
+from train.artifact import write_json
+from train.release.cards import markdown, templates
 
 
 @pytest.mark.parametrize(("template", "text"), [
-    ("{{ x }}", "a \\| &lt;b> # c"),
-    ("| {{ 1234 }} | {{ 0.5 }} | {{ true }} |\n", "| 1,234 | 0.5000 | True |\n"),
-    ("# {{ x | line }}", "# a \\| &lt;b> # c"),
-    ("{{ x | prose }}", "a \\| &lt;b>\n\\# c"),
-    ("{{ x | quoted }}", "    a | <b>\n    # c\n"),
-    ("`{{ x | json }}`", '`"a \\| &lt;b>\\n# c"`'),
+    ("{{ x }}", "a \\| &lt;b> # c"), ("| {{ 1234 }} | {{ 0.5 }} | {{ true }} |\n", "| 1,234 | 0.5000 | True |\n"),
+    ("# {{ x | line }}", "# a \\| &lt;b> # c"), ("{{ x | prose }}", "a \\| &lt;b>\n\\# c"),
+    ("{{ x | quoted }}", "    a | <b>\n    # c\n"), ("`{{ x | json }}`", '`"a \\| &lt;b>\\n# c"`'),
     ("{{ {'low': 1, 'high': 0.5} | interval }}, {{ {} | interval }}.", "1 to 0.5000, ."),
 ])  # fmt: skip
 def test_a_value_comes_into_a_page_by_one_door(tmp_path, monkeypatch, template, text):
@@ -24,5 +23,10 @@ def test_a_value_comes_into_a_page_by_one_door(tmp_path, monkeypatch, template, 
 def test_a_value_that_is_not_there_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "page.md.jinja").write_text("{{ nothing }}")
     monkeypatch.setattr(templates, "ROOMS", [tmp_path])
-    with pytest.raises(jinja2.UndefinedError):
-        templates.markdown("page.md.jinja")
+    refusal(templates.markdown, "page.md.jinja", error=jinja2.UndefinedError)
+
+
+def test_a_record_is_found_by_its_pointer(tmp_path):
+    write_json(tmp_path / "x.json", {"a/b": [{"c": 3}]})
+    assert markdown.record(tmp_path, "x.json", "/a~1b/0/c") == 3
+    refusal(markdown.record, tmp_path, "x.json", "/a~1b/1", match="nothing stands at /a~1b/1")

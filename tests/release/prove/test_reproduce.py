@@ -1,17 +1,18 @@
 """A release made again by the command is bit-identical; one that somebody changed is named by its first stage."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import warm
 from conftest import edit
+from little import write_key
 
 from train import programs
-from train.artifact import read_json, write_json
+from train.artifact import read_json
 from train.data import schema
 from train.data.sources import pypi
 from train.errors import UserError
@@ -19,7 +20,7 @@ from train.keys import ROOT
 from train.layout import ARTIFACTS, PREPARED
 from train.release import bundle
 from train.release.attest import signatures, statements
-from train.release.attest.dsse import opened
+from train.release.attest.dsse import opened, public_key
 from train.release.bundle import write_manifest
 from train.release.prove import reproduce, sandbox
 from train.release.standards.osaid import RUNGS
@@ -29,10 +30,8 @@ TAKEN = f"from the released documents on: {', '.join(PREPARED)} were not made ag
 
 
 def command(*arguments: object, status: int, threads: int = 1) -> tuple[str, str]:
-    line = [sys.executable, str(ROOT / "scripts" / "reproduce.py"), *map(str, arguments)]
-    env = {**os.environ, "OMP_WAIT_POLICY": "passive"}
-    line += ["--here", f"machine.threads={threads}"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=900, env=env)
+    line = [str(ROOT / "scripts/reproduce.py"), *map(str, arguments), "--here", f"machine.threads={threads}"]
+    done = warm.run(line)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout, done.stderr
@@ -40,10 +39,14 @@ def command(*arguments: object, status: int, threads: int = 1) -> tuple[str, str
 
 @pytest.fixture(scope="session")
 def made(release, home, tmp_path_factory) -> Path:
-    """A folder in which the release was made again, with two threads where it was made with one."""
+    """A folder in which the release was made again: by its code at another path, with two threads where it was made
+    with one, by a user without a name, in another locale and time zone."""
     folder = tmp_path_factory.mktemp("again")
     shutil.copytree(home / "generic-others-1", folder / "generic-others-1")
-    out, err = command(release, "--into", folder, "--json", status=0, threads=2)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("LC_ALL", "C")
+        patched.setenv("TZ", "Pacific/Kiritimati")
+        out, err = command(release, "--into", folder, "--json", status=0, threads=2)
     report = json.loads(out)
     assert report["verdict"] == "bit-identical" and report["first"] is None
     assert report["made"] == report["identity"] == read_json(release / "MANIFEST.json")["identity"]
@@ -81,17 +84,11 @@ def test_run_again_it_goes_on_from_what_was_made(release, made):
 
 @pytest.mark.slow
 def test_what_came_out_is_attested_in_a_file_beside_the_release(copy, again, tmp_path):
-    pytest.importorskip("cryptography", reason="needs the extra `sign`")
-    from cryptography.hazmat.primitives.asymmetric import ed25519
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    key = ed25519.Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (tmp_path / "key.pem").write_bytes(pem)
-    _, err = command(copy, "--into", again, "--attest", tmp_path / "key.pem", status=0)
+    private, public = write_key(tmp_path / "key.pem")
+    _, err = command(copy, "--into", again, "--attest", private, status=0)
     (written,) = copy.parent.glob("copy.reproduce.*.json")
     said = opened(written)
-    assert str(written) in err and said.holds(key.public_key())
+    assert str(written) in err and said.holds(public_key(public))
     told = said.predicate
     assert (told["result"], told["passedTests"]) == ("PASSED", ["reproduce"])
     assert told["annotations"]["verdict"] == "bit-identical" and told["annotations"]["given"] == []
@@ -128,9 +125,7 @@ def test_from_the_released_documents_everything_else_is_made_again_and_that_is_s
 
 @pytest.mark.slow
 def test_a_changed_setting_is_named_with_its_path(copy, again):
-    config = read_json(copy / "code/config.json")
-    config["tokenizer"]["vocabulary"] += 1
-    write_json(copy / "code/config.json", config)
+    edit(copy / "code/config.json", "tokenizer", "vocabulary", by=lambda size: size + 1)
     write_manifest(copy)
     for name in ("tokenizer", "tokens", "weights", "evaluation", "release"):
         shutil.rmtree(next(path for path in (again / "runs").glob(f"{name}-*")))
@@ -151,9 +146,7 @@ def test_a_changed_weight_is_named_by_checkpoint_tensor_and_element(copy, reseal
 
 
 def test_a_file_changed_behind_its_record_and_a_changed_card_are_named(copy, made):
-    scores = read_json(copy / "evaluation/scores.json")
-    scores["bits_per_byte"]["value"] = 1.0
-    write_json(copy / "evaluation/scores.json", scores)
+    edit(copy / "evaluation/scores.json", "bits_per_byte", "value", to=1.0)
     write_manifest(copy)
     first = reproduce.compare(copy, made / "runs", ())["first"]
     assert first.startswith("evaluation: evaluation/scores.json: bits_per_byte.value: 1.0 is recorded")
@@ -167,9 +160,8 @@ def test_a_card_that_its_records_do_not_give_differs_in_the_release(copy, made):
 
 
 def test_a_run_that_ends_early_is_not_complete(release, again):
-    shutil.rmtree(next((again / "runs").glob("weights-*")))
-    shutil.rmtree(next((again / "runs").glob("evaluation-*")))
-    shutil.rmtree(next((again / "runs").glob("release-*")))
+    for name in ("weights", "evaluation", "release"):
+        shutil.rmtree(next((again / "runs").glob(f"{name}-*")))
     out, err = command(release, "--into", again, "machine.micro_batches=7", status=2)
     assert "micro_batches: 7 does not divide" in err and "tokens     identical\nweights    not made" in out
     assert "not complete\nthe run ended with status 1" in out and "--from-release-data" in out

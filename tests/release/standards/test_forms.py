@@ -119,8 +119,7 @@ def test_sources_stand_where_their_kind_belongs(copy, kind, asked, others):
 
 def test_a_large_model_may_be_meant_and_then_its_representative_is_asked_for(copy):
     assert "very likely none" in answers(copy, "eu_training_summary")["0 whether the duty applies"]
-    facts = read_json(copy / "provenance/facts.json")
-    write_json(copy / "provenance/facts.json", {**facts, "flops": 2 * 10**23})
+    edit(copy / "provenance/facts.json", "flops", to=2 * 10**23)
     assert "possibly one" in answers(copy, "eu_training_summary")["0 whether the duty applies"]
     assert forms.status(copy)[EU] == ["statements.authorised representative"]
 

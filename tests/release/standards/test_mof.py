@@ -34,11 +34,11 @@ def test_data_under_a_closed_licence_is_no_open_science(copy):
 
 def test_openness_says_what_was_run_and_who_stated_what(copy):
     found = openness_json(copy)
-    assert found["verdict"]["reproducibility"] == {
-        "level": "exact",
-        "ran": ["training step 3 again, from the checkpoint before it"],
-        "not_run": ["scripts/replay.py", "scripts/reproduce.py"],
-    }
+    ran, scripts = (
+        ["training step 3 again, from the checkpoint before it"],
+        ["scripts/replay.py", "scripts/reproduce.py"],
+    )
+    assert found["verdict"]["reproducibility"] == {"level": "exact", "ran": ran, "not_run": scripts}
     assert found["verdict"]["all_training_data_included_and_free"] is True
     stated = [row["stated"] for row in found["rows"] if row["kind"] == "statement"]
     assert all(entry["name"] and entry["date"] for entry in stated) and len(stated) == 3

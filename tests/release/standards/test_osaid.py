@@ -2,7 +2,7 @@
 
 from conftest import edit
 
-from train.artifact import read_json, write_json
+from train.artifact import read_json
 from train.release.cards import templates
 from train.release.standards.osaid import files, table, verdict
 
@@ -38,14 +38,11 @@ def test_statements_carry_name_and_date_and_must_be_made(copy):
 
 def test_conditional_items_are_declared_with_a_reason(copy):
     assert status(copy, "4").startswith("not used: Nothing was labelled")
-    config = read_json(copy / "code/config.json")
     search = "hyper-parameter search"
     assert status(copy, search).startswith("not used: ")
-    config["release"]["trials"] = [TRIAL]
-    write_json(copy / "code/config.json", config)
+    edit(copy / "code/config.json", "release", "trials", to=[TRIAL])
     assert status(copy, search) == "evidenced" and status(copy, "4").startswith("not used: ")
-    config["release"]["not_used"] = {}
-    write_json(copy / "code/config.json", config)
+    edit(copy / "code/config.json", "release", "not_used", to={})
     assert status(copy, "4") == "evidenced"
 
 
@@ -54,9 +51,7 @@ def test_evidence_names_files_and_folders():
 
 
 def test_the_summary_tells_what_is_absent(copy):
-    found = read_json(copy / "openness.json")
-    found["rows"][0]["status"] = "absent: data/README.md"
-    found["verdict"]["osaid_1_0"] = False
-    write_json(copy / "openness.json", found)
+    edit(copy / "openness.json", "rows", 0, "status", to="absent: data/README.md")
+    edit(copy / "openness.json", "verdict", "osaid_1_0", to=False)
     text = "\n".join(templates.lines("openness.jinja", openness=read_json(copy / "openness.json")))
     assert "INCOMPLETE" in text and "absent  1: provenance of all training data" in text

@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from conftest import refusal
+from conftest import recorded, refusal
 
 from train.artifact import read_json, write_bytes, write_json
 from train.compose import compose
@@ -29,9 +29,8 @@ def test_a_damaged_table_is_one_clear_line(tmp_path):
 
 def record(name, licence, terms="COPYING", attribution="someone", columns=None):
     """A source as `sources.json` has it."""
-    return {"kind": "files", "purl": f"pkg:generic/{name}@1", "slug": f"generic-{name}-1", "licence": licence,
-            "licence_files": [terms], "attribution": attribution, "language": "en", "include": ["**"], "exclude": [],
-            "sha256": None, "columns": columns, "files": []}  # fmt: skip
+    said = {"licence": licence, "licence_files": [terms], "attribution": attribution, "columns": columns}
+    return recorded(f"generic-{name}-1", purl=f"pkg:generic/{name}@1", **said)
 
 
 def say(release, *authors):

@@ -4,9 +4,10 @@ import importlib.metadata
 import json
 
 import pytest
+from conftest import edit
 
 from train import pipeline
-from train.artifact import digest, read_json, write_json
+from train.artifact import digest, read_json
 from train.release.chain import chain
 from train.release.standards.sbom import bill, installed
 
@@ -57,9 +58,7 @@ def test_the_chain_starts_from_the_commitment_and_has_a_link_a_checkpoint(releas
 @pytest.mark.parametrize("step", [2, 4])
 def test_another_checkpoint_gives_another_end(copy, step):
     before = chain(copy)
-    path = copy / f"checkpoints/step-{step:06d}/state.json"
-    state = read_json(path)
-    write_json(path, {**state, "files": {**state["files"], "model.safetensors": "0" * 64}})
+    edit(copy / f"checkpoints/step-{step:06d}/state.json", "files", "model.safetensors", to="0" * 64)
     assert chain(copy)["links"][-1] != before["links"][-1] and chain(copy)["digest"] == before["digest"]
 
 

@@ -77,9 +77,8 @@ HINTS = (
     ("code/config", "settings"),
     ("code/", "snapshot"),
 )
-DEAR = (
-    "selection", "tokens", "tokenizer", "overlap", "components", "collected", "generated", "scores",
-)  # in this order  # fmt: skip
+# Asked last, in this order.
+DEAR = ("selection", "tokens", "tokenizer", "overlap", "components", "collected", "generated", "scores")
 # Kinds of which a problem may name a row or a tensor, or what follows from it, and no path.
 UNNAMED = ("table", "tensors")
 KINDS = (
@@ -215,11 +214,9 @@ def of_table(path: str, schema: pa.Schema, rows: int) -> Iterator[Forgery]:
         return anew
 
     def value(table: pa.Table, column: str) -> pa.Table:
-        cells = table[column].to_pylist()
+        cells, field = table[column].to_pylist(), schema.field(column)
         cells[rows // 2] = other(cells[rows // 2])
-        return table.set_column(
-            table.column_names.index(column), schema.field(column), pa.array(cells, schema.field(column).type)
-        )
+        return table.set_column(table.column_names.index(column), field, pa.array(cells, field.type))
 
     yield "table: metadata", f"{path}#", write(lambda t: t.replace_schema_metadata({"chat_template": "obey"}))
     yield "table: written otherwise", f"{path}#", write(lambda t: t, compression="gzip", compression_level=1)
@@ -228,23 +225,17 @@ def of_table(path: str, schema: pa.Schema, rows: int) -> Iterator[Forgery]:
         yield "table: a column removed", f"{path}#{name}", write(lambda t, name=name: t.drop_columns([name]))
         yield "table: a value altered", f"{path}#{name}", write(lambda t, name=name: value(t, name))
     if rows:
-        yield (
-            "table: a row removed",
-            f"{path}#",
-            write(lambda t: pa.concat_tables([t[: rows // 2], t[rows // 2 + 1 :]])),
-        )
+        less = write(lambda t: pa.concat_tables([t[: rows // 2], t[rows // 2 + 1 :]]))
+        yield "table: a row removed", f"{path}#", less
         yield "table: a row twice", f"{path}#", write(lambda t: pa.concat_tables([t, t[-1:]]))
     if rows > 1:
         yield "table: rows exchanged", f"{path}#", write(lambda t: pa.concat_tables([t[1:2], t[:1], t[2:]]))
 
 
 def of_tensors(path: str, tensors: dict[str, torch.Tensor]) -> Iterator[Forgery]:
-    def write(
-        change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], **metadata: str
-    ) -> Callable[[Path], None]:
-        return lambda root: write_bytes(
-            root / path, save(change(read_tensors(root / path)), {"format": "pt"} | metadata)
-        )
+    def write(change: Callable[[dict[str, torch.Tensor]], Any], **metadata: str) -> Callable[[Path], None]:
+        anew = lambda root: save(change(read_tensors(root / path)), {"format": "pt"} | metadata)  # noqa: E731
+        return lambda root: write_bytes(root / path, anew(root))
 
     yield "tensors: metadata", f"{path}#", write(lambda t: t, chat_template="obey")
     yield "tensors: one added", f"{path}#", write(lambda t: {**t, "more": torch.zeros(1)})
@@ -254,11 +245,8 @@ def of_tensors(path: str, tensors: dict[str, torch.Tensor]) -> Iterator[Forgery]
         yield "tensors: a value altered", f"{path}#{name}", write(lambda t, name=name, far=far: {**t, name: far})
         yield "tensors: one removed", f"{path}#{name}", write(lambda _, rest=rest: rest)
         yield "tensors: another type", f"{path}#{name}", write(lambda t, name=name: {**t, name: t[name].double()})
-        yield (
-            "tensors: another shape",
-            f"{path}#{name}",
-            write(lambda t, name=name: {**t, name: t[name].reshape(1, -1)}),
-        )
+        flat = write(lambda t, name=name: {**t, name: t[name].reshape(1, -1)})
+        yield "tensors: another shape", f"{path}#{name}", flat
 
 
 # What is done with each -----------------------------------------------------------------------------------------------
@@ -296,11 +284,8 @@ def caught(root: Path, path: str) -> tuple[str, str]:
     first = ("", "")
     with tempfile.TemporaryDirectory() as scratch:
         release = Release(root, Path(scratch), overrides_of=overrides_of)
-        for name in (
-            *hints(path),
-            *(n for n in BY_NAME if n not in DEAR),
-            *(DEAR if not path.startswith("logs/") else ()),
-        ):
+        cheap, dear = (name for name in BY_NAME if name not in DEAR), () if path.startswith("logs/") else DEAR
+        for name in (*hints(path), *cheap, *dear):
             problems = told(BY_NAME[name], release)
             if named := [line for line in problems if path in line]:
                 return name, named[0]

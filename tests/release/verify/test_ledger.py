@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from conftest import recorded
 
 from train.compose import compose
 from train.config import build
@@ -16,13 +17,11 @@ from train.data.selected import SelectedConfig
 from train.data.sources.spec import SourceRecord
 from train.data.text.readers import REASONS
 from train.release.verify.ledger import LEAST, MOST, ledger_apart, says
-from train.release.verify.sources import extraction_problems, row_problem
+from train.release.verify.sources import extraction_problems, origin_problem, row_problem
 
 SOURCE, ID = "pkg:generic/a@1", "0" * 64
-TEXT = (
-    "The cat sat. The cat sat.\n\n* The {cat} ate...\nThe cat sat.\n\n* The {cat} ate...\n" * 9
-    + "# lorem ipsum 1 2 3\n"
-)
+TEXT = "The cat sat. The cat sat.\n\n* The {cat} ate...\nThe cat sat.\n\n* The {cat} ate...\n" * 9
+TEXT += "# lorem ipsum 1 2 3\n"
 KEPT = [SelectedDocument(digit * 64, TEXT, SOURCE, f"{digit}.txt", "MIT", "", "", "en", split)
         for digit, split in (("1", "train"), ("2", "held_out"))]  # fmt: skip
 ROW = LedgerRow(ID, SOURCE, "0.txt", "MIT", "dropped", "too_short", "3 characters", 3, "")
@@ -69,9 +68,8 @@ def test_a_reason_is_one_that_the_config_leads_to(config, reason, detail, right)
     row = replace(ROW, reason=reason, detail=detail)
     assert (list(ledger_apart(config, [row], KEPT, ["pairs 7"])) == []) == right
     assert list(ledger_apart(config, [replace(row, became="1" * 64)], KEPT, ["pairs 7"]))
-    assert (
-        list(ledger_apart(replace(config, excluded=EXCLUDED), [row], KEPT, ["pairs 7"])) == [] or reason != "excluded"
-    )
+    excluding = replace(config, excluded=EXCLUDED)
+    assert reason != "excluded" or list(ledger_apart(excluding, [row], KEPT, ["pairs 7"])) == []
 
 
 @pytest.mark.parametrize(("columns", "change", "says"), [
@@ -80,16 +78,9 @@ def test_a_reason_is_one_that_the_config_leads_to(config, reason, detail, right)
     ("licence", {"licence": "NOASSERTION"}, None), ("licence", {"licence": "mine"}, "licence mine is not its source's"),
 ])  # fmt: skip
 def test_a_row_leads_to_a_source_and_its_licence(columns, change, says):
-    columns = columns and {
-        **dict.fromkeys(("path", "attribution")),
-        "text": "text",
-        "licence": columns,
-        "licence_names": {},
-    }
-    row = replace(ROW, **change)
-    assert row_problem(row, record(columns) if row.source == SOURCE else None) == (
-        says and f"data/ledger: 0.txt: {says}"
-    )
+    columns = columns and {**COLUMNS, "licence": columns, "licence_names": {}, "attribution": None}
+    row, says = replace(ROW, **change), says and f"data/ledger: 0.txt: {says}"
+    assert row_problem(row, record(columns) if row.source == SOURCE else None) == says
 
 
 @pytest.mark.parametrize(("seen", "files", "says"), [
@@ -104,16 +95,35 @@ def test_each_file_of_one_text_is_a_document_dropped_or_left_out_once(seen, file
     )
     names = ("0.txt", "1.txt", "2.txt", "rows.jsonl")[:files]
     counted = {"files": files, "documents": 2, "bytes": 9, **dict.fromkeys(REASONS, 0), "empty": 1, "unlicensed": {}}
-    problems = list(
-        extraction_problems(release, record(None, names), {**counted, "licences": {"LICENSE": ID}}, Counter(seen))
-    )
+    counted["licences"] = {"LICENSE": ID}
+    problems = list(extraction_problems(release, record(None, names), counted, Counter(seen)))
     assert (says in problems[0] and len(problems) == 1) if says else problems == []
 
 
 def record(columns, names=()) -> SourceRecord:
     files = [{"path": name, "sha256": ID, "bytes": 1} for name in ("LICENSE", *names)]
-    return SourceRecord.from_json({
-        "kind": "files", "purl": SOURCE, "slug": "generic-a-1", "sha256": ID, "licence": "MIT", "files": files,
-        "licence_files": ["LICENSE"], "attribution": "a", "language": "en", "include": ["*"], "exclude": [],
-        "columns": columns,
-    })  # fmt: skip
+    return SourceRecord.from_json(recorded("generic-a-1", files=files, columns=columns))
+
+
+NAMES = {"Apache 2": "Apache-2.0"}
+COLUMNS = {"text": "text", "path": None, "licence": "terms", "licence_names": NAMES, "attribution": "by"}
+OTHER = "licence, attribution or language"
+
+
+@pytest.mark.parametrize(("change", "columns", "text", "problem"), [
+    ({}, None, "The text of MIT", None), ({}, COLUMNS, "The text of MIT", None),  # a whole file among files of rows
+    ({"licence": "ISC"}, None, "The text of MIT", OTHER), ({"licence": "ISC"}, COLUMNS, "The text of MIT", OTHER),
+    ({"attribution": "Ann"}, None, "The text of MIT", OTHER),
+    ({"attribution": "Ann"}, COLUMNS, "The text of MIT", None),
+    ({"language": "de"}, COLUMNS, "The text of MIT", OTHER),
+    ({"evidence": "row", "licence": "Apache-2.0"}, COLUMNS, "Apache 2", None),
+    ({"evidence": "row", "licence": "Apache-2.0"}, COLUMNS, "apache-2.0", None),
+    ({"evidence": "row", "licence": "Apache-2.0"}, COLUMNS, "ISC", "not what its row said, 'ISC'"),
+    ({"evidence": "row", "licence": "Apache-2.0"}, COLUMNS, "Undisclosed", "not what its row said"),
+    ({"evidence": "row", "licence": "Apache-2.0"}, COLUMNS, None, "no such licence text"),
+    ({"evidence": "row", "licence": "MIT"}, None, "MIT", "no such licence text"),
+])  # fmt: skip
+def test_a_document_follows_from_its_source_or_its_row(change, columns, text, problem):
+    row = replace(KEPT[0], **{"attribution": "Somebody", "evidence": "text", **change})
+    found = origin_problem(row, record(columns), {"text"}, text)
+    assert found is None if problem is None else problem in found

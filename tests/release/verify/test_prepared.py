@@ -7,8 +7,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
+from conftest import edit, source
 
-from train.artifact import Manifest, copy_file, digest, file_digest, inventory, read_json, write_json
+from train.artifact import Manifest, copy_file, digest, file_digest, inventory, write_json
 from train.compose import compose
 from train.data import schema
 from train.data.generated.stories import stories
@@ -40,9 +41,9 @@ def left_out(release: Path) -> str:
 
 def let_in(release: Path) -> str:
     (path, *_) = parts(release, "documents")
-    row = next(schema.read_rows([path]))
-    change(path, schema.SELECTED, lambda rows: [{**row, "id": "0" * 64, "text": "Buy this."}, *rows])
-    return f"document {'0' * 64} ({row['path']} of {row['source']}) is recorded and was not made"
+    row = {**next(schema.read_rows([path])), "id": "0" * 64, "text": "Buy this."}
+    change(path, schema.SELECTED, lambda rows: [row, *rows])
+    return f"document {row['id']} ({row['path']} of {row['source']}) is recorded and was not made"
 
 
 def another_text(release: Path) -> str:
@@ -58,8 +59,7 @@ def another_reason(release: Path) -> str:
 
 
 def another_source(release: Path) -> str:
-    told = read_json(release / "data/sources.json")
-    write_json(release / "data/sources.json", [{**told[0], "attribution": "Somebody"}, *told[1:]])
+    edit(release / "data/sources.json", 0, "attribution", to="Somebody")
     return "[0].attribution: Somebody is recorded"
 
 
@@ -85,20 +85,16 @@ def test_a_forgery_is_named_by_the_first_document_that_differs(copy, home, resea
     assert result.status == "fails" and expected in result.detail, result.detail
 
 
-@pytest.mark.parametrize(("source", "words"), [
-    ({"path": "texts"}, "give the folder that holds them by --from"),
-    ({"path": "../texts", "folder": True}, "the sources cannot be had here: pkg:generic/texts: generic-texts is"),
-    ({"path": "texts", "folder": True}, "the sources cannot be had here: pkg:generic/texts: generic-texts is not"),
+@pytest.mark.parametrize(("path", "given", "words"), [
+    ("texts", False, "give the folder that holds them by --from"),
+    ("../texts", True, "the sources cannot be had here: pkg:generic/texts: generic-texts is"),
+    ("texts", True, "the sources cannot be had here: pkg:generic/texts: generic-texts is not"),
 ])  # fmt: skip
-def test_a_source_that_cannot_be_had_is_not_checked(copy, reseal, tmp_path, source, words):
-    config = read_json(copy / "code/config.json")
-    stories = config["data"]["raw"]["sources"][0]
-    kept = {key: stories[key] for key in ("licence", "licence_files", "attribution", "language", "include", "exclude")}
-    told = {"kind": "files", "purl": "pkg:generic/texts", "sha256": "0" * 64, "columns": None, "mirrors": []}
-    config["data"]["raw"]["sources"] = [{**kept, **told, "path": source["path"]}]
-    write_json(copy / "code/config.json", config)
+def test_a_source_that_cannot_be_had_is_not_checked(copy, reseal, tmp_path, path, given, words):
+    other = source(purl="pkg:generic/texts", path=path, sha256="0" * 64, licence="Apache-2.0")
+    edit(copy / "code/config.json", "data", "raw", "sources", to=[other])
     reseal(copy)
-    (result,) = verify(copy, "sources", {"prepared"}, folder=tmp_path if source.get("folder") else None)
+    (result,) = verify(copy, "sources", {"prepared"}, folder=tmp_path if given else None)
     assert result.status == "not checked" and words in result.detail
 
 

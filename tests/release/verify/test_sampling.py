@@ -5,7 +5,6 @@ import warm
 
 from train.artifact import read_json, write_json
 from train.data.schema import TokenRange
-from train.keys import ROOT
 from train.release.verify import model, sampling
 from train.release.verify.model import optimizer_state, scores
 from train.release.verify.result import NotChecked
@@ -88,12 +87,10 @@ def test_costs_are_told_beforehand_and_of_nonsense_nothing(release, copy):
 
 @pytest.mark.parametrize("word", ["machine.threads=0", "machine.threads=x", "machine.device=gpu", "machine.runs=x"])
 def test_how_to_compute_is_said_as_everywhere_and_nothing_else(release, word):
-    done = warm.run([str(ROOT / "scripts/verify.py"), str(release), "--quick", word])
-    said = f"error: {word}: expected machine.threads=N or machine.device"
-    assert done.returncode == 2 and done.stderr.startswith(said)
+    said = warm.command("verify", release, "--quick", word, status=2)
+    assert said.startswith(f"error: {word}: expected machine.threads=N or machine.device")
 
 
 def test_threads_are_taken(release):
-    words = ["machine.threads=1", "--only", "scores", "--nonce", "x"]
-    done = warm.run([str(ROOT / "scripts/verify.py"), str(release), *words])
-    assert done.returncode == 0 and done.stdout.startswith("cost       scores "), done.stdout + done.stderr
+    said = warm.command("verify", release, "machine.threads=1", "--only", "scores", "--nonce", "x")
+    assert said.startswith("cost       scores ")
