@@ -82,21 +82,26 @@ REPORT = """
 import sys
 sys.path.insert(0, {root!r})
 from train.terminal import guarded, note, say
-def command(arguments):
-    note("beside")
+def command(words):
+    note("beside" + sys.stdin.read())
+    if "stop" in words:
+        raise KeyboardInterrupt
+    if "lack" in words: import no_such_module
     [say("line") for _ in range(20000)]
-sys.exit(guarded(command, None, 2))
+sys.exit(guarded(command, sys.argv, 2))
 """
 
 
 @pytest.mark.parametrize(("streams", "status", "says"), [
     ("| true", 141, b""), (">/dev/full", 2, b"error: the output cannot be written (No space left on device)\n"),
     (">&-", 0, b""), ("2>&- >/dev/null", 0, b""), ("<&- >&- 2>&-", 0, b""), ("2>/dev/full >/dev/null", 0, b""),
+    ("<&- >/dev/null", 0, b""), ("stop 2>/dev/full", 130, b""),
+    ("lack 2>&1 >/dev/null | grep -c 'error: no_such_module is not installed; .make setup' >&2; false", 1, b"1\n"),
 ])  # fmt: skip
 def test_of_a_stream_that_takes_nothing_the_command_ends_in_a_line_or_goes_on(streams, status, says, tmp_path):
     (tmp_path / "program.py").write_text(REPORT.format(root=str(ROOT)))
     line = f"set -o pipefail; {sys.executable} {tmp_path}/program.py {streams}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, input=b"", check=False)
     assert (done.returncode, done.stderr.removeprefix(b"beside\n")) == (status, says)
 
 

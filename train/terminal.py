@@ -46,8 +46,11 @@ def guarded(command: Callable[[T], Any], arguments: T, failure: int = 1) -> int:
     except MemoryError:
         fail("more memory than this machine has, or than a release of this size may take (32 times its own)", failure)
     except KeyboardInterrupt:
-        print("\ninterrupted: run the same command again to go on from what was whole", file=sys.stderr)
+        note("\ninterrupted: run the same command again to go on from what was whole")
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        remedy = f"`make setup` makes .venv with all that is locked; else {sys.executable} -m pip install {error.name}"
+        fail(f"{error.name} is not installed; {remedy}", failure)
     except Exception as error:
         if failure == 1:
             raise
@@ -83,8 +86,8 @@ def open_streams() -> None:
     One that was closed (`>&-`) leads nowhere from now on: else the next file that is opened would take its place.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        if number:
-            setattr(sys, ("stdout", "stderr")[number - 1], os.fdopen(number, "w", encoding="utf-8", closefd=False))
+        name, mode = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))[number]
+        setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
     os.close(number)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -145,6 +148,9 @@ PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, 
 def explain(error: OSError) -> str:
     """A failure of the system in one line, with what to do."""
     where = Path(error.filename or ".")
+    if isinstance(error, shutil.Error):  # of each file of a folder that could not be copied
+        _, where, why = error.args[0][0]
+        return f"{where}: not copied ({why}), and {len(error.args[0]) - 1} more files; nothing that was whole is lost"
     if error.errno == errno.ENOSPC:
         folder = next((path for path in (where, *where.parents) if path.is_dir()), Path("."))
         free = shutil.disk_usage(folder).free

@@ -23,16 +23,9 @@ from train.world import Inputs, World
 
 OFF = dict.fromkeys(field.name for field in fields(Thresholds))
 CONFIG = SelectedConfig(
-    **{
-        **OFF, "email_addresses": "<email>", "ip_addresses": "<ip>", "phone_numbers": "<phone>", "secrets": "<secret>",
-        "too_short": 10, "too_long": 2000, "mostly_symbols": 0.5, "duplicate_lines": 0.25,
-    },
-    parts=3,
-    held_out=0.25,
-    licences=("MIT", "Apache-2.0"),
-    near_duplicates=0.9,
-    contaminated=0.2,
-    excluded={},
+    **{**OFF, "email_addresses": "<email>", "ip_addresses": "<ip>", "phone_numbers": "<phone>", "secrets": "<secret>",
+    "too_short": 10, "too_long": 2000, "mostly_symbols": 0.5, "duplicate_lines": 0.25}, parts=3, held_out=0.25,
+    licences=("MIT", "Apache-2.0"), near_duplicates=0.9, contaminated=0.2, excluded={},
 )  # fmt: skip
 
 
@@ -338,14 +331,11 @@ def test_every_find_is_replaced_and_counted(tmp_path):
 LINED = {
     "menu\nThis is the text that stays here.\nPlease enable JavaScript to go on.\n": (
         "This is the text that stays here.\n",
-        {"few_word_lines": "1 lines taken out", "boilerplate_lines": "1 lines taken out"},
-    ),
+        {"few_word_lines": "1 lines taken out", "boilerplate_lines": "1 lines taken out"}),
     "A line with ann@site.org as its word.\nmail: bob@site.org\n": (
-        "A line with <email> as its word.\n",
-        {"email_addresses": "2 replaced", "few_word_lines": "1 lines taken out"},
-    ),
+        "A line with <email> as its word.\n", {"email_addresses": "2 replaced", "few_word_lines": "1 lines taken out"}),
     "menu\nabout\n": (None, {"few_word_lines": "no line is left"}),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("text", LINED)
@@ -382,9 +372,8 @@ def test_nothing_left_is_one_clear_line(tmp_path, rows, config, message):
 
 
 @pytest.mark.parametrize(("key", "value", "message"), [
-    ("parts", 0, "parts: expected 1 to 512, got 0"),
-    ("held_out", 0, "held_out: expected between 0 and 1"),
-    ("held_out", 1, "held_out: expected between 0 and 1"),
+    ("parts", 0, "parts: expected 1 to 512, got 0"), ("held_out", 0, "held_out: expected between 0 and 1"),
+    ("held_out", 1, "held_out: expected between 0 and 1"), ("excluded", {"f" * 64: " "}, "expected when and why"),
     ("licences", [], "licences: expected a length of at least 1, got ()"),
     ("licences", ["Apache 2"], "one by one: expected an SPDX expression, got 'Apache 2'"),
     ("licences", ["MIT OR Apache-2.0"], "licences: expected SPDX identifiers one by one"),
@@ -394,7 +383,6 @@ def test_nothing_left_is_one_clear_line(tmp_path, rows, config, message):
     ("top_ngrams", [0.1, 2.0], "top_ngrams[1]: expected 0 to 1, got 2.0"),
     ("top_ngrams", [0.1, 0.1, 0.1, 0.1], "top_ngrams: expected null or a length of at most 3, got (0.1"),
     ("language", {"en": 101}, "language.en: expected 1 to 100, got 101"),
-    ("excluded", {"f" * 64: " "}, "expected when and why"),
     ("phone_numbers", "93.184.216.34", "would itself be redacted"),
     ("boilerplate_lines", ["JavaScript"], "boilerplate_lines: expected phrases in small letters, got 'JavaScript'"),
     ("boilerplate_lines", [], "boilerplate_lines: expected null or a length of at least 1"),

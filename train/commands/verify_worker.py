@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from train.compose import overrides_of
-from train.errors import UserError
 from train.release.bounds import limit_memory
 from train.release.verify.run import results
+from train.terminal import guarded
 
 
 def main(arguments: list[Any]) -> None:
@@ -27,7 +27,4 @@ def main(arguments: list[Any]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+    guarded(main, sys.argv[1:])

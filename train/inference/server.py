@@ -92,7 +92,10 @@ class Server(ThreadingHTTPServer):
 
 def server(served: Served, port: int) -> Server:
     """A server on loopback, bound and not yet running; port 0 takes a free one."""
-    bound = Server(("127.0.0.1", port), type("Bound", (Handler,), {"served": served}))
+    try:
+        bound = Server(("127.0.0.1", port), type("Bound", (Handler,), {"served": served}))
+    except OSError as error:
+        raise UserError(f"port {port}: {error.strerror}; name another, or 0 for a free one") from None
     bound.daemon_threads = True
     return bound
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from train import programs
 from train.artifact import file_digest
 from train.errors import UserError
+from train.terminal import guarded
 
 PIN = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.+!_-]+)"
@@ -117,7 +118,4 @@ def _run(python: str, arguments: list[str], folder: Path, wanted: Sequence[Pin] 
 
 
 if __name__ == "__main__":
-    try:
-        install(Path(sys.argv[1]), Path(sys.argv[2]))
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+    guarded(lambda words: install(Path(words[1]), Path(words[2])) and 0, sys.argv)
