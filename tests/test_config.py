@@ -106,6 +106,8 @@ def test_invariants_are_reported_with_the_path_of_their_dataclass():
 @pytest.mark.parametrize(("part", "change", "line"), [
     ("leaf", {"size": 0}, "leaf.size: expected at least 1, got 0"),
     ("leaf", {"limit": 0}, "leaf.limit: expected null or at least 1, got 0"),
+    ("pets", [{"name": "Rex", "kind": [], "tricks": []}], "pets[0].kind: expected one of 'cat', 'dog', got []"),
+    ("leaf", {"limit": 2**63}, "leaf.limit: expected null or number below 2^63, got 9223372036854775808"),
     ("leaf", {"limit": "x"}, "leaf.limit: expected null or int, got 'x'"),
     ("leaf", {"rate": 1}, "leaf.rate: expected at least 0 and below 1, got 1.0"),
     ("pets", [{"name": "Tom", "kind": "cat", "lives": 10}], "pets[0].lives: expected 0 to 9, got 10"),
@@ -331,6 +333,7 @@ def test_text_that_no_file_can_hold_is_refused(name, text):
     ("training.steps=many", "training.steps: expected int, got 'many'"),
     ("training.steps=", "training.steps: expected int, got ''"),
     ("model.head_width=31", "head_width"), ("machine.threads=0", "machine.threads: "),
+    ("machine.threads=100000", "machine.threads: expected null or 1 to 1024"),
     ("+training.extra=1", "training: unknown key 'extra'"), ("+release.level=x", "release: unknown key 'level'"),
     ("hydra.run.dir=x", "hydra.run.dir=x: Hydra's own settings mean nothing here"),
     ("+hydra.x=1", "+hydra.x=1: Hydra's own settings mean nothing here"),
@@ -355,6 +358,10 @@ def test_an_override_that_does_not_fit_is_named_and_shown_as_it_is_typed(overrid
         composing.built(Run, composing.compose(["recipe=tiny", override]))
     [problem] = caught.value.problems
     assert says in problem and "\n" not in problem and "did you mean 'cpu'" not in problem
+
+
+def test_a_group_that_is_left_out_is_missing(composing):
+    assert "benchmarks" in composing.compose(["~training"])
 
 
 @pytest.mark.parametrize("value", ["C#", "=a=b", "Ann's", 'say "hi"', "a\\", "1.10", "null", "[x", "${a", "日本語", ""])

@@ -27,7 +27,7 @@ INTERRUPTED = "130 interrupted"
 # How long a thread of OpenMP (libgomp) spins before it sleeps. Its own default, milliseconds, is right for idle cores
 # alone: of two threads on two busy cores each waits for the other, and a step takes forty times as long.
 SPIN = "1000"
-THREADS = re.compile(r"machine\.threads=([1-9][0-9]*)")  # what every verb takes: how many of the processor compute
+THREADS = re.compile(r"machine\.threads=([1-9][0-9]{0,2})")  # what every verb takes: how many of the processor compute
 
 
 def duration(text: str) -> float:

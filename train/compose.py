@@ -51,7 +51,7 @@ def compose(overrides: list[str]) -> dict[str, Any]:
 
 def begun_with(composed: dict[str, Any]) -> None:
     """Put the identity of a release in the place of the folder that `training.init_from` may be."""
-    where = composed["training"]["init_from"]
+    where = (composed.get("training") or {}).get("init_from")
     if isinstance(where, str) and not re.fullmatch("[0-9a-f]{64}", where):
         try:
             composed["training"]["init_from"] = identity_of(Path(where))

@@ -110,6 +110,8 @@ def _value(kind: Any, plain: Any, path: str, problems: list[str], null: str = ""
         return value
     if kind in (str, Path) and isinstance(plain, str) and (match := UNWRITABLE.search(plain)):
         return wrong(f"text without {match[0]!r}")
+    if isinstance(plain, int) and abs(plain) >= 2**63:  # which no array holds
+        return wrong("number below 2^63")
     if origin is Literal:
         if plain in arguments and type(plain) in {type(a) for a in arguments}:
             return plain
@@ -140,7 +142,7 @@ def _union(arguments: tuple[Any, ...], value: Any, path: str, problems: list[str
         return _value(kinds[0], value, path, problems, "null or " if len(arguments) > 1 else "")
     by_name = {get_args(get_type_hints(kind)["kind"])[0]: kind for kind in kinds}
     name = value.get("kind") if isinstance(value, Mapping) else None
-    if name in by_name:
+    if isinstance(name, str) and name in by_name:
         return _value(by_name[name], value, path, problems)
     allowed = ", ".join(repr(n) for n in by_name)
     problems.append(f"{_join(path, 'kind')}: expected one of {allowed}, got {name!r}")

@@ -5,13 +5,15 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
+from annotated_types import Ge, Le
 from tqdm import tqdm
 
 from train.config import Count
 
 T = TypeVar("T")
+Few = Annotated[int, Ge(1), Le(1024)]  # more than any machine has processors, and fewer than it can begin
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Machine:
     """How to run. Nothing here enters a key, and under `numerics: exact` nothing here changes a product."""
 
     device: Literal["cpu", "cuda"]  # where the model lies
-    threads: Count | None  # of the processor, for matrix products; null: as many as torch finds
+    threads: Few | None  # of the processor, for matrix products; null: as many as torch finds
     micro_batches: Count  # slices of the batch that go through the model one after another
     compile: bool  # fuse what stands between the matrix products; pays off in long runs
     sharded: bool  # each of several ranks holds only a share of the weights and moments
@@ -32,7 +34,7 @@ class Machine:
     releases: Path  # the folder of the releases
     progress: Literal["auto", "plain", "none"]  # auto: a bar on a terminal, plain lines elsewhere
     wandb: Literal["disabled", "offline", "online"]  # whether a training is logged to Weights & Biases as well
-    workers: Count | None  # of a stage whose parts are shared; null: as many as processors
+    workers: Few | None  # of a stage whose parts are shared; null: as many as processors
     engine: Literal["processes", "ray"]  # what runs the workers
 
     def track(self, items: Iterable[T], what: str, total: int | None) -> Iterator[T]:

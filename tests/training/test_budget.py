@@ -110,6 +110,8 @@ def test_what_does_not_fit_into_memory_is_refused_with_what_would(monkeypatch):
     refusal(budget.refuse, large, VOCABULARY, MACHINE, match=r"model=10m with machine.micro_batches=128 would take \d+")
     monkeypatch.setattr(budget, "memory_of", lambda machine: 1000)
     refusal(budget.refuse, large, VOCABULARY, MACHINE, match="no size that this pipeline knows would fit")
+    endless = dataclasses.replace(large, training=dataclasses.replace(FIT.training, batch=10**15))
+    refusal(budget.refuse, endless, VOCABULARY, MACHINE, match="no size that this pipeline knows would fit")
     monkeypatch.setattr(budget, "memory_of", lambda machine: whole)
     budget.refuse(large, VOCABULARY, MACHINE)
 

@@ -52,7 +52,7 @@ def require(args: argparse.Namespace, folders: list[Path]) -> None:
     question, what, (least, most, takes) = args.question, args.what, TAKES[args.question]
     if not least <= len(what) <= most:
         raise UserError(f"explore {question}: expected {takes}, got {' '.join(map(repr, what)) or 'nothing'}")
-    if question == "step" and not re.fullmatch("-?[0-9]+", what[0]):
+    if question == "step" and not re.fullmatch("-?[0-9]{1,18}", what[0]):
         raise UserError(f"explore step: invalid int value: {what[0]!r}; expected {takes}")
     if question != "affected" and len(folders) > 1:
         raise UserError(f"--from: {question} works on one folder, got {len(folders)}")

@@ -104,7 +104,7 @@ def way(words: list[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for setting in words:
         key, _, value = setting.removeprefix("machine.").partition("=")
-        if key == "threads" and re.fullmatch("[1-9][0-9]{0,3}", value):
+        if key == "threads" and re.fullmatch("[1-9][0-9]{0,2}", value):
             settings[key] = int(value)
         elif key == "device" and value in ("cpu", "cuda"):
             settings[key] = value

@@ -44,6 +44,7 @@ LIBRARIES = 450 << 20  # bytes of memory that torch and the rest take before the
 # precision; and the share of them that a training of this size may reach.
 GPU, GPU_OPERATIONS, GPU_USE = "an NVIDIA A100", {"fast": 3.12e14, "full": 1.95e13}, 0.3
 TRIAL = 3e11  # floating-point operations of one try, at most
+MOST_SLICES = 2**16  # of a batch, that are looked at
 
 
 def preset(layers: int) -> dict[str, Any]:
@@ -186,7 +187,7 @@ def refuse_disk(config: FitConfig, vocabulary: int, wanted: list[Room]) -> None:
 def less_memory(config: FitConfig, vocabulary: int, machine: Machine, room: int) -> Iterator[str]:
     """What would fit into `room` bytes, the nearest to what was asked for first."""
     batch = config.training.batch
-    for slices in range(machine.micro_batches + 1, batch + 1):
+    for slices in range(machine.micro_batches + 1, min(batch, MOST_SLICES) + 1):
         if batch % slices == 0 and (least := needs(config, vocabulary, slices).memory) <= room:
             yield f"machine.micro_batches={slices} would take {byte_size(least)}"
     for name, layers in reversed(PRESETS.items()):
