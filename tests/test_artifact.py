@@ -33,6 +33,7 @@ def test_canonical_json_is_one_spelling():
 def test_json_is_read_strictly(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     refusal(artifact.read_json, tmp_path / "a.json", match=r"a\.json: cannot be read as JSON")
+    refusal(artifact.read_json, tmp_path, match=r"cannot be read \(Is a directory\)")
 
 
 def test_a_record_is_found_by_its_pointer(tmp_path):

@@ -167,7 +167,9 @@ def read_json(path: Path, pointer: str = "") -> Any:
     try:
         data = path.read_bytes()
         value: Any = [parse_json(line) for line in data.splitlines()] if path.suffix == ".jsonl" else parse_json(data)
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error})") from None
     for step in pointer.split("/")[1:]:
         try:

@@ -67,23 +67,16 @@ PASSED_OVER = {
     "a dot file": ([".hidden.txt"], "names with a dot: 1 (.hidden.txt)"),
     "a notebook's copies": ([".ipynb_checkpoints/a.txt"], "names with a dot: 1 (.ipynb_checkpoints/)"),
     "a dot folder below": (["b/.git/x.txt", "b/.git/y.txt"], "names with a dot: 1 (b/.git/)"),
-    "other suffixes": (
-        ["a.html", "b.HTML", "c.pdf", "noext", "d.text", "e.markdown"],
-        "no `include` matches 6 (2 .html, 1 .pdf, 1 .text, ...); "
-        "convert .pdf to text, for example by pdftotext -enc UTF-8",
-    ),
+    "other suffixes": (["a.html", "b.HTML", "c.pdf", "noext", "d.text", "e.markdown"], "no `include` matches 6 "
+                       "(2 .html, 1 .pdf, 1 .text, ...); convert .pdf to text, for example by pdftotext -enc UTF-8"),
     "a suffix of one's own": (["a.json"], "no `include` matches 1 (1 .json)"),
     "a pipe": (["p|"], "no regular files: 1 (p)"),
     "the program's own": (["runs/a.txt", "releases/b.txt"], "written by this program: 2 (releases/, runs/)"),
-    "what is packed": (
-        ["a.zip", "b.txt.bz2"],
-        "no `include` matches 2 (1 .zip, 1 .bz2); unpack .bz2 files; unpack .zip files",
-    ),
-    "all at once": (
-        ["x.html", ".y", "z -> a.txt"],
-        "no `include` matches 1 (1 .html); links are not followed: 1 (z -> a.txt); names with a dot: 1 (.y)",
-    ),
-}
+    "what is packed": (["a.zip", "b.txt.bz2"],
+                       "no `include` matches 2 (1 .zip, 1 .bz2); unpack .bz2 files; unpack .zip files"),
+    "all at once": (["x.html", ".y", "z -> a.txt"], "no `include` matches 1 (1 .html); "
+                    "links are not followed: 1 (z -> a.txt); names with a dot: 1 (.y)"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", PASSED_OVER)

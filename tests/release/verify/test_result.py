@@ -1,7 +1,11 @@
 """What checks come to: what holds, what fails and what was not checked are never mixed."""
 
+import errno
+import os
+
 import pytest
 
+from train.errors import UserError
 from train.release.standards import osaid
 from train.release.standards.osaid import ROWS, RUNG_OF, RUNGS, WORD, ladder, table, verdict
 from train.release.verify.result import NotChecked, Result, exit_status, rungs, tally
@@ -26,12 +30,23 @@ def test_a_check_that_cannot_decide_says_why(tmp_path):
     assert _run(check, None, tmp_path) == Result("check", "not checked", "no network")
 
 
-def test_a_file_that_its_reader_has_no_right_to_says_nothing_against_a_release(tmp_path):
+@pytest.mark.parametrize(("code", "status", "says"), [
+    ("EACCES", "not checked", "forms: Permission denied; get the right to it"), ("ENOENT", "fails", "FileNotFound"),
+    ("ENOSPC", "not checked", "no space left on the disk"), ("EMFILE", "not checked", "too many files are open"),
+    ("EIO", "not checked", "forms: Input/output error"), ("EISDIR", "fails", "Is a directory"),
+])  # fmt: skip
+@pytest.mark.parametrize("told", [False, True])
+def test_what_its_readers_machine_lacks_says_nothing_against_a_release(code, status, says, told, tmp_path):
     def check(subject: object) -> list[str]:
-        raise PermissionError(13, "Permission denied", str(tmp_path / "forms"))
+        try:
+            raise OSError(number := getattr(errno, code), os.strerror(number), str(tmp_path / "forms"))
+        except OSError as error:
+            if told:
+                raise UserError(f"forms: cannot be read ({error!r})") from None
+            raise
 
-    said = "forms cannot be read (Permission denied); get the right to it"
-    assert _run(check, None, tmp_path) == Result("check", "not checked", said)
+    result = _run(check, None, tmp_path)
+    assert result.status == status and says in result.detail
 
 
 def outcomes(**statuses: str) -> dict[str, str]:

@@ -26,13 +26,9 @@ def markdown(template: str, **values: Any) -> bytes:
     """A page in Markdown by a template below `train/release`."""
     page = _environment(autoescape=False, finalize=_escaped, keep_trailing_newline=True)
     page.filters |= {
-        "line": line,
-        "prose": prose,
-        "quoted": quoted,
-        "interval": interval,
+        "line": line, "prose": prose, "quoted": quoted, "interval": interval, "words": words,
         "json": lambda value: json.dumps(value, ensure_ascii=False),
-        "words": words,
-    }
+    }  # fmt: skip
     return page.get_template(template).render(values).encode()
 
 
@@ -40,12 +36,9 @@ def html(template: str, **values: Any) -> bytes:
     """A page in HTML by a template below `train/release`."""
     page = _environment(autoescape=True, finalize=lambda value: harmless(value) if type(value) is str else value)
     page.filters |= {
-        "shown": shown,
-        "brief": brief,
-        "percent": percent,
-        "words": words,
+        "shown": shown, "brief": brief, "percent": percent, "words": words,
         "duration": lambda seconds: UNIT.sub("\N{NO-BREAK SPACE}", duration(seconds)),
-    }
+    }  # fmt: skip
     return page.get_template(template).render(values).encode()
 
 

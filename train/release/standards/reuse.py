@@ -147,7 +147,9 @@ def reuse_toml(release: Path) -> bytes:
 def by_file(release: Path, paths: list[str]) -> dict[str, str | None]:
     """The licence of each path below `release`, as its REUSE.toml says; None where it says nothing."""
     try:
-        annotations: list[dict[str, Any]] = tomllib.loads((release / "REUSE.toml").read_text())["annotations"]
+        annotations: list[dict[str, Any]] = tomllib.loads((release / "REUSE.toml").read_text(encoding="utf-8"))[
+            "annotations"
+        ]
         globs = [(_parts(table["path"]), str(table["SPDX-License-Identifier"])) for table in annotations]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"REUSE.toml: cannot be read ({type(error).__name__}: {error})") from None

@@ -6,6 +6,7 @@ alone, `full` makes again what takes a minute or two, `sources` also prepares it
 pinned, and `deep` also installs what its lock names. `isolated` bounds time, and `bounds` memory.
 """
 
+import errno
 import json
 import tempfile
 import threading
@@ -20,12 +21,15 @@ from train.errors import UserError, did_you_mean
 from train.layout import PREPARED
 from train.release.verify.integrity import completeness, hub_notes, integrity, manifest, unsafe
 from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Status, against
+from train.terminal import explain
 from train.unicode import harmless
 
 Level = Literal["quick", "full", "deep", "sources"]
 Check = Callable[[Any], list[str]]
 ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
 SHOWN = 3  # problems of one check
+# Of the reader's machine, and so nothing against the release: no right, no room, too many open files, a failing disk.
+LACKS = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO)
 
 
 def verify(path: Path, level: Level, only: Collection[str] = (), **where: Any) -> list[Result]:
@@ -85,17 +89,22 @@ def _run(check: Check, subject: Any, path: Path) -> Result:
         problems = check(subject)
     except (KeyboardInterrupt, SystemExit):
         raise
-    except NotChecked as error:
-        status, problems = "not checked", [str(error)]
-    except PermissionError as error:  # which is the reader's, and says nothing against the release
-        status, problems = "not checked", [f"{error.filename} cannot be read ({error.strerror}); get the right to it"]
-    except UserError as error:
-        problems = [str(error)]
     except BaseException as error:  # libraries written in Rust raise panics that are no Exception
-        problems = [f"could not be checked: {type(error).__name__}: {str(error)[:200]}"]
+        lack = of_the_machine(error)
+        status = "not checked" if lack or isinstance(error, NotChecked) else None
+        plain = isinstance(error, NotChecked | UserError)
+        told = str(error) if plain else f"could not be checked: {type(error).__name__}: {str(error)[:200]}"
+        problems = [lack or told]
     more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
     text = " ".join("; ".join((problems or notes)[:SHOWN]).replace(f"{path.resolve()}/", "").split()) + more
     return Result(check.__name__, status or ("fails" if problems else "holds"), harmless(text))
+
+
+def of_the_machine(error: BaseException | None) -> str:
+    """What the reader's machine lacks, as an error or what led to it tells; empty where none tells of that."""
+    while error and getattr(error, "errno", None) not in LACKS:
+        error = error.__context__
+    return explain(error) if isinstance(error, OSError) else ""
 
 
 # Isolated ------------------------------------------------------------------------------------------------------------
