@@ -68,6 +68,7 @@ def test_where_training_is_meant_nothing_is_begun(until, tmp_path, monkeypatch):
     ("release.title='TBD'", "release.title: 'TBD'"),
     ("release.contact='[More Information Needed]'", "release.contact: '[More Information Needed]'"),
     ("release.description='see /home/ann/notes'", "release.description: holds a path of a machine"),
+    ("release.contact='https://ann:secret@example.org'", "a password in an address"),
     ("release.limits=ghp_" + "a1B2" * 9 + "", "release.limits: holds a secret"),
     ("data.raw.sources.0.attribution='FIXME'", "data.raw.sources.0.attribution: 'FIXME'"),
     ("evaluation.samples.prompts=['lorem ipsum']", "evaluation.samples.prompts.0: 'lorem ipsum'"),
@@ -91,6 +92,7 @@ def checkout(tmp_path) -> Path:
     ("date: 2026-11-23", "date: yesterday", "date: expected a day"),
     ("curator:", "cure:", "it lacks 'curator:' at its head"), ("## Labelling\n", "## Labelling\n\nXXX\n", "'XXX'"),
     ("## Labelling\n", "## Labelling\n\nghp_" + "a1B2" * 9 + "\n", "holds a secret"), ("", None, "cannot be read"),
+    ("## Labelling\n", "## Labelling\n\nBy hand, in /home/ann/texts.\n", "holds a path of a machine"),
 ])  # fmt: skip
 def test_what_people_left_out_of_the_card_is_named(checkout, old, new, said):
     card = checkout / "data_cards/stories.md"
@@ -102,6 +104,12 @@ def test_what_people_left_out_of_the_card_is_named(checkout, old, new, said):
         card.write_text(text.replace(old, new))
     (problem,) = unready(resolved(config("recipe=tiny")), checkout, release=True)
     assert said in problem and "stories.md" in problem
+
+
+def test_a_file_of_the_source_tree_that_no_release_may_hold_is_named(checkout):
+    (checkout / "configs/my notes.yaml").touch()
+    (problem,) = unready(resolved(config("recipe=tiny")), checkout, release=True)
+    assert problem.startswith("configs/my notes.yaml: has a name that not every system can hold")
 
 
 @pytest.mark.parametrize("before", ["\ufeff", ""])

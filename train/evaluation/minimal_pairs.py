@@ -57,12 +57,7 @@ def average(groups: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     value, baseline = (math.fsum(score[key] for score in scores) / count for key in ("value", "byte_4gram"))
     below, above = (math.sqrt(math.fsum((s[end] - s["value"]) ** 2 for s in scores)) / count for end in ("low", "high"))
     return {
-        "value": round(value, 6),
-        "low": round(value - below, 6),
-        "high": round(value + above, 6),
-        "confidence": scores[0]["confidence"],
-        "unit": "mean over groups of their shares of pairs",
-        "groups": count,
-        "pairs": sum(score["pairs"] for score in scores),
-        "byte_4gram": round(baseline, 6),
-    }
+        "value": round(value, 6), "low": round(value - below, 6), "high": round(value + above, 6),
+        "confidence": scores[0]["confidence"], "unit": "mean over groups of their shares of pairs",
+        "groups": count, "pairs": sum(score["pairs"] for score in scores), "byte_4gram": round(baseline, 6),
+    }  # fmt: skip

@@ -8,11 +8,15 @@ from train.config import plain
 from train.errors import UserError
 from train.licences import claim_problem, restriction
 from train.release.about import ReleaseConfig
+from train.release.bundle import source_tree
 from train.release.cards import data_card
 from train.release.cards.prose import check_date
 from train.release.resolved import Resolved
 from train.release.standards import osaid
-from train.release.verify.cards import MACHINE_PATH, PLACEHOLDER, placeholders_in, secret
+from train.release.verify.cards import PLACEHOLDER, placeholders_in, private, secret
+from train.release.verify.integrity import wrong_name
+
+PRIVATE = "holds a path of a machine, or a password in an address"
 
 
 def unready(config: Resolved, root: Path, *, release: bool) -> list[str]:
@@ -24,8 +28,9 @@ def unready(config: Resolved, root: Path, *, release: bool) -> list[str]:
     values = list(_strings(plain(config) if release else {"data": plain(config.data)}))
     problems = [f"{_place(root, config, key, text)}: {text!r}" for key, text in values if PLACEHOLDER.search(text)]
     if release:
-        problems += [f"{key}: holds a path of a machine, {text!r}" for key, text in values if MACHINE_PATH.search(text)]
+        problems += [f"{key}: {PRIVATE}, {text!r}" for key, text in values if private(text)]
         problems += [f"{key}: holds a secret" for key, text in values if secret(text)]
+        problems += [f"{path}: {why}" for path in source_tree(root) if (why := wrong_name(f"code/{path}"))]
         problems += _unsaid(config.release) + _card(config, root)
     return problems
 
@@ -52,6 +57,7 @@ def _card(config: Resolved, root: Path) -> list[str]:
         return [str(error)]
     except ValueError as error:
         return [f"{name}: {error}"]
+    problems += [f"{name}: {PRIVATE}"] if private(text) else []
     return problems + ([f"{name}: holds a secret"] if secret(text) else [])
 
 
