@@ -207,6 +207,15 @@ def test_a_tracked_file_that_is_gone_is_named(tmp_path, monkeypatch):
         script.bake("x", "X", "Y", tmp_path / "new")
 
 
+def test_a_checkout_of_somebody_else_says_how_git_is_told_to_read_it(tmp_path, monkeypatch):
+    from train.commands import fork as script
+
+    monkeypatch.setattr(script.repository, "git", lambda *_: None)
+    monkeypatch.setattr(script.os, "geteuid", lambda: 12345)
+    with pytest.raises(script.UserError, match=r"another user owns it; `git config --global --add safe\.directory /"):
+        script.bake("x", "X", "Y", tmp_path / "new")
+
+
 def test_without_git_there_is_nothing_to_fork_from(tmp_path):
     modules = ("__init__", "cli", "commands/__init__", "commands/fork", "errors", "unicode", "programs",
                "terminal", "release/__init__", "release/repository")  # fmt: skip

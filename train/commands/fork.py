@@ -6,8 +6,11 @@ so that later changes fit. A fork is forked in the same way.
 
 import argparse
 import json
+import os
 import re
+import shlex
 import shutil
+import stat
 from datetime import date
 from pathlib import Path
 from string import Template
@@ -63,18 +66,23 @@ def bake(name: str, title: str, authors: str, destination: Path) -> None:
     """Write the project, whole or not at all."""
     tracked = [path for path in (repository.git(ROOT, "ls-files", "-z") or "").split("\0") if path]
     if "pyproject.toml" not in tracked:
-        raise UserError(f"{ROOT}: not a git checkout, or git is not here; install it, clone the repository, fork there")
+        theirs = (ROOT / ".git").exists() and (ROOT / ".git").stat().st_uid != os.geteuid()
+        remedy = f"`git config --global --add safe.directory {shlex.quote(str(ROOT))}` lets git read it"
+        none = "not a git checkout, or git is not here; install it, clone the repository, fork there"
+        raise UserError(f"{ROOT}: {f'another user owns it; {remedy}' if theirs else none}")
     if gone := [path for path in tracked if not (ROOT / path).is_file()]:
         raise UserError(f"{gone[0]}: tracked by git and not there; `git checkout -- {gone[0]}` brings it back")
     aside = destination.with_name(f".{destination.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
     try:
-        for path in tracked:
+        new = written(name, title, authors)
+        for path in (*new, *(path for path in tracked if path not in new)):
             (aside / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / path, aside / path)
-        for path, text in written(name, title, authors).items():
-            (aside / path).parent.mkdir(parents=True, exist_ok=True)
-            (aside / path).write_text(text, encoding="utf-8")
+            if path in new:
+                (aside / path).write_text(new[path], encoding="utf-8")
+            else:  # which may be read alone here, and is to be edited there
+                shutil.copy2(ROOT / path, aside / path)
+                (aside / path).chmod((ROOT / path).stat().st_mode | stat.S_IWUSR)
         repository.git(aside, "init", "--quiet")
         repository.git(aside, "add", "--all")  # a commit is its people's own
         aside.rename(destination)

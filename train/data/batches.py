@@ -139,18 +139,12 @@ class Order:
             for text, windows, sequences in zip(self.texts, self.windows, taken, strict=True):
                 for index, part in enumerate(stage.parts):
                     if part.holds(text.sources[0]):
-                        rows.append(
-                            {
-                                "stage": number + 1,
-                                "steps": [ends[number] + 1, ends[number + 1]],
-                                "setting": f"training.mixture[{number}].parts[{index}]",
-                                "part": part.name,
-                                "sources": list(text.sources),
-                                "weight": part.weight,
-                                "tokens": sequences * self.context,
-                                "epochs": round(sequences / max(1, windows), 4),
-                            }
-                        )
+                        rows.append({
+                            "stage": number + 1, "steps": [ends[number] + 1, ends[number + 1]],
+                            "setting": f"training.mixture[{number}].parts[{index}]", "part": part.name,
+                            "sources": list(text.sources), "weight": part.weight,
+                            "tokens": sequences * self.context, "epochs": round(sequences / max(1, windows), 4),
+                        })  # fmt: skip
         return rows
 
 
