@@ -162,11 +162,12 @@ def test_the_command_writes_the_prompt_and_what_follows(release):
 
 
 @pytest.fixture
-def refused(pellucid):
+def refused(pellucid, monkeypatch):
     """The one line with which the command refuses some arguments."""
+    monkeypatch.setitem(sys.modules, "gguf", sys)  # where it is not installed
 
-    def run(*arguments):
-        status, out, err = pellucid("sample", *arguments)
+    def run(*arguments, verb="sample"):
+        status, out, err = pellucid(verb, *arguments)
         assert (status, out, err.count("\n")) == (1, "", 0) and err.startswith("error: ")
         return err
 
@@ -186,6 +187,7 @@ def test_the_command_says_what_is_wrong_with_a_folder(release, tmp_path, refused
     for name, data in damage.items():
         (tmp_path / name).write_bytes((release / name).read_bytes() if data is None else data)
     assert says in refused(tmp_path)
+    assert says in refused(tmp_path, tmp_path / "model.gguf", verb="export")
 
 
 def test_the_command_refuses_a_config_larger_than_the_weights(release, tmp_path, refused):

@@ -7,16 +7,14 @@ import time
 from typing import Any
 
 from train import terminal
-from train.artifact import read_json
 from train.config import build
 from train.data import tokenizer as tokenizers
 from train.errors import UserError
 from train.evaluation.measure import load_model
 from train.explore.lineage import lineage
 from train.explore.search import corpus
-from train.inference.generate import SamplesConfig, generate, pieces
+from train.inference.generate import SamplesConfig, generate, pieces, shape_of
 from train.inference.server import Served, server
-from train.model import config_from_hugging_face
 from train.release.bounds import MINUTES, confine
 
 SETTINGS = ("tokens", "temperature", "top_k", "seed")
@@ -27,16 +25,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.serve is not None and not 0 <= args.serve < 2**16:
         raise UserError(f"--serve: expected a port from 0 to 65535, got {args.serve}")
     config = build(SamplesConfig, {"prompts": [args.prompt], **{name: getattr(args, name) for name in SETTINGS}})
-    described = args.release / "config.json"
-    if not described.is_file():
-        raise UserError(f"{args.release}: no release, as it has no config.json; `make release` makes one")
     confine(args.release, minutes=None if args.serve is not None else MINUTES)
-    mapping = read_json(described)
-    try:
-        shape = config_from_hugging_face(dict(mapping))
-    except (UserError, TypeError, ValueError) as error:
-        raise UserError(f"{described}: {str(error).replace(chr(10), '; ')}; expected that of a release") from None
-    tokenizer = tokenizers.load(args.release)
+    shape, tokenizer = shape_of(args.release), tokenizers.load(args.release)
     model = load_model(args.release, shape, tokenizer.vocabulary)
     return serve(args, model, tokenizer) if args.serve is not None else write(args, config, model, tokenizer)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -9,11 +10,12 @@ import torch
 from annotated_types import Ge
 from numpy.typing import NDArray
 
+from train.artifact import read_json
 from train.config import Count, Natural
 from train.data.tokenizer import Tokenizer
 from train.errors import UserError
 from train.exact import exp, to_fixed
-from train.model import KVCache, Transformer
+from train.model import KVCache, ModelConfig, Transformer, config_from_hugging_face
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,18 @@ class SamplesConfig:
     def __post_init__(self) -> None:
         for prompt in self.prompts or ():
             prompt.encode()  # raises what is a ValueError when a prompt is not Unicode text
+
+
+def shape_of(release: Path) -> ModelConfig:
+    """The shape that the config.json of a release tells; UserError where it is not there, or is another model's."""
+    path = release / "config.json"
+    if not path.is_file():
+        raise UserError(f"{release}: no release, as it has no config.json; `make release` makes one")
+    mapping = read_json(path)
+    try:
+        return config_from_hugging_face(dict(mapping))
+    except (UserError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: {str(error).replace(chr(10), '; ')}; expected that of a release") from None
 
 
 def openings(texts: Sequence[str]) -> list[str]:

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json
+from train.data.tokenizer import load
 from train.errors import UserError
+from train.evaluation.measure import load_model
+from train.inference.generate import shape_of
 from train.training.checkpoint import WEIGHTS, read_tensors
 
 PIECES = "qwen2"  # by llama.cpp's name
@@ -29,13 +32,11 @@ SHAPE = {
 
 def write(release: Path, file: Path) -> int:
     """Write `file`, whole or not at all; returns the number of tensors in it."""
-    try:
-        import gguf
-    except ImportError:
-        raise UserError("gguf is not installed; .venv/bin/python -m pip install gguf") from None
+    import gguf
+
+    shape, words = shape_of(release), load(release)
+    load_model(release, shape, words.vocabulary)  # which refuses weights of another shape
     config, tokenizer = read_json(release / "config.json"), read_json(release / "tokenizer.json")
-    if config.get("model_type") != "qwen3":
-        raise UserError(f"{release}/config.json: expected that of a release, of model_type 'qwen3'")
     weights = read_tensors(release / WEIGHTS)
     aside = file.with_name(f".{file.name}.tmp")
     try:
