@@ -1,7 +1,11 @@
 """Signed statements: they hold, change no identity, and a wrong, missing, old or swapped one fails by name."""
 
 import base64
+import contextlib
+import errno
+import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +52,21 @@ def test_signing_holds_and_changes_no_identity(release, copy, keys):
     said = command("verify", copy, "--quick", "--public-key", public)
     assert "holds  signatures" in said and "how it was made, signed by mine.pub" in said
     assert made(copy, private) == made(copy, private), "no random number is drawn"
+
+
+@pytest.mark.parametrize("number", range(1, 12))
+def test_a_disk_that_is_full_leaves_the_release_as_it_was(number, copy, keys, monkeypatch):
+    calls = itertools.count(1)
+
+    def full(handle: int) -> None:
+        if next(calls) == number:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    envelope = made(copy, keys[0])
+    monkeypatch.setattr(os, "fsync", full)
+    with contextlib.suppress(OSError):
+        collect(copy, envelope)
+    assert verify(copy, "quick", {"integrity"})[0].ok
 
 
 def test_the_predicate_has_config_sources_code_and_lock_each_with_its_digest(release):

@@ -13,11 +13,13 @@ SLSA at best: what is trusted is the making again, and a key says only who spoke
 import base64
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from train.artifact import as_json, canonical_json, digest, file_digest, read_json, write_bytes
+from train.artifact import Product, as_json, canonical_json, digest, file_digest, read_json, write_bytes
 from train.data.benchmarks import read_sets
 from train.data.sources.spec import read_sources
 from train.errors import UserError
@@ -25,7 +27,7 @@ from train.initial import identity_of
 from train.layout import regular_files, release_name
 from train.release.attest.dsse import PAYLOAD, PLACE, RESULT, STATEMENT, encoded, key_name, opened, signing
 from train.release.attest.signatures import about_another
-from train.release.bundle import ROOT, source_tree, write_manifest
+from train.release.bundle import ROOT, manifest_of, source_tree
 from train.release.cards.report import report
 
 
@@ -123,8 +125,21 @@ def collect(release: Path, envelope: bytes) -> Path:
         write_bytes(Path(folder) / path.name, envelope)
         if problem := about_another(release, opened(Path(folder) / path.name)):
             raise UserError(problem)
-    write_bytes(path, envelope)
-    if (release / "report.html").is_file():  # which shows it, and is a witness as well
-        write_bytes(release / "report.html", report(release, identity_of(release)))
-    write_manifest(release)
+    if path.is_file():
+        return path
+    asides = [release / f".{name}.tmp" for name in ("report.html", "MANIFEST.json")]
+    try:
+        write_bytes(path, envelope)
+        page, listing = report(release, identity_of(release)), manifest_of(release)  # the page shows it
+        listing.witnesses["report.html"] = Product(sha256(page).hexdigest(), len(page))
+        for aside, data in zip(asides, (page, as_json(asdict(listing))), strict=True):
+            write_bytes(aside, data)
+    except BaseException:  # such as a full disk: what MANIFEST.json does not list must not stay
+        for left in (path, *asides):
+            left.unlink(missing_ok=True)
+        with suppress(OSError):  # where others are in it
+            path.parent.rmdir()
+        raise
+    for aside in asides:
+        aside.replace(aside.with_name(aside.name[1:-4]))
     return path
