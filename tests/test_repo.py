@@ -31,7 +31,7 @@ LAYERS = {
     "explore": GROUND | {"data", "training", "explore"},
     "inference": GROUND | {"exact", "data", "model", "training", "explore", "inference"},
     "evaluation": GROUND | {"exact", "kernels", "data", "model", "training", "inference", "evaluation"},
-    "release": GROUND | LICENCES | ROOMS | {"programs", "release"},
+    "release": GROUND | LICENCES | ROOMS | {"programs", "release", "terminal"},
     "compose": GROUND | {"data", "release"}, "__main__": {"cli"},
     "cli": {"errors", "unicode", "terminal", "release"},
     "commands": GROUND | ROOMS | {"programs", "release", "compose", "pipeline", "terminal", "commands"},

@@ -116,10 +116,8 @@ def test_questions_as_people_have_them(line, context, answer):
 
 @pytest.mark.parametrize(("line", "said"), [
     ({**QUESTION, "answer": 2}, "the answer 2 is none of the 2 choices, counted from 0"),
-    ({**QUESTION, "answer": -1}, "the answer -1 is none"),
-    ({**QUESTION, "answer": "C"}, 'the answer "C" is none'),
-    ({**QUESTION, "answer": ""}, 'the answer "" is none'),
-    ({**QUESTION, "answer": True}, "the answer true is none"),
+    ({**QUESTION, "answer": -1}, "the answer -1 is none"), ({**QUESTION, "answer": "C"}, 'the answer "C" is none'),
+    ({**QUESTION, "answer": ""}, 'the answer "" is none'), ({**QUESTION, "answer": True}, "the answer true is none"),
     ({**QUESTION, "answer": None}, "the answer null is none"),
     ({**QUESTION, "answer": [0]}, "expected a JSON object with"),
     ({**QUESTION, "choices": ["one"]}, 'expected two or more choices, each a text that is not empty, found ["one"]'),

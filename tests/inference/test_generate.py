@@ -1,6 +1,7 @@
 """Drawing text: what decides it, and the command as a person runs it."""
 
 import json
+import sys
 
 import numpy as np
 import pytest

@@ -44,9 +44,7 @@ ALL = {"train.py", "model.py", "preprocess.py", "data/tales.txt", "eval/run.py",
 
 
 @pytest.mark.parametrize(("files", "licence", "text", "found"), [
-    ((), None, None, {"14"}),
-    ((), "mit", None, {"14"}),
-    ((), None, MIT, {"14", "17", "18"}),
+    ((), None, None, {"14"}), ((), "mit", None, {"14"}), ((), None, MIT, {"14", "17", "18"}),
     (ALL, "apache-2.0", MIT, {"5", "6", "7", "8", "9", "11", "12", "13", "14", "17", "18"}),
     (ALL, "apache-2.0", None, {"5", "6", "8", "9", "11", "13", "14"}),
     ((), "apache-2.0", "You agree to the use-based restrictions in attachment A.", {"14"}),

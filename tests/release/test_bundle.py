@@ -48,7 +48,7 @@ def test_packing_twice_gives_the_same_bytes(inputs, config, tmp_path):
         (tmp_path / name / "release").mkdir(parents=True)
         (tmp_path / name / "release" / "left over").write_text("by an interrupted attempt")
         collect(config, inputs, tmp_path / name, None)
-    assert manifest_of(tmp_path / "one/release") == manifest_of(tmp_path / "two/release")
+    assert manifest_of(tmp_path / "one/release") == manifest_of(tmp_path / "two/release")  # fmt: skip
     one, two = ((tmp_path / name / "release/MANIFEST.json").read_bytes() for name in ("one", "two"))
     assert one == two
 

@@ -55,10 +55,9 @@ CASES = [
     (cloned, ".git is git's own: delete it"), (add(".git"), ".git is git's own: delete it"),
     (add("code/.git/HEAD"), ".git is git's own: delete it"),
     (lambda folder: (folder / "model.safetensors").write_text(POINTER),
-     "1 files are pointers of Git LFS, not the files: run git lfs pull"),
+    "1 files are pointers of Git LFS, not the files: run git lfs pull"),
     (lambda folder: [path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-                     for path in (folder / "README.md", folder / "code/train/a.py")],
-     "2 files have other ends of lines: copy it anew"),
+    for path in (folder / "README.md", folder / "code/train/a.py")], "2 files have other ends of lines: copy it anew"),
     (add("code/train/__pycache__/a.cpython-311.pyc"), "delete every __pycache__"),
     (add("code/train/a.pyc"), "delete every __pycache__"),
     (lambda folder: (folder / "code/__pycache__").mkdir(), "delete every __pycache__"),

@@ -58,8 +58,7 @@ def claim_commit(release: Path) -> None:
 OTHER = {"train": "held_out", "held_out": "train"}
 TOKEN = "ghp_" + "0a" * 18  # has the form of a secret and is none
 TAMPER = {
-    "integrity": lambda r: append(r / "NOTICE", " "),
-    "completeness": lambda r: (r / "generation_config.json").unlink(),
+    "integrity": lambda r: append(r / "NOTICE", " "), "completeness": lambda r: (r / "generation_config.json").unlink(),
     "provenance": lambda r: edit(r / "data/sources.json", 0, "files", to=[]),
     "sources": lambda r: edit(r / "data/sources.json", 0, "attribution", by=lambda text: f"{text} and others"),
     "generated": lambda r: edit(r / "evaluation/data/sets.json", 0, "items", by=lambda n: n + 1),
@@ -95,14 +94,13 @@ TAMPER = {
     "layout": lambda r: (r / "special_tokens_map.json").write_text("{}\n"),
     "canonical": lambda r: append(r / "logs/packages.json", "\n"),
     "order": lambda r: replace(r / "logs/weights/log.jsonl", '"batch": "', '"batch": "0'),
-    "mof": lambda r: replace(r / "provenance/mof.yml", "Data card", "Card of data"),
-    "snapshot": claim_commit,
+    "mof": lambda r: replace(r / "provenance/mof.yml", "Data card", "Card of data"), "snapshot": claim_commit,
     "collected": lambda r: append(r / "code/tests/test_model.py", "from train.nowhere import nothing\n"),
     "report": lambda r: replace(r / "report.html", "<body", "<body hidden"),
     "witnesses": lambda r: edit(r / "logs/raw/run.json", "seconds", to=-1.0),
     "recipe": lambda r: edit(r / "code/overrides.json", 0, to="recipe=reference"),
     "secrets": lambda r: append(r / "logs/weights/log.jsonl", TOKEN),
-}
+}  # fmt: skip
 # What a check that fails says of a value: where it stands, as it is recorded, as it was derived.
 SAYS = {
     "integrity": r"NOTICE: changed: \d+ bytes, \d+ are listed",

@@ -66,10 +66,10 @@ def bake(name: str, title: str, authors: str, destination: Path) -> None:
     """Write the project, whole or not at all."""
     tracked = [path for path in (repository.git(ROOT, "ls-files", "-z") or "").split("\0") if path]
     if "pyproject.toml" not in tracked:
-        theirs = (ROOT / ".git").exists() and (ROOT / ".git").stat().st_uid != os.geteuid()
-        remedy = f"`git config --global --add safe.directory {shlex.quote(str(ROOT))}` lets git read it"
-        none = "not a git checkout, or git is not here; install it, clone the repository, fork there"
-        raise UserError(f"{ROOT}: {f'another user owns it; {remedy}' if theirs else none}")
+        why = "not a git checkout, or git is not here; install it, clone the repository, fork there"
+        if (ROOT / ".git").exists() and (ROOT / ".git").stat().st_uid != os.geteuid():
+            why = f"another user owns it; `git config --global --add safe.directory {shlex.quote(str(ROOT))}` helps"
+        raise UserError(f"{ROOT}: {why}")
     if gone := [path for path in tracked if not (ROOT / path).is_file()]:
         raise UserError(f"{gone[0]}: tracked by git and not there; `git checkout -- {gone[0]}` brings it back")
     aside = destination.with_name(f".{destination.name}.tmp")

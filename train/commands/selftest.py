@@ -43,18 +43,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
     digest, loss = trained(machine)
     return {
-        "same": digest == KNOWN,
-        "digest": digest,
-        "known": KNOWN,
-        "loss": loss,
-        "seconds": round(time.monotonic() - began, 1),
-        "command": " ".join(["pellucid selftest", *args.machine]),
+        "same": digest == KNOWN, "digest": digest, "known": KNOWN, "loss": loss,
+        "seconds": round(time.monotonic() - began, 1), "command": " ".join(["pellucid selftest", *args.machine]),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": stack(machine) | {"platform": platform.platform(), "python": platform.python_version()},
-        "settings": {
-            "model": plain(MODEL), "optimizer": plain(OPTIMIZER), "numerics": plain(NUMERICS),
-            "vocabulary": VOCABULARY, "batch": BATCH, "steps": STEPS, "seed": SEED,
-        },
+        "settings": {"model": plain(MODEL), "optimizer": plain(OPTIMIZER), "numerics": plain(NUMERICS),
+        "vocabulary": VOCABULARY, "batch": BATCH, "steps": STEPS, "seed": SEED},
     }  # fmt: skip
 
 

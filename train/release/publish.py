@@ -40,7 +40,7 @@ def require_name(repository: str) -> None:
         not re.fullmatch(r"(?!.*(?:--|\.\.))(?:[\w][\w.-]*/)?[\w](?:[\w.-]*\w)?", repository, re.ASCII)
         or len(repository) > 96
     ):
-        raise UserError(f"OWNER/NAME: expected letters, digits and - _ . between them, got {repository!r}")
+        raise UserError(f"OWNER/NAME: expected letters, digits and - _ . in them (TO=owner/name), got {repository!r}")
 
 
 def standing(repository: str, old: list[str]) -> str:

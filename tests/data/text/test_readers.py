@@ -394,12 +394,12 @@ def test_empty_documents_are_a_stream_not_a_list():
     ("a.parquet", parquet(ROWS)[:-100] + bytes(100), "a.parquet: cannot be read as Parquet"),
     ("a.parquet.gz", gzip.compress(b"not a table", mtime=0), "a.parquet.gz: cannot be read as Parquet"),
     ("a.parquet", parquet([{"id": 1, "text": "x"}]),
-     "a.parquet: no column ['body', 'meta.by', 'meta.terms']; it has ['id', 'text']"),
+    "a.parquet: no column ['body', 'meta.by', 'meta.terms']; it has ['id', 'text']"),
     ("a.parquet", parquet([{"id": 1, "body": 2, "meta": {"by": "x", "terms": "MIT"}}] * 2),
-     "row 1: expected text in 'body', got int"),
+    "row 1: expected text in 'body', got int"),
     ("a.jsonl", b'{"id": 1, "story": "x"}', "a.jsonl, row 1: no field 'body'; it has 'id', 'story'"),
     ("a.tar.gz", gzip.compress(b"x", mtime=0),
-     "a.tar.gz is none of rst, md, txt, jsonl, parquet, csv, tsv, html; exclude it"),
+    "a.tar.gz is none of rst, md, txt, jsonl, parquet, csv, tsv, html; exclude it"),
     ("a", b"x", "a is none of rst, md"),
 ])  # fmt: skip
 def test_a_damaged_file_or_a_missing_column_is_one_clear_line(name, data, problem):

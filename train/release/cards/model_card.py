@@ -26,17 +26,11 @@ def model_card(release: Path) -> bytes:
         "tags": ["open-source-ai", "reproducible"],
     }
     return markdown(
-        "cards/model_card.md.jinja",
-        front_matter=front_matter(head),
-        facts=facts,
-        own=OWN,
-        chance=CHANCE,
-        below=[(name, score) for name, score in groups if score["value"] < CHANCE],
-        table=table,
+        "cards/model_card.md.jinja", front_matter=front_matter(head), facts=facts, own=OWN, chance=CHANCE,
+        below=[(name, score) for name, score in groups if score["value"] < CHANCE], table=table,
         spread=spread([run.scores for run in facts.about.seeds]) if facts.about.seeds else {},
-        verdict=osaid.verdict(release, table),
-        forms=forms.status(release),
-    )
+        verdict=osaid.verdict(release, table), forms=forms.status(release),
+    )  # fmt: skip
 
 
 def citation(release: Path) -> bytes:

@@ -37,22 +37,13 @@ def report(release: Path, identity: str) -> bytes:
     """The page of the release whose identity is `identity`. The same folder gives the same bytes."""
     facts, log = Facts(release), read_log(release)
     return html(
-        "cards/report.html.jinja",
-        facts=facts,
-        identity=identity,
-        charts=charts(log),
-        log=log[::-1][:: math.ceil(len(log) / ROWS)][::-1],
-        scores=scores(facts.record("evaluation/scores.json")),
-        measures=MEASURES,
-        chance=CHANCE,
-        funnel=funnel(facts.counts),
+        "cards/report.html.jinja", facts=facts, identity=identity, charts=charts(log),
+        log=log[::-1][:: math.ceil(len(log) / ROWS)][::-1], scores=scores(facts.record("evaluation/scores.json")),
+        measures=MEASURES, chance=CHANCE, funnel=funnel(facts.counts),
         lengths=[strip(unit, lengths) for unit, lengths in facts.statistics["length"].items()],
-        checklist=checklist(release),
-        statements=dsse.shown(release),
-        rungs=[(rung, rung.command(facts.name)) for rung in facts.rungs],
-        **chain(release),
-        **took(release, log),
-    )
+        checklist=checklist(release), statements=dsse.shown(release),
+        rungs=[(rung, rung.command(facts.name)) for rung in facts.rungs], **chain(release), **took(release, log),
+    )  # fmt: skip
 
 
 def loss_chart(release: Path) -> bytes:

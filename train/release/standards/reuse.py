@@ -75,17 +75,11 @@ def by_source(release: Path) -> dict[str, list[str]]:
 def notice(release: Path) -> bytes:
     """`NOTICE`: whose texts the release holds, under which terms, and what these ask of whoever passes them on."""
     return text(
-        "standards/notice.jinja",
-        about=read_json(release / "code/config.json", "/release"),
-        terms=terms(release),
-        evidence=evidence(release),
-        under=by_source(release),
-        kept=read_json(release / "data/statistics.json", "/sources"),
-        none=dict.fromkeys(UNITS, 0),
-        units=UNITS,
-        plain=plain,
-        shown=shown,
-    ).encode()
+        "standards/notice.jinja", about=read_json(release / "code/config.json", "/release"), terms=terms(release),
+        evidence=evidence(release), under=by_source(release),
+        kept=read_json(release / "data/statistics.json", "/sources"), none=dict.fromkeys(UNITS, 0), units=UNITS,
+        plain=plain, shown=shown,
+    ).encode()  # fmt: skip
 
 
 def of_documents(release: Path) -> str:
@@ -147,9 +141,8 @@ def reuse_toml(release: Path) -> bytes:
 def by_file(release: Path, paths: list[str]) -> dict[str, str | None]:
     """The licence of each path below `release`, as its REUSE.toml says; None where it says nothing."""
     try:
-        annotations: list[dict[str, Any]] = tomllib.loads((release / "REUSE.toml").read_text(encoding="utf-8"))[
-            "annotations"
-        ]
+        table = tomllib.loads((release / "REUSE.toml").read_text(encoding="utf-8"))
+        annotations: list[dict[str, Any]] = table["annotations"]
         globs = [(_parts(table["path"]), str(table["SPDX-License-Identifier"])) for table in annotations]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"REUSE.toml: cannot be read ({type(error).__name__}: {error})") from None

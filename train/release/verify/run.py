@@ -93,8 +93,8 @@ def _run(check: Check, subject: Any, path: Path) -> Result:
         lack = of_the_machine(error)
         status = "not checked" if lack or isinstance(error, NotChecked) else None
         plain = isinstance(error, NotChecked | UserError)
-        told = str(error) if plain else f"could not be checked: {type(error).__name__}: {str(error)[:200]}"
-        problems = [lack or told]
+        words = str(error) if plain else f"could not be checked: {type(error).__name__}: {str(error)[:200]}"
+        problems = [lack or words]
     more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
     text = " ".join("; ".join((problems or notes)[:SHOWN]).replace(f"{path.resolve()}/", "").split()) + more
     return Result(check.__name__, status or ("fails" if problems else "holds"), harmless(text))
