@@ -33,11 +33,9 @@ ARTIFACTS = {
     "tokenizer": Artifact("train/data/tokenizer.py", ("selected",), {"": ("tokenizer.json",)}),
     "tokens": Artifact("train/data/tokens.py", ("selected", "tokenizer"), {DATA: ("tokens.json", "ranges/")}),
     "weights": Artifact("train/training/loop.py", ("tokens", "tokenizer"), {"": ("model.safetensors", "checkpoints/")}),
-    "evaluation": Artifact(
-        "train/evaluation/measure.py", ("weights", "tokens", "tokenizer", "selected", "benchmarks"),
+    "evaluation": Artifact("train/evaluation/measure.py", ("weights", "tokens", "tokenizer", "selected", "benchmarks"),
         {"evaluation/": ("documents.json", "scores.json", "pairs.json", "minimal_pairs.json", "choices.json",
-                         "multiple_choice.json", "samples.json"), DATA: ("overlap.json",)},
-    ),
+                         "multiple_choice.json", "samples.json"), DATA: ("overlap.json",)}),
 }  # fmt: skip
 
 PREPARED = tuple(ARTIFACTS)[: list(ARTIFACTS).index("tokenizer")]  # what the released documents stand for

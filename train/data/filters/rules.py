@@ -122,9 +122,8 @@ def licences(expression: str, allowed: Iterable[str]) -> str | None:
 
 
 REDACTORS: tuple[pii.Redactor, ...] = (pii.email_addresses, pii.ip_addresses, pii.phone_numbers, pii.secrets)
-LINE_RULES: tuple[Callable[[str, Any], bool], ...] = (
-    lines.unended_lines, lines.few_word_lines, lines.boilerplate_lines,
-)  # fmt: skip
+LINE_RULES: tuple[Callable[[str, Any], bool], ...] = (lines.unended_lines, lines.few_word_lines,
+                                                      lines.boilerplate_lines)  # fmt: skip
 PREDICATES: tuple[Predicate, ...] = (
     quality.too_short,
     quality.too_long,

@@ -12,6 +12,7 @@ from train.errors import UserError
 from train.release import bundle
 from train.release.attest.dsse import PLACE
 from train.release.differences import bytes_apart
+from train.release.verify.run import of_the_machine
 from train.release.view import Release
 from train.training.checkpoint import read_tensors, write_tensors
 
@@ -33,6 +34,8 @@ def canonical(release: Release) -> list[str]:
             try:
                 why = difference(release.path, path, release.scratch)
             except UserError as error:
+                if of_the_machine(error):
+                    raise
                 why = str(error)
             problems += [f"{path}: {why}"] if why else []
     return problems
