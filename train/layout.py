@@ -1,13 +1,13 @@
 """Layout of runs and releases: the artifacts, what makes each, from what, and which of its files stand where.
 
-A file keeps its name from the stage that writes it to the release that holds it. What is not named here stays behind:
-it can be made again from what is in the release, but for the sources' own archives.
+`layout.toml` is the table. A file keeps its name from the stage that writes it to the release that holds it.
 """
 
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,20 @@ from train.artifact import Product
 
 @dataclass(frozen=True)
 class Artifact:
+    """What makes an artifact, from what, and its products, as patterns of their paths."""
+
     module: str  # that makes it
-    needs: tuple[str, ...]  # the artifacts it is made from
-    folders: Mapping[str, tuple[str, ...]]  # folder of a release -> files, and folders that end in a slash
+    needs: Sequence[str] = ()  # the artifacts it is made from
+    placed: Mapping[str, Sequence[str]] = field(default_factory=dict)  # folder of a release -> products
+    behind: Sequence[str] = ()  # products that no release holds
 
 
-DATA, SETS = "data/", "evaluation/data/"
-ARTIFACTS = {
-    "raw": Artifact("train/data/raw.py", (), {DATA: ("sources.json",)}),
-    "documents": Artifact("train/data/documents.py", ("raw",), {DATA: ("licences/", "left_out/")}),
-    "benchmarks": Artifact("train/data/benchmarks.py", (), {SETS: ("sets.json", "*.parquet", "licences/")}),
-    "judged": Artifact("train/data/judged.py", ("documents",), {}),
-    "duplicates": Artifact("train/data/duplicates.py", ("judged",), {}),
-    "selected": Artifact("train/data/selected.py", ("judged", "duplicates", "benchmarks"),
-                         {DATA: ("counts.json", "documents/", "ledger/")}),
-    "tokenizer": Artifact("train/data/tokenizer.py", ("selected",), {"": ("tokenizer.json",)}),
-    "tokens": Artifact("train/data/tokens.py", ("selected", "tokenizer"), {DATA: ("tokens.json", "ranges/")}),
-    "weights": Artifact("train/training/loop.py", ("tokens", "tokenizer"), {"": ("model.safetensors", "checkpoints/")}),
-    "evaluation": Artifact("train/evaluation/measure.py", ("weights", "tokens", "tokenizer", "selected", "benchmarks"),
-        {"evaluation/": ("documents.json", "scores.json", "pairs.json", "minimal_pairs.json", "choices.json",
-                         "multiple_choice.json", "samples.json"), DATA: ("overlap.json",)}),
-}  # fmt: skip
-
+TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+LOGS: list[str] = TABLE.pop("logs")  # patterns of the paths of what is true of one run only
+ARTIFACTS = {name: Artifact(**entry) for name, entry in TABLE.items()}
 PREPARED = tuple(ARTIFACTS)[: list(ARTIFACTS).index("tokenizer")]  # what the released documents stand for
 WITNESSES = ("logs/", "report.html")  # what is true of one run only, and enters no digest of a product
-RENAMED = {("documents", "counts.json"): DATA + "extracted.json"}  # beside the counts of what was selected
+RENAMED = {("documents", "counts.json"): "data/extracted.json"}  # beside the counts of what was selected
 
 
 @dataclass(frozen=True)
@@ -58,14 +47,19 @@ def placed(artifact: str, product: str) -> str | None:
         return None
     if (artifact, product) in RENAMED:
         return RENAMED[artifact, product]
-    top, _, inside = product.partition("/")
-    name = f"{top}/" if inside else "*.parquet" if top.endswith(".parquet") else top
-    return next((at + product for at, names in ARTIFACTS[artifact].folders.items() if name in names), None)
+    places = ARTIFACTS[artifact].placed.items()
+    return next((at + product for at, patterns in places if _top(product) in map(_top, patterns)), None)
+
+
+def _top(path: str) -> str:
+    """The folder that a product stands in, or else its name, of tables only the kind."""
+    top, _, inside = path.partition("/")
+    return f"{top}/" if inside else "*.parquet" if top.endswith(".parquet") else top
 
 
 def folder_of(release: Path, artifact: str) -> Path:
     """The folder of a release in which an artifact's files stand under the names that its stage gave them."""
-    return release / next(iter(ARTIFACTS[artifact].folders), "")
+    return release / next(iter(ARTIFACTS[artifact].placed), "")
 
 
 def release_name(config: Mapping[str, Any]) -> str:

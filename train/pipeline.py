@@ -6,7 +6,7 @@ import platform
 import re
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -82,7 +82,7 @@ class Stage:
     recheck: Callable[[Any, World], None] = lambda *_: None  # of what is kept, against what is no artifact
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def needs(self) -> Sequence[str]:
         """The artifacts that it is made from; a release, from all."""
         return ARTIFACTS[self.name].needs if self.name in ARTIFACTS else tuple(ARTIFACTS)
 

@@ -1,8 +1,8 @@
 """Which files there are: the paths of a release, and what each stage leaves, as functions of config and sources."""
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 
 from train import initial
@@ -14,14 +14,12 @@ from train.data.duplicates import name as band_name
 from train.data.ledger import SPLITS
 from train.data.selected import name as part_name
 from train.data.sources.spec import read_sources
-from train.layout import ARTIFACTS, placed
+from train.layout import ARTIFACTS, LOGS, placed
 from train.release import bundle
 from train.release.attest.dsse import PLACE
 from train.release.standards import reuse
 from train.release.view import Release
 from train.training.steps import checkpoint_name, checkpoint_steps
-
-PATHS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def layout(release: Release) -> list[str]:
@@ -52,12 +50,13 @@ def _free(release: Release, path: str) -> bool:
 def products(release: Release) -> dict[str, set[str]]:
     """Artifact -> the paths of its products."""
     known = names(release)
-    return {artifact: set(filled(patterns, known)) for artifact, patterns in PATHS["products"].items()}
+    patterns = {name: chain(each.behind, *each.placed.values()) for name, each in ARTIFACTS.items()}
+    return {name: set(filled(each, known)) for name, each in patterns.items()}
 
 
 def witnesses(release: Release) -> list[str]:
     """The paths of what is true of one run only, but for statements."""
-    return filled(PATHS["witnesses"], names(release))
+    return filled(LOGS, names(release))
 
 
 def filled(patterns: Iterable[str], names: Mapping[str, Collection[str]]) -> list[str]:
