@@ -12,7 +12,6 @@ from train.data.text.language_tag import language
 from train.layout import release_name
 from train.release.about import ReleaseConfig, about
 from train.release.cards.markdown import command, settings
-from train.release.cards.prose import Markdown
 from train.release.cards.statistics import UNITS
 from train.release.standards import osaid, reuse
 
@@ -24,6 +23,14 @@ class Facts:
     """The records of the release in a folder; UserError where one is not there."""
 
     rungs = osaid.RUNGS
+    config: Any = cached_property(lambda self: self.record("code/config.json"))
+    computed: Any = cached_property(lambda self: self.record("provenance/facts.json"))
+    counts: Any = cached_property(lambda self: self.record("data/counts.json"))
+    tokens: Any = cached_property(lambda self: self.record("data/tokens.json"))
+    statistics: Any = cached_property(lambda self: self.record("data/statistics.json"))
+    command: Any = cached_property(lambda self: command(self.release))
+    settings: Any = cached_property(lambda self: settings(self.release))
+    word: Any = cached_property(lambda self: osaid.word(self.release))  # what no rung establishes
 
     def __init__(self, release: Path) -> None:
         self.release = release
@@ -32,18 +39,9 @@ class Facts:
         return read_json(self.release / file, pointer)
 
     @cached_property
-    def config(self) -> Any:
-        return self.record("code/config.json")
-
-    @cached_property
     def about(self) -> ReleaseConfig:
         """What people say of the release."""
         return about(self.release)
-
-    @property
-    def word(self) -> str:
-        """What no rung establishes."""
-        return osaid.word(self.release)
 
     @cached_property
     def begun(self) -> dict[str, str]:
@@ -69,31 +67,6 @@ class Facts:
         """The program that made all this, and its version."""
         project = tomllib.loads((self.release / "code" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         return f"{project['name']} {project['version']}"
-
-    @cached_property
-    def command(self) -> str:
-        return command(self.release)
-
-    @cached_property
-    def settings(self) -> Markdown:
-        return settings(self.release)
-
-    @cached_property
-    def computed(self) -> Any:
-        """Parameters, tokens seen, operations: what follows from config and data."""
-        return self.record("provenance/facts.json")
-
-    @cached_property
-    def counts(self) -> Any:
-        return self.record("data/counts.json")
-
-    @cached_property
-    def tokens(self) -> Any:
-        return self.record("data/tokens.json")
-
-    @cached_property
-    def statistics(self) -> Any:
-        return self.record("data/statistics.json")
 
     @cached_property
     def terms(self) -> dict[str, reuse.Terms]:
