@@ -45,8 +45,8 @@ def compose(overrides: list[str]) -> dict[str, Any]:
             raise
         except Exception as error:  # of three libraries and of what they call
             raise ConfigError([problem(error, overrides)]) from None
-        begun_with(composed)
-        return {**composed, "overrides": overrides, "settings": settings(composed)}
+    begun_with(composed)
+    return {**composed, "overrides": overrides, "settings": settings(composed)}
 
 
 def begun_with(composed: dict[str, Any]) -> None:
@@ -60,10 +60,10 @@ def begun_with(composed: dict[str, Any]) -> None:
         composed["machine"]["init_from"] = where
 
 
-def requested(overrides: list[str], config: Path | None, multirun: bool) -> list[tuple[list[str], dict[str, Any]]]:
-    """The runs that a command line asks for: overrides and configuration, of each combination if `multirun`."""
+def requested(overrides: list[str], config: Path | None, multirun: bool) -> list[dict[str, Any]]:
+    """The configurations that a command line asks for, of each combination of its overrides if `multirun`."""
     choices = combinations(overrides) if multirun else [overrides]
-    return [(choice, kept(config, choice) if config else compose(choice)) for choice in choices]
+    return [kept(config, choice) if config else compose(choice) for choice in choices]
 
 
 def how(overrides: list[str]) -> dict[str, Any]:
@@ -89,19 +89,13 @@ def kept(config: Path, overrides: list[str]) -> dict[str, Any]:
 
 def settled(resolved: Mapping[str, Any], way: Mapping[str, Any]) -> dict[str, Any]:
     """A whole configuration: what `resolved` says to make, in a certain `way`."""
-    import hydra
-
     composed = json.loads(json.dumps({**resolved, **way}))
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return {**composed, "settings": settings(composed)}
+    return {**composed, "settings": settings(composed)}
 
 
 def overrides_of(resolved: Mapping[str, Any]) -> list[str]:
     """The overrides that lead to a configuration as a release keeps it; empty where none could say it."""
-    import hydra
-
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return settings({**resolved, "until": "release"})
+    return settings({**resolved, "until": "release"})
 
 
 def placeless(composed: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,8 +211,11 @@ def settings(composed: Mapping[str, Any]) -> list[str]:
 
 @functools.cache
 def base(*words: str) -> dict[str, Any]:
-    """The configuration of some overrides, as a release would keep it; Hydra must have been initialized."""
-    return placeless(container(list(words)))
+    """The configuration of some overrides, as a release would keep it."""
+    import hydra
+
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return placeless(container(list(words)))
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

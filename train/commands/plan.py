@@ -13,7 +13,7 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     choices = requested(args.overrides, args.config, args.multirun)
     from train import pipeline
 
-    return [planned(config, args.seconds) for config in [built(pipeline.Run, mapping) for _, mapping in choices]]
+    return [planned(config, args.seconds) for config in [built(pipeline.Run, mapping) for mapping in choices]]
 
 
 def planned(config: Any, seconds: float) -> dict[str, Any]:

@@ -32,20 +32,21 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     from train.release.delivery import refuse_early
     from train.release.seeds import seed_run
 
-    configs = [built(pipeline.Run, mapping) for _, mapping in choices]
+    configs = [built(pipeline.Run, mapping) for mapping in choices]
     seeds = seeds_of(configs)
     if not seeds:
-        refuse_replacing([mapping for _, mapping in choices])
-    for config, (_, mapping) in zip(configs, choices, strict=True):
+        refuse_replacing(choices)
+    for config in configs:
         if config.until == "release":
-            refuse_early(config.machine.releases / release_name(mapping), plain(pipeline.resolved(config)), seeds)
+            resolved = plain(pipeline.resolved(config))
+            refuse_early(config.machine.releases / release_name(resolved), resolved, seeds)
     if seeds:
         pipeline.check_ready(configs[0])
         configs = [replace(config, until="evaluation") for config in configs]
     runs: list[dict[str, Path]] = []
-    for config, (words, _) in zip(configs, choices, strict=True):
+    for config in configs:
         if args.multirun:
-            args.say("\n# " + " ".join(words))
+            args.say("\n# " + " ".join(config.overrides))
         artifacts = pipeline.run(config, after(doubts(config), args.say), ready)
         if "release" in artifacts:  # of several ranks, the first alone goes on after the training
             artifacts["placed"] = deliver(artifacts, config.machine.releases, args.say)
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     if seeds:
         table = [seed_run(seed, each["weights"], each["evaluation"])
                  for seed, each in zip(seeds, runs, strict=True) if "evaluation" in each]  # fmt: skip
-        composed = settled({**choices[0][1], "release": {**choices[0][1]["release"], "seeds": table}}, {})
+        composed = settled({**choices[0], "release": {**choices[0]["release"], "seeds": table}}, {})
         args.say(f"\n# the release, of seed {seeds[0]}, with a table of all")
         runs.append(pipeline.run(built(pipeline.Run, composed), args.say, ready))
         if "release" in runs[-1]:
