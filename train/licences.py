@@ -155,6 +155,9 @@ def evidence(words: str, identifier: str) -> Evidence:
 
 def claim_problem(texts: dict[str, bytes], expression: str) -> tuple[str, bool]:
     """What is to be said of files that should tell a licence expression, and whether they rather tell against it."""
+    for path, text in sorted(texts.items()):
+        if held := restriction(" ".join(text.decode(errors="replace").split()), name=False):
+            return f"{path}: reserves uses, {held!r}", True
     try:
         words = {name: plain_text(text) for name, text in texts.items()}
     except ValueError as error:

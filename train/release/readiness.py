@@ -6,7 +6,7 @@ from typing import Any
 
 from train.config import plain
 from train.errors import UserError
-from train.licences import claim_problem, restriction
+from train.licences import claim_problem
 from train.release.about import ReleaseConfig
 from train.release.bundle import source_tree
 from train.release.cards import data_card
@@ -88,18 +88,10 @@ def check_evidence(claims: Iterable[tuple[str, str, Mapping[str, str]]], folder:
     notes, problems = list[str](), list[str]()
     for purl, licence, files in claims:
         texts = {name: (folder / f"{sha}.txt").read_bytes() for name, sha in files.items()}
-        problem, against = evidence_problem(texts, licence)
+        problem, against = claim_problem(texts, licence)
         if problem:
             (problems if against else notes).append(f"{purl}: {problem}")
     if problems:
         remedy = "correct its `licence` in data.raw.sources, or give in `licence_files` the text under which it stands"
         raise UserError("\n".join(f"{problem}; {remedy}" for problem in problems))
     return notes
-
-
-def evidence_problem(texts: dict[str, bytes], claimed: str) -> tuple[str, bool]:
-    """What is to be said of licence files, and whether it tells against what is claimed, an SPDX expression."""
-    for path, text in sorted(texts.items()):
-        if held := restriction(" ".join(text.decode(errors="replace").split()), name=False):
-            return f"{path}: reserves uses, {held!r}", True
-    return claim_problem(texts, claimed)

@@ -1,8 +1,7 @@
 """Checks of the terms: each file has a licence, its text is here, and none reserves some uses."""
 
 from train.data.sources.spec import read_sources
-from train.licences import restriction, standing
-from train.release.readiness import evidence_problem
+from train.licences import claim_problem, restriction, standing
 from train.release.standards.reuse import by_file, evidence
 from train.release.standards.reuse import texts as licence_texts
 from train.release.view import Release
@@ -62,7 +61,7 @@ def licences(release: Release) -> list[str]:
     problems += [f"{path}: no licence" for path, licence in of_file.items() if not licence]
     for source, files in evidence(release.path):
         texts = {name: release.bytes(place) for name, place in files.items() if place in release.paths}
-        said, against = evidence_problem(texts, source.licence)
+        said, against = claim_problem(texts, source.licence)
         if said:
             (problems if against else release.notes).append(f"{source.purl}: {said}")
     needed = {i for licence in set(of_file.values()) if licence for i in identifiers(licence)}
