@@ -1,6 +1,5 @@
 """What changed between two releases, kind by kind: what, before and after. What a release does not hold is empty."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from train.release.cards.statistics import Label, parquet
 from train.release.differences import bits_apart
 from train.training.checkpoint import WEIGHTS, read_tensors
 
-KINDS = ("sources", "documents", "config", "code", "tokenizer", "weights", "scores", "files")
 NAMED = 5  # documents and tokens, of those that only one release has
 Change = dict[str, Any]  # `what`, `before` and `after`; None where there is nothing
 
@@ -22,18 +20,16 @@ Change = dict[str, Any]  # `what`, `before` and `after`; None where there is not
 def changes(a: Path, b: Path) -> dict[str, Any]:
     """Whether two releases have the same identity; if not, what changed, by kind."""
     identities = [identity_of(release) for release in (a, b)]
-    plain: dict[str, Callable[[Path], Any]] = {
-        "sources": sources,
-        "config": lambda release: held(release, "code/config.json"),
-        "code": lambda release: {path: sha256[:12] for path, sha256 in source_tree(release / "code").items()},
-        "scores": lambda release: held(release, "evaluation/scores.json"),
-        "files": lambda release: {
-            n: each["sha256"][:12] for n, each in held(release, "MANIFEST.json")["products"].items()
-        },
-    }
-    special = {"documents": documents, "tokenizer": tokenizers, "weights": weights}
+    files = (read_json(release / "MANIFEST.json", "/products") for release in (a, b))
     by_kind = {
-        kind: special[kind](a, b) if kind in special else leaves(plain[kind](a), plain[kind](b)) for kind in KINDS
+        "sources": leaves(sources(a), sources(b)),
+        "documents": documents(a, b),
+        "config": leaves(*(held(release, "code/config.json") for release in (a, b))),
+        "code": leaves(*({n: sha[:12] for n, sha in source_tree(release / "code").items()} for release in (a, b))),
+        "tokenizer": tokenizers(a, b),
+        "weights": weights(a, b),
+        "scores": leaves(*(held(release, "evaluation/scores.json") for release in (a, b))),
+        "files": leaves(*({n: each["sha256"][:12] for n, each in products.items()} for products in files)),
     }
     return {"same": identities[0] == identities[1], "identities": identities, "changes": by_kind}
 
