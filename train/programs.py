@@ -19,16 +19,12 @@ COMPUTING = (
 OWN = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PIP_", "UV_")  # of who asks: for programs that are ours alone
 SECRET = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "_KEY")  # in the name of a variable
 LIBRARY = Path(__file__).resolve().parents[1]  # what holds the package
-MODULE = """
-import runpy, sys
-sys.path.insert(0, sys.argv.pop(1))
-runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
-"""
-SCRIPT = """
+# What runs a module or a script, once the folder that holds what it imports is on the path: -I alone has none.
+START = """
 import runpy, sys
 del sys.argv[0]
 sys.path.insert(0, sys.argv.pop(0))
-runpy.run_path(sys.argv[0], run_name="__main__")
+(runpy.run_path if sys.argv[0].endswith(".py") else runpy.run_module)(sys.argv[0], run_name="__main__")
 """
 
 
@@ -51,13 +47,13 @@ def python(interpreter: str, *arguments: str) -> list[str]:
 
 
 def script(interpreter: str, path: Path, *arguments: str) -> list[str]:
-    """The command line of a script beside which lie modules that it imports, as -I alone would not let it."""
-    return python(interpreter, "-c", SCRIPT, str(path.parent), str(path), *arguments)
+    """The command line of a script, beside which lie modules that it imports."""
+    return python(interpreter, "-c", START, str(path.parent), str(path), *arguments)
 
 
 def module(interpreter: str, name: str, *arguments: str) -> list[str]:
     """The command line of a module of this library."""
-    return python(interpreter, "-c", MODULE, str(LIBRARY), name, *arguments)
+    return python(interpreter, "-c", START, str(LIBRARY), name, *arguments)
 
 
 def run(
