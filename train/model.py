@@ -195,9 +195,10 @@ class Transformer(Part):
         self.lm_head = nn.Linear(config.width, vocabulary, bias=False)
         if config.tied_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
-        cos, sin = _rotations(config)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        turns = rotations(config.context, config.head_width, config.rope_theta)
+        cos, sin = map(torch.from_numpy, turns)  # of every position's angles, each [context, H / 2], float64
+        self.register_buffer("cos", torch.cat((cos, cos), dim=-1), persistent=False)
+        self.register_buffer("sin", torch.cat((-sin, sin), dim=-1), persistent=False)
         self._initialise(seed)
 
     def _initialise(self, seed: int) -> None:
@@ -335,12 +336,6 @@ def _projected(x: Tensor, exact: Exact | None, *layers: nn.Linear) -> tuple[Tens
     if exact:
         return exact.projected(x, *(layer.weight for layer in layers))
     return tuple(layer(x) for layer in layers)
-
-
-def _rotations(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of every position's angles, [context, H], float64; as `_rotate` takes them."""
-    cos, sin = (torch.from_numpy(turn) for turn in rotations(config.context, config.head_width, config.rope_theta))
-    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ from train.training.checkpoint import WEIGHTS, read_tensors
 from train.training.numerics import prepare
 from train.world import Inputs, World
 
-Integers = NDArray[np.int64]
+Integers = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -139,13 +139,7 @@ def load_model(directory: Path, config: ModelConfig, vocabulary: int) -> Transfo
 
 
 def score_documents(
-    model: Transformer,
-    tokens: NDArray[np.integer],
-    ranges: Sequence[TokenRange],
-    *,
-    end_of_text: int,
-    batch: int,
-    world: World,
+    model: Transformer, tokens: Integers, ranges: Sequence[TokenRange], *, end_of_text: int, batch: int, world: World
 ) -> list[DocumentScore]:
     """What each document of `ranges` costs. A token is predicted right when no other has a higher logit."""
     spans = [(each.start, each.end) for each in ranges]

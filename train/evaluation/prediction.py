@@ -16,6 +16,7 @@ from train.model import Transformer
 from train.world import World
 
 Integers = NDArray[np.integer]
+Span = tuple[int, int]  # start and end
 Costs = tuple[NDArray[np.float64], NDArray[np.bool_]]  # in nats, and whether the model's first choice was right
 Measured = tuple[Integers, Costs, Integers, Integers]
 
@@ -24,13 +25,7 @@ WORTH = 2  # tokens in common that two windows are computed for once
 
 
 def predict(
-    model: Transformer,
-    tokens: Integers,
-    spans: Sequence[tuple[int, int]],
-    *,
-    end_of_text: int,
-    batch: int,
-    world: World,
+    model: Transformer, tokens: Integers, spans: Sequence[Span], *, end_of_text: int, batch: int, world: World
 ) -> Costs:
     """What each of `tokens` [n] in `spans` (start, end) costs in nats, and whether it is the first choice; both [n].
 

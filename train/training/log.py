@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from train.artifact import write_bytes
 from train.machine import Machine
@@ -90,9 +90,7 @@ class Log:
                 os.fsync(file.fileno())
             self.sync()
 
-    def _start_wandb(
-        self, mode: Literal["disabled", "offline", "online"], home: Path, settings: dict[str, Any]
-    ) -> None:
+    def _start_wandb(self, mode: Any, home: Path, settings: dict[str, Any]) -> None:
         if mode != "disabled":
             import wandb
 

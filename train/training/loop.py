@@ -31,7 +31,7 @@ from train.training.checkpoint import LOG, WEIGHTS, Checkpoint, join_shares, sav
 from train.training.distributed import all_reduce_gradients, any_rank, gathered, joined, shard
 from train.training.numerics import NumericsConfig, prepare, record_stack
 from train.training.optimizer import Optimizer, OptimizerConfig
-from train.training.start import initial_model, note_start, place_of, resumed
+from train.training.start import initial_model, place_of, resumed
 from train.training.steps import is_checkpoint, tokens_seen
 from train.world import Inputs, World
 
@@ -76,17 +76,11 @@ class FitConfig:
 
         UserError where the text is less than a batch, or not what the mixture says.
         """
-        training, spans = self.training, read_records(TokenRange, [ranges_path(tokens, "train")])
-        return ordered(
-            training.mixture,
-            training.repeats,
-            ((each.source, each.start, each.end) for each in spans),
-            0 if training.mixture else len(_tokens(tokens, "train", self)),
-            steps=training.steps,
-            batch=training.batch,
-            context=self.model.context,
-            seed=training.seed,
-        )
+        training, ranges = self.training, read_records(TokenRange, [ranges_path(tokens, "train")])
+        spans = ((each.source, each.start, each.end) for each in ranges)
+        length = 0 if training.mixture else len(_tokens(tokens, "train", self))
+        named = {name: getattr(training, name) for name in ("steps", "batch", "seed")}
+        return ordered(training.mixture, training.repeats, spans, length, context=self.model.context, **named)
 
 
 def fit(config: FitConfig, inputs: Inputs, out: Path, world: World) -> None:
@@ -125,7 +119,10 @@ def fit(config: FitConfig, inputs: Inputs, out: Path, world: World) -> None:
             log = world.log(out / LOG, machine, start, training.steps, {**plain(config), "data": belongs_to["data"]})
             ending.callback(log.close)
             log.compare_with_peak(model, world.size)
-            note_start(log, start, skipped)
+            for error in skipped:
+                log.note(f"passed over a checkpoint: {error}")
+            if start:
+                log.note(f"going on after step {start}")
         for record in steps(config, model, optimizer, inputs.tokens, world, range(start, training.steps)):
             step, stop = record["step"], any_rank(bool(signals), world)
             settle(saving, wait=False)

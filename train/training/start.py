@@ -23,7 +23,6 @@ from train.training.steps import checkpoint_name, is_checkpoint
 from train.world import World
 
 if TYPE_CHECKING:
-    from train.training.log import Log
     from train.training.loop import FitConfig, TrainingConfig
 
 
@@ -37,14 +36,6 @@ def initial_model(config: "FitConfig", vocabulary: int, folder: Path | None) -> 
         except ValueError as error:
             raise UserError(f"{path}: {error}") from None
     return model
-
-
-def note_start(log: "Log", start: int, skipped: list[UserError]) -> None:
-    """Say in the log after which step a training goes on, and why newer checkpoints were passed over."""
-    for line in skipped:
-        log.note(f"passed over a checkpoint: {line}")
-    if start:
-        log.note(f"going on after step {start}")
 
 
 def place_of(out: Path, training: "TrainingConfig", step: int) -> Path:

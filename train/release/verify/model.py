@@ -108,8 +108,9 @@ def weights(release: Release) -> list[str]:
 
 def checkpoints(release: Release) -> list[str]:
     """A checkpoint stands at every step that the config says; each belongs to this run, is finite and holds no more."""
-    steps, problems, wanted = list[int](), list[str](), tensors_of(release)
-    config = release.config.fit
+    steps, problems, config = list[int](), list[str](), release.config.fit
+    _, model, optimizer = bundle.resumed(release.path, None)
+    wanted = {WEIGHTS: kinds(weights_of(model)), OPTIMIZER: kinds(optimizer.state)}
     owner = config.owner(release.provenance["tokens"].digest)
     for folder in bundle.checkpoints_of(release.path):
         checkpoint, path = load(folder), f"checkpoints/{folder.name}"
@@ -127,12 +128,6 @@ def checkpoints(release: Release) -> list[str]:
             problems.append(f"{folder.name}: holds step {checkpoint.step}")
     expected = checkpoint_steps(config.training.checkpoint_every, config.training.steps)
     return problems + ([f"checkpoints of steps {steps}, expected {expected}"] if steps != expected else [])
-
-
-def tensors_of(release: Release) -> dict[str, dict[str, str]]:
-    """Of each file of a checkpoint, the tensors that the config asks for, as `kinds` tells them."""
-    _, model, optimizer = bundle.resumed(release.path, None)
-    return {WEIGHTS: kinds(weights_of(model)), OPTIMIZER: kinds(optimizer.state)}
 
 
 def kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
