@@ -99,9 +99,7 @@ def parted(tokenizer: Tokenizer, texts: Sequence[tuple[str, str]]) -> Iterator[t
         yield whole[: len(before)], whole[len(before) :]
 
 
-def by_set(
-    items: Sequence[Item], rows: Sequence[Row], benchmarks: Path
-) -> Iterator[tuple[str, dict[str, Any], list[Scored]]]:
+def by_set(items: Sequence[Item], rows: Sequence[Row], benchmarks: Path) -> Iterator[tuple[str, Any, list[Scored]]]:
     """Each set's name, where it is from, and its items with their rows; `rows` are those of `items`, in order."""
     for name, scored in groupby(zip(items, rows, strict=True), lambda each: each[0].set):
         members = list(scored)

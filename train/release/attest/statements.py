@@ -1,13 +1,12 @@
 """Signed statements about a release: by whoever publishes it, how it was made; by whoever checked it, what came out.
 
 A statement is in-toto v1 in a DSSE envelope, signed with an Ed25519 or P-256 key. Its subject is the release's
-identity, the digest over all products; so statements must be no products, or each would change what it speaks of. They
-are witnesses, in `logs/statements/`: adding one adds its line to MANIFEST.json and leaves the identity as it is.
+identity, the digest over all products; so statements are witnesses, in `logs/statements/`, and adding one leaves the
+identity as it is.
 
-The publisher's statement has the provenance predicate of SLSA v1. It is made again from the release and compared, so
-that a key vouches for nothing that the release does not hold. It lists the witnesses as they were when it was signed:
-one that was changed since fails, one that was added since is told apart. A build on one's own machine is level 1 of
-SLSA at best: what is trusted is the making again, and a key says only who spoke.
+The publisher's statement has the provenance predicate of SLSA v1, of level 1 at best. It is made again from the release
+and compared, so that a key vouches for nothing that the release does not hold. It lists the witnesses as they were when
+it was signed: one that was changed since fails, one that was added since is told apart.
 """
 
 import base64

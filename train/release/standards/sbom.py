@@ -1,8 +1,7 @@
 """The bill of materials: CycloneDX 1.7 of the model, its data sets and the packages, each with version and licence.
 
 One is a product, a function of the release, with the packages of the lock. The other is a witness: the packages as they
-were installed where the release was packed, with the licence that each one names and the digest of its list of files.
-Neither has a serial number or a clock's time, so both are the same bytes whenever they are written.
+were installed where the release was packed. Neither has a serial number or a clock's time.
 """
 
 from collections.abc import Iterator
