@@ -118,6 +118,12 @@ def hydra(value: object) -> str:
     return f"'{value}'" if isinstance(value, str) else json.dumps(value)
 
 
+def git(*line: str, at: Path) -> str:
+    """What git says to somebody in a folder."""
+    identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@localhost", "-c", "init.defaultBranch=main"]
+    return subprocess.run(["git", *identity, *line], cwd=at, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def artifact(home: Path, stage: str) -> Path:
     """The one artifact of a stage that was made in `home`."""
     (found,) = (path for path in (home / "runs").glob(f"{stage}-*") if path.suffix == "")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import warm
 import yaml
-from conftest import LEAST
+from conftest import LEAST, git
 
 from train.artifact import read_json
 from train.data.generated.stories import story
@@ -35,11 +35,6 @@ def fork(name: str, title: str, destination: Path, *more: str, root: Path = ROOT
     if root == ROOT:
         return warm.command(*line, status=status)
     return command("scripts/pellucid.py", *line, at=root, status=status)
-
-
-def git(*line: str, at: Path) -> str:
-    identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@localhost"]
-    return subprocess.run(["git", *identity, *line], cwd=at, capture_output=True, text=True, check=True).stdout
 
 
 def put_texts(project: Path, name: str, count: int) -> None:

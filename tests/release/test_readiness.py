@@ -1,5 +1,6 @@
 """What a release would be refused for at its end is told before any work, with the file and line where it stands."""
 
+import functools
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,7 @@ FILLED = [
 ]  # fmt: skip
 
 
+@functools.cache
 def config(*overrides: str) -> Run:
     return build(Run, compose(list(overrides)))
 

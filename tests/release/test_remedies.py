@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from conftest import git
 
 from train.artifact import write_json
 from train.keys import ROOT
@@ -45,9 +46,8 @@ def add(*names: str):
 
 def cloned(folder: Path) -> None:
     """What the hub shows and git clones, with its own folder and empty ones in it."""
-    git = ["git", "-c", "user.name=A", "-c", "user.email=a@localhost", "-C", str(folder)]
     for line in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "Release"]):
-        subprocess.run([*git, *line], check=True)
+        git(*line, at=folder)
 
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 7\n"

@@ -1,10 +1,10 @@
 """What git knows of a folder, and what it does not: repositories around it, of somebody else, without a commit."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import git
 
 from train.artifact import write_json
 from train.keys import ROOT
@@ -12,11 +12,6 @@ from train.release import bundle, repository
 from train.release.verify.code import snapshot
 from train.release.verify.result import NotChecked
 from train.release.view import Release
-
-
-def git(*line: str, at: Path) -> str:
-    identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@localhost", "-c", "init.defaultBranch=main"]
-    return subprocess.run(["git", *identity, *line], cwd=at, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture
