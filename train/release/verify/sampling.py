@@ -33,9 +33,8 @@ def sampled_scores(release: Release, config: MeasureConfig, most: int) -> list[s
     model, ranges = bundle.model_of(release.path).to(release.world.machine.device), _ranges(release)
     documents = read(list[DocumentScore], release.path / "evaluation/documents.json")
     recorded = {each.id: each for each in documents}
-    if [(each.id, each.end - each.start, each.bytes) for each in ranges] != [
-        (each.id, each.tokens, each.bytes) for each in documents
-    ]:
+    sizes = [(each.id, each.end - each.start, each.bytes) for each in ranges]
+    if sizes != [(each.id, each.tokens, each.bytes) for each in documents]:
         return ["evaluation/documents.json: other documents than were held out"]
     chosen = drawn(release, ranges, most * 3 // model.flops_per_token())
     tokens = read_tokens(release.tokens, "held_out")
@@ -71,15 +70,13 @@ def sampled_items(release: Release, config: MeasureConfig, model: Transformer, g
     same = [baseline_row(item, grams) for item in items]
     if difference := first_difference(*(plain([replace(row, bits=[]) for row in rows]) for rows in (recorded, same))):
         return [f"evaluation/pairs.json, choices.json: {difference}"]
-    word = f"{identity_of(release.path)} {release.nonce} pair"
-    numbers = sorted(range(len(items)), key=lambda number: sha256(f"{word} {number}".encode()).digest())[:ITEMS]
+    word = _word(release)
+    numbers = sorted(range(len(items)), key=lambda number: sha256(f"{word} pair {number}".encode()).digest())[:ITEMS]
     chosen, words = [items[number] for number in numbers], load_tokenizer(release.path)
     again = score_items(model, words, grams, chosen, batch=settings.batch, world=release.world)
-    problems = [
-        f"evaluation/pairs.json, choices.json: {row.id}: scored {row.bits}, recorded is {recorded[number].bits}"
-        for number, row in zip(numbers, again, strict=True)
-        if row.bits != recorded[number].bits
-    ]
+    pairs = zip(again, (recorded[number] for number in numbers), strict=True)
+    problems = [f"evaluation/pairs.json, choices.json: {row.id}: scored {row.bits}, recorded is {before.bits}"
+                for row, before in pairs if row.bits != before.bits]  # fmt: skip
     for name, record in measure.item_records(items, recorded, sets, settings.confidence).items():
         if difference := first_difference(release.json(f"evaluation/{name}"), record):
             problems.append(f"evaluation/{name}: does not follow from the items: {difference}")
@@ -88,11 +85,15 @@ def sampled_items(release: Release, config: MeasureConfig, model: Transformer, g
 
 def drawn(release: Release, ranges: list[TokenRange], tokens: int) -> list[TokenRange]:
     """Documents of about so many tokens together, at least one, in the order in which they stand."""
-    word = f"{identity_of(release.path)} {release.nonce}"
+    word = _word(release)
     order = sorted(ranges, key=lambda each: sha256(f"{word} {each.id}".encode()).digest())
     taken = list(accumulate(each.end - each.start for each in order))
     count = max(1, sum(total <= tokens for total in taken))
     return sorted(order[:count], key=lambda each: each.start)
+
+
+def _word(release: Release) -> str:
+    return f"{identity_of(release.path)} {release.nonce}"
 
 
 def _ranges(release: Release) -> list[TokenRange]:
