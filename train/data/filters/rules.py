@@ -11,7 +11,7 @@ Redactors and rules of lines run first, until none finds anything, and predicate
 be checked again on the text we keep. The ledger holds the first reason that applies; `PREDICATES` is their order, the
 cheap ones first.
 
-Predicates stand in `quality.py`, `repetition.py` and `language.py`, redactors in `redaction.py`, and here what does not
+Predicates stand in `quality.py`, `repetition.py` and `language.py`, redactors in `pii.py`, and here what does not
 lie in a document's text. Published thresholds stand in the docstrings, after the recipes' names: Gopher (Rae et al.
 2021, arXiv 2112.11446, appendix A), C4 (Raffel et al. 2020, arXiv 1910.10683, section 2.2), FineWeb (Penedo et al.
 2024, arXiv 2406.17557, section 3). They were found for web pages; `configs/data/` says where a corpus departs, and why.
