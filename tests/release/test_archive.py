@@ -26,10 +26,20 @@ def test_the_same_bytes_whatever_the_files_look_like_on_disk(release, copy, tmp_
     again = tmp_path / "again" / release.name
     again.parent.mkdir()
     copy.rename(again)
-    assert file_digest(pack(again, tmp_path / "again")) == file_digest(made)
+    assert [file_digest(path) for path in pack(again, tmp_path / "again", False)] == [file_digest(made)]
     assert "2 of 2 checks hold" in command("verify", made, "--quick")
-    with unpacked(made) as whole:
+
+
+def test_by_role_all_parts_together_are_the_release_and_one_alone_is_not(release, tmp_path):
+    command("archive", release, "--into", tmp_path, "--by-role")
+    parts = sorted(tmp_path.glob("*.tar.zst"))
+    assert [p.name.removeprefix(release.name).split(".")[1] for p in parts] == [
+        "checkpoints", "code", "data", "weights",
+    ]  # fmt: skip
+    with unpacked(parts) as whole:
         assert regular_files(whole) == regular_files(release)
+    assert "2 of 2 checks hold" in command("verify", *parts, "--quick")
+    assert "FAILS  integrity" in command("verify", parts[-1], "--quick", status=1)
 
 
 def test_only_what_is_whole_is_packed(copy):
@@ -40,7 +50,7 @@ def test_only_what_is_whole_is_packed(copy):
 @pytest.mark.parametrize("name", ["x.tar (1).zst", "x.zst", "x", "x.zip"])
 def test_an_archive_is_told_by_its_first_bytes_whatever_it_is_called(name, tmp_path):
     made = hostile(tmp_path / name, ("x/a", tarfile.REGTYPE, b"A"))
-    with unpacked(made) as folder:
+    with unpacked([made]) as folder:
         assert (folder / "a").read_bytes() == b"A"
 
 
@@ -58,7 +68,7 @@ def test_an_archive_is_told_by_its_first_bytes_whatever_it_is_called(name, tmp_p
 ])  # fmt: skip
 def test_what_is_no_archive_of_a_release_is_told_by_its_first_bytes(name, data, says, tmp_path):
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(UserError, match=re.escape(says)) as caught, unpacked(tmp_path / name):
+    with pytest.raises(UserError, match=re.escape(says)) as caught, unpacked([tmp_path / name]):
         pass
     assert "\n" not in str(caught.value)
 
@@ -102,8 +112,8 @@ def test_damage_and_roots_of_two_releases_are_one_line(tmp_path, monkeypatch):
     for data in (b"", b"nonsense", good.read_bytes()[:-200], good.read_bytes()[:90]):
         (tmp_path / "torn.tar.zst").write_bytes(data)
         refusal(unpack, tmp_path / "torn.tar.zst", tmp_path / "torn", match="torn")
-    two = hostile(tmp_path / "two.tar.zst", ("a/b", FILE, b"x"), ("z/b", FILE, b"x"))
-    with pytest.raises(UserError, match="2 folders"), unpacked(two):
+    other = hostile(tmp_path / "other.tar.zst", ("z/b", FILE, b"x"))
+    with pytest.raises(UserError, match="2 folders"), unpacked([good, other]):
         pass
     monkeypatch.setattr(archive, "MEMBERS", 1)
     refusal(unpack, good, tmp_path / "many", match="more than 1 members")

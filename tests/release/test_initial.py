@@ -57,7 +57,7 @@ def test_it_begins_with_weights_and_tokenizer_and_says_so(release, later, tmp_pa
     assert all(text in card for text in ("tiny-0.1.0", identity, file_digest(release / "model.safetensors")))
     assert openness["begins_with"] == identity and not openness["osaid_1_0"]
     assert not openness["all_training_data_included_and_free"] and openness["mof_class"]["class"] != "I"
-    archive = pack(later, tmp_path)
+    (archive,) = pack(later, tmp_path, by_role=False)
     for said in ("\n".join(ladder(str(later), {})), warm.command("verify", archive, "--quick").rstrip()):
         assert f"the release {identity}, which it begins with" in said.split("\n")[-1]
     assert "training.init_from=..." in read_json(later / "logs/release/asked.json")["overrides"]

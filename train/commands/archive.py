@@ -1,4 +1,4 @@
-"""`pellucid archive`: a release as one file, after its quick verification."""
+"""`pellucid archive`: a release as one file, or one for each role, after its quick verification."""
 
 import argparse
 
@@ -10,5 +10,5 @@ from train.release.verify.run import require
 def run(args: argparse.Namespace) -> list[dict[str, str]]:
     require(args.release, "quick")
     release = args.release.resolve()
-    path = pack(release, args.into or release.parent)
-    return [{"archive": str(path), "sha256": file_digest(path)}]
+    paths = pack(release, args.into or release.parent, args.by_role)
+    return [{"archive": str(path), "sha256": file_digest(path)} for path in paths]

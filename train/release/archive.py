@@ -1,11 +1,11 @@
-"""A release in one file: .tar.zst with the same bytes on every machine.
+"""A release in one file, or one for each of its roles: .tar.zst with the same bytes on every machine.
 
 Names are sorted, heads of members hold nothing but name and size, and one thread compresses at one level; the version
 of the library is the lock's. A stranger's archive is unpacked within bounds, and only if all its members are plain.
 """
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,44 +19,56 @@ from train.layout import release_files
 SUFFIX = ".tar.zst"
 LEVEL = 3
 WINDOW, MEMBERS, NAME_BYTES, RATIO = 2**27, 200_000, 400, 200  # the most that is taken from a stranger
+ROLES = ("data", "code", "checkpoints")  # by folder; `weights` has all else, and so what a user of the model needs
 
 
-def pack(release: Path, out: Path) -> Path:
-    """Write the archive into `out`; it holds a folder named like the release."""
+def pack(release: Path, out: Path, by_role: bool) -> list[Path]:
+    """Write the archive, or one a role, into `out`; every one holds a folder named like the release."""
     import zstandard
 
-    target = out / f"{release.name}{SUFFIX}"
-    compressor = zstandard.ZstdCompressor(level=LEVEL, threads=0, write_checksum=True)
-    with (
-        whole(target) as file,
-        compressor.stream_writer(file, closefd=False) as packed,
-        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        for path in release_files(release):
-            head = tarfile.TarInfo(f"{release.name}/{path}")
-            head.size = (release / path).stat().st_size
-            with (release / path).open("rb") as content:
-                tar.addfile(head, content)
-    return target
+    parts: dict[str, list[str]] = {}
+    for path in release_files(release):
+        folder = path.split("/")[0]
+        parts.setdefault(("." + (folder if folder in ROLES else "weights")) if by_role else "", []).append(path)
+    archives = []
+    for role, paths in sorted(parts.items()):
+        target = out / f"{release.name}{role}{SUFFIX}"
+        compressor = zstandard.ZstdCompressor(level=LEVEL, threads=0, write_checksum=True)
+        with (
+            whole(target) as file,
+            compressor.stream_writer(file, closefd=False) as packed,
+            tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for path in paths:
+                head = tarfile.TarInfo(f"{release.name}/{path}")
+                head.size = (release / path).stat().st_size
+                with (release / path).open("rb") as content:
+                    tar.addfile(head, content)
+        archives.append(target)
+    return archives
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
-    """The folder of a release: the one that is given, or a temporary one with what the given archive holds."""
-    if not path.is_file():
-        yield path
+def unpacked(paths: Sequence[Path]) -> Iterator[Path]:
+    """The folder of a release: the one that is given, or a temporary one with what all the given archives hold."""
+    if len(paths) == 1 and not paths[0].is_file():
+        yield paths[0]
         return
-    check_archive(path)
+    for path in paths:
+        check_archive(path)
     with TemporaryDirectory() as scratch:
-        unpack(path, Path(scratch))
+        for path in paths:
+            unpack(path, Path(scratch))
         roots = list(Path(scratch).iterdir())
         if len(roots) != 1:
-            raise UserError(f"{path}: expected an archive of one release, found {len(roots)} folders in it")
+            raise UserError(f"expected archives of one release, found {len(roots)} folders in them")
         yield roots[0]
 
 
 def check_archive(path: Path) -> None:
     """UserError unless a file begins as an archive of a release does, whatever it is called."""
+    if not path.is_file():
+        raise UserError(f"{path}: {'a folder' if path.is_dir() else 'not there'}; give archives alone, or one folder")
     with path.open("rb") as file:
         held = file_type(file.read(HEAD))
     if held != "Zstandard":
