@@ -146,7 +146,7 @@ def test_a_checkpoint_holds_what_it_must_and_nothing_in_it_can_be_left_out(prepa
     ("model.kv_heads=3", "model: heads (2) must be a multiple of kv_heads (3)"),
     ("machine.patience=0", "machine.patience: expected at least 1, got 0"),
     ("machine.save_every=0", "machine.save_every: expected null or at least 1, got 0"),
-    ("machine.workers=0", "machine.workers: expected null or at least 1, got 0"),
+    ("machine.workers=0", "machine.workers: expected null or 1 to 1024, got 0"),
     ("machine.engine=slurm", "machine.engine: expected one of 'processes', 'ray', got 'slurm'"),
     ("training.optimizer.beta2=1", "training.optimizer.beta2: expected at least 0 and below 1, got 1.0"),
     ("training.optimizer.warmup_steps=-1", "training.optimizer.warmup_steps: expected at least 0, got -1"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import warm
-from conftest import MACHINE
+from conftest import BEFORE, EACH, MACHINE
 from little import MODEL
 
 from train.model import Transformer
@@ -23,7 +23,7 @@ PINNED = ["until=weights", "training.numerics.contract=pinned"]
 
 @pytest.mark.slow
 def test_a_run_that_another_stack_began_is_refused_naming_what_differs(command):
-    command(*PINNED, "machine.threads=1", fsync=15, status=-signal.SIGKILL)
+    command(*PINNED, "machine.threads=1", fsync=BEFORE + EACH + 1, status=-signal.SIGKILL)
     said = command(*PINNED, "machine.threads=2", status=1)
     assert "begun on another stack: threads was 1 and is 2" in said
     assert "going on after step 8" in command(*PINNED, "machine.threads=1")
@@ -33,7 +33,7 @@ def test_a_run_that_another_stack_began_is_refused_naming_what_differs(command):
 @pytest.mark.slow
 def test_where_the_config_lets_it_a_run_changes_stacks_and_tells_them(command):
     free = [*PINNED, "training.numerics.stack=any"]
-    command(*free, "machine.threads=1", fsync=15, status=-signal.SIGKILL)
+    command(*free, "machine.threads=1", fsync=BEFORE + EACH + 1, status=-signal.SIGKILL)
     assert "going on after step 8" in command(*free, "machine.threads=2")
     stack = json.loads((command.artifact("weights") / "witness" / "stack.json").read_text())
     assert stack["threads"] == 2 and [each["threads"] for each in stack["earlier"]] == [1]

@@ -4,8 +4,7 @@ import jinja2
 import pytest
 from conftest import refusal
 
-from train.artifact import write_json
-from train.release.cards import markdown, templates
+from train.release.cards import templates
 
 
 @pytest.mark.parametrize(("template", "text"), [
@@ -24,9 +23,3 @@ def test_a_value_that_is_not_there_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "page.md.jinja").write_text("{{ nothing }}")
     monkeypatch.setattr(templates, "ROOMS", [tmp_path])
     refusal(templates.markdown, "page.md.jinja", error=jinja2.UndefinedError)
-
-
-def test_a_record_is_found_by_its_pointer(tmp_path):
-    write_json(tmp_path / "x.json", {"a/b": [{"c": 3}]})
-    assert markdown.record(tmp_path, "x.json", "/a~1b/0/c") == 3
-    refusal(markdown.record, tmp_path, "x.json", "/a~1b/1", match="nothing stands at /a~1b/1")
