@@ -50,7 +50,9 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 def by_onednn(a: Tensor, b: Tensor) -> Tensor:
     """a [.., m, k] @ b [k, n] by oneDNN, twice as fast as torch's own products on some processors."""
-    return torch.ops.mkldnn._linear_pointwise(a, b.mT, None, "none", [], "")  # type: ignore[no-any-return]
+    if not (b.is_contiguous() or b.mT.is_contiguous()):  # as pieces of a long k are: a thousand times as slow
+        b = b.contiguous()
+    return torch.ops.mkldnn._linear_pointwise(a.contiguous(), b.mT, None, "none", [], "")  # type: ignore[no-any-return]
 
 
 # The compiler, which would take `b` for a constant, is not to look inside.
