@@ -1,5 +1,7 @@
 """The one door by which other programs are started."""
 
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -27,6 +29,21 @@ def test_no_module_of_the_folder_stands_in_for_another(tmp_path):
     (tmp_path / "json.py").write_text("print('mine')")
     line = programs.python(sys.executable, "-c", "import json; print(json.__name__)")
     assert programs.run(line, tmp_path, programs.environment()).stdout == b"json\n"
+
+
+def test_a_signal_while_a_program_begins_ends_it_too(tmp_path, monkeypatch):
+    class Begun(subprocess.Popen):
+        def __init__(self, *arguments, **streams):
+            super().__init__(*arguments, **streams)
+            begun.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    begun: list[Begun] = []
+    monkeypatch.setattr(subprocess, "Popen", Begun)
+    line = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with (tmp_path / "errors").open("wb") as errors, pytest.raises(KeyboardInterrupt):
+        programs.started(line, tmp_path, programs.environment(), errors).__enter__()
+    assert begun[0].returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("setting", ["core.fsmonitor", "core.hooksPath", "core.pager", "alias.status"])

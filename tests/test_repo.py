@@ -24,7 +24,7 @@ LAYERS = {
     "machine": {"config"}, "world": {"machine"},
     "artifact": {"errors"}, "keys": {"artifact"}, "initial": {"artifact", "differences", "errors"},
     "spdx": {"errors"}, "licences": {"spdx"},
-    "terminal": {"errors", "unicode"}, "workers": {"errors", "machine", "world"},
+    "terminal": {"errors", "unicode"}, "workers": {"errors", "machine", "programs", "world"},
     "exact": GROUND, "premises": GROUND | {"exact"}, "kernels": GROUND | {"exact"},
     "model": GROUND | {"exact", "kernels"}, "data": GROUND | {"programs", "spdx", "data"},
     "training": GROUND | {"exact", "premises", "kernels", "data", "model", "training"},

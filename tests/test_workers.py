@@ -20,7 +20,8 @@ from train.artifact import inventory, write_json
 from train.data.documents import DocumentsConfig, extract
 from train.errors import UserError
 from train.pipeline import SHARED
-from train.workers import uninterrupted, work
+from train.programs import uninterrupted
+from train.workers import work
 from train.world import Inputs, World
 
 CONFIG = DocumentsConfig(formats={"txt": "plain"})
@@ -119,7 +120,7 @@ def test_when_the_command_is_stopped_no_worker_outlives_it(tmp_path, number, sta
 def test_an_interrupt_while_workers_begin_waits_until_all_have_though_another_thread_takes_it():
     begun, end = [], threading.Event()
     threading.Thread(target=end.wait, daemon=True).start()  # which does not block the signal
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
+    with pytest.raises(KeyboardInterrupt), uninterrupted(signal.SIGINT):
         os.kill(os.getpid(), signal.SIGINT)
         begun += [time.sleep(0.01) for _ in range(3)]
     assert len(begun) == 3 and signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -2,9 +2,11 @@
 
 import os
 import re
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,13 +68,34 @@ def run(
 
 
 @contextmanager
+def uninterrupted(*kept: int) -> Iterator[None]:
+    """Signals that raise here are answered at the end: till then whoever begins a process could not end it.
+
+    Those of `kept` are kept from the processes that begin meanwhile, too.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    raising = [each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(each))]
+    signals: list[int] = []
+    before = {each: signal.signal(each, lambda number, _: signals.append(number)) for each in raising if here}
+    signal.pthread_sigmask(signal.SIG_BLOCK, kept)  # inherited; another thread may still take the signal
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, kept)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    for number in signals[:1]:
+        signal.raise_signal(number)
+
+
+@contextmanager
 def started(
     line: Sequence[str], folder: Path, env: Mapping[str, str], error: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program in `folder`, which reads nothing; its output is to be read, its errors go to a stream. It ends here."""
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": error}
-    with subprocess.Popen(list(line), cwd=folder, env=dict(env), **streams) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    with ExitStack() as stack:
+        with uninterrupted():
+            process = stack.enter_context(subprocess.Popen(list(line), cwd=folder, env=dict(env), **streams))
+            stack.callback(process.kill)
+        yield process

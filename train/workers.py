@@ -12,7 +12,6 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -21,6 +20,7 @@ from typing import Any
 
 from train.errors import UserError
 from train.machine import Machine
+from train.programs import uninterrupted
 from train.world import Inputs, World
 
 Make = Callable[[Any, Inputs, Path, World], None]
@@ -42,7 +42,7 @@ def in_processes(make: Make, config: Any, inputs: Inputs, out: Path, machine: Ma
     workers: dict[Any, BaseProcess] = {}
     resource_tracker.ensure_running()  # now: it lifts the block below
     try:
-        with uninterrupted():
+        with uninterrupted(signal.SIGINT):
             for rank in range(size):
                 receiver, tell = context.Pipe(duplex=False)
                 worker = context.Process(target=one, args=(make, config, inputs, out, World(rank, size, machine), tell))
@@ -59,23 +59,6 @@ def in_processes(make: Make, config: Any, inputs: Inputs, out: Path, machine: Ma
         for process in workers.values():
             process.terminate()
             process.join()
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ctrl-C is kept from the processes that begin meanwhile, and is answered here when all have begun."""
-    signals: list[int] = []
-    here = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, lambda number, _: signals.append(number)) if here else None
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited; another thread may still take the signal
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        if here:
-            signal.signal(signal.SIGINT, before)
-    if signals:
-        raise KeyboardInterrupt
 
 
 def last_word(receiver: Any, out: Path) -> Exception | None:
