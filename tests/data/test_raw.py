@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +84,7 @@ def index(monkeypatch):
 
 def pypi_source(**changes) -> PypiSource:
     pinned = {"filename": "demo-1.0.tar.gz", "sha256": SHA256, "bytes": len(DATA), "mirrors": ()}
-    return PypiSource(kind="pypi", purl="pkg:pypi/demo@1.0", **{**COMMON, **pinned, **changes})
+    return PypiSource(**{"kind": "pypi", "purl": "pkg:pypi/demo@1.0", **COMMON, **pinned, **changes})
 
 
 def run(tmp_path: Path, *sources: PypiSource | FilesSource | StoriesSource, out: str = "out") -> Path:
@@ -98,7 +97,7 @@ def cached(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "cache").iterdir())
 
 
-def test_a_distribution_arrives_byte_for_byte_with_its_record(tmp_path, index):
+def test_a_distribution_arrives_byte_for_byte_with_its_record_and_a_second_run_needs_no_network(tmp_path, index):
     out = run(tmp_path, pypi_source())
     assert (out / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
     [record] = json.loads((out / "sources.json").read_text())
@@ -106,33 +105,36 @@ def test_a_distribution_arrives_byte_for_byte_with_its_record(tmp_path, index):
     assert (record["slug"], record["purl"], record["licence"]) == ("pypi-demo-1.0", "pkg:pypi/demo@1.0", "MIT")
     [witness] = json.loads((out / "witness" / "retrieved.json").read_text()).values()
     assert witness["from"] == "index" and cached(tmp_path) == [SHA256]
-
-
-def test_a_second_run_needs_no_network(tmp_path, index):
-    first = run(tmp_path, pypi_source())
     before = len(index.requests)
-    second = run(tmp_path, pypi_source(), out="again")
-    assert len(index.requests) == before and inventory(first) == inventory(second)
-
-
-def test_a_damaged_cache_is_mended(tmp_path, index):
-    run(tmp_path, pypi_source())
-    (tmp_path / "cache" / SHA256).write_bytes(DATA[:-1] + b"x")
-    assert (run(tmp_path, pypi_source()) / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
+    assert inventory(run(tmp_path, pypi_source(), out="again")) == inventory(out) and len(index.requests) == before
+    (tmp_path / "cache" / SHA256).write_bytes(DATA[:-1] + b"x")  # which is mended
+    assert inventory(run(tmp_path, pypi_source(), out="mended")) == inventory(out) and len(index.requests) > before
 
 
 def test_a_connection_that_is_cut_often_is_taken_up_as_long_as_it_brings_something(tmp_path, index, monkeypatch):
     monkeypatch.setattr(download, "ATTEMPTS", 1)
     index.faults = ["truncate"]
     refusal(run, tmp_path, pypi_source(), match="go on from what there is")
+    mirror = index.url.replace("simple/", "files/demo-1.0.tar.gz")
+    index.faults = ["truncate", "truncate", ""]
+    run(tmp_path, pypi_source(mirrors=(mirror,)))  # which goes on where the index broke off
+    assert ranges(index) == [None, "bytes=100000-", "bytes=200000-"]
+    (tmp_path / "cache" / SHA256).unlink()
+    index.requests, index.faults = [], ["truncate"]
     monkeypatch.setattr(download, "PROGRESS", 50_000)
     run(tmp_path, pypi_source())
-    assert [wanted for path, wanted, _ in index.requests if "files" in path] == [None, "bytes=100000-", "bytes=200000-"]
+    assert ranges(index) == [None, "bytes=100000-", "bytes=200000-"]
+
+
+def ranges(index: Index) -> list[str | None]:
+    """What was asked for of the file, one request after the other."""
+    return [wanted for path, wanted, _ in index.requests if "files" in path]
 
 
 @pytest.mark.parametrize(("faults", "begun", "asked"), [
     (["truncate", "truncate", ""], None, [None, "bytes=100000-", "bytes=200000-"]),
     ([""], DATA[:5000], ["bytes=5000-"]),  # of an interrupted run
+    ([""], b"wrong", ["bytes=5-", None]),  # of another place: not held against this one
     (["truncate", "no ranges"], None, [None, "bytes=100000-"]),
     (["busy", "busy", ""], None, [None, None, None]),
 ])  # fmt: skip
@@ -142,7 +144,7 @@ def test_a_download_goes_on_where_it_stopped_and_a_busy_server_is_asked_again(tm
     if begun:
         (tmp_path / "cache" / f"{SHA256}.part").write_bytes(begun)
     run(tmp_path, pypi_source())
-    assert [wanted for path, wanted, _ in index.requests if "files" in path] == asked and cached(tmp_path) == [SHA256]
+    assert ranges(index) == asked and cached(tmp_path) == [SHA256]
 
 
 @pytest.mark.parametrize(("data", "says"), [
@@ -156,20 +158,24 @@ def test_other_bytes_are_named_and_deleted(tmp_path, index, data, says):
     assert cached(tmp_path) == [f"{SHA256}.part"] * (len(data) < len(DATA)) and not (tmp_path / "out").exists()
 
 
-def test_a_stall_times_out(tmp_path, index, monkeypatch):
-    index.options["timeout"] = "0.1"
+OTHER = {"purl": "pkg:pypi/other@1.0", "filename": "other-1.0.zip"}
+
+
+@pytest.mark.parametrize(("fault", "options", "changes", "says"), [
+    ("vanished", {}, {}, r"pkg:pypi/demo@1\.0: .*has vanished .* into the cache"),
+    ("", {}, {"filename": "demo-1.0.zip"}, r"no longer lists demo-1\.0\.zip"),
+    ("", {}, OTHER, r"pkg:pypi/other@1\.0: .*the package index has no project 'other'"),
+    ("", {"index-url": "file:///nowhere"}, {}, r"\(there is no place to ask\); .* into the cache folder"),
+    ("", {"index-url": "http://someone:secret@127.0.0.1:9/simple/"}, {},
+     r"demo@1\.0: .*cannot be fetched .*check the network"),
+    ("stall", {"timeout": "0.1"}, {}, r"demo-1\.0\.tar\.gz cannot be fetched .* go on from what there is"),
+])  # fmt: skip
+def test_what_cannot_be_had_is_one_clear_line(tmp_path, index, monkeypatch, fault, options, changes, says):
     monkeypatch.setattr(download, "ATTEMPTS", 2)
-    index.faults = ["stall"]
-    refusal(run, tmp_path, pypi_source(), match=r"demo-1\.0\.tar\.gz cannot be fetched .* go on from what there is")
-    assert cached(tmp_path) == [f"{SHA256}.part"]
-
-
-def test_a_vanished_file_an_unlisted_file_and_an_unknown_project(tmp_path, index):
-    index.faults = ["vanished"]
-    refusal(run, tmp_path, pypi_source(), match=r"pkg:pypi/demo@1\.0: .*has vanished .* into the cache")
-    refusal(run, tmp_path, pypi_source(filename="demo-1.0.zip"), match=r"no longer lists demo-1\.0\.zip")
-    with pytest.raises(UserError, match=r"pkg:pypi/other@1\.0: .*the package index has no project 'other'"):
-        run(tmp_path, PypiSource(**{**vars(pypi_source()), "purl": "pkg:pypi/other@1.0", "filename": "other-1.0.zip"}))
+    index.faults = [fault]
+    index.options |= options
+    assert "secret" not in refusal(run, tmp_path, pypi_source(**changes), match=says)
+    assert cached(tmp_path) == [f"{SHA256}.part"] * bool(fault)
 
 
 def test_a_mirror_takes_the_place_of_a_vanished_file_and_the_digest_decides(tmp_path, index):
@@ -183,50 +189,15 @@ def test_a_mirror_takes_the_place_of_a_vanished_file_and_the_digest_decides(tmp_
     assert right not in (out / "sources.json").read_text()  # where it came from is true of one machine only
 
 
-def test_a_mirror_may_be_a_url_and_goes_on_where_the_index_broke_off(tmp_path, index, monkeypatch):
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
-    index.faults = ["truncate", ""]
-    run(tmp_path, pypi_source(mirrors=(index.url.replace("simple/", "files/demo-1.0.tar.gz"),)))
-    assert index.requests[-1][1] == "bytes=100000-"
-
-
-def test_bytes_that_another_place_left_are_not_held_against_a_mirror(tmp_path, index, monkeypatch):
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / f"{SHA256}.part").write_bytes(b"wrong")
-    run(tmp_path, pypi_source())
-    assert cached(tmp_path) == [SHA256]
-
-
 def test_every_place_that_was_tried_is_named_with_what_was_the_matter(tmp_path, index):
     index.faults = ["vanished"]
     (tmp_path / "wrong").write_bytes(DATA[::-1])
     wrong, gone = (os.path.relpath(tmp_path / name) for name in ("wrong", "gone"))
     with pytest.raises(UserError) as caught:
         run(tmp_path, pypi_source(mirrors=(wrong, gone)))
-    said = str(caught.value)
-    assert f"{index.url}: status 404" in said and f"{gone}: no such file" in said
-    assert f"{wrong}: has changed: expected sha256 {SHA256}, found" in said and not isinstance(caught.value, Gone)
+    said = f"{index.url}: status 404", f"{gone}: no such file", f"{wrong}: has changed: expected sha256 {SHA256}, found"
+    assert all(each in str(caught.value) for each in said) and not isinstance(caught.value, Gone)
     refusal(run, tmp_path, pypi_source(mirrors=(gone,)), match="has vanished", error=Gone)
-
-
-def test_no_network_is_one_clear_line(tmp_path, index, monkeypatch):
-    index.options["index-url"] = "http://someone:secret@127.0.0.1:9/simple/"
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
-    said = refusal(run, tmp_path, pypi_source(), match=r"demo@1\.0: .*cannot be fetched .*check the network")
-    assert "secret" not in said
-
-
-def test_without_an_index_there_is_no_place_to_ask(tmp_path, index):
-    index.options["index-url"] = "file:///nowhere"
-    refusal(run, tmp_path, pypi_source(), match=r"\(there is no place to ask\); .* into the cache folder")
-
-
-def test_an_extra_index_is_asked_too(tmp_path, index):
-    index.options["index-url"] = index.url.replace("simple", "empty")
-    index.options["extra-index-url"] = f"file:///nowhere {index.url}"
-    run(tmp_path, pypi_source())
-    assert cached(tmp_path) == [SHA256]
 
 
 def test_pips_settings_are_read(tmp_path, monkeypatch):
@@ -242,10 +213,11 @@ def test_pips_settings_are_read(tmp_path, monkeypatch):
     assert pypi.pip_options.__wrapped__()["index-url"] == "http://three/"
 
 
-def test_credentials_reach_the_index_and_no_record(tmp_path, index):
-    index.options["index-url"] = index.url.replace("//", "//someone:secret@")
+def test_credentials_reach_the_index_and_no_record_and_an_extra_index_is_asked_too(tmp_path, index):
+    index.options["index-url"] = index.url.replace("simple", "empty")
+    index.options["extra-index-url"] = f"file:///nowhere {index.url.replace('//', '//someone:secret@')}"
     out = run(tmp_path, pypi_source())
-    assert len(index.requests) == 2 and all(authorization for _, _, authorization in index.requests)
+    assert len(index.requests) == 3 and all(authorization for _, _, authorization in index.requests[1:])
     assert not any(b"secret" in path.read_bytes() for path in out.rglob("*") if path.is_file())
 
 
@@ -257,9 +229,15 @@ def test_a_cache_that_cannot_be_used(tmp_path, index):
 PLAIN = {**COMMON, "columns": None, "mirrors": ()}
 
 
-def files(path: Path, sha256: str = "0" * 64, **changes) -> FilesSource:
-    relative = Path(os.path.relpath(path))
+def files(path: Path, sha256: str | None = "0" * 64, **changes) -> FilesSource:
+    relative = path if path.parts[0] == "~" else Path(os.path.relpath(path))
     return FilesSource(kind="files", purl="pkg:generic/mine@1", path=relative, sha256=sha256, **{**PLAIN, **changes})
+
+
+def kept(tmp_path: Path, source: FilesSource) -> None:
+    """Hold `raw`, as it was made, against what is there now."""
+    machine = replace(MACHINE, runs=tmp_path, cache=tmp_path / "cache")
+    check_files(RawConfig((source,)), World(0, 1, machine, obtain))
 
 
 def lay(folder: Path, **texts: str) -> str:
@@ -272,22 +250,18 @@ def lay(folder: Path, **texts: str) -> str:
 
 
 def test_files_at_an_absolute_path_are_refused_because_configs_are_released(tmp_path):
-    with pytest.raises(ValueError, match="path: expected one relative to the folder you work in"):
-        FilesSource(kind="files", purl="pkg:generic/mine@1", path=tmp_path, sha256="0" * 64, **PLAIN)
+    absolute = {"kind": "files", "purl": "pkg:generic/mine@1", "path": tmp_path, "sha256": "0" * 64, **PLAIN}
+    refusal(FilesSource, **absolute, match="path: expected one relative to the folder you work in", error=ValueError)
 
 
-def test_files_are_pinned_by_one_digest_that_the_error_tells(tmp_path):
-    folder = tmp_path / "mine"
-    (folder / "deep").mkdir(parents=True)
-    for name, text in {"LICENSE": "L", "deep/a.txt": "A", "b.bin": "B"}.items():
-        (folder / name).write_text(text)
-    expected = digest(
-        {name: hashlib.sha256(text).hexdigest() for name, text in (("LICENSE", b"L"), ("deep/a.txt", b"A"))}
-    )
-    refusal(run, tmp_path, files(folder, include=("**/*.txt",)), match=f"found {expected} over 2 files")
-    out = run(tmp_path, files(folder, expected, include=("**/*.txt",)))
-    assert sorted(inventory(out)) == ["generic-mine-1/LICENSE", "generic-mine-1/deep/a.txt", "sources.json"]
-    assert not any(str(tmp_path).encode() in path.read_bytes() for path in out.rglob("*") if path.is_file())
+def test_files_are_pinned_by_one_digest_that_the_error_tells_and_one_file_is_a_source_too(tmp_path):
+    folder, pinned = tmp_path / "mine", lay(tmp_path / "mine", a="A")
+    (folder / "b.bin").write_text("B")
+    refusal(run, tmp_path, files(folder, include=("**/*.txt",)), match=f"found {pinned} over 2 files")
+    for place in (folder, folder / "a.txt"):
+        out = run(tmp_path, files(place, pinned, include=("**/*.txt",)), out=f"of-{place.name}")
+        assert sorted(inventory(out)) == ["generic-mine-1/LICENSE", "generic-mine-1/a.txt", "sources.json"]
+        assert not any(str(tmp_path).encode() in path.read_bytes() for path in out.rglob("*") if path.is_file())
 
 
 def test_files_that_change_while_they_are_copied_are_refused(tmp_path, monkeypatch):
@@ -295,11 +269,6 @@ def test_files_that_change_while_they_are_copied_are_refused(tmp_path, monkeypat
     monkeypatch.setattr(raw_module.shutil, "copyfile", lambda _, target: Path(target).write_text("B"))
     said = "mine@1: its files changed while they were copied; run the same command"
     refusal(run, tmp_path, files(tmp_path / "a.txt", sha256), match=said)
-
-
-def test_one_file_is_a_source_too(tmp_path):
-    out = run(tmp_path, files(tmp_path / "a.txt", lay(tmp_path, a="A")))
-    assert sorted(inventory(out)) == ["generic-mine-1/LICENSE", "generic-mine-1/a.txt", "sources.json"]
 
 
 def test_missing_files_are_named(tmp_path):
@@ -320,17 +289,12 @@ def test_files_have_mirrors_too(tmp_path):
 
 def test_what_is_new_changed_and_gone_since_the_pin_is_named(tmp_path):
     pinned = lay(tmp_path / "in", a="a", b="b", c="c")
-    run(tmp_path, files(tmp_path / "in", pinned, include=("*.txt",)), out="raw-12345678")
+    source = files(tmp_path / "in", pinned, include=("*.txt",))
+    run(tmp_path, source, out="raw-12345678")
     (tmp_path / "in" / "a.txt").write_text("A")
     (tmp_path / "in" / "b.txt").rename(tmp_path / "in" / "d.txt")
-    machine = replace(MACHINE, runs=tmp_path, cache=tmp_path / "cache")
-    with pytest.raises(UserError, match=r"since it was pinned 1 new \(d.txt\), 1 gone \(b.txt\), 1 changed \(a.txt\)"):
-        check_files(RawConfig((files(tmp_path / "in", pinned, include=("*.txt",)),)), World(0, 1, machine, obtain))
-
-
-def checked(tmp_path: Path, source: FilesSource) -> None:
-    """`raw` is kept: hold it against what is there now."""
-    check_files(RawConfig((source,)), World(0, 1, replace(MACHINE, cache=tmp_path / "cache"), obtain))
+    says = r"since it was pinned 1 new \(d.txt\), 1 gone \(b.txt\), 1 changed \(a.txt\)"
+    refusal(kept, tmp_path, source, match=says)
 
 
 EDITS = {
@@ -348,31 +312,27 @@ EDITS = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_changed_since_raw_was_made_is_told_as_if_it_were_made_now(edit, tmp_path):
     folder = tmp_path / "mine"
-    pinned = lay(folder, a="A", c="C")
-    run(tmp_path, files(folder, pinned))
-    checked(tmp_path, files(folder, pinned))
+    source = files(folder, lay(folder, a="A", c="C"))
+    run(tmp_path, source)
+    kept(tmp_path, source)
     EDITS[edit](folder)
-    with pytest.raises(UserError) as kept:
-        checked(tmp_path, files(folder, pinned))
-    with pytest.raises(UserError) as fresh:
-        run(tmp_path, files(folder, pinned), out="again")
-    assert str(kept.value) == str(fresh.value) and type(kept.value) is type(fresh.value)
+    error = Gone if edit == "the folder gone" else UserError
+    said = refusal(kept, tmp_path, source, error=error)
+    assert said == refusal(run, tmp_path, source, out="again", error=error) and "\n" not in said
 
 
 def test_what_is_passed_over_is_told_with_the_digest_and_when_it_is_made(tmp_path):
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    for name in ("LICENSE", "a.txt", "b.html"):
-        (folder / name).write_text(name)
+    folder, pinned = tmp_path / "mine", lay(tmp_path / "mine", a="a.txt")
+    (folder / "b.html").write_text("b")
     (folder / "more").symlink_to("..")
     told = "no `include` matches 1 (1 .html); links are not followed: 1 (more -> ..)"
     said = refusal(run, tmp_path, files(folder, None, include=("*.txt",)))
-    assert said.endswith(f"set sha256 to the latter; passed over: {told}")
+    assert f"found {pinned}" in said and said.endswith(f"set sha256 to the latter; passed over: {told}")
     refusal(run, tmp_path, files(folder, include=("*.txt",)), match="and raise the version in purl; passed over")
-    source = files(folder, re.search("found ([0-9a-f]{64})", said)[1], include=("*.txt",))
+    source = files(folder, pinned, include=("*.txt",))
     out = run(tmp_path, source)
     line = summaries.raw(out, {}, RawConfig((source,)), WORLD)
-    assert line == f"2 files, 12 bytes; passed over: {told}" and "more" not in (out / "sources.json").read_text()
+    assert line == f"2 files, 6 bytes; passed over: {told}" and "more" not in (out / "sources.json").read_text()
 
 
 def test_nothing_to_pin_is_no_digest_to_pin(tmp_path):
@@ -380,9 +340,7 @@ def test_nothing_to_pin_is_no_digest_to_pin(tmp_path):
     (tmp_path / "a.html").write_text("A")
     says = r"no file matches \['\*\.txt'\]; passed over: no `include` matches 1 \(1 \.html\)"
     refusal(run, tmp_path, files(tmp_path, None, include=("*.txt",)), match=says)
-    with pytest.raises(Gone, match="~ means no home here"):
-        source = FilesSource(kind="files", purl="pkg:generic/mine@1", path=Path("~/texts"), sha256=None, **PLAIN)
-        run(tmp_path, source)
+    refusal(run, tmp_path, files(Path("~/texts"), None), match="~ means no home here", error=Gone)
 
 
 def test_stories_are_the_same_each_time_and_bring_the_repositorys_licence(tmp_path):
