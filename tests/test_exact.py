@@ -8,6 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from train import exact
 
@@ -99,6 +100,28 @@ def test_a_product_by_grids_of_rows_and_columns_is_the_same_number_too(monkeypat
     torch.testing.assert_close(expected.double(), a.double() @ b.double(), rtol=3e-7, atol=0)
     monkeypatch.setattr(exact, "matmul", MATMULS[matmul])
     assert torch.equal(exact.product(a, b), expected)
+
+
+class Strides(TorchDispatchMode):
+    """Records whether the matrices that oneDNN multiplies lie in memory in one piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense: list[bool] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.mkldnn._linear_pointwise.default:
+            self.dense += [x.is_contiguous() or x.mT.is_contiguous() for x in args[:2]]
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.skipif(not exact.ONEDNN, reason="torch is built without oneDNN")
+@pytest.mark.parametrize("turned", [False, True])
+def test_pieces_of_a_long_product_reach_onednn_dense_for_it_is_a_thousand_times_as_slow_over_others(turned):
+    b = torch.ones(9, 2500).mT if turned else torch.ones(2500, 9)
+    with Strides() as strides:
+        exact.product(torch.ones(65, 2500), b)
+    assert strides.dense == [True, True] * 3
 
 
 @pytest.mark.parametrize("tail", TAILS)
