@@ -7,9 +7,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from conftest import refusal
 
 from train import cli
 from train.cli import VERBS
+from train.data.sources import places
+from train.release.prove import sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 DOORS = {"run": "release", "pairs": "score"} | {
@@ -50,6 +53,17 @@ def test_the_help_of_a_verb_has_a_sentence_an_example_that_parses_and_exit_statu
     assert (" 2 " in words.split("exit status:")[1]) == bool(VERBS[name].judges)
     line = subprocess.run(["sh", "-c", f"printf '%s\\0' {VERBS[name].example}"], capture_output=True, text=True)
     assert cli.parse(name, line.stdout.split("\0")[:-1]).json is False
+
+
+@pytest.mark.parametrize("use", [
+    lambda path: cli.path(f"{path}"), lambda path: cli.parse("verify", ["x", "--cache", f"{path}"]),
+    lambda path: places.obtain(None, None, path),
+])  # fmt: skip
+def test_a_user_without_a_home_is_told_so_where_one_is_needed_alone(use, monkeypatch):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    refusal(use, Path("~/x"), match="^~/x: this user has no home folder; set HOME")
+    assert cli.parse("verify", ["x"]).cache is None and sandbox.confined(["x"], [], [])[-1] == "x"
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -41,7 +41,11 @@ def path(text: str) -> Path:
     """A path, in which ~ is one's home wherever it stands in the argument; UserError for none, which would mean `.`."""
     if not text:
         raise UserError("an empty argument where a path is expected; does a variable of the shell have no value?")
-    return Path(text).expanduser() if text.split("/")[0] == "~" else Path(text)
+    if text.split("/")[0] == "~":
+        from train.machine import at_home
+
+        return at_home(Path(text))
+    return Path(text)
 
 
 TYPES = {"path": path, "int": int, "float": float, "duration": duration}

@@ -17,6 +17,7 @@ def main(arguments: list[Any]) -> None:
     path, level, how, *only = arguments
     release, where = Path(path), json.loads(how)
     where |= {name: Path(where[name]) for name in ("cache", "folder") if name in where}
+    where.setdefault("cache", Path("~/.cache/pellucid"))  # of a home that not every user has
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints does not come between
     if where.get("device") != "cuda":  # whose driver takes address space as if it were memory

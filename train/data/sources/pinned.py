@@ -48,7 +48,7 @@ def place(source: Any, wanted: FileSpec, folder: Path, world: World) -> tuple[Pa
 
     Raises UserError when what the world obtained is not what is wanted.
     """
-    kept, origin = world.obtain(source, wanted, world.machine.cache.expanduser())
+    kept, origin = world.obtain(source, wanted, world.machine.cache)
     copy_file(kept, folder / wanted.name)
     if wanted.identity(folder / wanted.name) != wanted.digest:
         raise UserError(f"{wanted.purl}: {wanted.name} from {origin} is not the file of digest {wanted.digest}")

@@ -11,10 +11,12 @@ from train.data.sources import download, pypi
 from train.data.sources.download import CONNECT, Mirror, fetch_url, from_path, session
 from train.data.sources.pinned import FileSpec
 from train.data.sources.spec import HubSource, PypiSource, is_url
+from train.machine import at_home
 
 
 def obtain(source: PypiSource | HubSource, wanted: FileSpec, cache: Path) -> tuple[Path, str]:
     """The file in `cache`, and the kind of place it came from; UserError, or VanishedError, when no place has it."""
+    cache = at_home(cache)
     if isinstance(source, PypiSource):
         return pypi.distribution(source, wanted, cache)
     return download.obtain(wanted, hub_places(source, wanted), cache)

@@ -4,6 +4,7 @@ Such a program sees the folders of the system, in which it can change nothing, a
 named. It sees no other process and no socket of the system's services. The network stays, for sources are fetched.
 """
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -36,7 +37,7 @@ def confined(line: list[str], readable: Iterable[Path], writable: Iterable[Path]
     if missing():
         return line
     top = (path for path in Path("/").iterdir() if path.name not in SYSTEM.split() and not path.is_symlink())
-    hidden = {path for path in (*top, Path.home(), Path(tempfile.gettempdir())) if path.is_dir()}
+    hidden = {path for path in (*top, Path(os.path.expanduser("~")), Path(tempfile.gettempdir())) if path.is_dir()}
     options = [word for path in sorted(hidden) for word in ("--tmpfs", str(path))]
     for gpu in Path("/dev").glob(GPUS):
         options += ["--dev-bind", str(gpu), str(gpu)]
