@@ -18,6 +18,7 @@ from train.data import raw as raw_module
 from train.data import summaries
 from train.data.raw import RawConfig, check_files, fetch
 from train.data.sources import download, pypi
+from train.data.sources.pinned import FileSpec
 from train.data.sources.pinned import VanishedError as Gone
 from train.data.sources.places import obtain
 from train.data.sources.spec import FilesSource, PypiSource, StoriesSource
@@ -187,6 +188,16 @@ def test_a_mirror_takes_the_place_of_a_vanished_file_and_the_digest_decides(tmp_
     assert (out / "pypi-demo-1.0" / "demo-1.0.tar.gz").read_bytes() == DATA
     assert json.loads((out / "witness" / "retrieved.json").read_text())["pypi-demo-1.0"]["from"] == "mirror"
     assert right not in (out / "sources.json").read_text()  # where it came from is true of one machine only
+
+
+def test_a_full_cache_is_told_and_is_no_fault_of_the_place_that_is_read(tmp_path):
+    wanted = FileSpec("pkg:generic/a@1", "a", SHA256, len(DATA))
+    (tmp_path / "a").write_bytes(DATA)
+    part = tmp_path / f"{SHA256}.part"
+    part.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        download.obtain(wanted, [download.from_path(tmp_path / "a", wanted)], tmp_path)
+    assert caught.value.filename == str(part)
 
 
 def test_every_place_that_was_tried_is_named_with_what_was_the_matter(tmp_path, index):

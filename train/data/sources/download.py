@@ -1,5 +1,6 @@
 """Files on their way into the cache: each by its digest, resumed where it broke off, from the first place with it."""
 
+import errno
 import fcntl
 import os
 import time
@@ -22,6 +23,7 @@ BACKOFF = 0.5  # seconds, doubled from attempt to attempt
 TIMEOUT = 30.0  # seconds without a byte
 CONNECT = 10.0  # seconds, at most, for a connection
 CHUNK = 2**16
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the place that is written to
 GO_ON = "run again to go on from what there is"
 
 
@@ -69,7 +71,11 @@ def obtain(wanted: FileSpec, places: Sequence[Mirror], cache: Path) -> tuple[Pat
 def _fetch(wanted: FileSpec, place: Mirror, part: Path) -> None:
     """Fill `part` from `place`. What another place left there may be to blame for a wrong digest: then from scratch."""
     resumed = part.exists()
-    place.fetch(part)
+    try:
+        place.fetch(part)
+    except OSError as error:
+        error.filename = error.filename or str(part)  # a full disk does not say which
+        raise
     if (digest := wanted.identity(part)) != wanted.digest:
         part.unlink()
         if resumed:
@@ -108,6 +114,8 @@ def from_path(path: Path, wanted: FileSpec) -> Mirror:
         except FileNotFoundError:
             raise VanishedError("no such file") from None
         except OSError as error:
+            if error.errno in FULL:
+                raise
             raise UserError(f"cannot be read ({error.strerror})") from None
 
     return Mirror(str(path), fetch, "mirror")
