@@ -15,7 +15,7 @@ from train import pipeline
 from train.compose import machine_of
 from train.errors import UserError
 from train.machine import Machine
-from train.release.attest import dsse, statements
+from train.release.attest import statements
 from train.release.bounds import confine, limit_time, require_plain
 from train.release.bundle import model_of, other_files
 from train.release.cards import templates
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     several = None if args.all or args.segment is not None else args.segments
     choice = replay.choose(release, args.segment, several, args.nonce)
     limit_time(MINUTES * len(choice.numbers))
-    key = dsse.private_key(args.attest) if args.attest else None
+    key = statements.signer(args.attest, release) if args.attest else None
     model_of(release)  # whose weights fit the config: before memory is asked for, and time
     if not args.release_code:
         weights = next(stage for stage in pipeline.STAGES if stage.name == "weights")

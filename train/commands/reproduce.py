@@ -6,12 +6,14 @@ sandbox if there is bubblewrap. Run again, it goes on from what was made.
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from train.compose import machine_of
 from train.initial import FOLDER
 from train.layout import PREPARED
-from train.release.attest import dsse, statements
+from train.machine import at_home
+from train.release.attest import statements
 from train.release.bounds import limit_memory, require_plain
 from train.release.bundle import other_files
 from train.release.cards import templates
@@ -25,10 +27,11 @@ STATUS = {"bit-identical": 0, "differs": 1}
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Make the release again; the report of what came out. Raises UserError when it cannot be begun."""
-    cache = machine_of(args.machine).cache.expanduser().absolute()
+    machine = machine_of(args.machine)
+    cache = at_home(machine.cache).absolute() if args.use_cache else Path("cache")
     release = args.release.resolve()
     require(release, "quick")
-    key = dsse.private_key(args.attest) if args.attest else None
+    key = statements.signer(args.attest, release) if args.attest else None
     home = reproduce.home(release, args.into)
     note(f"everything is made in {home}")
     code = reproduce.unpack(release, home)
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     note(f"it runs {f'in no sandbox: {sandbox.missing()}' if sandbox.missing() else 'in a sandbox, by bubblewrap'}")
     python = sys.executable if args.here else reproduce.environment(code / "requirements.lock", home, note)
     options = ["--config", str(release / "code" / "config.json"), "machine.runs=runs", "machine.releases=releases"]
-    options += [f"machine.cache={cache if args.use_cache else 'cache'}"]
+    options += [f"machine.cache={cache}"]
     if (release / FOLDER).is_dir():
         options += [f"machine.init_from={release / FOLDER}"]
     if args.from_release_data:

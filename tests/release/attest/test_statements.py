@@ -204,6 +204,13 @@ def test_statements_beside_a_release_are_told_and_cannot_make_it_fail(copy, tmp_
     assert "holds  signatures" in command("verify", copy, "--quick")
 
 
+def test_where_no_statement_can_stand_is_told_with_the_key_and_so_before_the_work(tmp_path):
+    private, _ = write_key(tmp_path / "key.pem")
+    assert statements.signer(private, tmp_path / "release")
+    with pytest.raises(FileNotFoundError, match="/gone"):
+        statements.signer(private, tmp_path / "gone/release")
+
+
 def test_keys_that_do_not_fit_are_one_line(copy, tmp_path):
     private, public = write_key(tmp_path / "rsa.pem", rsa.generate_private_key(65537, 2048))
     (tmp_path / "none.pem").write_text("nothing")

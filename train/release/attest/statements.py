@@ -24,7 +24,8 @@ from train.data.sources.spec import read_sources
 from train.errors import UserError
 from train.initial import identity_of
 from train.layout import regular_files, release_name
-from train.release.attest.dsse import PAYLOAD, PLACE, RESULT, STATEMENT, encoded, key_name, opened, signing
+from train.programs import uninterrupted
+from train.release.attest.dsse import PAYLOAD, PLACE, RESULT, STATEMENT, encoded, key_name, opened, private_key, signing
 from train.release.attest.signatures import about_another
 from train.release.bundle import ROOT, manifest_of, source_tree
 from train.release.cards.report import report
@@ -109,6 +110,12 @@ def sign(statement: Mapping[str, Any], key: Any) -> bytes:
 # Statements in a release ---------------------------------------------------------------------------------------------
 
 
+def signer(key: Path, release: Path) -> Any:
+    """The private key in a file; OSError, before the work, where no statement can be put beside the release."""
+    tempfile.TemporaryFile(dir=release.parent).close()
+    return private_key(key)
+
+
 def attest(release: Path, command: str, holds: bool | None, report: Mapping[str, Any], key: Any) -> Path:
     """Write the checker's signed statement to a file beside the release, and return where."""
     envelope = sign(statement(release, RESULT, result(command, holds, report)), key)
@@ -139,6 +146,7 @@ def collect(release: Path, envelope: bytes) -> Path:
         with suppress(OSError):  # where others are in it
             path.parent.rmdir()
         raise
-    for aside in asides:
-        aside.replace(aside.with_name(aside.name[1:-4]))
+    with uninterrupted():  # between the two the release would not hold
+        for aside in asides:
+            aside.replace(aside.with_name(aside.name[1:-4]))
     return path
