@@ -206,7 +206,7 @@ def test_a_checkout_of_somebody_else_says_how_git_is_told_to_read_it(tmp_path, m
     from train.commands import fork as script
 
     monkeypatch.setattr(script.repository, "git", lambda *_: None)
-    monkeypatch.setattr(script.os, "geteuid", lambda: 12345)
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
     with pytest.raises(script.UserError, match=r"another user owns it; `git config --global --add safe\.directory /"):
         script.bake("x", "X", "Y", tmp_path / "new")
 

@@ -7,7 +7,11 @@ import pytest
 from conftest import git
 
 from train.artifact import write_json
+from train.commands import release
+from train.compose import compose
+from train.config import build
 from train.keys import ROOT
+from train.pipeline import Run
 from train.release import bundle, repository
 from train.release.verify.code import snapshot
 from train.release.verify.result import NotChecked
@@ -66,6 +70,17 @@ def test_no_commit_where_git_knows_none_of_this_folder(case, clone, monkeypatch)
         assert repository.tree(root, commit) is None
     monkeypatch.setattr(bundle, "ROOT", root)
     assert bundle.checkout() == {"commit": None, "uncommitted_changes": None}
+
+
+@pytest.mark.parametrize(("owner", "trusted", "told"), [(12345, "0", True), (12345, "1", False), (None, "0", False)])
+def test_a_checkout_of_somebody_else_is_told_before_a_release_that_can_name_no_commit(
+    owner, trusted, told, clone, monkeypatch
+):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", str(1 - int(trusted)))
+    monkeypatch.setattr(os, "geteuid", lambda: owner or clone.stat().st_uid)
+    monkeypatch.setattr(release, "ROOT", clone)
+    lines = release.doubts(build(Run, compose(["recipe=tiny"])))
+    assert [f"--add safe.directory {clone}" in line for line in lines] == [True] * told
 
 
 @pytest.mark.parametrize("name", ["HEAD", "main", "", "--help", "None", "f" * 40, "F" * 40, "0" * 39, "HEAD\n",

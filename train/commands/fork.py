@@ -6,9 +6,7 @@ so that later changes fit. A fork is forked in the same way.
 
 import argparse
 import json
-import os
 import re
-import shlex
 import shutil
 import stat
 from datetime import date
@@ -67,9 +65,7 @@ def bake(name: str, title: str, authors: str, destination: Path) -> None:
     tracked = [path for path in (repository.git(ROOT, "ls-files", "-z") or "").split("\0") if path]
     if "pyproject.toml" not in tracked:
         why = "not a git checkout, or git is not here; install it, clone the repository, fork there"
-        if (ROOT / ".git").exists() and (ROOT / ".git").stat().st_uid != os.geteuid():
-            why = f"another user owns it; `git config --global --add safe.directory {shlex.quote(str(ROOT))}` helps"
-        raise UserError(f"{ROOT}: {why}")
+        raise UserError(f"{ROOT}: {repository.distrusted(ROOT) or why}")
     if gone := [path for path in tracked if not (ROOT / path).is_file()]:
         raise UserError(f"{gone[0]}: tracked by git and not there; `git checkout -- {gone[0]}` brings it back")
     aside = destination.with_name(f".{destination.name}.tmp")

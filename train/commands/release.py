@@ -14,6 +14,7 @@ from train.errors import UserError
 from train.initial import identity_of
 from train.keys import ROOT
 from train.layout import release_name
+from train.release import repository
 from train.release.cards import templates
 from train.release.standards.osaid import ladder
 
@@ -79,11 +80,13 @@ def after(notes: list[str], say: Say) -> Say:
 
 def doubts(config: "Run") -> list[str]:
     """What can be made as it is set, and is hardly meant."""
-    steps, warmup = config.training.steps, config.training.optimizer.warmup_steps
-    if warmup < steps or config.until not in ("weights", "evaluation", "release"):
-        return []
-    rises = f"training.optimizer.warmup_steps is {warmup}, training.steps {steps}"
-    return [f"weights    the learning rate rises to the last step and is never lowered: {rises}"]
+    steps, warmup, lines = config.training.steps, config.training.optimizer.warmup_steps, []
+    if warmup >= steps and config.until in ("weights", "evaluation", "release"):
+        rises = f"training.optimizer.warmup_steps is {warmup}, training.steps {steps}"
+        lines.append(f"weights    the learning rate rises to the last step and is never lowered: {rises}")
+    if config.until == "release" and (why := repository.distrusted(ROOT)):
+        lines.append(f"release    names no commit, as git does not read {ROOT}: {why}")
+    return lines
 
 
 def seeds_of(configs: list["Run"]) -> list[int]:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shlex
 from pathlib import Path
 
 from train import programs
@@ -36,6 +37,14 @@ def commit(root: Path) -> str | None:
     """The commit that is checked out in the repository whose top is `root`; None where there is none."""
     name = (git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") or "").strip() if is_top(root) else ""
     return name if COMMIT.fullmatch(name) else None
+
+
+def distrusted(root: Path) -> str | None:
+    """What helps where git does not read a repository because another user owns it; None where that is not so."""
+    own = root / ".git"
+    if not own.exists() or own.stat().st_uid == os.geteuid() or git(root, "rev-parse", "--git-dir") is not None:
+        return None
+    return f"another user owns it; `git config --global --add safe.directory {shlex.quote(str(root))}` helps"
 
 
 def tree(root: Path, commit: str) -> dict[str, str] | None:
