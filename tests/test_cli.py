@@ -55,15 +55,11 @@ def test_the_help_of_a_verb_has_a_sentence_an_example_that_parses_and_exit_statu
     assert cli.parse(name, line.stdout.split("\0")[:-1]).json is False
 
 
-@pytest.mark.parametrize("use", [
-    lambda path: cli.path(f"{path}"), lambda path: cli.parse("verify", ["x", "--cache", f"{path}"]),
-    lambda path: places.obtain(None, None, path),
-])  # fmt: skip
-def test_a_user_without_a_home_is_told_so_where_one_is_needed_alone(use, monkeypatch):
+def test_a_user_without_a_home_is_told_so_where_one_is_needed_alone(monkeypatch):
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
-    refusal(use, Path("~/x"), match="^~/x: this user has no home folder; set HOME")
-    assert cli.parse("verify", ["x"]).cache is None and sandbox.confined(["x"], [], [])[-1] == "x"
+    refusal(places.obtain, None, None, Path("~/x"), match="^~/x: this user has no home folder; set HOME")
+    assert cli.parse("verify", ["~/x"]).release == [Path("~/x")] and sandbox.confined(["x"], [], [])[-1] == "x"
 
 
 @pytest.mark.parametrize("name", VERBS)

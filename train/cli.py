@@ -41,11 +41,7 @@ def path(text: str) -> Path:
     """A path, in which ~ is one's home wherever it stands in the argument; UserError for none, which would mean `.`."""
     if not text:
         raise UserError("an empty argument where a path is expected; does a variable of the shell have no value?")
-    if text.split("/")[0] == "~":
-        from train.machine import at_home
-
-        return at_home(Path(text))
-    return Path(text)
+    return Path(os.path.expanduser(text) if text.split("/")[0] == "~" else text)  # as a shell: ~ without a home
 
 
 TYPES = {"path": path, "int": int, "float": float, "duration": duration}

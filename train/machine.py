@@ -11,18 +11,9 @@ from annotated_types import Ge, Le
 from tqdm import tqdm
 
 from train.config import Count
-from train.errors import UserError
 
 T = TypeVar("T")
 Few = Annotated[int, Ge(1), Le(1024)]  # more than any machine has processors, and fewer than it can begin
-
-
-def at_home(path: Path) -> Path:
-    """`path` with the user's home in the place of ~; UserError where the user has none."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise UserError(f"{path}: this user has no home folder; set HOME, or name another place") from None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from train.compose import machine_of
+from train.data.sources.places import at_home
 from train.initial import FOLDER
 from train.layout import PREPARED
-from train.machine import at_home
 from train.release.attest import statements
 from train.release.bounds import limit_memory, require_plain
 from train.release.bundle import other_files

@@ -11,7 +11,15 @@ from train.data.sources import download, pypi
 from train.data.sources.download import CONNECT, Mirror, fetch_url, from_path, session
 from train.data.sources.pinned import FileSpec
 from train.data.sources.spec import HubSource, PypiSource, is_url
-from train.machine import at_home
+from train.errors import UserError
+
+
+def at_home(path: Path) -> Path:
+    """`path` with the user's home in the place of ~; UserError where the user has none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: this user has no home folder; set HOME, or name another place") from None
 
 
 def obtain(source: PypiSource | HubSource, wanted: FileSpec, cache: Path) -> tuple[Path, str]:
