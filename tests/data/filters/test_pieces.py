@@ -31,7 +31,7 @@ def test_pieces_are_those_of_plain_python_and_equal_ones_have_one_number(kind):
 
 
 OF_QUALITY = (quality.word_counts, quality.mean_lengths, quality.symbols, quality.alphabetic_words, quality.lines)
-OTHERS = (pii.suspicious, repetition.commonest, repetition.covered)
+OTHERS = (pii.suspicious, repetition.ngram_shares)
 MEASURES = {each.__name__: each for each in (*OF_QUALITY, *OTHERS)}
 MEASURES |= {f"repeated {kind}": partial(repetition.repeats, kind=kind) for kind in ("lines", "paragraphs")}
 

@@ -160,6 +160,10 @@ def test_n_grams_of_each_length_have_a_threshold_of_their_own():
         assert repetition.duplicate_ngrams(text, [1.0] * (n - 4) + [0.0] * (10 - n)) is None
 
 
+def test_n_grams_of_words_with_the_same_letters_in_other_places_are_not_equal():
+    assert repetition.top_ngrams("ab cd bb cc", [0.0]) is None
+
+
 def test_n_grams_that_overlap_are_counted_once_and_agree_with_plain_counting():
     words = [str(number * number % 7) for number in range(60)]
     seen, covered = set(), set()

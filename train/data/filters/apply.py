@@ -8,7 +8,7 @@ from typing import Any
 
 from train.data.filters import rules
 from train.data.filters.lines import without
-from train.data.filters.pieces import look
+from train.data.filters.pieces import forget, look
 from train.data.schema import Document, Origin
 
 Change = Callable[[str], tuple[str, int]]  # of a text: as it is then, and how often it was found
@@ -50,11 +50,17 @@ class Judgement:
 
 def apply_filters(config: FilterConfig, documents: Sequence[Document]) -> Iterator[tuple[Document, Judgement]]:
     """Each document as it would be kept, its text changed and its id that of this text, and the judgement on it."""
-    look([document.text for document in documents])  # each is judged as if it were alone; together it is faster
-    results = [changed(config, document) for document in documents]
-    if any(changes for _, changes in results):
-        look([text for text, _ in results])
-    for document, (text, changes) in zip(documents, results, strict=True):
+    texts = [document.text for document in documents]
+    counts = [dict[str, tuple[int, int]]() for _ in documents]
+    left: Sequence[int] = range(len(documents))
+    forget()
+    while left:  # each is judged as if it were alone; together it is faster
+        look([texts[place] for place in left])
+        before = list(texts)
+        for place in left:
+            texts[place] = changed(config, documents[place].language, texts[place], counts[place])
+        left = [place for place in left if texts[place] != before[place]]
+    for document, text, changes in zip(documents, texts, counts, strict=True):
         dropped = next(drop_reasons(config, document, text), None)
         if not dropped and not text.strip():
             dropped = (list(changes)[-1], "no line is left")
@@ -64,19 +70,15 @@ def apply_filters(config: FilterConfig, documents: Sequence[Document]) -> Iterat
         yield document, judgement
 
 
-def changed(config: FilterConfig, document: Document) -> tuple[str, dict[str, tuple[int, int]]]:
-    """The text as the rules leave it, and what each of them changed in it."""
-    text, changed, again = document.text, dict[str, tuple[int, int]](), True
-    changing, _ = config.rules_of(document.language)
-    while again:
-        again = False
-        for name, change in changing:
-            after, occurrences = change(text)
-            if occurrences:
-                before = changed.get(name, (0, 0))
-                shorter = len(text.encode()) - len(after.encode())
-                changed[name], text, again = (before[0] + occurrences, before[1] + shorter), after, True
-    return text, changed
+def changed(config: FilterConfig, tag: str, text: str, counts: dict[str, tuple[int, int]]) -> str:
+    """The text as each rule once leaves it; what they changed is added to the `counts`."""
+    changing, _ = config.rules_of(tag)
+    for name, change in changing:
+        after, occurrences = change(text)
+        if occurrences:
+            before, shorter = counts.get(name, (0, 0)), len(text.encode()) - len(after.encode())
+            counts[name], text = (before[0] + occurrences, before[1] + shorter), after
+    return text
 
 
 def changes(config: FilterConfig, tag: str) -> Iterator[tuple[str, Change]]:

@@ -48,7 +48,6 @@ class Shapes:
         self.texts, self.text = texts, "".join([part for text in texts for part in (text, APART)])
         self.codes = np.frombuffer(self.text.encode("utf-32-le", "surrogatepass"), "<u4")
         self.kinds = properties().take(self.codes)
-        self.places = {text: place for place, text in enumerate(texts)}
         self.starts = np.cumsum([0, *(len(text) + len(APART) for text in texts)])  # and where the last one ends
         self.measured: dict[Any, list[Any]] = {}
 
@@ -132,18 +131,19 @@ def properties() -> NDArray[np.uint8]:
 
 
 def look(texts: Sequence[str]) -> None:
-    """Look at some texts together: what `measured` is asked of one of them, it finds of all."""
-    global _looked_at
-    _looked_at = Shapes(texts)
+    """Look at some texts together: what `measured` is asked of one of them, it finds of all, until `forget`."""
+    shapes = Shapes(texts)
+    _looked_at.update((text, (shapes, place)) for place, text in enumerate(texts))
 
 
-_looked_at: Shapes | None = None
-_alone = lru_cache(maxsize=1)(lambda text: Shapes([text]))  # the rules ask one after another about the same text
+_looked_at: dict[str, tuple[Shapes, int]] = {}
+forget = _looked_at.clear
+_alone = lru_cache(maxsize=1)(lambda text: (Shapes([text]), 0))  # the rules ask one after another about the same text
 
 
 def measured(text: str, measure: Callable[..., Any], *about: Any) -> Any:
     """What a measure, a function of Shapes whose result has a row for each text, finds of a text."""
-    shapes = _looked_at if _looked_at and text in _looked_at.places else _alone(text)
-    if (measure, *about) not in shapes.measured:
-        shapes.measured[measure, *about] = measure(shapes, *about).tolist()
-    return shapes.measured[measure, *about][shapes.places[text]]
+    shapes, place = _looked_at.get(text) or _alone(text)
+    if (rows := shapes.measured.get((measure, *about))) is None:
+        rows = shapes.measured[measure, *about] = measure(shapes, *about).tolist()
+    return rows[place]

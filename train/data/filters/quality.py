@@ -159,7 +159,7 @@ def symbols(texts: Shapes) -> Places:
 
 def alphabetic_words(texts: Shapes) -> NDArray[np.float64]:
     """The share of words with a letter in it, (texts,)."""
-    letters = np.append(0, texts.of(LETTER).cumsum())
+    letters = np.append(0, texts.of(LETTER).cumsum(dtype=np.int32))  # half the time of 64 bits
     return texts.mean(letters[texts.words.ends] > letters[texts.words.starts], texts.words)
 
 

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dedup.ngrams import MULTIPLIER, Places, ngrams
+from train.data.dedup.ngrams import MULTIPLIER, Places, mix64, ngrams
 from train.data.filters.pieces import Shapes, measured
 from train.data.filters.quality import more
 
 SHORT, LONG = range(2, 5), range(5, 11)  # words of n-grams
-LEADING = 18  # bits of its number
 BITS = 32  # of a length, beside how often an n-gram stands
 
 
@@ -42,7 +41,7 @@ def top_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
 
     Characters are those of words; an n-gram that stands only once takes none.
     """
-    return _of_ngrams(measured(text, commonest), thresholds, SHORT, "the text is one {}-gram")
+    return _of_ngrams(measured(text, ngram_shares), thresholds, SHORT, "the text is one {}-gram")
 
 
 def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
@@ -50,7 +49,7 @@ def duplicate_ngrams(text: str, thresholds: Sequence[float]) -> str | None:
 
     Characters are those of words, each counted once however many n-grams cover it.
     """
-    return _of_ngrams(measured(text, covered), thresholds, LONG, "the text in {}-grams")
+    return _of_ngrams(measured(text, ngram_shares)[len(SHORT) :], thresholds, LONG, "the text in {}-grams")
 
 
 def _of_ngrams(shares: Sequence[float], thresholds: Sequence[float], lengths: range, of: str) -> str | None:
@@ -70,44 +69,42 @@ def repeats(texts: Shapes, kind: str) -> NDArray[np.float64]:
     return np.stack([texts.mean(again, pieces), inside], 1)
 
 
-def commonest(texts: Shapes) -> NDArray[np.float64]:
-    """The share of each text that is the commonest n-gram, for each length of the SHORT ones, (texts, lengths)."""
-    owners, ends, most = texts.owners(texts.words), texts.before, np.zeros((len(SHORT), len(texts.texts)), np.int64)
-    for row, (n, first, times, _) in zip(most, repeating(texts, SHORT), strict=False):
-        np.maximum.at(row, owners[first], times << BITS | ends[first + n] - ends[first])
-    return ((most >> BITS) * (most & (1 << BITS) - 1) / texts.characters).T
-
-
-def covered(texts: Shapes) -> NDArray[np.float64]:
-    """The share of each text in n-grams that repeat, for each length of the LONG ones, (texts, lengths)."""
-    owners, ends, shares = texts.owners(texts.words), texts.before, np.zeros((len(LONG), len(texts.texts)))
-    for row, (n, _, _, later) in zip(shares, repeating(texts, LONG), strict=False):
-        new = ends[later + n] - ends[np.maximum(later, np.append(0, later[:-1] + n))]  # what the one before left
-        row[:] = np.bincount(owners[later], new, len(row))
+def ngram_shares(texts: Shapes) -> NDArray[np.float64]:
+    """The share of each text that is the commonest n-gram, for each length of the SHORT ones, and the share in n-grams
+    that repeat, for each of the LONG ones, (texts, lengths)."""
+    owners, ends = texts.owners(texts.words), texts.before
+    shares = np.zeros((len(SHORT) + len(LONG), len(texts.texts)))
+    for row, (n, first, times, later) in zip(shares, repeating(texts), strict=False):
+        if n in SHORT:
+            most = np.zeros(len(row), np.int64)
+            np.maximum.at(most, owners[first], times << BITS | ends[first + n] - ends[first])
+            row[:] = (most >> BITS) * (most & (1 << BITS) - 1)
+        else:
+            new = ends[later + n] - ends[np.maximum(later, np.append(0, later[:-1] + n))]  # what the one before left
+            row[:] = np.bincount(owners[later], new, len(row))
     return (shares / texts.characters).T
 
 
-def repeating(texts: Shapes, lengths: range) -> Iterator[tuple[int, Places, Places, Places]]:
+def repeating(texts: Shapes) -> Iterator[tuple[int, Places, Places, Places]]:
     """The n-grams that stand more than once in a text: n, where each stands first, how often, and all later places.
 
     A longer n-gram repeats only where a shorter one does, so fewer and fewer places are looked at.
     """
-    words = texts.numbers(texts.words)
-    grams = ngrams(words, lengths.start)
-    leading = (grams >> np.uint64(64 - LEADING)).astype(np.intp)
-    places = np.flatnonzero(np.bincount(leading, minlength=1 << LEADING)[leading] > 1)  # or nearly: a few do not repeat
-    grams = grams[places]
-    for n in lengths:
+    words = mix64(texts.numbers(texts.words))  # or what differs would share sums of the same powers
+    grams = ngrams(words, SHORT.start)
+    places = np.arange(len(grams))
+    for n in (*SHORT, *LONG):
         order = grams.argsort()
-        ordered = grams[order]
-        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(order)])
-        times = np.diff(starts, append=len(order))
-        if not (several := times > 1).any():
+        same = grams[order[1:]] == grams[order[:-1]]
+        after, before = np.append(False, same)[: len(order)], np.append(same, False)[: len(order)]
+        order = order[several := after | before]
+        if not len(order):
             return
-        later = np.zeros(len(order), bool)
-        later[order[np.repeat(several, times)]] = True
-        left = later & (places < len(words) - n)
-        later[first := np.minimum.reduceat(order, starts)[several]] = False
-        yield n, places[first], times[several], places[later]
+        starts = np.flatnonzero(~after[several])
+        first, again = np.minimum.reduceat(order, starts), np.zeros(len(grams), bool)
+        again[order] = True
+        left = again & (places < len(words) - n)
+        again[first] = False
+        yield n, places[first], np.diff(starts, append=len(order)), places[again]
         places = places[left]
         grams = grams[left] * MULTIPLIER + words[places + n]
