@@ -282,3 +282,28 @@ def chromium():
         browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+class Page:
+    """A page in a real browser, with what the browser complains of, and whom it asks."""
+
+    def __init__(self, browser: Any, address: str, **how: Any) -> None:
+        self.shown, self.complaints, self.requests = browser.new_page(**how), [], []
+        self.shown.on("console", lambda message: self.complaints.append(message.text))
+        self.shown.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.shown.on("request", lambda request: self.requests.append(request.url))
+        self.shown.goto(address)
+
+    def violations(self) -> list[tuple[str, str]]:
+        """What axe finds that makes it hard to read for some: rule and element."""
+        axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra `browser`")
+        return [(each["id"], each["nodes"][0]["html"]) for each in axe.Axe().run(self.shown).response["violations"]]
+
+
+@pytest.fixture
+def browse(chromium):
+    """A function that opens an address."""
+    opened: list[Page] = []
+    yield lambda address, **how: opened.append(Page(chromium, address, **how)) or opened[-1]
+    for page in opened:
+        page.shown.close()

@@ -12,7 +12,7 @@ from train.artifact import digest, inventory, read_json
 from train.config import build
 from train.data.benchmarks import BenchmarksConfig, gather, item
 from train.data.schema import ITEM, read_rows
-from train.errors import ConfigError, UserError
+from train.errors import ConfigError
 from train.world import World
 
 PAIR = {"sentence_good": "Nora sees herself.", "sentence_bad": "Nora sees himself.", "pairID": "7"}
@@ -133,9 +133,7 @@ def test_questions_as_people_have_them(line, context, answer):
 ])  # fmt: skip
 def test_a_question_without_an_answer_is_named_by_file_and_line(tmp_path, line, said):
     config = settings(tmp_path, {"one.jsonl": [QUESTION, line]})
-    with pytest.raises(UserError) as caught:
-        gather(config, {}, tmp_path / "out", WORLD)
-    assert str(caught.value).startswith(f"pkg:generic/grammar@1: one.jsonl, line 2: {said}")
+    refusal(gather, config, {}, tmp_path / "out", WORLD, match=re.escape(f"grammar@1: one.jsonl, line 2: {said}"))
 
 
 def test_a_set_without_items_and_a_set_that_has_changed_are_errors(tmp_path):
@@ -145,9 +143,7 @@ def test_a_set_without_items_and_a_set_that_has_changed_are_errors(tmp_path):
     refusal(gather, config, {}, tmp_path / "other", WORLD, match=r"expected sha256")
 
 
-def test_config_invariants(tmp_path):
-    with pytest.raises(ConfigError, match=r"count: expected 1 to 200, got 0"):
-        build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 0}, "raw": None})
+def test_two_sets_of_one_name_are_refused(tmp_path):
     refusal(settings, tmp_path, name="pairs", match=r"there is more than one set 'pairs'", error=ConfigError)
 
 

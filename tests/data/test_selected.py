@@ -258,16 +258,6 @@ def test_held_out_is_the_share_asked_for_and_independent_of_the_part():
     assert all(split(many, id) == "held_out" for id in ids if split(few, id) == "held_out")
 
 
-def test_a_licence_outside_the_list_stops_the_build(tmp_path):
-    said = refusal(selected, tmp_path, [*ROWS, row("text " * 9, "x", "pkg:generic/c@2", "CC-BY-SA-4.0")])
-    assert said == (
-        "pkg:generic/c@2: licence 'CC-BY-SA-4.0' is not among Apache-2.0, MIT; "
-        "accept it in data.selected.licences, leave the source out of data.raw, or give "
-        "NOASSERTION where no licence is known: such documents are dropped"
-    )
-    assert not (tmp_path / "out" / "documents").exists()
-
-
 def test_the_ledger_has_the_first_reason_in_the_order_of_the_rules(tmp_path):
     config = replace(CONFIG, few_words=9, excluded={MANY[1].id: "2026-11-20: asked by its author"})
     rows = [*ROWS, row("short", "none.txt", "pkg:generic/c@1", "NOASSERTION")]
@@ -307,25 +297,30 @@ def test_an_exclusion_that_matches_nothing_stops_the_build(tmp_path):
     assert not (tmp_path / "out" / "documents").exists()
 
 
-def test_a_source_left_out_needs_no_licence_that_is_allowed(tmp_path):
-    rows = [*ROWS, row("text " * 9, "x", "pkg:generic/c@2", "CC-BY-SA-4.0")]
-    out = selected(tmp_path, rows, replace(CONFIG, excluded={"pkg:generic/c@2": "2026-11-20: share-alike"}))
-    assert [entry.path for entry in ledger(out) if entry.reason == "excluded"] == ["x"]
+FOREIGN = [*ROWS, row("text " * 9, "x", "pkg:generic/c@2", "CC-BY-SA-4.0")]
 
 
-def test_a_rule_that_is_switched_off_finds_nothing(tmp_path):
-    config = replace(CONFIG, too_short=None, mostly_symbols=None, duplicate_lines=None, email_addresses=None)
-    reasons = {entry.reason for entry in ledger(selected(tmp_path, config=config))}
-    assert reasons == {"exact_duplicates"}
+@pytest.mark.parametrize(("rows", "changes", "left"), [
+    (ROWS, dict.fromkeys(("too_short", "mostly_symbols", "duplicate_lines", "email_addresses")), {"exact_duplicates"}),
+    (FOREIGN, {"excluded": {"pkg:generic/c@2": "2026-11-20: share-alike"}, "too_short": None, "email_addresses": None},
+     {"excluded", "exact_duplicates", "mostly_symbols", "duplicate_lines"}),  # it needs no licence that is allowed
+])  # fmt: skip
+def test_a_rule_that_is_switched_off_and_a_source_that_is_left_out_find_nothing(tmp_path, rows, changes, left):
+    entries = ledger(selected(tmp_path, rows, replace(CONFIG, **changes)))
+    assert {entry.reason for entry in entries} == left
+    assert [entry.path for entry in entries if entry.reason == "excluded"] == ["x"] * ("excluded" in changes)
 
 
-def test_every_find_is_replaced_and_counted(tmp_path):
-    text = "Call +44 20 7946 0958 or +44 20 7946 0959, or see 93.184.216.34 for more.\n"
-    out = selected(tmp_path, [*ROWS, row(text, "call.txt")])
-    found = {entry.reason: entry.detail for entry in ledger(out) if entry.path == "call.txt"}
-    assert found == {"ip_addresses": "1 replaced", "phone_numbers": "2 replaced"}
-    redacted = json.loads((out / "counts.json").read_text())["redacted"]["phone_numbers"]
-    assert redacted == {"documents": 1, "occurrences": 2, "bytes": 2 * (16 - 7)}
+@pytest.mark.parametrize(("rows", "changes", "message"), [
+    ([], {}, "there are no documents"), (ROWS, {"too_short": 1000}, "none of 66 documents is kept (too_short 66)"),
+    (ROWS, {"held_out": 1e-9}, "the split held_out is empty"),
+    (ROWS, {"held_out": 1 - 1e-9}, "the split train is empty"),
+    (FOREIGN, {}, "pkg:generic/c@2: licence 'CC-BY-SA-4.0' is not among Apache-2.0, MIT; accept it in data.selected."
+     "licences, leave the source out of data.raw, or give NOASSERTION where no licence is known: such documents are"),
+])  # fmt: skip
+def test_what_cannot_be_selected_from_is_one_clear_line(tmp_path, rows, changes, message):
+    refusal(selected, tmp_path, rows, replace(CONFIG, **changes), match=re.escape(message))
+    assert not (tmp_path / "out" / "counts.json").exists()
 
 
 LINED = {
@@ -335,6 +330,9 @@ LINED = {
     "A line with ann@site.org as its word.\nmail: bob@site.org\n": (
         "A line with <email> as its word.\n", {"email_addresses": "2 replaced", "few_word_lines": "1 lines taken out"}),
     "menu\nabout\n": (None, {"few_word_lines": "no line is left"}),
+    "Call +44 20 7946 0958 or +44 20 7946 0959, or see 93.184.216.34 for more.\n": (
+        "Call <phone> or <phone>, or see <ip> for more.\n",
+        {"ip_addresses": "1 replaced", "phone_numbers": "2 replaced"}),
 }  # fmt: skip
 
 
@@ -355,20 +353,12 @@ def test_lines_are_taken_out_and_the_rest_is_kept_with_the_chain_of_ids(tmp_path
     kept = kept_in(out)["page.txt"]
     assert kept.text == left and {entry.became for entry in entries} == {kept.id}
     assert {entry.id for entry in entries} == {hashlib.sha256(text.encode()).hexdigest()}
-    assert counts["edited"]["few_word_lines"]["occurrences"] == 1 and list(against(config, kept, None)) == []
+    for table in ("redacted", "edited"):
+        count = {rule: int(detail[0]) for rule, detail in found.items() if ("lines" in rule) == (table == "edited")}
+        assert {rule: each["occurrences"] for rule, each in counts[table].items() if rule in count} == count
+    assert list(against(config, kept, None)) == []
     told = list(against(config, replace(kept, text=f"{left}menu\n"), None))
     assert told == ["few_word_lines finds something in it"]
-
-
-@pytest.mark.parametrize(("rows", "config", "message"), [
-    ([], CONFIG, "there are no documents"),
-    (ROWS, replace(CONFIG, too_short=1000), "none of 66 documents is kept (too_short 66)"),
-    (ROWS, replace(CONFIG, held_out=1e-9), "the split held_out is empty"),
-    (ROWS, replace(CONFIG, held_out=1 - 1e-9), "the split train is empty"),
-])  # fmt: skip
-def test_nothing_left_is_one_clear_line(tmp_path, rows, config, message):
-    said = refusal(selected, tmp_path, rows, config)
-    assert message in said
 
 
 @pytest.mark.parametrize(("key", "value", "message"), [

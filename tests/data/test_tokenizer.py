@@ -12,11 +12,10 @@ from conftest import ROOT, edit, is_linear, refusal
 from little import WORLD, write_selected
 
 from train.artifact import inventory
-from train.config import build
 from train.data import tokenizer as module
 from train.data.generated.stories import stories
 from train.data.tokenizer import END_OF_TEXT, TokenizerConfig, alphabet, hugging_face_config, learn, load
-from train.errors import ConfigError, UserError
+from train.errors import UserError
 from train.world import Inputs
 
 STORIES = [text for _, text in stories(1, 150)]
@@ -253,14 +252,6 @@ def test_a_vocabulary_that_the_text_cannot_fill_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"supports a vocabulary of 26\d, not of 600; lower tokenizer.vocabulary"):
         learn(TokenizerConfig(600, None), Inputs(selected=tmp_path / "selected"), tmp_path / "tokenizer", WORLD)
     assert not (tmp_path / "tokenizer").exists()
-
-
-@pytest.mark.parametrize("vocabulary", [256, 2**24 + 1])
-def test_config_invariants(vocabulary):
-    with pytest.raises(ConfigError, match=f"vocabulary: expected 257 to {2**24}, got {vocabulary}"):
-        build(TokenizerConfig, {"vocabulary": vocabulary, "sample_bytes": None})
-    with pytest.raises(ConfigError, match="sample_bytes: expected null or 1 to 2147483647"):
-        build(TokenizerConfig, {"vocabulary": 300, "sample_bytes": 2**31})
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}", "\x00"])

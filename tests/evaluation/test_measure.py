@@ -12,12 +12,11 @@ from little import MODEL as TINY
 from little import costs
 
 from train.artifact import read_json
-from train.config import build, plain
 from train.data.benchmarks import BenchmarksConfig, PairsConfig, gather
 from train.data.schema import RANGES, SELECTED, TokenRange, read_rows, write_rows
 from train.data.tokenizer import TokenizerConfig, learn
 from train.data.tokens import encode, read_tokens
-from train.errors import ConfigError, UserError
+from train.errors import UserError
 from train.evaluation import measure as scoring
 from train.evaluation.measure import DocumentScore, EvaluationConfig, MeasureConfig, measure
 from train.evaluation.prediction import batches, predict
@@ -249,8 +248,3 @@ def test_tokens_of_other_documents_are_refused(artifacts, tmp_path):
     np.save(tmp_path / "held_out.npy", tokens[: rows[-1]["start"]])
     with pytest.raises(UserError, match="other documents"):
         measure(MeasureConfig(TINY, SETTINGS), with_other(artifacts, tokens=tmp_path), tmp_path / "out", world())
-
-
-@pytest.mark.parametrize("wrong", [{"batch": 0}, {"resamples": 0}, {"confidence": 1.0}, {"seed": -1}])
-def test_settings_that_make_no_sense_are_refused(wrong):
-    refusal(build, EvaluationConfig, {**plain(SETTINGS), **wrong}, match=next(iter(wrong)), error=ConfigError)

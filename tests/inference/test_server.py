@@ -1,5 +1,6 @@
 """The server as programs and people meet it: the real handler on loopback, and the command that starts it."""
 
+import functools
 import hashlib
 import http.client
 import json
@@ -51,22 +52,34 @@ def port(served):
         bound.shutdown()
 
 
+def asked(port, method="POST", path="/v1/completions", body=None, raw=None, **headers):
+    """The status of a server's answer, and what it said."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    sent = raw if raw is not None else json.dumps(body).encode() if body is not None else None
+    kind = {"Content-Type": "application/json"} if sent is not None else {}
+    connection.request(method, path, sent, {**kind, **{n.replace("_", "-"): v for n, v in headers.items()}})
+    answer = connection.getresponse()
+    found = answer.read()
+    connection.close()
+    is_json = answer.headers.get_content_type() == "application/json"
+    return answer.status, json.loads(found) if is_json else found.decode()
+
+
 @pytest.fixture
 def ask(port):
-    """Ask the server; the status, and what it said."""
+    return functools.partial(asked, port)
 
-    def ask(method="POST", path="/v1/completions", body=None, raw=None, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        sent = raw if raw is not None else json.dumps(body).encode() if body is not None else None
-        kind = {"Content-Type": "application/json"} if sent is not None else {}
-        connection.request(method, path, sent, {**kind, **{n.replace("_", "-"): v for n, v in headers.items()}})
-        answer = connection.getresponse()
-        found = answer.read()
-        connection.close()
-        is_json = answer.headers.get_content_type() == "application/json"
-        return answer.status, json.loads(found) if is_json else found.decode()
 
-    return ask
+def request(port: int, body: bytes, *more: str, method: str = "POST", path: str = "/v1/completions") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", f"Host: localhost:{port}", "Content-Type: application/json", *more]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+@pytest.fixture
+def connection(port, monkeypatch):
+    monkeypatch.setattr(server, "ARRIVAL", 1)  # before the server begins to wait
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        yield connection
 
 
 ASKED = {"model": "cats", "prompt": "the cat", "max_tokens": 12, "temperature": 1.5, "top_k": 50, "seed": 2}
@@ -114,13 +127,9 @@ def test_an_answer_ends_before_a_stop_text_even_one_of_several_tokens(ask, strea
     assert parts[-1]["choices"][0]["finish_reason"] == "stop"
 
 
-def test_the_end_of_text_is_a_stop(ask, served):
+def test_the_end_of_text_is_a_stop_and_time_bounds_an_answer(ask, served, monkeypatch):
     seed = next(seed for seed in range(400) if len(drawn(served, 30, seed)) < 30)
-    choice = ask(body={**ASKED, "max_tokens": 30, "seed": seed})[1]["choices"][0]
-    assert choice["finish_reason"] == "stop"
-
-
-def test_time_bounds_an_answer(ask, monkeypatch):
+    assert ask(body={**ASKED, "max_tokens": 30, "seed": seed})[1]["choices"][0]["finish_reason"] == "stop"
     monkeypatch.setattr(server, "SECONDS", 0)
     found = ask(body={**ASKED, "max_tokens": 2000})[1]
     assert found["usage"]["completion_tokens"] == 1 and found["choices"][0]["finish_reason"] == "length"
@@ -162,38 +171,28 @@ def test_models_and_the_page(ask):
     ({"stop": [""]}, "stop", "a length of at least 1"), ({"prompt": ["two", "prompts"]}, "prompt", "expected str"),
     ({"prompt": "\udcff"}, "prompt", "expected text without"), ({"prompt": None}, None, "prompt: missing"),
     ({"n": 2}, "n", "only 1 is supported"), ({"logprobs": 5}, None, "unknown key 'logprobs'"),
+    (b"{", None, "not JSON"), (b"[1]", None, "expected a JSON object"), (b"\xff", None, "not JSON"),
+    (b"[" * 60000, None, "not JSON"),
 ])  # fmt: skip
-def test_a_wrong_parameter_is_answered_as_the_protocol_says(ask, change, param, says):
-    status, found = ask(body={**ASKED, **change})
+def test_a_wrong_parameter_or_body_is_answered_as_the_protocol_says(ask, change, param, says):
+    status, found = ask(raw=change) if isinstance(change, bytes) else ask(body={**ASKED, **change})
     assert (status, found["error"]["type"], found["error"]["param"]) == (400, "invalid_request_error", param)
     assert says in found["error"]["message"] and found["error"].keys() == {"message", "type", "param", "code"}
 
 
-@pytest.mark.parametrize(("raw", "says"), [
-    (b"{", "not JSON"), (b"[1]", "expected a JSON object"), (b"\xff", "not JSON"), (b"[" * 60000, "not JSON"),
+@pytest.mark.parametrize(("method", "path", "body", "headers", "status", "says"), [
+    ("POST", "/v1/completions", {**ASKED, "model": "gpt"}, {}, 404, "model_not_found"),
+    ("GET", "/v2/nothing", None, {}, 404, ""), ("GET", "/v1/models/dogs", None, {}, 404, ""),
+    ("GET", "/v1/completions", None, {}, 405, ""), ("DELETE", "/", None, {}, 405, ""),
+    ("BREW", "/", None, {}, 501, "server_error"), ("POST", "/v1/completions", " " * BODY, {}, 413, str(BODY)),
+    ("POST", "/v1/completions", {}, {"Content_Type": "text/plain"}, 415, ""),
+    *(("POST", "/v1/completions", ASKED, headers, status, "") for headers, status in (
+        ({"Host": "evil.example"}, 403), ({"Host": "127.0.0.1"}, 403), ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403), ({"Content_Length": "-5"}, 411))),  # this machine, by its own name, alone
 ])  # fmt: skip
-def test_a_body_that_makes_no_sense(ask, raw, says):
-    status, found = ask(raw=raw)
-    assert status == 400 and says in found["error"]["message"]
-
-
-def test_other_models_places_methods_and_sizes(ask):
-    status, found = ask(body={**ASKED, "model": "gpt"})
-    assert (status, found["error"]["code"]) == (404, "model_not_found")
-    assert ask("GET", "/v2/nothing")[0] == 404 and ask("GET", "/v1/models/dogs")[0] == 404
-    assert ask("GET", "/v1/completions")[0] == 405 and ask("DELETE", "/")[0] == 405
-    assert ask("BREW", "/")[1]["error"]["type"] == "server_error"  # 501
-    status, found = ask(raw=b" " * (BODY + 1))
-    assert status == 413 and str(BODY) in found["error"]["message"]
-    assert ask(raw=b"{}", Content_Type="text/plain")[0] == 415
-
-
-@pytest.mark.parametrize(("headers", "status"), [
-    ({"Host": "evil.example"}, 403), ({"Host": "127.0.0.1"}, 403), ({"Origin": "https://evil.example"}, 403),
-    ({"Origin": "null"}, 403), ({"Content_Length": "-5"}, 411),
-])  # fmt: skip
-def test_only_this_machine_by_its_own_name_is_answered(ask, headers, status):
-    assert ask(body=ASKED, **headers)[0] == status
+def test_other_models_places_methods_sizes_and_machines_are_refused(ask, method, path, body, headers, status, says):
+    found, said = ask(method, path, body=body, **headers)
+    assert found == status and says in json.dumps(said["error"])
 
 
 def test_its_own_page_and_names_are_answered(ask, port, served):
@@ -203,13 +202,6 @@ def test_its_own_page_and_names_are_answered(ask, port, served):
         assert bound.server_address[0] == "127.0.0.1"
 
 
-def test_a_torn_request_is_answered_in_json(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        connection.sendall(b"nonsense\r\n\r\n")
-        answer = connection.makefile("rb").read()
-    assert b'"invalid_request_error"' in answer and b"<html" not in answer.lower()
-
-
 def test_who_waits_too_long_for_the_turn_is_told(ask, served, monkeypatch):
     monkeypatch.setattr(server, "WAIT", 0.05)
     with served.turn:
@@ -217,26 +209,10 @@ def test_who_waits_too_long_for_the_turn_is_told(ask, served, monkeypatch):
     assert (status, found["error"]["type"]) == (503, "server_error") and ask(body=ASKED)[0] == 200
 
 
-def test_who_leaves_in_the_middle_stops_the_writing(ask, port, served):
-    body = json.dumps({**ASKED, "max_tokens": TOKENS, "stream": True}).encode()
-    head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        assert connection.recv(1)
-    assert ask(body=ASKED)[0] == 200  # the turn was given back
-    assert not served.turn.locked()
-
-
-def request(port: int, body: bytes, *more: str, method: str = "POST", path: str = "/v1/completions") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", f"Host: localhost:{port}", "Content-Type: application/json", *more]
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
-
-
-@pytest.fixture
-def connection(port, monkeypatch):
-    monkeypatch.setattr(server, "ARRIVAL", 1)  # before the server begins to wait
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        yield connection
+def test_a_torn_request_is_answered_in_json(connection):
+    connection.sendall(b"nonsense\r\n\r\n")
+    answer = connection.makefile("rb").read()
+    assert b'"invalid_request_error"' in answer and b"<html" not in answer.lower()
 
 
 def reset(connection: socket.socket) -> None:
@@ -247,7 +223,7 @@ def reset(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("leave", [socket.socket.close, reset])
 @pytest.mark.parametrize("stream", [True, False])
-def test_who_leaves_frees_the_turn_in_silence(connection, port, served, monkeypatch, capfd, leave, stream):
+def test_who_leaves_frees_the_turn_in_silence(ask, connection, port, served, monkeypatch, capfd, leave, stream):
     written, real = [], server.generate
     slow = lambda *a, **k: (written.append(t) or time.sleep(0.01) or t for t in real(*a, **k))  # noqa: E731
     monkeypatch.setattr(server, "generate", slow)
@@ -255,7 +231,7 @@ def test_who_leaves_frees_the_turn_in_silence(connection, port, served, monkeypa
     wait_for(lambda: written)
     leave(connection)
     wait_for(lambda: not served.turn.locked())
-    assert len(written) < TOKENS // 4 and capfd.readouterr().err == ""
+    assert len(written) < TOKENS // 4 and capfd.readouterr().err == "" and ask(body=ASKED)[0] == 200
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/comp", b"GET / HTTP/1.1\r\nHost: loc", b"nonsense\r\n\r\n",
@@ -274,18 +250,12 @@ def test_a_request_that_drips_is_given_up_in_time(connection, port, served, capf
     if head:
         start, whole = whole.split(b"\r\n\r\n")
         connection.sendall(start + b"\r\n\r\n")
-    connection_open = True
     for byte in whole:  # each well before a silence would be too long
-        if not (connection_open := drip(connection, byte)):
+        connection.sendall(bytes([byte]))
+        if given_up := select.select([connection], [], [], 0.05)[0]:
             break
-    assert not connection_open and not served.turn.locked()
+    assert given_up and not served.turn.locked()
     assert (not head or connection.makefile("rb").read().startswith(answer)) and capfd.readouterr().err == ""
-
-
-def drip(connection: socket.socket, byte: int) -> bool:
-    """Send one byte and wait a moment; whether the other side is still there."""
-    connection.sendall(bytes([byte]))
-    return not select.select([connection], [], [], 0.05)[0]
 
 
 @pytest.mark.parametrize(("method", "path", "body", "more", "status"), [
@@ -334,40 +304,27 @@ def test_an_answer_that_fails_is_an_error_and_not_half_of_one(ask, served, monke
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_writes_and_shows_what_stands_in_the_training_text(port, served, chromium, monkeypatch, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra `browser`")
+def test_the_page_writes_and_shows_what_stands_in_the_training_text(port, served, browse, monkeypatch, scheme):
     said = "\U0001f600<b>\u00e9</b> the cat sat on the mat, \u00e9t\u00e9 zz"
     tokens = served.tokenizer.encode([said])[0]
     monkeypatch.setattr(server, "generate", lambda model, prompt, **_: iter(tokens))
-    shown, complaints, asked = chromium.new_page(color_scheme=scheme), [], []
-    shown.on("console", lambda message: complaints.append(message.text))
-    shown.on("pageerror", lambda error: complaints.append(str(error)))
-    shown.on("request", lambda request: asked.append(request.url))
-    shown.goto(f"http://127.0.0.1:{port}/")
-    shown.fill("#prompt", "xx")
-    shown.click("button")
-    shown.wait_for_selector("#spans li")
-    assert shown.inner_text("#text") == f"xx{said}"
-    assert shown.inner_text("mark") == " the cat sat on the mat, \u00e9t\u00e9 "
-    assert "in the training text 8 times: x of x, MIT" in shown.inner_text("#spans")
-    assert [(each["id"], each["nodes"][0]["html"]) for each in axe.Axe().run(shown).response["violations"]] == []
-    assert complaints == [] and all(url.startswith(f"http://127.0.0.1:{port}/") for url in asked)
-    shown.close()
-
-
-SCRIPT = str(ROOT / "scripts" / "pellucid.py")
+    page = browse(f"http://127.0.0.1:{port}/", color_scheme=scheme)
+    page.shown.fill("#prompt", "xx")
+    page.shown.click("button")
+    page.shown.wait_for_selector("#spans li")
+    assert page.shown.inner_text("#text") == f"xx{said}"
+    assert page.shown.inner_text("mark") == " the cat sat on the mat, \u00e9t\u00e9 "
+    assert "in the training text 8 times: x of x, MIT" in page.shown.inner_text("#spans")
+    assert page.violations() == [] == page.complaints
+    assert all(url.startswith(f"http://127.0.0.1:{port}/") for url in page.requests)
 
 
 def test_the_command_serves_until_it_is_interrupted(release):
-    line = [sys.executable, SCRIPT, "sample", str(release), "--serve", "0"]
+    line = [sys.executable, str(ROOT / "scripts/pellucid.py"), "sample", str(release), "--serve", "0"]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         port = int(re.search(r"http://127\.0\.0\.1:(\d+) ", process.stdout.readline())[1])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        body = {**ASKED, "model": release.name}
-        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
-        found = json.loads(connection.getresponse().read())
-        assert found["usage"]["completion_tokens"] == 12
+        assert asked(port, body={**ASKED, "model": release.name})[1]["usage"]["completion_tokens"] == 12
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     finally:

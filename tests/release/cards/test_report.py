@@ -154,30 +154,19 @@ def test_a_share_is_within_its_whole():
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_real_browser_has_nothing_to_complain_about(release, chromium, width, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra `browser`")
-    shown = chromium.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    said, asked = [], []
-    shown.on("console", lambda message: said.append(message.text))
-    shown.on("pageerror", lambda error: said.append(str(error)))
-    shown.on("request", lambda request: asked.append(request.url))
-    shown.goto((release / "report.html").as_uri())
-    shown.locator("[data-plot]").first.hover(position={"x": 60, "y": 50})
-    assert re.fullmatch(r"step \d+\ntraining [\d.]+(\nheld out [\d.]+( \(step \d+\))?)?", shown.inner_text(".cursor"))
-    assert (said, asked) == ([], [(release / "report.html").as_uri()])
-    assert shown.evaluate("document.documentElement.scrollWidth") == width  # nothing sticks out
-    found = axe.Axe().run(shown).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
-    shown.close()
+def test_a_real_browser_has_nothing_to_complain_about(release, browse, width, scheme):
+    address = (release / "report.html").as_uri()
+    page = browse(address, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.shown.locator("[data-plot]").first.hover(position={"x": 60, "y": 50})
+    cursor = r"step \d+\ntraining [\d.]+(\nheld out [\d.]+( \(step \d+\))?)?"
+    assert re.fullmatch(cursor, page.shown.inner_text(".cursor"))
+    assert (page.complaints, page.requests, page.violations()) == ([], [address], [])
+    assert page.shown.evaluate("document.documentElement.scrollWidth") == width  # nothing sticks out
 
 
-def test_axe_can_fail_and_the_page_asks_nobody(release, chromium, tmp_path):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs the extra `browser`")
+def test_axe_can_fail_and_the_page_asks_nobody(release, browse, tmp_path):
     bad = '<p style="color: #ccc; background: #fff">pale</p><img src="http://127.0.0.1:9/x.png">'
     (tmp_path / "bad.html").write_text(page(release).replace("</main>", f"{bad}</main>"))
-    shown, said = chromium.new_page(color_scheme="light"), []
-    shown.on("console", lambda message: said.append(message.text))
-    shown.goto((tmp_path / "bad.html").as_uri())
-    assert any("Content Security Policy" in line for line in said)
-    assert {"color-contrast", "image-alt"} <= {each["id"] for each in axe.Axe().run(shown).response["violations"]}
-    shown.close()
+    shown = browse((tmp_path / "bad.html").as_uri(), color_scheme="light")
+    assert any("Content Security Policy" in line for line in shown.complaints)
+    assert {"color-contrast", "image-alt"} <= {rule for rule, _ in shown.violations()}
