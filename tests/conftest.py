@@ -18,6 +18,7 @@ import warm
 from train.artifact import read_json, write_json
 from train.errors import UserError
 from train.machine import Machine
+from train.release.verify.run import verify
 from train.world import World
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,6 +73,13 @@ def edit(path: Path, *steps, to=None, by=None) -> None:
         value = value[step]
     value[steps[-1]] = by(value[steps[-1]]) if by else to
     write_json(path, whole)
+
+
+def failure(release: Path, check: str, level: str = "full", **how) -> str:
+    """What a check says against a release, which fails it."""
+    (result,) = verify(release, level, {check}, **how)
+    assert result.status == "fails", result
+    return result.detail
 
 
 def wait_for(happened, seconds: float = 600):

@@ -33,21 +33,16 @@ def test_identifiers_of_an_expression():
     assert identifiers("(MIT OR Apache-2.0) AND MIT") == ("Apache-2.0", "MIT")
 
 
-@pytest.mark.parametrize("name", ["CC-BY-NC-4.0", "CC-BY-ND-4.0", "OpenRAIL-M", "BigScience-OpenRAIL-M",
-                                  "X-NonCommercial"])  # fmt: skip
-def test_names_that_reserve_uses(name):
-    assert licences.restriction(name, name=True)
-
-
-@pytest.mark.parametrize("name", ["MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-SA-4.0", "NCSA", "LGPL-2.1-or-later"])
-def test_names_that_do_not(name):
-    assert licences.restriction(name, name=True) is None
-
-
-def test_texts_that_reserve_uses():
-    assert licences.restriction("for non-commercial use only", name=False)
-    assert licences.restriction("Use-based restrictions as referenced in paragraph 5", name=False)
-    assert licences.restriction("for any purpose, commercial or not", name=False) is None
+@pytest.mark.parametrize(("text", "name", "reserved"), [
+    *((name, True, True) for name in
+      ("CC-BY-NC-4.0", "CC-BY-ND-4.0", "OpenRAIL-M", "BigScience-OpenRAIL-M", "X-NonCommercial")),
+    *((name, True, False) for name in
+      ("MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-SA-4.0", "NCSA", "LGPL-2.1-or-later")),
+    ("for non-commercial use only", False, True), ("for any purpose, commercial or not", False, False),
+    ("Use-based restrictions as referenced in paragraph 5", False, True),
+])  # fmt: skip
+def test_names_and_texts_that_reserve_uses(text, name, reserved):
+    assert bool(licences.restriction(text, name=name)) is reserved
 
 
 KEEP = "keep the notices of copyright and licence"

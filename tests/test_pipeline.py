@@ -99,12 +99,8 @@ def test_the_overrides_on_a_card_lead_to_the_configuration_again(overrides):
     assert words and one == other
     kept = json.loads(json.dumps(plain(one), sort_keys=True))  # as a release keeps it
     assert settled(kept, {"until": "release"})["settings"] == words
-
-
-def test_what_no_override_can_say_is_said_by_the_file():
-    mapping = compose(["recipe=tiny"])
-    mapping["data"]["selected"]["excluded"] = {"pkg:generic/mine@1": "on ${demand}"}
-    assert settled(mapping, {})["settings"] == []
+    kept["data"]["selected"]["excluded"] = {"pkg:generic/mine@1": "on ${demand}"}  # which no override can say
+    assert settled(kept, {"until": "release"})["settings"] == []
 
 
 INDEXED = {"kind": "pypi", "purl": "pkg:pypi/demo@1.0", "filename": "demo-1.0.tar.gz", "sha256": "0" * 64, "bytes": 5}
@@ -144,12 +140,14 @@ def test_an_override_that_could_tell_a_place_is_recorded_without_its_value(typed
     assert pipeline.request(config)["overrides"] == ([told] if told else [])
 
 
-def test_made_once_then_kept_and_moved_with_its_folder(command):
+def test_made_once_then_kept_and_moved_with_its_folder_and_none_that_cannot_be_written(command):
     said = command("until=tokens")
     assert said.count(" kept ") == 8 and " made " not in said
     (command.home / "runs").rename(command.home / "moved")
     said = command("until=tokens", "machine.runs=moved")
     assert said.count(" kept ") == 8 and " made " not in said
+    (command.home / "flat").write_text("")
+    assert command("machine.runs=flat/runs", "until=raw", status=1).startswith("error: flat/runs: ")
 
 
 def test_whom_to_credit_is_corrected_without_training_again_and_without_trusting_what_is_damaged(command):
@@ -269,22 +267,6 @@ def test_manifests_hold_what_the_key_is_made_of(command):
         assert command.artifact(stage.name).name == f"{stage.name}-{found['key'][:8]}"
         text = (command.artifact(stage.name) / "manifest.json").read_text()
         assert str(command.home) not in text and str(ROOT) not in text
-
-
-@pytest.mark.parametrize(("override", "line"), [
-    ("training.stepz=5", "training.stepz: no such key; did you mean 'training.steps'?"),
-    ("tokenizer.vocabulary=100", "vocabulary"),
-])  # fmt: skip
-def test_a_wrong_override_is_one_line_and_status_1(command, override, line):
-    said = command(override, status=1).splitlines()
-    errors = [text for text in said if text.startswith("error: ")]
-    assert errors == said and line in errors[0]
-
-
-def test_an_output_folder_that_cannot_be_written_is_one_line(command):
-    (command.home / "flat").write_text("")
-    said = command("machine.runs=flat/runs", "until=raw", status=1)
-    assert said.startswith("error: flat/runs: ")
 
 
 def test_interrupted_in_a_data_stage_it_ends_with_130_and_goes_on(command):

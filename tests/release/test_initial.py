@@ -1,4 +1,4 @@
-"""A training that begins with a release: the same promise, and what of it is left to the release it begins with."""
+"""Releases that begin with another one, or of which several differ in their seed alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,15 +6,21 @@ from pathlib import Path
 import forger
 import pytest
 import warm
-from conftest import MACHINE, edit, refusal
+from conftest import MACHINE, edit, failure, refusal
 
 from train import initial, pipeline
 from train.artifact import copy_file, file_digest, read_json
+from train.humanize import shown
+from train.release.about import SeedRun, require_table
 from train.release.archive import pack
 from train.release.prove import replay
+from train.release.seeds import seed_run
 from train.release.standards.osaid import ladder
 from train.release.verify.run import verify
 from train.training.checkpoint import read_tensors, write_tensors
+
+# A training that begins with a release: the same promise, and what of it is left to the release it begins with -------
+
 
 OTHER_DATA = ["name=later", "data.raw.sources.0.count=480"]
 
@@ -127,3 +133,39 @@ def test_a_folder_is_asked_for_in_one_line_before_any_work(run, own_small, tmp_p
         told = run(*own_small, "name=other", *folders, status=1)
         assert says in told and len(told.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
+
+
+# Trainings that differ in their seed alone stand in a card with their spread; the release's own run is checked -------
+
+
+@pytest.fixture(scope="module")
+def seeds(own_small, own_home):
+    """A release that tells of two seeds, made by one command."""
+    said = warm.command("release", *own_small, "name=seeds", "--multirun", "training.seed=0,1", cwd=own_home)
+    assert "verify     holds (every check)" in said
+    return own_home / "releases" / "seeds-0.1.0"
+
+
+def test_the_card_tells_each_run_and_how_far_they_lie_apart(seeds, release):
+    first, second = read_json(seeds / "code/config.json")["release"]["seeds"]
+    assert first == seed_run(0, release, release / "evaluation") and second["seed"] == 1
+    assert second["weights"] != first["weights"] == file_digest(seeds / "model.safetensors")
+    card, bits = (seeds / "README.md").read_text(), [run["scores"]["bits_per_byte"] for run in (first, second)]
+    assert f"| 1 | {shown(bits[1])} |" in card and f"`{second['weights']}`" in card
+    assert f"| mean | {shown(sum(bits) / 2)} |" in card
+
+
+def test_what_is_told_of_the_own_seed_otherwise_is_found(seeds, tmp_path):
+    false = forger.linked(seeds, tmp_path / "false")
+    steps = ("release", "seeds", 0, "scores", "bits_per_byte")
+    edit(false / "code/config.json", *steps, by=lambda bits: bits - 1)
+    forger.reseal(false, ["code/config.json"])
+    assert "release.seeds: the run of seed 0.scores.bits_per_byte: " in failure(false, "weights")
+
+
+@pytest.mark.parametrize("runs", [
+    [(0, {"bits": 1.0})], [(0, {"bits": 1.0}), (0, {"bits": 1.0})], [(0, {"bits": 1.0}), (1, {"pairs": 1.0})],
+])  # fmt: skip
+def test_a_table_that_tells_no_spread_is_refused(runs):
+    with pytest.raises(ValueError, match="seeds: expected none, or two and more with the same scores"):
+        require_table(SeedRun(seed, "", scores) for seed, scores in runs)

@@ -6,7 +6,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,17 +122,6 @@ def test_datasets_opens_documents_and_ledger(subject, tmp_path):
     assert {"id", "text", "source", "licence", "split"} <= set(documents.column_names)
     ledger = datasets.load_dataset(str(subject / "data"), "ledger", cache_dir=str(tmp_path))["decisions"]
     assert ledger.column_names[:2] == ["id", "source"]
-
-
-def test_mlcroissant_loads_the_data_wherever_the_folder_lies(subject, tmp_path):
-    mlcroissant = pytest.importorskip("mlcroissant")
-    folder = shutil.copytree(subject / "data", tmp_path / "elsewhere")
-    for table in ("documents", "ledger", "ranges"):
-        rows = read_rows(sorted((folder / table).glob("*.parquet")))
-        told = mlcroissant.Dataset(folder / "croissant.json").records(table)
-        found = ({key.split("/")[1]: value for key, value in row.items()} for row in told)
-        found = [{key: v.decode() if isinstance(v, bytes) else v for key, v in row.items()} for row in found]
-        assert sorted(found, key=lambda row: row["id"]) == sorted(rows, key=lambda row: row["id"])
 
 
 def test_numpy_reads_the_weights_without_torch(subject):

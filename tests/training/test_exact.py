@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import Function
 
 from train import exact, kernels, premises
+from train.errors import UserError
 from train.exact import square_total
 from train.kernels import Exact, Fine
 from train.model import ModelConfig, Transformer, weights_of
@@ -304,8 +304,6 @@ def test_a_gradient_that_its_accumulator_might_not_hold_is_nan(monkeypatch, limi
 
 
 def test_kernels_that_round_the_first_micro_batch_are_refused(monkeypatch):
-    from conftest import refusal
-
     machine = SimpleNamespace(micro_batches=1, compile=False, sharded=False)
     model = NUMERICS.place(Transformer(MODEL, VOCABULARY, seed=1), "cpu", BATCH)
     batch, world = batches()[0], World(0, 1, machine)
@@ -313,7 +311,8 @@ def test_kernels_that_round_the_first_micro_batch_are_refused(monkeypatch):
     real = exact.matmul
     rounding = lambda a, b: real(a, b) if exact.DOUBLE else (a.bfloat16() @ b.bfloat16()).float()  # noqa: E731
     monkeypatch.setattr(exact, "matmul", rounding)
-    refusal(require_products, model, batch, world, match="float32 products of the first micro-batch")
+    with pytest.raises(UserError, match="float32 products of the first micro-batch"):
+        require_products(model, batch, world)
 
 
 def test_the_noise_of_gradients_is_told_by_tensor(monkeypatch):
@@ -328,25 +327,10 @@ def test_the_noise_of_gradients_is_told_by_tensor(monkeypatch):
 
 
 def test_slices_that_would_cut_groups_are_refused():
-    from conftest import refusal
-
     config = SimpleNamespace(model=MODEL, training=SimpleNamespace(batch=BATCH, numerics=NUMERICS))
     require_groups(config, World(0, 2, SimpleNamespace(micro_batches=2)))
-    refusal(require_groups, config, World(0, 2, SimpleNamespace(micro_batches=4)), match="the 4 groups of 2 sequences")
-
-
-def test_the_command_that_is_killed_goes_on_to_the_same_bytes(warm_process):
-    from conftest import BEFORE, EACH
-
-    warm_process.begin_anew()
-    few = ["training.steps=3", "training.checkpoint_every=1"]
-    warm_process(*few)
-    expected = warm_process.products()
-    warm_process.begin_anew()
-    warm_process(*few, fsync=BEFORE + EACH + 1, status=-signal.SIGKILL)
-    warm_process(*few, "machine.micro_batches=2")
-    assert warm_process.products() == expected
-    warm_process.begin_anew()
+    with pytest.raises(UserError, match="the 4 groups of 2 sequences"):
+        require_groups(config, World(0, 2, SimpleNamespace(micro_batches=4)))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,17 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, refusal
+from conftest import ROOT, is_linear, refusal
 
 from train.data.sources.archive import Limits
 from train.data.sources.spec import Columns
 from train.data.text import html, readers
+from train.data.text.language_tag import check_tag, language
+from train.data.text.rst import restructuredtext, role
 from train.errors import UserError
+
+# Whatever lies in a file becomes texts, or is named with the reason why not; nothing gets lost, nothing gets large
+
 
 FORMATS = {
     "rst": "restructuredtext", "md": "plain", "txt": "plain", "jsonl": "rows", "parquet": "parquet", "csv": "csv",
@@ -395,3 +400,89 @@ def test_a_bomb_is_refused_before_it_goes_off(name, packed, monkeypatch):
     monkeypatch.setattr(readers, "LIMITS", limits)
     data = b'{"text": ""}\n' * 10**5 if name == "a.jsonl" else bytes(10**6)
     refusal(read, name + packed, PACK[packed](data), match=f"{name}{packed}: unpacks to more than")
+
+
+# Known markup becomes known prose ------------------------------------------------------------------------------------
+
+
+RST = {
+    "heading": ("=====\nTitle\n=====\n\nGo\n--\n\nText.\n", "Title\n\nGo\n\nText.\n"),
+    "roles": ("See :class:`~foo.Bar`, :ref:`the guide <guide>` and :pep:`8`.\n", "See Bar, the guide and PEP 8.\n"),
+    "links": ("A `link <https://x.org>`_, a `phrase`_ and a word_.\n", "A link, a phrase and a word.\n"),
+    "emphasis": ("*One* and **two**, but 2 * 3 * 4.\n", "One and two, but 2 * 3 * 4.\n"),
+    "literals": ("Call ``f(*args, **kwargs)`` or ``coef_`` now.\n", "Call `f(*args, **kwargs)` or `coef_` now.\n"),
+    "escapes": (r"Two\ words and \*stars\*." + "\n", "Twowords and *stars*.\n"),
+    "targets and comments": (".. _label:\n\n.. A comment\n   over lines\n\n.. _x: https://x.org\n\nText.\n", "Text.\n"),
+    "table of contents": (".. toctree::\n   :maxdepth: 2\n\n   one\n   two\n\nText.\n", "Text.\n"),
+    "note": (".. note:: Mind\n   the *gap*.\n\nText.\n", "Mind\nthe gap.\n\nText.\n"),
+    "nested": (
+        ".. tip::\n\n   Try:\n\n   .. code-block:: sh\n      :caption: no\n\n      ls *\n",
+        "Try:\n\n    ls *\n",
+    ),
+    "version": (".. versionadded:: 3.2\n   The *key*.\n", "Added in version 3.2\nThe key.\n"),
+    "object": (".. function:: f(*args)\n   :async:\n\n   Does **it**.\n", "f(*args)\n\nDoes it.\n"),
+    "fields": (":orphan:\n\n:param int size: Bytes.\n:returns: A file.\n", "size: Bytes.\nreturns: A file.\n"),
+    "literal block": ("Like so::\n\n  a = *b*\n\n  c\n\nEnd.\n", "Like so:\n\n    a = *b*\n\n    c\n\nEnd.\n"),
+    "literal block in a list": ("- Item::\n\n    *x*\n\n  More *text*.\n", "- Item:\n\n    *x*\n\n  More text.\n"),
+    "doctest": ("Try:\n\n>>> f(**x)\n*y*\n\nEnd.\n", "Try:\n\n    >>> f(**x)\n    *y*\n\nEnd.\n"),
+    "substitution": ("A |new| day.\n\n.. |new| replace:: *fresh*\n", "A fresh day.\n"),
+    "grid table": ("+---+---+\n| a | b |\n+===+===+\n| 1 | 2 |\n+---+---+\n", "a  b\n1  2\n"),
+    "simple table": ("===  ===\na    b\n===  ===\n1    2\n===  ===\n", "a    b\n1    2\n"),
+    "footnote": ("Text [#a]_ and [1]_.\n\n.. [1] A *book*.\n", "Text and [1].\n\n[1] A book.\n"),
+    "raw and image": (".. raw:: html\n\n   <b>x</b>\n\n.. image:: x.png\n   :alt: y\n\nText.\n", "Text.\n"),
+    "figure": (".. figure:: x.png\n   :width: 3\n\n   The caption.\n", "The caption.\n"),
+    "unknown directive": (".. curious:: arg\n\n   Its text.\n", "Its text.\n"),
+    "only markup": (".. toctree::\n\n   a\n", ""),
+}
+
+
+@pytest.mark.parametrize(("source", "expected"), RST.values(), ids=RST.keys())
+def test_restructuredtext(source, expected):
+    assert restructuredtext(source) == expected
+
+
+@pytest.mark.parametrize(("name", "target", "expected"), [
+    ("class", "~foo.Bar", "Bar"), ("class", "foo.Bar", "foo.Bar"), ("class", "_orm.Session", "Session"),
+    ("meth", "!x.y", "x.y"), ("doc", "/topics/db", "db"), ("ref", "A title <label>", "A title"),
+    ("rfc", "4180", "RFC 4180"),
+])  # fmt: skip
+def test_roles(name, target, expected):
+    assert role(name, target) == expected
+
+
+PIECES = ["`", "*a ", "[", ":a", "<", "| ", "|=", ">>> a\n\n"]
+LONG = [
+    *(lambda size, piece=piece: piece * size for piece in PIECES),
+    *(lambda size, start=start: start + " " * size for start in ("`", ":a", ":param")),
+    lambda size: "".join(" " * i + ".. note::\n" for i in range(int(size**0.5))),
+    lambda size: "".join("`" * i + "{note}\n" for i in range(3, int(size**0.5))),
+]
+
+
+@pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
+def test_a_text_twice_as_long_takes_about_twice_as_long(text):
+    assert is_linear(restructuredtext, text, 80_000)
+
+
+# Language tags, and the language of ISO 639 in them ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("tag", "by_iso"), [
+    ("en", "en"), ("pt-BR", "pt"), ("zh-Hant-TW", "zh"), ("sr-Latn", "sr"), ("es-419", "es"), ("gsw", "gsw"),
+    ("de-CH-1996", "de"), ("sl-rozaj-biske", "sl"), ("zh-cmn-Hans-CN", "zh"), ("en-a-bbb-x-a-ccc", "en"),
+    ("mul", "mul"), ("und", "und"), ("haw-US", "haw"),
+])  # fmt: skip
+def test_a_tag_has_its_language(tag, by_iso):
+    check_tag(tag)
+    assert language(tag) == by_iso
+
+
+@pytest.mark.parametrize(("tag", "hint"), [
+    ("English", ""), ("german", ""), ("xx", ""), ("jp", ""), ("", ""), ("-", ""), ("en-", ""), ("en--US", ""),
+    ("x-klingon", ""), ("en, de", ""), ("de/en", ""), ("en_US", "'en-US'"), ("EN", "'en'"), ("pt-br", "'pt-BR'"),
+    ("zh-hant-tw", "'zh-Hant-TW'"), ("multilingual", ""), ("pt\n", ""), ("\uff45\uff4e", ""),
+])  # fmt: skip
+def test_a_word_that_is_no_tag_is_refused(tag, hint):
+    with pytest.raises(ValueError, match=r"language: expected a tag of BCP 47") as refused:
+        check_tag(tag)
+    assert (f"did you mean {hint}?" in str(refused.value)) == bool(hint)
