@@ -76,6 +76,13 @@ def test_to_run_again_is_advised_only_where_it_can_help(code, says):
     assert "again" not in explain(OSError("no number, as of a library"))
 
 
+@pytest.mark.parametrize(("names", "says"), [
+    ((), "no space left on a disk; free some"), (("source", None, "target"), "target: no space left on the disk ("),
+])  # fmt: skip
+def test_a_full_disk_is_told_by_what_is_written_or_by_no_name(names, says):
+    assert explain(OSError(errno.ENOSPC, "No space left on device", *names)).startswith(says)
+
+
 def test_a_program_that_is_missing_is_to_be_installed():
     with pytest.raises(FileNotFoundError) as caught:
         subprocess.run(["no-such-program"], check=False)

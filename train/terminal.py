@@ -126,6 +126,7 @@ def note(line: str) -> None:
         print(harmless(line), file=sys.stderr, flush=True)
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What the same command would meet again, until somebody does something about it.
 REMEDIES = {
     errno.ENOENT: "make sure it is there",
@@ -147,14 +148,17 @@ PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, 
 
 def explain(error: OSError) -> str:
     """A failure of the system in one line, with what to do."""
-    where = Path(error.filename or ".")
+    where = Path((error.errno in FULL and error.filename2) or error.filename or ".")  # of a copy, what is written
     if isinstance(error, shutil.Error):  # of each file of a folder that could not be copied
         _, where, why = error.args[0][0]
         return f"{where}: not copied ({why}), and {len(error.args[0]) - 1} more files; nothing that was whole is lost"
     if error.errno == errno.ENOSPC:
         folder = next((path for path in (where, *where.parents) if path.is_dir()), Path("."))
         free = shutil.disk_usage(folder).free
-        return f"{where}: no space left on the disk ({free} bytes free); free some and run the same command again"
+        full = (
+            f"{where}: no space left on the disk ({free} bytes free)" if error.filename else "no space left on a disk"
+        )
+        return f"{full}; free some and run the same command again"
     if error.errno in REMEDIES:
         missing = error.errno == errno.ENOENT and where.name == str(where)
         remedy = "make sure it is there, or, if it is a program, install it" if missing else REMEDIES[error.errno]

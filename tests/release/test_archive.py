@@ -1,10 +1,14 @@
 """One file, the same bytes whenever it is packed, that is checked like the folder; and archives that mean harm."""
 
+import errno
 import io
 import os
 import re
+import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import zstandard
@@ -14,7 +18,7 @@ from warm import command
 from train.artifact import file_digest
 from train.errors import UserError
 from train.layout import regular_files
-from train.release import archive
+from train.release import archive, gguf
 from train.release.archive import pack, unpack, unpacked
 
 
@@ -117,6 +121,17 @@ def test_damage_and_roots_of_two_releases_are_one_line(tmp_path, monkeypatch):
         pass
     monkeypatch.setattr(archive, "MEMBERS", 1)
     refusal(unpack, good, tmp_path / "many", match="more than 1 members")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(Path, "mkdir", Mock(side_effect=full))
+    refusal(unpack, good, tmp_path / "full", match=r"cannot be unpacked \(no space left on a disk; free some")
+
+
+def test_of_an_export_that_a_full_disk_ends_the_file_is_told(release, tmp_path, monkeypatch):
+    cut_short = OSError("12288 requested and 8872 written")  # as numpy tells it
+    monkeypatch.setitem(sys.modules, "gguf", SimpleNamespace(GGUFWriter=Mock(side_effect=cut_short)))
+    with pytest.raises(OSError, match="requested") as caught:
+        gguf.write(release, tmp_path / "model.gguf")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, f"{tmp_path}/model.gguf")
 
 
 def test_zeros_may_fill_an_archive_up_and_nothing_else_may_follow(tmp_path):

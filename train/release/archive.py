@@ -15,6 +15,7 @@ from train.data.sources.archive import Bounded, name_problem
 from train.data.text.file_types import HEAD, file_type
 from train.errors import UserError
 from train.layout import release_files
+from train.release.verify.run import of_the_machine
 
 SUFFIX = ".tar.zst"
 LEVEL = 3
@@ -106,4 +107,5 @@ def unpack(archive: Path, into: Path) -> None:
             if follows:
                 raise UserError(f"{name}: something follows the end of the archive")
     except (tarfile.TarError, zstandard.ZstdError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{name}: cannot be unpacked ({type(error).__name__}: {error})") from None
+        why = of_the_machine(error) or f"{type(error).__name__}: {error}"
+        raise UserError(f"{name}: cannot be unpacked ({why})") from None

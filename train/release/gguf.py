@@ -9,6 +9,7 @@ reference release, 136 of 163 excerpts of held-out text got as many tokens; wher
 other ones.
 """
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def write(release: Path, file: Path) -> int:
         writer.write_tensors_to_file()
         writer.close()
         aside.replace(file)
+    except OSError as error:  # numpy tells neither the file nor that a disk is full
+        raise OSError(error.errno or errno.ENOSPC, error.strerror or str(error), str(file)) from None
     finally:
         aside.unlink(missing_ok=True)
     return len(weights)
