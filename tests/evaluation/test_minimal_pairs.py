@@ -1,19 +1,15 @@
 """Minimal pairs: known costs, ties that are not hidden, intervals that are known, and files as BLiMP has them."""
 
-import hashlib
 import json
 
 import numpy as np
 import pytest
 import torch
 import warm
-from conftest import source
 from little import MODEL as TINY
 from little import WORLD, costs, write_tokenizer
 
 from train.artifact import digest, write_json
-from train.config import build
-from train.data.benchmarks import BenchmarksConfig, gather
 from train.data.schema import ITEM, Item, write_rows
 from train.data.tokenizer import load
 from train.evaluation.baselines import count_grams
@@ -116,30 +112,6 @@ def test_where_all_are_right_the_interval_is_no_point():
     found = score([Row("", "", "", [1.0, 2.0], [2.0, 1.0])] * 20, 0.95)
     assert (found["value"], found["high"], found["byte_4gram"]) == (1.0, 1.0, 0.0) and 0.8 < found["low"] < 0.9
     assert score([Row("", "", "", [1.0, 2.0], [2.0, 1.0])] * 20, 0.99)["low"] < found["low"]
-
-
-def test_files_as_blimp_has_them_and_our_own_set(model, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    lines = [
-        {"sentence_good": "The cats sit.", "sentence_bad": "The cats sits.", "UID": "agreement", "pairID": "0"},
-        {"sentence_good": "A cat has sat.", "sentence_bad": "A cat has sit.", "UID": "participle", "pairID": "1"},
-    ]
-    (tmp_path / "blimp").mkdir()
-    (tmp_path / "blimp" / "two.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (tmp_path / "blimp" / "LICENSE").write_text("as you like")
-    files = {path.name: path.read_bytes() for path in (tmp_path / "blimp").iterdir()}
-    sha256 = digest({name: hashlib.sha256(text).hexdigest() for name, text in files.items()})
-    blimp = source(purl="pkg:generic/blimp@1", path="blimp", include=["*.jsonl"], sha256=sha256)
-    config = build(BenchmarksConfig, {"pairs": {"seed": 1, "count": 4}, "raw": {"sources": [blimp]}})
-    gather(config, {}, tmp_path / "out", WORLD)
-    some = scored_items(tmp_path / "out")
-    pairs = score_items(model, tokenizer, count_grams([b"The cats sit."]), some, batch=4, world=WORLD)
-    found = summary(some, pairs, tmp_path / "out", 0.9)
-    assert found["blimp"]["files"] == {"two.jsonl": hashlib.sha256(files["two.jsonl"]).hexdigest()}
-    assert {name: (s["pairs"], len(s["groups"])) for name, s in found.items()} == {"blimp": (2, 2), "pairs": (48, 12)}
-    assert found["blimp"]["purl"] == "pkg:generic/blimp@1"
-    right = sum(pair.bits[0] < pair.bits[1] for pair in pairs if pair.set == "pairs")
-    assert found["pairs"]["value"] == round(right / 48, 6)
 
 
 def test_without_pairs_there_is_nothing_to_tell(tmp_path):

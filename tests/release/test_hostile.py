@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import warm
-from conftest import edit, refusal
+from conftest import edit, failure, refusal
 
 from train.release.bundle import manifest_of, write_manifest
 from train.release.verify.code import installs
@@ -23,12 +23,6 @@ def command(*arguments: object) -> str:
     said = warm.command("verify", *arguments, status=1)
     assert all(letter.isprintable() or letter == "\n" for letter in said)
     return said
-
-
-def fails(path: Path) -> str:
-    (result,) = verify(path, "quick", {"integrity"})
-    assert not result.ok
-    return result.detail
 
 
 STRANGE = ["a b", "caf\u00e9", "ab:c", "a*", "a?", "data/a.", "a./b", "nul", "AUX.txt", "data/Com1.json", "lpt9/a",
@@ -44,7 +38,7 @@ def test_names_that_no_release_may_have(tmp_path, path, why):
     (tmp_path / "README.md").write_text("a card")
     write_manifest(tmp_path)
     edit(tmp_path / "MANIFEST.json", "products", path, to={"sha256": "0" * 64, "bytes": 0})
-    assert why in fails(tmp_path)
+    assert why in failure(tmp_path, "integrity", "quick")
 
 
 @pytest.mark.parametrize("path", ["a", ".ci/a", "a-b_c.d..e/F9", "-a", "console.txt", "auxiliary", "com10", "a.nul"])
@@ -55,12 +49,12 @@ def test_plain_names(path):
 def test_names_that_some_systems_take_for_the_same(copy):
     (copy / "readme.md").write_text("another card")
     write_manifest(copy)
-    assert "the same name as" in fails(copy)
+    assert "the same name as" in failure(copy, "integrity", "quick")
 
 
 def test_empty_and_hidden_folders(copy):
     (copy / "data" / ".cache").mkdir()
-    assert "data/.cache: an empty folder" in fails(copy)
+    assert "data/.cache: an empty folder" in failure(copy, "integrity", "quick")
 
 
 def test_colours_and_pipes_and_holes_are_told_in_plain_letters(copy):
@@ -92,7 +86,7 @@ def test_what_is_no_file_is_told_and_never_opened(tmp_path, kind):
             os.mknod(strange, (stat.S_IFCHR if kind == "device" else stat.S_IFBLK) | 0o600, numbers)
         except PermissionError:
             pytest.skip("only root makes devices")
-    assert "data/strange: neither a file nor a folder" in fails(tmp_path)
+    assert "data/strange: neither a file nor a folder" in failure(tmp_path, "integrity", "quick")
     found = verify(tmp_path, "full")
     assert not any(result.ok for result in found) and found[-1].detail == "not run: see integrity"
 

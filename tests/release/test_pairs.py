@@ -23,6 +23,10 @@ def test_its_own_pairs_get_the_scores_that_they_have_in_it(release, tmp_path):
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (found,) = json.loads(judge(release, tmp_path / "mine.jsonl", "--json")).values()
     assert found["file"] == file_digest(tmp_path / "mine.jsonl")
+    others = read_json(release / "evaluation/minimal_pairs.json")["others"]
+    sets = release.parents[1] / "sets"
+    assert others["files"] == {path.name: file_digest(path) for path in sets.glob("*.jsonl")}
+    assert (others["purl"], others["pairs"]) == ("pkg:generic/others@1", 1)
     for name in ("value", "low", "high", "pairs", "ties", "byte_4gram", "groups"):
         assert found[name] == recorded[name], name
     said = judge(release, tmp_path / "mine.jsonl").splitlines()

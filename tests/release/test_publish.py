@@ -10,7 +10,7 @@ from pathlib import Path
 import loopback
 import pytest
 import warm
-from conftest import refusal
+from conftest import failure, refusal
 
 from train.commands import publish
 from train.layout import regular_files
@@ -142,25 +142,22 @@ def test_what_else_stands_there_is_shown_and_deleted_by_a_word_alone(standing, s
     assert deleted == sorted(set(standing) - {".gitattributes", "a.txt"})
 
 
-def integrity(folder: Path) -> tuple[bool, str]:
-    (result,) = verify(folder, "quick", {"integrity"})
-    return result.ok, result.detail
-
-
 def test_what_the_hub_and_its_client_add_is_named_and_once_deleted_the_release_holds(hub, tmp_path):
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept/README.md").write_text("a card")
-    write_manifest(tmp_path / "kept")
-    hub.files = {path: (tmp_path / "kept" / path).read_bytes() for path in ("README.md", "MANIFEST.json")}
+    kept, got = tmp_path / "kept", tmp_path / "got"
+    kept.mkdir()
+    (kept / "README.md").write_text("a card")
+    write_manifest(kept)
+    hub.files = {path: (kept / path).read_bytes() for path in ("README.md", "MANIFEST.json")}
     hub.files[".gitattributes"] = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
     (tmp_path / "download.py").write_text(DOWNLOAD)
-    done = warm.run([str(tmp_path / "download.py"), str(tmp_path / "got")])
-    holds, detail = integrity(tmp_path / "got")
-    assert holds and re.fullmatch(r"beside \d+ files of the hub and its client, which nothing reads", detail)
+    done = warm.run([str(tmp_path / "download.py"), str(got)])
+    (result,) = verify(got, "quick", {"integrity"})
+    beside = r"beside \d+ files of the hub and its client, which nothing reads"
+    assert result.ok and re.fullmatch(beside, result.detail)
     for name in ("more.txt", ".cache/more", ".gitattributes.txt", ".cache/huggingface.txt"):
-        (tmp_path / "got" / name).write_text("x")
-        assert integrity(tmp_path / "got") == (False, f"{name}: not in MANIFEST.json")
-        (tmp_path / "got" / name).unlink()
-    (tmp_path / "got/.cache/huggingface/link").symlink_to("/etc")
-    assert integrity(tmp_path / "got") == (False, ".cache/huggingface/link: neither a file nor a folder")
+        (got / name).write_text("x")
+        assert failure(got, "integrity", "quick") == f"{name}: not in MANIFEST.json"
+        (got / name).unlink()
+    (got / ".cache/huggingface/link").symlink_to("/etc")
+    assert failure(got, "integrity", "quick") == ".cache/huggingface/link: neither a file nor a folder"
     refusal(verify, Path(done.stdout.strip()), "quick", match=r"its files are links, .* download with --local-dir")

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
-from conftest import edit, source
+from conftest import edit, failure, source
 
 from train.artifact import Manifest, copy_file, digest, file_digest, inventory, write_json
 from train.compose import compose
@@ -81,8 +81,7 @@ def test_sources_of_an_honest_release_give_it_again(release, home):
 def test_a_forgery_is_named_by_the_first_document_that_differs(copy, home, reseal, forge):
     expected = forge(copy)
     reseal(copy)
-    (result,) = verify(copy, "sources", {"prepared"}, folder=home)
-    assert result.status == "fails" and expected in result.detail, result.detail
+    assert expected in failure(copy, "prepared", "sources", folder=home)
 
 
 @pytest.mark.parametrize(("path", "given", "words"), [
