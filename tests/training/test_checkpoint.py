@@ -28,23 +28,27 @@ def two(tmp_path):
     return sorted(tmp_path.glob("checkpoints/*"))
 
 
-def test_what_is_saved_is_loaded(two):
+def test_what_is_saved_is_loaded_the_same_bytes_whatever_the_order_of_names_and_a_copy_no_longer_changed(two, tmp_path):
     found = load(two[1], OWNER)
     assert found.step == 20 and torch.equal(found.weights["w"], torch.full((2, 3), 20.0))
     assert torch.equal(found.optimizer["w.first"], torch.arange(6.0).view(2, 3))
-
-
-def test_the_same_state_is_the_same_bytes_whatever_the_order_of_names(tmp_path):
-    a, b = torch.ones(2), torch.zeros(3, 1)
-    checkpoints.write_tensors(tmp_path / "one", {"a": a, "b": b})
-    checkpoints.write_tensors(tmp_path / "two", {"b": b, "a": a})
+    state = {"a": torch.ones(2), "b": torch.zeros(3, 1)}
+    checkpoints.write_tensors(tmp_path / "one", state)
+    checkpoints.write_tensors(tmp_path / "two", dict(reversed(state.items())))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    copy = Checkpoint(3, state, state).copy()
+    state["a"].add_(1)
+    assert copy.weights["a"].tolist() == copy.optimizer["a"].tolist() == [1, 1]
 
 
-def test_the_newest_is_taken(two, tmp_path):
+def test_the_newest_is_taken_and_stays(two, tmp_path):
     assert newest(tmp_path, OWNER) == (20, [])
     save(tmp_path / "resume" / "step-000022", checkpoint(22), OWNER)
     assert newest(tmp_path, OWNER) == (22, []) and newest(tmp_path / "nowhere", OWNER) == (0, [])
+    checkpoints.thin(two[0].parent, 5)
+    assert all(path.is_dir() for path in two)
+    checkpoints.thin(two[0].parent, 1)
+    assert [path.is_dir() for path in two] == [False, True]
 
 
 @pytest.mark.parametrize(("steps", "reached", "whole"), [
@@ -131,20 +135,6 @@ def test_a_file_that_is_no_safetensors_is_named(tmp_path):
     (tmp_path / "huge").write_bytes((2**60).to_bytes(8, "little"))
     for name in ("lies", "huge", "absent"):
         refusal(checkpoints.read_tensors, tmp_path / name, match=f"{name}: cannot be read as safetensors")
-
-
-def test_a_copy_is_no_longer_changed(two):
-    weight = torch.ones(2)
-    copy = Checkpoint(3, {"w": weight}, {"w.first": weight}).copy()
-    weight.add_(1)
-    assert copy.weights["w"].tolist() == copy.optimizer["w.first"].tolist() == [1, 1]
-
-
-def test_of_saves_the_newest_stay(two):
-    checkpoints.thin(two[0].parent, 5)
-    assert all(path.is_dir() for path in two)
-    checkpoints.thin(two[0].parent, 1)
-    assert [path.is_dir() for path in two] == [False, True]
 
 
 def test_what_fails_in_the_background_is_raised_by_the_next_look():
