@@ -42,11 +42,14 @@ def test_a_record_is_found_by_its_pointer(tmp_path):
     refusal(artifact.read_json, tmp_path / "x.json", "/a~1b/1", match=r"x\.json: nothing stands at /a~1b/1")
 
 
-def test_seal_lists_products_and_leaves_witnesses_out(tmp_path):
+def test_seal_lists_products_and_leaves_witnesses_out_and_what_is_sealed_can_be_moved(tmp_path):
     found = sealed(tmp_path, a=b"1", deep__b=b"22", witness__log=b"now")
     products = artifact.manifest(found).products
     assert {name: entry.bytes for name, entry in products.items()} == {"a": 1, "deep/b": 2}
     assert not (tmp_path / "thing-1.part").exists() and artifact.check(found) == []
+    moved = found.rename(tmp_path / "moved")
+    assert artifact.check(moved) == []
+    assert (artifact.set_aside(moved, "damaged") / "a").read_bytes() == b"1" and not moved.exists()
 
 
 def test_the_digest_of_products_depends_on_products_only(tmp_path):
@@ -55,11 +58,6 @@ def test_the_digest_of_products_depends_on_products_only(tmp_path):
     three = sealed(tmp_path / "y", a=b"2")
     assert artifact.manifest(one).digest == artifact.manifest(two).digest != artifact.manifest(three).digest
     assert (one / "manifest.json").read_bytes() == (two / "manifest.json").read_bytes()
-
-
-def test_an_artifact_can_be_moved(tmp_path):
-    moved = sealed(tmp_path / "x", a=b"1").rename(tmp_path / "moved")
-    assert artifact.check(moved) == []
 
 
 @pytest.mark.parametrize(("damage", "line"), [
@@ -97,8 +95,3 @@ def test_a_killed_write_leaves_what_was_there_and_seal_sweeps_its_remains(tmp_pa
     assert done.returncode == -9 and (part / "a").read_bytes() == b"old" and len(list(part.iterdir())) == 2
     artifact.seal(part, tmp_path / "thing-1", BOUND)
     assert sorted(p.name for p in (tmp_path / "thing-1").iterdir()) == ["a", "manifest.json"]
-
-
-def test_set_aside_keeps_the_damaged_artifact(tmp_path):
-    found = sealed(tmp_path, a=b"1")
-    assert (artifact.set_aside(found, "damaged") / "a").read_bytes() == b"1" and not found.exists()

@@ -92,22 +92,17 @@ def test_checkpoints_stand_at_multiples_and_at_the_end(every, steps, kept):
     assert checkpoint_steps(every, steps) == kept
 
 
-def test_without_training_there_are_no_steps(found):
+def test_what_does_not_belong_together_is_refused(found):
     refusal(readings, replace(found, order=None), [], match="nothing was trained")
-
-
-def test_ranges_of_documents_that_were_not_kept_are_refused(found):
-    write_rows(found.folder / "documents" / "part-0000.parquet", [], SELECTED)
-    with pytest.raises(UserError, match="was not kept"):
-        _ = found.kept
-
-
-def test_documents_without_ranges_are_refused(found):
-    write_rows(found.ranges["train"], [], RANGES)
-    with pytest.raises(UserError, match="no range of tokens"):
-        _ = found.kept
-    with pytest.raises(UserError, match="no training text"):
-        _ = found.training
+    documents, ranges = found.folder / "documents" / "part-0000.parquet", found.ranges["train"]
+    for path, schema, name, says in (
+        (documents, SELECTED, "kept", "was not kept"), (ranges, RANGES, "kept", "no range of tokens"),
+        (ranges, RANGES, "training", "no training text"),
+    ):  # fmt: skip
+        before = path.read_bytes()
+        write_rows(path, [], schema)
+        refusal(getattr, replace(found), name, match=says)
+        path.write_bytes(before)
 
 
 def artifact(folder, stage, key, **inputs):
@@ -139,18 +134,12 @@ def test_the_newest_weights_lead_to_all_that_they_were_made_from(runs):
     assert lineage(runs / "weights-22222222").folder.name == "weights-22222222"
 
 
-def test_an_artifact_before_the_tokens_is_refused(runs):
+@pytest.mark.parametrize("manifest", [{}, {"stage": "tokens"}, {"stage": "tokens", "inputs": {"raw": {}}}, [1], None])
+def test_what_does_not_lead_on_is_refused(runs, tmp_path, manifest):
     refusal(lineage, runs / "selected-cccccccc", match="made from tokenizer, tokens; name a weights or tokens")
-
-
-@pytest.mark.parametrize("manifest", [{}, {"stage": "tokens"}, {"stage": "tokens", "inputs": {"raw": {}}}, [1]])
-def test_a_manifest_that_does_not_lead_on_is_refused(tmp_path, manifest):
-    write_json(tmp_path / "manifest.json", manifest)
-    refusal(lineage, tmp_path, match=r"manifest\.json: ")
-
-
-def test_a_folder_that_holds_neither_is_refused(tmp_path):
-    refusal(lineage, tmp_path, match="neither a release")
+    if manifest is not None:
+        write_json(tmp_path / "none" / "manifest.json", manifest)
+    refusal(lineage, tmp_path / "none", match="neither a release" if manifest is None else r"manifest\.json: ")
 
 
 # search --------------------------------------------------------------------------------------------------------------
