@@ -13,7 +13,7 @@ import gzip
 import importlib.util
 import io
 import multiprocessing
-import sys
+import runpy
 import tempfile
 import time
 from collections import deque
@@ -22,8 +22,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-sys.dont_write_bytecode = True  # in a release, whose code this may be, nothing is written
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":  # by the command, which tells in a line what is wrong
+    runpy.run_path(__file__.removesuffix("bench.py") + "pellucid.py", {"VERB": "bench"}, __name__)
 
 import bench_training  # type: ignore[import-not-found]
 import numpy as np
@@ -42,7 +42,6 @@ from train.data.selected import kept_documents
 from train.data.sources.places import obtain
 from train.errors import UserError, did_you_mean
 from train.machine import Machine
-from train.terminal import guarded
 from train.world import Inputs, World
 
 T = TypeVar("T")
@@ -294,7 +293,3 @@ def main(arguments: list[str]) -> dict[str, Any]:
         print(f"\n{name}: {(BENCHMARKS[name].__doc__ or '').splitlines()[0]}", flush=True)
         measured[name] = BENCHMARKS[name](config)
     return measured
-
-
-if __name__ == "__main__":
-    guarded(lambda words: 0 if main(words) else 1, sys.argv[1:])

@@ -6,15 +6,17 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from train.humanize import brief
-from train.initial import identity_of
-from train.release.cards import report
-from train.release.cards.facts import Facts
-from train.release.cards.templates import html
+from train.terminal import guarded
 
 
 def picture(release: Path) -> str:
     """The drawing, a function of the release's records."""
+    from train.humanize import brief
+    from train.initial import identity_of
+    from train.release.cards import report
+    from train.release.cards.facts import Facts
+    from train.release.cards.templates import html
+
     facts, scores = Facts(release), report.scores(Facts(release).record("evaluation/scores.json"))
     bits = next(each for each in scores if each["unit"].startswith("bits per byte"))
     items = sum(each["items"] for each in facts.record("evaluation/data/sets.json"))
@@ -40,4 +42,4 @@ def picture(release: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(picture(Path(sys.argv[1])))
+    guarded(lambda words: print(picture(Path(*words))), sys.argv[1:])

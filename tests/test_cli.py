@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -29,6 +30,17 @@ runpy.run_path(__file__.removesuffix("{name}.py") + "pellucid.py", {{"VERB": "{v
 @pytest.mark.parametrize("name", DOORS)
 def test_a_script_of_a_verb_is_a_door_and_nothing_else(name):
     assert (ROOT / "scripts" / f"{name}.py").read_text() == DOOR.format(name=name, verb=DOORS[name])
+
+
+@pytest.mark.parametrize(("before", "name", "says"), [
+    *(("", name, r"\w+ is not installed; `make setup` makes .*") for name in ("run", "bench", "picture")),
+    ("import sys; sys.version_info = (3, 10, 9);", "run", "Python 3.11.2 or newer is needed; `make setup` .*"),
+])  # fmt: skip
+def test_a_script_without_what_it_needs_says_so_in_a_line(before, name, says):
+    run = f"{before}import runpy; runpy.run_path('scripts/{name}.py', run_name='__main__')"
+    line = [sys.executable, "-S", "-c", run]  # without the packages that are installed
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and re.fullmatch(f"error: {says}\n", done.stderr)
 
 
 def test_there_is_a_command_for_each_verb():
