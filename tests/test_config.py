@@ -265,6 +265,7 @@ def test_what_is_wrong_with_a_file_as_a_whole_names_it_too(composing):
     text = file.read_text()
     for data, says in (
         (text.encode("utf-16"), "data/my_text.yaml, line 1: is not UTF-8"),
+        (b"\xef\xbb\xbf" + text.encode(), "configs/data/my_text.yaml: begins with a byte order mark; save the file"),
         (b"# @package a b c\n" + text.encode(), "data/my_text.yaml, line 1: Too many components"),
         (text.replace("- opendocs", "- nothere").encode(), "In 'data/my_text': Could not load 'data/nothere'"),
         (text.replace(LANGUAGE, "      language: " + 1200 * "[" + 1200 * "]" + "\n").encode(), "my_text.yaml, line "),

@@ -154,12 +154,13 @@ def refuse_several(words: Sequence[tuple[str, str]]) -> None:
 def refuse_other_numbers() -> None:
     """ConfigError for a number in a config file that YAML reads otherwise than people: 0200 by eight, 1:30 by sixty."""
     for path in sorted(CONFIGS.rglob("*.yaml")):
-        text = path.read_bytes().decode(errors="replace")
+        text, where = path.read_bytes().decode(errors="replace"), path.relative_to(CONFIGS.parent)
+        if text.startswith("\ufeff"):  # Hydra would not see the head below it
+            raise ConfigError([f"{where}: begins with a byte order mark; save the file as UTF-8 without one"])
         if match := OTHER_NUMBER.search(text):
             line = text[: match.start(1)].count("\n") + 1
             remedy = "to YAML, by 8 or by 60; write it without a zero first, or in quotes"
-            where = f"{path.relative_to(CONFIGS.parent)}, line {line}"
-            raise ConfigError([f"{where}: {match[1]} is another number {remedy}"])
+            raise ConfigError([f"{where}, line {line}: {match[1]} is another number {remedy}"])
 
 
 def sized(model: str) -> Iterator[tuple[str, Any]]:
