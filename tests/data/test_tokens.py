@@ -115,14 +115,9 @@ def test_the_header_is_as_long_for_any_number_of_tokens(tmp_path):
     assert len(lengths) == 1
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY\x01\x00v\x00{", b"text"])
-def test_a_missing_or_damaged_array_is_one_clear_line(tmp_path, content):
+@pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY\x01\x00v\x00{", b"text", "torn"])
+def test_a_missing_or_damaged_array_is_one_clear_line(folder, tmp_path, content):
     if content is not None:
-        (tmp_path / "train.npy").write_bytes(content)
+        whole = (folder / "tokens" / "train.npy").read_bytes()
+        (tmp_path / "train.npy").write_bytes(whole[:-7] if content == "torn" else content)
     refusal(read_tokens, tmp_path, "train", match="cannot be read as an array of tokens")
-
-
-def test_a_torn_array_is_refused(folder, tmp_path):
-    whole = (folder / "tokens" / "train.npy").read_bytes()
-    (tmp_path / "train.npy").write_bytes(whole[:-7])
-    refusal(read_tokens, tmp_path, "train", match="cannot be read")

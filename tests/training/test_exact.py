@@ -15,6 +15,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import Function
 
+from tests.test_exact import in_float32, shuffled
 from train import exact, kernels, premises
 from train.errors import UserError
 from train.exact import square_total
@@ -90,11 +91,6 @@ def test_attention_of_some_sequences_at_a_time_changes_no_byte(monkeypatch, opti
     assert trained(optimizer=optimizer) == plain and sizes == {2}
 
 
-def shuffled_matmul(a, b):
-    order = torch.randperm(a.shape[-1])
-    return a[..., order] @ b[..., order, :]
-
-
 def integers(x):
     """`x` as integers and what they are multiples of."""
     x, whole = x.double(), lambda bits: torch.equal(x * 2.0**bits, (x * 2.0**bits).round())
@@ -107,12 +103,6 @@ def int64_matmul(a, b):
     return ((left @ right).double() * (unit * other)).float()
 
 
-def in_float32(a, b, out_dtype):
-    """What tensor cores do with float16 operands."""
-    assert a.dtype == torch.float16 and a.isfinite().all()
-    return a.to(out_dtype) @ b.to(out_dtype)
-
-
 def shuffled_sum(x, dim, dtype=None):
     return x.index_select(dim, torch.randperm(x.shape[dim])).sum(dim, keepdim=True, dtype=dtype)
 
@@ -121,7 +111,7 @@ WAYS = {
     "float64 products": ("matmul", lambda a, b: (a.double() @ b.double()).float()),
     "int64 products": ("matmul", int64_matmul),
     "float16 operands": ("matmul", lambda a, b: exact.by_tensor_cores(a, b, in_float32)),
-    "shuffled products": ("matmul", shuffled_matmul),
+    "shuffled products": ("matmul", shuffled),
     "shuffled sums": ("summed", shuffled_sum),
 }
 
@@ -204,7 +194,7 @@ def test_without_grids_the_order_of_sums_does_change_bytes(monkeypatch):
     monkeypatch.setattr(premises, "require", lambda *_: None)
     monkeypatch.setattr(exact, "to_grid", lambda x, grid: x + 0.0)
     expected = trained()
-    monkeypatch.setattr(exact, "matmul", shuffled_matmul)
+    monkeypatch.setattr(exact, "matmul", shuffled)
     assert trained() != expected
 
 
