@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from train.data.dedup.ngrams import Index, Numbers, Words, different, groups, ngrams_of, words
+from train.data.dedup.ngrams import Index, Matches, Numbers, Words, ngrams, words
 from train.data.schema import Item, read_records
 
 WORDS = 13  # an n-gram, as for GPT-3 (Brown et al. 2020, appendix C)
@@ -42,41 +42,34 @@ def contaminated(
     as a rule a licence, a link or a command that many pages repeat, hence the share. Texts are judged one by one, and
     are looked at together because that is faster.
     """
-    details = dict(_of_held_out(texts, threshold, held_out)) | dict(_of_items(texts, items))
-    yield from map(details.get, range(len(texts)))
+    numbers = [text.numbers for text in texts]
+    for text, of_items, shared in zip(
+        texts, items.index.matches(numbers), held_out.index.matches(numbers), strict=True
+    ):
+        yield _of_item(text, items, of_items) or _of_held_out(text, threshold, held_out, shared)
 
 
-def _of_items(texts: Sequence[Words], items: Evaluated) -> Iterator[tuple[int, str]]:
-    """The place of each text that holds an item, and what; the shortest of several comes last."""
-    for match in reversed(items.index.matches([text.numbers for text in texts])):
-        for some in groups(match.texts):
-            text, place = int(match.texts[some.start]), match.places[some.start]
-            owner = items.index.tables[match.length].owners_of(match.rows[some][:1])[0]
-            yield text, f"{items.names[owner]}: {texts[text].span(place, match.length)}"
+def _of_item(text: Words, items: Evaluated, matches: Matches) -> str | None:
+    for length, (places, rows) in matches.items():
+        owner = items.index.tables[length].owners_of(rows[:1])[0]
+        return f"{items.names[owner]}: {text.span(places[0], length)}"
+    return None
 
 
-def _of_held_out(texts: Sequence[Words], threshold: float, held_out: Evaluated) -> Iterator[tuple[int, str]]:
-    """The place of each text that has too much in common with a held-out one, how much at most, and where first."""
-    numbers, tables = [text.numbers for text in texts], held_out.index.tables
-    matches, pairs = held_out.index.matches(numbers), [np.empty(0, np.intp)]
-    for match in matches:
-        table = tables[match.length]
-        which, rows = np.divmod(different(match.texts * len(table.grams) + match.rows), len(table.grams))
-        pairs.append(np.repeat(which, table.times[rows]) * len(held_out.names) + table.owners_of(rows))
-    both, counts = np.unique(np.concatenate(pairs), return_counts=True)  # a text and an owner in one number
-    if not len(both):
-        return
-    which, owners = np.divmod(both, len(held_out.names))
-    own = np.array([len(different(grams)) for grams in ngrams_of(numbers, WORDS)], np.intp)[which]
-    shares = counts / np.maximum(1, np.minimum(held_out.index.sizes[owners], own))
-    above = np.flatnonzero(shares > threshold)
-    for some in groups(which[above]):
-        most = above[some][shares[above[some]].argmax()]
-        text, owner = int(which[most]), owners[most]
-        first = next(
-            texts[text].span(match.places[at], match.length)
-            for match in matches
-            for at in np.flatnonzero(match.texts == text).tolist()
-            if owner in tables[match.length].owners_of(match.rows[at : at + 1])
-        )
-        yield text, f"{shares[most]:.2f} of held_out {held_out.names[owner]}: {first}"
+def _of_held_out(text: Words, threshold: float, held_out: Evaluated, matches: Matches) -> str | None:
+    if not matches:
+        return None
+    tables = held_out.index.tables
+    every = [tables[length].owners_of(np.unique(rows)) for length, (_, rows) in matches.items()]
+    owners, counts = np.unique(np.concatenate(every), return_counts=True)
+    sizes = np.minimum(held_out.index.sizes[owners], len(np.unique(ngrams(text.numbers, WORDS), sorted=False)))
+    shares = counts / np.maximum(1, sizes)
+    owner = owners[shares.argmax()]
+    if shares.max() <= threshold:
+        return None
+    first = next(
+        text.span(common[0], length)
+        for length, (places, rows) in matches.items()
+        if len(common := np.repeat(places, tables[length].times[rows])[tables[length].owners_of(rows) == owner])
+    )
+    return f"{shares.max():.2f} of held_out {held_out.names[owner]}: {first}"

@@ -11,11 +11,12 @@ and with any version of a library, which no library for them promises.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dedup.ngrams import HALF, MULTIPLIER, NO_NUMBERS, Numbers, Places, groups, mix64, ngrams_of
+from train.data.dedup.ngrams import HALF, MULTIPLIER, NO_NUMBERS, Numbers, Places, groups, mix64, ngrams
 
 WORDS = 5  # an n-gram
 BANDS = 14
@@ -34,9 +35,10 @@ NONE = np.uint32(2**32 - 1)  # in every place of the signature of a text with fe
 
 def signatures(texts: Sequence[Numbers]) -> Signatures:
     """The signatures of some texts, each given by the numbers of its words, (texts, SIZE)."""
-    kept = ngrams_of(texts, WORDS)
-    sizes = np.array([*map(len, kept)], np.intp)
-    grams = (mix64(np.concatenate([NO_NUMBERS, *kept])) >> HALF).astype(np.uint32)
+    grams = (mix64(ngrams(np.concatenate([NO_NUMBERS, *texts]), WORDS)) >> HALF).astype(np.uint32)
+    bounds = pairwise(accumulate(map(len, texts), initial=0))
+    kept = [grams[start : max(start, end - WORDS + 1)] for start, end in bounds]  # none that is of two texts
+    sizes, grams = np.array([*map(len, kept)], np.intp), np.concatenate([grams[:0], *kept])
     filled, starts = np.flatnonzero(sizes), (np.cumsum(sizes) - sizes)[sizes > 0]
     least, values = np.full((SIZE, len(texts)), NONE), np.empty_like(grams)
     for row, multiplier, summand in zip(least, MULTIPLIERS, SUMMANDS, strict=True):

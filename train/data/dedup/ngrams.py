@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from train.unicode import UNPARTED, canonical, categories, characters
 
 Numbers = NDArray[np.uint64]
 Places = NDArray[np.intp]
+Matches = dict[int, tuple[Places, Places]]  # length -> places in a text, and rows of the table of such n-grams
 
 NO_NUMBERS = np.empty(0, np.uint64)
 PARTS, LETTER, MARK, ALONE = range(4)
@@ -100,19 +101,6 @@ def ngrams(numbers: Numbers, length: int) -> Numbers:
     return last
 
 
-def ngrams_of(texts: Sequence[Numbers], length: int) -> list[Numbers]:
-    """The numbers of the n-grams of each text, in order."""
-    grams = ngrams(np.concatenate([NO_NUMBERS, *texts]), length)
-    bounds = pairwise(accumulate(map(len, texts), initial=0))
-    return [grams[start : max(start, end - length + 1)] for start, end in bounds]  # none that is of two texts
-
-
-def different(numbers: NDArray[Any]) -> NDArray[Any]:
-    """The different ones of some numbers, in their order. `numpy.unique` takes many times as long."""
-    ordered = np.sort(numbers)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]  # type: ignore[no-any-return]
-
-
 def groups(keys: NDArray[Any], least: int = 1) -> Iterator[slice]:
     """Where equal keys stand, of keys in their order; only those that stand `least` times."""
     bounds = np.concatenate(([0], np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]))
@@ -129,15 +117,6 @@ def rolling_ngrams(numbers: Numbers, longest: int) -> Iterator[Numbers]:
         yield grams
 
 
-class Match(NamedTuple):
-    """Where some texts hold n-grams of one length that owners have: text after text, each from its first word on."""
-
-    length: int
-    texts: Places
-    places: Places  # in the text
-    rows: Places  # of the table
-
-
 class Index:
     """The n-grams of some texts, called owners and numbered in their order, to be found in other texts.
 
@@ -150,14 +129,14 @@ class Index:
         sizes: list[int] = []  # different n-grams of each owner
         for owner, numbers in enumerate(owners):
             length = min(longest, len(numbers))
-            own = different(ngrams(numbers, length)) if length else numbers
-            sizes.append(len(own))
-            grams.setdefault(length, []).append(own)
-            holders.setdefault(length, []).append(np.full(len(own), owner))
+            different = np.unique(ngrams(numbers, length)) if length else numbers
+            sizes.append(len(different))
+            grams.setdefault(length, []).append(different)
+            holders.setdefault(length, []).append(np.full(len(different), owner))
         self.sizes = np.array(sizes, np.int64)
         self.tables = {
-            length: Table(np.concatenate(grams[length]), np.concatenate(holders[length]))
-            for length in sorted(grams)
+            length: Table(np.concatenate(different), np.concatenate(holders[length]))
+            for length, different in sorted(grams.items())
             if length
         }
 
@@ -167,13 +146,15 @@ class Index:
             if length in self.tables:
                 yield length, *self.tables[length].find(grams)
 
-    def matches(self, texts: Sequence[Numbers]) -> list[Match]:
+    def matches(self, texts: Sequence[Numbers]) -> list[Matches]:
         """The same of each of some texts, looked for in all of them together."""
-        matches, bounds = [], np.cumsum([0, *map(len, texts)])
+        matches, bounds = [Matches() for _ in texts], np.cumsum([0, *map(len, texts)])
         for length, places, rows in self.find(np.concatenate([NO_NUMBERS, *texts])):
             which = np.searchsorted(bounds, places, "right") - 1
             inside = places + length <= bounds[which + 1]  # and not of two texts
-            matches.append(Match(length, which[inside], (places - bounds[which])[inside], rows[inside]))
+            for text in np.unique(which[inside]).tolist():
+                some = inside & (which == text)
+                matches[text][length] = places[some] - bounds[text], rows[some]
         return matches
 
     def shared(self, rows: dict[int, Places]) -> NDArray[np.int64]:
