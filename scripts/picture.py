@@ -22,9 +22,9 @@ def picture(release: Path) -> str:
     items = sum(each["items"] for each in facts.record("evaluation/data/sets.json"))
     stages = (
         ("raw", len(facts.sources), "pinned sources"),
-        ("documents", brief(facts.counts["raw"]["documents"]), "with licences"),
+        ("documents", brief(facts.counts.raw.documents), "with licences"),
         ("benchmarks", brief(items), "items"),
-        ("selected", brief(facts.counts["kept"]["documents"]), "kept, by rules"),
+        ("selected", brief(facts.counts.kept.documents), "kept, by rules"),
         ("tokenizer", brief(facts.config["tokenizer"]["vocabulary"]), "tokens"),
         ("tokens", brief(sum(split["tokens"] for split in facts.tokens.values())), "in order"),
         ("weights", brief(facts.computed["parameters"]), "parameters"),

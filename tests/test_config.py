@@ -2,7 +2,7 @@ import itertools
 import json
 import shlex
 import shutil
-from dataclasses import dataclass, is_dataclass
+from dataclasses import astuple, dataclass, is_dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_type_hints
 
@@ -120,7 +120,7 @@ def test_the_limits_in_a_type_are_enforced(part, change, line):
 
 
 def test_each_setting_is_described_where_it_is_defined():
-    assert [tuple(row) for row in described(build(Tree, GOOD))] == [
+    assert [astuple(row) for row in described(build(Tree, GOOD))] == [
         ("leaf.size", "in pixels", "integer, at least 1", 3), ("leaf.rate", "", "number, at least 0 and below 1", 0.0),
         ("leaf.mode", "", "linear | cosine", "linear"),
         ("leaf.limit", "How far it grows; null: on and on.", "integer, at least 1 or null", None),

@@ -1,7 +1,7 @@
 """The command line, `pellucid VERB`: help, errors, lines or JSON, and exit status of every verb of `train/verbs.toml`.
 
-What a verb does is in `train/commands/`, imported only when its arguments can be read. `run` of a command gives plain
-data, which --json prints, and its template VERB.jinja or its `lines` tells to people; `status` is its exit status.
+What a verb does is in `train/commands/`, imported only when its arguments can be read. `run` of a command gives a
+report, which --json prints, and its template VERB.jinja or its `lines` tells to people; `status` is its exit status.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def perform(name: str, args: argparse.Namespace) -> int:
     report = command.run(args)
     with contextlib.suppress(Unread):  # nobody has to read all of a report
         if args.json:
-            say(json.dumps(report, indent=2))
+            say(json.dumps(report, indent=2, default=vars))
         elif hasattr(command, "lines"):
             say("\n".join(command.lines(report, args)))
         elif Path(command.__file__).with_suffix(".jinja").is_file():  # else all was said

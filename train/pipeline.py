@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 from train import artifact
 from train.artifact import WITNESS, Bound, DamageError, Input, file_digest, manifest, read_json, sealed, set_aside
-from train.config import build, part_of, plain
+from train.config import build, part_of, plain, read
 from train.data import summaries
 from train.data.benchmarks import check_sets, gather, read_sets
+from train.data.counts import SourceCounts
 from train.data.documents import extract
 from train.data.duplicates import compare
 from train.data.judged import judge
@@ -179,9 +180,9 @@ def refuse_what_cannot_fit(config: Run, planned: Mapping[str, Bound], ranks: Wor
 def claims(name: Artifact, artifacts: Mapping[str, Path]) -> Iterator[tuple[str, str, dict[str, str]]]:
     """The licence that each source in an artifact is claimed to be under, and the files that tell it."""
     if name == "documents":
-        counts = read_json(artifacts[name] / "counts.json")
+        counts = read(dict[str, SourceCounts], artifacts[name] / "counts.json")
         sources = [record.source for record in read_sources(artifacts["raw"] / "sources.json")]
-        yield from ((source.purl, source.licence, counts[source.purl]["licences"]) for source in sources)
+        yield from ((source.purl, source.licence, counts[source.purl].licences) for source in sources)
     if name == "benchmarks":
         for each in read_sets(artifacts[name] / "sets.json"):
             yield each.record.source.purl, each.record.source.licence, each.licences

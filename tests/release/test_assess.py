@@ -10,7 +10,7 @@ from conftest import refusal
 from warm import command
 
 from train.release.assess import assess, tensors_problem
-from train.release.cards.markdown import read_yaml
+from train.release.cards.templates import read_yaml
 from train.release.standards import osaid
 from train.training.checkpoint import write_tensors
 

@@ -7,6 +7,7 @@ import forger
 import pytest
 import warm
 from conftest import MACHINE, edit, failure, refusal
+from train.release.seeds import seed_run
 
 from train import initial, pipeline
 from train.artifact import copy_file, file_digest, read_json
@@ -14,7 +15,6 @@ from train.humanize import shown
 from train.release.about import SeedRun, require_table
 from train.release.archive import pack
 from train.release.prove import replay
-from train.release.seeds import seed_run
 from train.release.standards.osaid import ladder
 from train.release.verify.run import verify
 from train.training.checkpoint import read_tensors, write_tensors
@@ -49,7 +49,7 @@ def folder(release, tmp_path) -> Path:
 def first_segment(release: Path, out: Path) -> dict:
     machine, segment = replace(MACHINE, runs=out), replay.segments(release)[0]
     replay.retrain(release, segment, out, machine, pipeline.environment())
-    return replay.compare(release, segment, out, machine)
+    return vars(replay.compare(release, segment, out, machine))
 
 
 def test_it_begins_with_weights_and_tokenizer_and_says_so(release, later, tmp_path):

@@ -1,1 +1,1 @@
-"""One module a verb: `run` gives plain data, VERB.jinja or `lines` tells it to people, `status` is its exit."""
+"""One module a verb: `run` gives a report, VERB.jinja or `lines` tells it to people, `status` is its exit."""

@@ -7,7 +7,7 @@ import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from train.compose import built, compose
 from train.config import limits, plain
@@ -16,29 +16,26 @@ from train.errors import UserError, did_you_mean
 NAMES: dict[Any, str] = {int: "integer", float: "number", str: "text", Path: "path", bool: "true or false"}
 
 
-def run(args: argparse.Namespace) -> list[dict[str, Any]]:
+def run(args: argparse.Namespace) -> list["Setting"]:
     """A row a key: its dotted path, as overrides have it, what it means, may be, and is."""
     groups = [word for word in args.words if "=" not in word and not word.startswith("~")]
     composed = compose([word for word in args.words if word not in groups])
     from train.pipeline import Run  # only now: a wrong word is answered at once
 
-    rows = [
-        row._asdict()
-        for row in described(built(Run, composed))
-        if row.key.split(".")[0] not in ("overrides", "settings")
-    ]
+    rows = [row for row in described(built(Run, composed)) if row.key.split(".")[0] not in ("overrides", "settings")]
     for group in groups:
-        if not any(within(row["key"], group) for row in rows):
-            known = sorted({".".join(row["key"].split(".")[:count]) for row in rows for count in range(1, 9)})
+        if not any(within(row.key, group) for row in rows):
+            known = sorted({".".join(row.key.split(".")[:count]) for row in rows for count in range(1, 9)})
             raise UserError(f"{group}: no such group or key{did_you_mean(group, known)}")
-    return [row for row in rows if not groups or any(within(row["key"], group) for group in groups)]
+    return [row for row in rows if not groups or any(within(row.key, group) for group in groups)]
 
 
 def within(key: str, group: str) -> bool:
     return key == group or key.startswith(f"{group}.")
 
 
-class Setting(NamedTuple):
+@dataclasses.dataclass
+class Setting:
     """One key of a configuration."""
 
     key: str  # dotted, as overrides have it

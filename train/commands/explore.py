@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> Any:
     if question in ("document", "source"):
         return getattr(queries, question)(subject, what[0])
     text = what[0] if question == "search" else text_of(args)
-    texts = corpus(subject.selected, subject.training)
+    texts = corpus(subject.artifacts.selected, subject.training)
     if question == "search":
         return queries.search(texts, text, args.most, AROUND)
     return queries.trace(texts, text, args.least)

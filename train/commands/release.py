@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> list[dict[str, str]]:
     # Composed and built before anything heavy is imported or made: a wrong word is answered at once.
     choices = requested(args.overrides, args.config, args.multirun)
     from train import pipeline
+    from train.release.about import seed_run
     from train.release.delivery import refuse_early
-    from train.release.seeds import seed_run
 
     configs = [built(pipeline.Run, mapping) for mapping in choices]
     seeds = seeds_of(configs)
@@ -150,7 +150,7 @@ def titled(evaluation: Path) -> dict[str, dict[str, Any]]:
 
 def show_spread(evaluations: list[Path], say: Say) -> None:
     """How far several runs lie apart in each score: mean, standard deviation of a run, least and most."""
-    from train.release.seeds import spread
+    from train.release.about import spread
 
     runs = [{title: score["value"] for title, score in titled(evaluation).items()} for evaluation in evaluations]
     say("\n".join(templates.lines("spread.jinja", runs=len(runs), spread=spread(runs))))

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,36 @@ from train.terminal import note
 MINUTES = 24 * 60  # that a segment may take
 
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Train the segments and compare; the report. Raises UserError when that cannot be done."""
+@dataclass(frozen=True)
+class Report:
+    """What came of the segments that were made again."""
+
+    release: str
+    holds: bool | None  # None: by other code than this clone's, which proves nothing yet
+    segments: list[replay.Part]
+    other_code: list[str]
+    count: int  # of the segments that there are
+    chosen: str  # how
+    nonce: str | None
+    missed: str | None  # with what probability, see `replay.Choice`
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Where the checkpoint is that a segment reached, which another program is to compare."""
+
+    holds: bool
+    into: str
+
+
+def run(args: argparse.Namespace) -> Report | Reached:
+    """Train the segments and compare. Raises UserError when that cannot be done."""
     began, release, machine = time.monotonic(), args.release.resolve(), machine_of(args.machine)
     if args.into:  # as the other program of `elsewhere`
         segment = replay.segments(release)[args.segment or 0]
         replay.retrain(release, segment, args.into, machine, pipeline.environment())
-        return {"holds": True, "into": str(args.into)}
+        return Reached(True, str(args.into))
     confine(release, minutes=MINUTES, memory=machine.device == "cpu")
     require(release, "quick")
     several = None if args.all or args.segment is not None else args.segments
@@ -50,16 +74,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         note(reproduce.notice(other))
     note(f"cost: {replay.cost(release, choice.numbers)}")
     parts = [one(args, release, number, machine, how_chosen) for number in choice.numbers]
-    report = {
-        "release": str(args.release), "holds": replay.holds(parts, other), "segments": parts, "other_code": other,
-        "count": choice.count, "chosen": how_chosen, "nonce": choice.nonce, "missed": choice.missed,
-    }  # fmt: skip
+    report = Report(
+        str(args.release), replay.holds([part.holds for part in parts], other), parts, other, choice.count, how_chosen,
+        choice.nonce, choice.missed, round(time.monotonic() - began, 1),
+    )  # fmt: skip
     if key:
         attest(release, report, key)
-    return {**report, "seconds": round(time.monotonic() - began, 1)}
+    return report
 
 
-def one(args: argparse.Namespace, release: Path, number: int, machine: Machine, chosen: str) -> dict[str, Any]:
+def one(args: argparse.Namespace, release: Path, number: int, machine: Machine, chosen: str) -> replay.Part:
     """The report on one segment."""
     every = replay.segments(release)
     with tempfile.TemporaryDirectory() as scratch:
@@ -75,14 +99,14 @@ def one(args: argparse.Namespace, release: Path, number: int, machine: Machine, 
         return replay.compare(release, segment, out, machine)
 
 
-def attest(release: Path, report: dict[str, Any], key: Any) -> None:
+def attest(release: Path, report: Report, key: Any) -> None:
     """Sign what came out, with the nonce that the segments were drawn by."""
     stated = ("segment", "steps", "compared", "problems", "cause")
-    parts = [{name: part[name] for name in stated} for part in report["segments"]]
-    command = f"replay of {len(parts)} of {report['count']} segments"
+    parts = [{name: getattr(part, name) for name in stated} for part in report.segments]
+    command = f"replay of {len(parts)} of {report.count} segments"
     named = ("count", "chosen", "nonce", "missed", "other_code")
-    signed = {**{name: report[name] for name in named}, "segments": parts}
-    note(f"statement  {statements.attest(release, command, report['holds'], signed, key)}")
+    signed = {**{name: getattr(report, name) for name in named}, "segments": parts}
+    note(f"statement  {statements.attest(release, command, report.holds, signed, key)}")
 
 
 def elsewhere(args: argparse.Namespace, release: Path, segment: Any, out: Path) -> None:
@@ -107,14 +131,14 @@ def elsewhere(args: argparse.Namespace, release: Path, segment: Any, out: Path) 
     require_plain(out)
 
 
-def lines(report: dict[str, Any], args: argparse.Namespace) -> list[str]:
+def lines(report: Report | Reached, args: argparse.Namespace) -> list[str]:
     """The report for people: the verdict on each segment, how far all of them together go, and what that shows."""
-    if "into" in report:
-        return [f"what was reached is in {report['into']}"]
-    doubt = reproduce.doubt(report["other_code"]) if report["other_code"] else ""
+    if isinstance(report, Reached):
+        return [f"what was reached is in {report.into}"]
+    doubt = reproduce.doubt(report.other_code) if report.other_code else ""
     page = templates.lines("replay.jinja", report=report, doubt=doubt)
-    return [*page, *ladder(report["release"], replay.outcomes(report))]
+    return [*page, *ladder(report.release, replay.outcomes(report.holds, report.missed))]
 
 
-def status(report: dict[str, Any]) -> int:
-    return {True: 0, False: 1}.get(report["holds"], 2)
+def status(report: Report | Reached) -> int:
+    return {True: 0, False: 1, None: 2}[report.holds]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from train.compose import machine_of
+from train.config import plain
 from train.data.sources.places import at_home
 from train.initial import FOLDER
 from train.layout import PREPARED
@@ -52,17 +53,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     ready = PREPARED if args.from_release_data else ()
     report = reproduce.compare(release, home / "runs", ready, other)
     holds = {"bit-identical": True, "bit-identical, by other code": None, "differs": False}
-    if key and report["verdict"] in holds:
-        stated = {**report, "given": list(ready)}
-        note(f"statement  {statements.attest(release, 'reproduce', holds[report['verdict']], stated, key)}")
+    if key and (verdict := report["verdict"]) in holds:
+        stated = {**plain(report), "given": list(ready)}
+        note(f"statement  {statements.attest(release, 'reproduce', holds[verdict], stated, key)}")
     return {"release": str(args.release), "folder": str(home), "exit_status": status, **report}
 
 
 def lines(report: dict[str, Any], args: argparse.Namespace) -> list[str]:
     """The report for people: a line a stage, what differs below it, the verdict, and what that rests on."""
-    taken = [name for name, stage in report["stages"].items() if stage["status"] == "taken from the release"]
-    page = templates.lines("reproduce.jinja", report=report, taken=taken, doubt=reproduce.doubt(report["other_code"]))
-    return [*page, *ladder(report["release"], reproduce.outcomes(report))]
+    stages, doubt = report["stages"], reproduce.doubt(report["other_code"])
+    taken = [name for name, stage in stages.items() if stage.status == "taken from the release"]
+    page = templates.lines("reproduce.jinja", report=report, taken=taken, doubt=doubt)
+    return [*page, *ladder(str(args.release), reproduce.outcomes(report["verdict"], stages))]
 
 
 def status(report: dict[str, Any]) -> int:

@@ -54,7 +54,7 @@ def serve(args: argparse.Namespace, model: Any, tokenizer: Any) -> dict[str, Any
     traced = None
     if args.trace:
         read = lineage(args.release)
-        traced = corpus(read.selected, read.training)
+        traced = corpus(read.artifacts.selected, read.training)
     name = args.release.resolve().name
     with server(Served(name, model, tokenizer, traced, threading.Lock()), args.serve) as bound:
         address = f"http://127.0.0.1:{bound.server_address[1]}"

@@ -5,14 +5,18 @@ import math
 import shlex
 from collections.abc import Mapping
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
 from train.artifact import WITNESS, read_json
+from train.config import read
 from train.data.candidates import DROPPED, INDEX
+from train.data.counts import SelectionCounts, SourceCounts
 from train.data.documents import left_out_summary
 from train.data.filters.rules import unjudged
+from train.data.ledger import SPLITS
 from train.data.raw import RawConfig, passed_over
 from train.data.schema import read_rows
 from train.data.sources.spec import read_sources
@@ -32,11 +36,12 @@ def raw(artifact: Path, inputs: Inputs, config: RawConfig, world: World) -> str:
 
 def documents(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many texts became documents, and what the others are."""
-    sources = read_json(artifact / "counts.json").values()
-    files, documents, *others = (sum(source[name] for source in sources) for name in ("files", "documents", *REASONS))
-    reasons = {reason: count for reason, count in zip(REASONS, others, strict=True) if count}
-    kept = f"{documents:,} of {counted(documents + sum(others), 'text')} in {counted(files, 'file')}"
-    if unlicensed := sum(number for source in sources for number in source["unlicensed"].values()):
+    sources = read(dict[str, SourceCounts], artifact / "counts.json").values()
+    files, documents = sum(source.files for source in sources), sum(source.documents for source in sources)
+    of_each = {reason: sum(getattr(source, reason) for source in sources) for reason in REASONS}
+    reasons = {reason: count for reason, count in of_each.items() if count}
+    kept = f"{documents:,} of {counted(documents + sum(reasons.values()), 'text')} in {counted(files, 'file')}"
+    if unlicensed := sum(sum(source.unlicensed.values()) for source in sources):
         kept += f"; without a licence {unlicensed:,}"
     if not reasons:
         return kept
@@ -48,10 +53,9 @@ def examples(artifact: Path, raw: Path, reasons: int) -> dict[str, str]:
     first: dict[str, str] = {}
     for path in sorted((artifact / "left_out").glob("*.jsonl")):
         with path.open("rb") as lines:
-            for left in map(json.loads, lines):
-                if left["reason"] not in first:
-                    shown = filter(None, (left["path"], held(raw / path.stem / left["path"])))
-                    first[left["reason"]] = ": ".join(shown)
+            for name, reason in map(itemgetter("path", "reason"), map(json.loads, lines)):
+                if reason not in first:
+                    first[reason] = ": ".join(filter(None, (name, held(raw / path.stem / name))))
                 if len(first) == reasons:
                     return first
     return first
@@ -83,21 +87,24 @@ def duplicates(artifact: Path, inputs: Inputs, config: object, world: World) -> 
 
 def selected(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many documents and bytes are kept, and the rules that dropped most."""
-    counts = read_json(artifact / "counts.json")
-    before, kept = counts["raw"], counts["kept"]
-    few = any(2 * kept[unit] < before[unit] for unit in ("documents", "bytes"))
-    line = f"{'less than half: ' if few else ''}{kept['documents']:,} of {counted(before['documents'], 'document')}, "
-    line += f"{kept['bytes']:,} of {before['bytes']:,} bytes"
-    reasons = {name: entry["documents"] for name, entry in counts["dropped"].items()}
+    counts = read(SelectionCounts, artifact / "counts.json")
+    before, kept = counts.raw, counts.kept
+    few = 2 * kept.documents < before.documents or 2 * kept.bytes < before.bytes
+    line = f"{'less than half: ' if few else ''}{kept.documents:,} of {counted(before.documents, 'document')}, "
+    line += f"{kept.bytes:,} of {before.bytes:,} bytes"
+    reasons = {name: size.documents for name, size in counts.dropped.items()}
     examples = f"; examples: .venv/bin/python -m train explore --from {shlex.quote(str(artifact))} dropped"
     return line + commonest("; dropped most by ", reasons) + (examples if any(reasons.values()) else "")
 
 
 def tokens(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many tokens there are to train on and to evaluate on."""
-    counts = read_json(artifact / "tokens.json")
-    return ", ".join(f"{split} {counts[split]['tokens']:,} tokens of {counted(counts[split]['documents'], 'document')}"
-                     for split in ("train", "held_out"))  # fmt: skip
+
+    def split(name: str) -> str:
+        tokens, documents = (read_json(artifact / "tokens.json", f"/{name}/{unit}") for unit in ("tokens", "documents"))
+        return f"{name} {tokens:,} tokens of {counted(documents, 'document')}"
+
+    return ", ".join(map(split, SPLITS))
 
 
 def benchmarks(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
@@ -108,7 +115,7 @@ def benchmarks(artifact: Path, inputs: Inputs, config: object, world: World) -> 
 
 def tokenizer(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many tokens it knows."""
-    return counted(len(read_json(artifact / "tokenizer.json")["model"]["vocab"]), "token")
+    return counted(len(read_json(artifact / "tokenizer.json", "/model/vocab")), "token")
 
 
 def weights(artifact: Path, inputs: Inputs, config: object, world: World) -> str:

@@ -119,7 +119,7 @@ def origin(benchmarks: Path, name: str, items: Sequence[Item]) -> dict[str, Any]
     record = next(record for record in read_json(benchmarks / "sets.json") if record["name"] == name)
     rows = [[i.id, *i.choices] if not is_question(i) else [i.id, i.context, i.answer, *i.choices] for i in items]
     files = {file["path"]: file["sha256"] for file in record.get("files", []) if file["path"] not in record["licences"]}
-    return {"purl": record["purl"], "licence": record["licence"], "files": files, "sha256": digest(rows)}
+    return {**{key: record[key] for key in ("purl", "licence")}, "files": files, "sha256": digest(rows)}
 
 
 def share(right: Sequence[bool], baseline: Sequence[bool], confidence: float) -> dict[str, float]:

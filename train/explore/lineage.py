@@ -1,6 +1,6 @@
 """A run below `runs/` and a release read as one: documents, ledger, token ranges, and which step (from 1) read what."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from train.data.schema import LedgerRow, Origin, TokenRange, read_records
 from train.data.tokens import ranges_path
 from train.errors import UserError
 from train.layout import ARTIFACTS, folder_of
+from train.world import Inputs
 
 T = TypeVar("T")
 
@@ -57,18 +58,15 @@ class Lineage:
     """The records of one training, and where they stand."""
 
     folder: Path
-    sources: Path  # sources.json
-    licences: Path  # holds the sources' licence texts, <sha256>.txt
-    selected: Path  # holds documents/ and ledger/
-    tokenizer: Path
-    ranges: Mapping[str, Path]  # of each split
+    artifacts: Inputs
     order: Order | None  # None when nothing was trained yet
 
     @cached_property
     def kept(self) -> dict[str, KeptDocument]:
         """The kept documents by id."""
         documents = {each.id: each for each in self._rows(Labelled, "documents")}
-        ranges = {each.id: each for each in read_records(TokenRange, self.ranges.values())}
+        paths = (ranges_path(self.artifacts.tokens, split) for split in SPLITS)
+        ranges = {each.id: each for each in read_records(TokenRange, paths)}
         if strangers := [id for id in ranges if id not in documents]:
             raise UserError(f"{self.folder}: document {strangers[0][:12]} has tokens, but was not kept")
         if without := [id for id in documents if id not in ranges]:
@@ -80,23 +78,25 @@ class Lineage:
         return list(self._rows(LedgerRow, "ledger"))
 
     def _rows(self, record: type[T], table: str) -> Iterator[T]:
-        return read_records(record, sorted((self.selected / table).glob("*.parquet")))
+        return read_records(record, sorted((self.artifacts.selected / table).glob("*.parquet")))
 
     @cached_property
     def training(self) -> list[TokenRange]:
         """The documents of the training split, in the order of their tokens."""
-        ranges = list(read_records(TokenRange, [self.ranges["train"]]))
+        path = ranges_path(self.artifacts.tokens, "train")
+        ranges = list(read_records(TokenRange, [path]))
         if not ranges:
-            raise UserError(f"{self.ranges['train']}: holds no document, so there is no training text")
+            raise UserError(f"{path}: holds no document, so there is no training text")
         return ranges
 
     @cached_property
     def records(self) -> dict[str, dict[str, Any]]:
         """What is recorded of each source, by purl."""
+        path = self.artifacts.raw / "sources.json"
         try:
-            return {record["purl"]: record for record in read_json(self.sources)}
+            return {record["purl"]: record for record in read_json(path)}
         except (KeyError, TypeError):
-            raise UserError(f"{self.sources}: expected a list of sources, each with its purl") from None
+            raise UserError(f"{path}: expected a list of sources, each with its purl") from None
 
     @property
     def trained(self) -> Order:
@@ -161,10 +161,7 @@ def lineage(folder: Path) -> Lineage:
         trained = manifest(artifacts["weights"]) if "weights" in artifacts else None
     if missing := {"raw", "documents", "selected", "tokenizer", "tokens"} - artifacts.keys():
         raise UserError(f"{folder}: was not made from {', '.join(sorted(missing))}; name a weights or tokens artifact")
-    ranges = {split: ranges_path(artifacts["tokens"], split) for split in SPLITS}
-    sources, licences = artifacts["raw"] / "sources.json", artifacts["documents"] / "licences"
-    order = _order(trained, folder) if trained is not None else None
-    return Lineage(folder, sources, licences, artifacts["selected"], artifacts["tokenizer"], ranges, order)
+    return Lineage(folder, Inputs(**artifacts), _order(trained, folder) if trained is not None else None)
 
 
 def ledger_of(folder: Path) -> Iterator[LedgerRow]:
@@ -198,9 +195,9 @@ def _newest(folder: Path) -> Path:
 
 def _order(record: Manifest, folder: Path) -> Order:
     try:
-        training, context = record.config["training"], record.config["model"]["context"]
-        names = ("steps", "batch", "seed", "checkpoint_every")
-        mixture = tuple(build(MixtureStage, stage) for stage in training.get("mixture", ()))
-        return Order(context=int(context), mixture=mixture, **{name: int(training[name]) for name in names})
+        settings = {**record.config["model"], **record.config["training"]}
+        names = ("steps", "batch", "context", "seed", "checkpoint_every")
+        mixture = tuple(build(MixtureStage, stage) for stage in settings.get("mixture", ()))
+        return Order(mixture=mixture, **{name: int(settings[name]) for name in names})
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: the manifest of its weights lacks a setting of the training ({error})") from None

@@ -11,6 +11,7 @@ import numpy as np
 from train.data.ledger import SPLITS
 from train.data.schema import LedgerRow, TokenRange
 from train.data.selected import kept_documents
+from train.data.tokenizer import Tokenizer
 from train.data.tokenizer import load as load_tokenizer
 from train.errors import UserError, did_you_mean
 from train.explore import search as verbatim
@@ -36,8 +37,8 @@ def step(lineage: Lineage, number: int) -> dict[str, Any]:
         start, end = int(window) * order.context, (int(window) + 1) * order.context + 1
         rows = lineage.texts[text][np.searchsorted(ends, start, "right") : np.searchsorted(ends, end, "left") + 1]
         drawn.append((text, start, end, rows))
-    tokenizer = load_tokenizer(lineage.tokenizer)
-    tokens = _tokens(lineage, {row.id: row for *_, rows in drawn for row in rows})
+    tokenizer = load_tokenizer(lineage.artifacts.tokenizer)
+    tokens = _tokens(lineage, tokenizer, {row.id: row for *_, rows in drawn for row in rows})
 
     def cut(row: TokenRange, start: int, end: int) -> dict[str, Any]:
         part = tokens[row.id][start - row.start : end - row.start]
@@ -77,7 +78,7 @@ def source(lineage: Lineage, name: str) -> dict[str, Any]:
     tables: dict[str, dict[str, dict[str, int]]] = {name: {} for name in names}
     for each in kept:
         size = {"documents": 1, "bytes": each.bytes, "tokens": each.end - each.start}
-        evidence = str(lineage.licences / f"{each.evidence}.txt")
+        evidence = str(lineage.artifacts.documents / "licences" / f"{each.evidence}.txt")
         for table, key in (("splits", each.split), ("licences", each.licence), ("evidence", evidence)):
             _add(tables[table], key, size)
     for entry in ledger:
@@ -222,10 +223,9 @@ def _rows(
     return list(filter(chosen, lineage.kept.values())), list(filter(chosen, lineage.ledger))
 
 
-def _tokens(lineage: Lineage, rows: Mapping[str, TokenRange]) -> dict[str, list[int]]:
+def _tokens(lineage: Lineage, tokenizer: Tokenizer, rows: Mapping[str, TokenRange]) -> dict[str, list[int]]:
     """The tokens of documents by id, each with its end-of-text mark, encoded anew from their texts."""
-    tokenizer = load_tokenizer(lineage.tokenizer)
-    texts = {each.id: each.text for each in kept_documents(lineage.selected, "train") if each.id in rows}
+    texts = {each.id: each.text for each in kept_documents(lineage.artifacts.selected, "train") if each.id in rows}
     encoded = tokenizer.encode(list(texts.values()))
     tokens = {id: [*some, tokenizer.end_of_text] for id, some in zip(texts, encoded, strict=True)}
     for id, row in rows.items():

@@ -1,15 +1,17 @@
 """What people say of a release, in its configuration; all else in it comes from records."""
 
 import re
-from collections.abc import Iterable, Mapping
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
 
-from train.artifact import read_json
+from train.artifact import file_digest, read_json
 from train.config import Count, Natural, Positive, build
+from train.differences import first_difference
 from train.errors import ConfigError, UserError
 from train.release.cards.prose import LINE, PROSE, bounded, check_date
 from train.release.standards import osaid
@@ -51,6 +53,7 @@ class SeedRun:
     scores: dict[str, float]  # of its evaluation, by name
 
 
+OWN = {"bits_per_byte", "next_token_accuracy", "perplexity"}  # scores of the model; the others are baselines
 WORDS = ("title", "description", "contact", "intended_use", "limits")  # of people, in cards
 
 
@@ -109,3 +112,43 @@ def about(release: Path) -> ReleaseConfig:
         return build(ReleaseConfig, read_json(path, "/release"))
     except ConfigError as error:
         raise UserError(f"{path}: release: {error}") from None
+
+
+# Trainings that differ in their seed alone ---------------------------------------------------------------------------
+
+
+def seed_run(seed: int, weights: Path, evaluation: Path) -> dict[str, Any]:
+    """What there is to say of a training by the folders of its weights and of its evaluation, as plain data."""
+    scores = {name: each["value"] for name, each in read_json(evaluation / "scores.json").items() if name in OWN}
+    scores |= {name: each["value"] for name, each in read_json(evaluation / "minimal_pairs.json").items()}
+    for name, each in read_json(evaluation / "multiple_choice.json").items():
+        scores |= {f"{name} {measure}": each[measure]["value"] for measure in ("acc", "acc_norm")}
+    return {"seed": seed, "weights": file_digest(weights / "model.safetensors"), "scores": scores}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far several runs lie apart in a score."""
+
+    mean: float
+    deviation: float  # of a run: the standard one, of a sample
+    least: float
+    most: float
+
+
+def spread(runs: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    """The spread of each score of the first of several runs, over all that have it."""
+    of = {name: [run[name] for run in runs if name in run] for name in runs[0]}
+    return {
+        name: Spread(statistics.mean(each), statistics.stdev(each) if each[1:] else 0.0, min(each), max(each))
+        for name, each in of.items()
+    }
+
+
+def own_run_apart(release: Path, seed: int) -> str | None:
+    """Where the run that a release tells of its own seed is not what it holds; None without such a table."""
+    if not (runs := about(release).seeds):
+        return None
+    own = seed_run(seed, release, release / "evaluation")
+    listed = next((vars(run) for run in runs if run.seed == seed), None)
+    return first_difference(listed, own, f"release.seeds: the run of seed {seed}")

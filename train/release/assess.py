@@ -15,7 +15,7 @@ from typing import Any
 from train.artifact import parse_json
 from train.errors import UserError
 from train.licences import of_name, plain_text, recognised, restriction, standing
-from train.release.cards.markdown import read_yaml
+from train.release.cards.templates import read_yaml
 from train.release.standards import osaid
 from train.spdx import listed
 

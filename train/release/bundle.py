@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from train import initial
+from train import artifact, initial
 from train.artifact import as_json, digest_of, file_digest, manifest, products_of, read_json, write_bytes, write_json
-from train.config import build, plain
+from train.config import build, plain, read
 from train.data import tokenizer
 from train.data.tokens import read_tokens
 from train.differences import keys_apart
@@ -30,12 +30,11 @@ from train.release.about import ReleaseConfig
 from train.release.cards import data_card, model_card
 from train.release.cards.report import loss_chart, report
 from train.release.cards.statistics import statistics
-from train.release.chain import chain
 from train.release.lock import unlike
 from train.release.resolved import Resolved
 from train.release.sharing import share
-from train.release.standards import croissant, eval_results, forms, mof, osaid, reuse, sbom
-from train.training.checkpoint import OPTIMIZER, WEIGHTS, load, restore, write_tensors
+from train.release.standards import croissant, forms, mof, osaid, reuse, sbom
+from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, State, load, restore, write_tensors
 from train.training.loop import FitConfig, gradients
 from train.training.optimizer import Optimizer
 from train.training.start import initial_model
@@ -99,14 +98,14 @@ def require_lock(installed: Mapping[str, Mapping[str, str]]) -> None:
 
 def origins(inputs: Inputs) -> Iterator[tuple[str, Path]]:
     """Each file that is copied as it is: where it stands in the release, and where it comes from."""
-    for artifact, folder in vars(inputs).items():
+    for name, folder in vars(inputs).items():
         for product in manifest(folder).products:
-            if place := placed(artifact, product):
+            if place := placed(name, product):
                 yield place, folder / product
-        yield f"provenance/{artifact}.json", folder / "manifest.json"
+        yield f"provenance/{name}.json", folder / "manifest.json"
         for path in regular_files(folder / "witness"):
             if not path.startswith("wandb/"):  # a tracker's own files: of no use to a reader, and private
-                yield f"logs/{artifact}/{path}", folder / "witness" / path
+                yield f"logs/{name}/{path}", folder / "witness" / path
     for path in source_tree(ROOT):
         yield f"code/{path}", ROOT / path
     yield "LICENSE", ROOT / "LICENSE"
@@ -213,6 +212,30 @@ def checkpoints_of(release: Path) -> list[Path]:
     return sorted((release / "checkpoints").glob("step-*"))
 
 
+def chain(release: Path) -> dict[str, Any]:
+    """`provenance/chain.json`: what training was bound to before its first step, and a link for each checkpoint.
+
+    The commitment holds nothing but config, code, data and seed, all of which the key of the artifact `weights` fixes
+    before anything runs. Each link is the digest of the link before and of the checkpoint's files: whoever knows the
+    last link knows that no checkpoint was exchanged, left out or put in later.
+    """
+    path = release / "provenance/weights.json"
+    record = artifact.read_manifest(path)
+    commitment = {
+        "config": artifact.digest(record.config),
+        "code": artifact.digest(record.code),
+        "data": {name: entry.products for name, entry in record.inputs.items()},
+        "seed": read_json(path, "/config/training/seed"),
+    }
+    links: list[dict[str, Any]] = []
+    value = artifact.digest(commitment)
+    for folder in checkpoints_of(release):
+        state = read(State, folder / STATE)
+        value = artifact.digest({"previous": value, "step": state.step, "files": state.files})
+        links.append({"checkpoint": folder.name, "step": state.step, "digest": value})
+    return {"commitment": commitment, "digest": artifact.digest(commitment), "links": links}
+
+
 def fit_config(release: Path) -> FitConfig:
     """The settings of model and training in the release's configuration."""
     config = read_json(release / "code" / "config.json")
@@ -280,7 +303,7 @@ WRITTEN: dict[str, Callable[[Path], bytes]] = {
     "data/croissant.json": _json(croissant.croissant),
     "provenance/mof.yml": mof.mof_yml,
     **{path: partial(forms.page, name=name) for path, name in forms.pages().items()},
-    eval_results.PLACE: eval_results.eval_results,
+    model_card.SCORES: model_card.eval_results,
     "README.md": model_card.model_card,
     "openness.json": _json(osaid.openness_json),
 }

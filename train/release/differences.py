@@ -1,7 +1,7 @@
 """Where two that should be the same first differ: tensors, logs and environments of a training, and files."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -104,6 +104,12 @@ def environments_apart(recorded: Mapping[str, Any], here: Mapping[str, Any]) -> 
         packages = each.pop("packages", {})
         each |= {f"package {n}": v for n, v in packages.items()} if isinstance(packages, Mapping) else {}
     return {name: [a.get(name), b.get(name)] for name in keys_apart(a, b)}
+
+
+def mismatch(where: str, recorded: Any, computed: Any, path: str = "") -> Iterator[str]:
+    """A line on where the first difference of two values is, below `path`; none where there is none."""
+    if line := first_difference(recorded, computed, path):
+        yield f"{where}: {line}"
 
 
 # Files --------------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def write(release: Path, file: Path) -> int:
 
     shape, words = shape_of(release), load(release)
     load_model(release, shape, words.vocabulary)  # which refuses weights of another shape
-    config, tokenizer = read_json(release / "config.json"), read_json(release / "tokenizer.json")
+    config, tokenizer = read_json(release / "config.json"), read_json(release / "tokenizer.json", "/model")
     weights = read_tensors(release / WEIGHTS)
     aside = file.with_name(f".{file.name}.tmp")
     try:
@@ -72,14 +72,12 @@ def describe(writer: Any, config: dict[str, Any], name: str) -> None:
 
 def spell(writer: Any, config: dict[str, Any], tokenizer: dict[str, Any]) -> None:
     """The tokens and merges, and the mark before each text."""
-    mark, tokens = config["eos_token_id"], sorted(tokenizer["model"]["vocab"].items(), key=lambda entry: entry[1])
+    mark, tokens = config["eos_token_id"], sorted(tokenizer["vocab"].items(), key=lambda entry: entry[1])
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(PIECES)
     writer.add_token_list([MARK if number == mark else token for token, number in tokens])
     writer.add_token_types([CONTROL if number == mark else NORMAL for _, number in tokens])
-    writer.add_token_merges(
-        [pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["model"]["merges"]]
-    )
+    writer.add_token_merges([pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["merges"]])
     writer.add_bos_token_id(mark)
     writer.add_eos_token_id(mark)
     writer.add_add_bos_token(True)

@@ -2,7 +2,7 @@
 
 import builtins
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -122,4 +122,4 @@ class Release:
         return products_apart(self.path, name, folder)
 
 
-Check = Callable[[Release], list[str]]  # a line a problem, none when the claim holds
+Check = Callable[[Release], Iterable[str]]  # a line a problem, none when the claim holds

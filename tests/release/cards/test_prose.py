@@ -9,7 +9,7 @@ from train.artifact import write_json
 from train.release.about import require_words
 from train.release.bundle import write_manifest
 from train.release.cards import data_card, model_card, prose, report
-from train.release.cards.markdown import command
+from train.release.cards.facts import Facts
 from train.release.cards.prose import cell, line
 
 STRUCTURE = {
@@ -78,9 +78,9 @@ def test_a_section_may_not_be_called_as_what_the_pipeline_writes():
 
 def test_a_command_is_one_line_that_a_shell_takes_as_it_was_meant(copy):
     write_json(copy / "code/overrides.json", ["recipe=tiny", "release.title=a b; rm -rf ~"])
-    assert command(copy) == "python scripts/run.py recipe=tiny 'release.title=a b; rm -rf ~'"
+    assert Facts(copy).command == "python scripts/run.py recipe=tiny 'release.title=a b; rm -rf ~'"
     write_json(copy / "code/overrides.json", ["recipe=tiny", "release.title=a\n# Scores"])
-    assert command(copy) == "python scripts/run.py --config config.json"
+    assert Facts(copy).command == "python scripts/run.py --config config.json"
 
 
 LEAKS = {

@@ -46,7 +46,7 @@ def replayed(tmp_path_factory, machine):
     def report(release: Path, number: int) -> dict:
         segment, out = replay.segments(release)[number], tmp_path_factory.mktemp("replayed")
         replay.retrain(release, segment, out, machine, pipeline.environment())
-        return replay.compare(release, segment, out, machine)
+        return vars(replay.compare(release, segment, out, machine))
 
     return report
 
@@ -122,8 +122,8 @@ def test_what_a_choice_would_have_missed(numbers, nonce, missed):
     ((False,), (), None, False, "FAILS"),
 ])  # fmt: skip
 def test_what_segments_establish(parts, other, missed, holds, trained):
-    assert replay.holds([{"holds": each} for each in parts], other) is holds
-    assert replay.outcomes({"holds": holds, "missed": missed}).get("trained") == trained
+    assert replay.holds(parts, other) is holds
+    assert replay.outcomes(holds, missed).get("trained") == trained
 
 
 def test_the_first_segment_starts_from_the_seed_whatever_lies_in_the_release(copy):

@@ -19,7 +19,7 @@ from train.errors import UserError
 from train.keys import ROOT
 from train.layout import ARTIFACTS, PREPARED
 from train.release import bundle
-from train.release.attest import signatures, statements
+from train.release.attest import dsse, statements
 from train.release.attest.dsse import opened, public_key
 from train.release.bundle import write_manifest
 from train.release.prove import reproduce, sandbox
@@ -92,7 +92,7 @@ def test_what_came_out_is_attested_in_a_file_beside_the_release(copy, again, tmp
     told = said.predicate
     assert (told["result"], told["passedTests"]) == ("PASSED", ["reproduce"])
     assert told["annotations"]["verdict"] == "bit-identical" and told["annotations"]["given"] == []
-    assert [path.name for path in signatures.beside(copy)] == [written.name]
+    assert [path.name for path in dsse.beside(copy)] == [written.name]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from conftest import recorded, refusal
 from train.artifact import read_json, write_bytes, write_json
 from train.compose import compose
 from train.data import schema
+from train.data.counts import SourceCounts
 from train.release.cards import templates
 from train.release.standards import osaid, reuse
 from train.release.standards.reuse import by_file, notice, of_documents, reuse_toml, terms
@@ -39,6 +40,10 @@ def say(release, *authors):
     write_json(release / "code/config.json", {"release": about})
 
 
+def extracted(text):
+    return vars(SourceCounts(*7 * [0], {"COPYING": text}, {}))
+
+
 def test_an_evaluation_set_by_others_keeps_its_licence(tmp_path):
     source, other = record("a", "MIT"), record("b", "CC-BY-4.0", "TERMS", "another")
     say(tmp_path, "us")
@@ -47,10 +52,9 @@ def test_an_evaluation_set_by_others_keeps_its_licence(tmp_path):
     schema.write_rows(tmp_path / "data/documents/part.parquet", [row], schema.SELECTED)
     counts = {"documents": 1, "bytes": 2, "tokens": 3}
     write_json(tmp_path / "data/statistics.json", {"licences": {"MIT": counts}, "sources": {source["purl"]: counts}})
-    write_json(tmp_path / "data/extracted.json", {source["purl"]: {"licences": {"COPYING": "11"}}})
-    own, counted = {"name": "pairs", "licence": "Apache-2.0"}, {"items": 1, "groups": {}}
-    sets = [own, {**other, "name": "b", "licences": {"TERMS": "22"}, **counted}]
-    write_json(tmp_path / "evaluation/data/sets.json", sets)
+    write_json(tmp_path / "data/extracted.json", {source["purl"]: extracted("11")})
+    others = {**other, "name": "b", "licences": {"TERMS": "22"}, "items": 1, "groups": {}}
+    write_json(tmp_path / "evaluation/data/sets.json", [{"name": "pairs", "licence": "Apache-2.0"}, others])
     for path, text in (("LICENSE", b"L"), ("data/licences/11.txt", b"M"), ("evaluation/data/licences/22.txt", b"C")):
         write_bytes(tmp_path / path, text)
     assert reuse.texts(tmp_path) == {
@@ -144,11 +148,9 @@ def rows_with_licences(tmp_path):
     columns = {"text": "t", "path": None, "licence": "l", "licence_names": {}, "attribution": None}
     sources = [record("a", "MIT"), record("b", "NOASSERTION", columns=columns), record("c", "ISC")]
     write_json(tmp_path / "data/sources.json", sources)
-    extracted = {each["purl"]: {"licences": {"COPYING": f"of-{each['purl'][12]}"}} for each in sources}
-    write_json(tmp_path / "data/extracted.json", extracted)
+    write_json(tmp_path / "data/extracted.json", {s["purl"]: extracted(f"of-{s['purl'][12]}") for s in sources})
     for name in licences:
-        (tmp_path / "data/licences").mkdir(exist_ok=True)
-        (tmp_path / f"data/licences/of-{name}.txt").write_text(f"text of {name}")
+        write_bytes(tmp_path / f"data/licences/of-{name}.txt", f"text of {name}".encode())
     (tmp_path / "LICENSE").write_text("ours")
     write_json(tmp_path / "evaluation/data/sets.json", [])
     return tmp_path

@@ -7,14 +7,14 @@ import json
 import pytest
 import yaml
 from conftest import edit
+from train.release.chain import chain
+from train.release.standards.eval_results import PLACE, dataset, eval_results
 
 from train import pipeline
 from train.artifact import as_json, digest, read_json, write_json
 from train.data import schema
 from train.release.cards import templates
-from train.release.chain import chain
 from train.release.standards.croissant import croissant
-from train.release.standards.eval_results import PLACE, dataset, eval_results
 from train.release.standards.mof import CLASSES, mof_class, mof_yml
 from train.release.standards.osaid import files, openness_json, table, verdict
 from train.release.standards.sbom import bill, installed

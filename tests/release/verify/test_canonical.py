@@ -14,7 +14,7 @@ import torch
 from train.artifact import write_json
 from train.data.schema import RANGES, write_rows
 from train.errors import UserError
-from train.release.verify.canonical import canonical, difference
+from train.release.verify.layout import canonical, difference
 from train.training.checkpoint import write_tensors
 
 ROWS = [{**dict.fromkeys(("id", "source", "path", "licence"), "a"), "start": n, "end": n + 1, "bytes": 1}
@@ -102,4 +102,4 @@ def test_a_file_that_holds_more_or_spells_it_otherwise_is_told(root, name):
 def test_a_file_that_its_reader_has_no_right_to_is_not_told_as_forged(root, monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", Mock(side_effect=PermissionError(13, "Permission denied", "counts.json")))
     with pytest.raises(UserError, match="cannot be read"):
-        canonical(SimpleNamespace(path=root, scratch=root, paths=[RECORD]))
+        list(canonical(SimpleNamespace(path=root, scratch=root, paths=[RECORD])))

@@ -9,6 +9,7 @@ from conftest import recorded
 
 from train.compose import compose
 from train.config import build
+from train.data.counts import SourceCounts
 from train.data.documents import DocumentsConfig
 from train.data.filters.language import language
 from train.data.filters.rules import PREDICATES
@@ -16,7 +17,7 @@ from train.data.schema import LedgerRow, SelectedDocument
 from train.data.selected import SelectedConfig
 from train.data.sources.spec import SourceRecord
 from train.data.text.readers import REASONS
-from train.release.verify.ledger import LEAST, MOST, ledger_apart, says
+from train.release.verify.data import LEAST, MOST, ledger_apart, says
 from train.release.verify.sources import extraction_problems, origin_problem, row_problem
 
 SOURCE, ID = "pkg:generic/a@1", "0" * 64
@@ -95,8 +96,8 @@ def test_each_file_of_one_text_is_a_document_dropped_or_left_out_once(seen, file
     )
     names = ("0.txt", "1.txt", "2.txt", "rows.jsonl")[:files]
     counted = {"files": files, "documents": 2, "bytes": 9, **dict.fromkeys(REASONS, 0), "empty": 1, "unlicensed": {}}
-    counted["licences"] = {"LICENSE": ID}
-    problems = list(extraction_problems(release, record(None, names), counted, Counter(seen)))
+    counts = SourceCounts(**counted, licences={"LICENSE": ID})
+    problems = list(extraction_problems(release, record(None, names), counts, Counter(seen)))
     assert (says in problems[0] and len(problems) == 1) if says else problems == []
 
 

@@ -25,8 +25,7 @@ from train.errors import UserError
 from train.initial import identity_of
 from train.layout import regular_files, release_name
 from train.programs import uninterrupted
-from train.release.attest.dsse import PAYLOAD, PLACE, RESULT, STATEMENT, encoded, key_name, opened, private_key, signing
-from train.release.attest.signatures import about_another
+from train.release.attest import dsse
 from train.release.bundle import ROOT, manifest_of, source_tree
 from train.release.cards.report import report
 
@@ -35,7 +34,7 @@ def statement(release: Path, kind: str, predicate: Mapping[str, Any]) -> dict[st
     """What is said of the release with this identity. Its name is for people; the digest tells it."""
     name = release_name(read_json(release / "code" / "config.json"))
     subject = {"name": name, "digest": {"sha256": identity_of(release)}}
-    return {"_type": STATEMENT, "subject": [subject], "predicateType": kind, "predicate": dict(predicate)}
+    return {"_type": dsse.STATEMENT, "subject": [subject], "predicateType": kind, "predicate": dict(predicate)}
 
 
 def provenance(release: Path) -> dict[str, Any]:
@@ -102,9 +101,9 @@ def result(command: str, holds: bool | None, report: Mapping[str, Any]) -> dict[
 def sign(statement: Mapping[str, Any], key: Any) -> bytes:
     """The envelope of a statement, signed with a private key; the same bytes whenever it is made."""
     body = canonical_json(statement)
-    signature = key.sign(encoded(body), *signing(key, deterministic=True))
-    signed = {"keyid": key_name(key.public_key()), "sig": base64.b64encode(signature).decode()}
-    return as_json({"payloadType": PAYLOAD, "payload": base64.b64encode(body).decode(), "signatures": [signed]})
+    signature = key.sign(dsse.encoded(body), *dsse.signing(key, deterministic=True))
+    signed = {"keyid": dsse.key_name(key.public_key()), "sig": base64.b64encode(signature).decode()}
+    return as_json({"payloadType": dsse.PAYLOAD, "payload": base64.b64encode(body).decode(), "signatures": [signed]})
 
 
 # Statements in a release ---------------------------------------------------------------------------------------------
@@ -113,12 +112,12 @@ def sign(statement: Mapping[str, Any], key: Any) -> bytes:
 def signer(key: Path, release: Path) -> Any:
     """The private key in a file; OSError, before the work, where no statement can be put beside the release."""
     tempfile.TemporaryFile(dir=release.parent).close()
-    return private_key(key)
+    return dsse.private_key(key)
 
 
 def attest(release: Path, command: str, holds: bool | None, report: Mapping[str, Any], key: Any) -> Path:
     """Write the checker's signed statement to a file beside the release, and return where."""
-    envelope = sign(statement(release, RESULT, result(command, holds, report)), key)
+    envelope = sign(statement(release, dsse.RESULT, result(command, holds, report)), key)
     path = release.parent / f"{release.name}.{command.split()[0]}.{sha256(envelope).hexdigest()[:8]}.json"
     write_bytes(path, envelope)
     return path
@@ -126,10 +125,10 @@ def attest(release: Path, command: str, holds: bool | None, report: Mapping[str,
 
 def collect(release: Path, envelope: bytes) -> Path:
     """Put a statement about this release, which must be whole, into it and its manifest; the identity stays."""
-    path = release / PLACE / f"{sha256(envelope).hexdigest()[:16]}.json"
+    path = release / dsse.PLACE / f"{sha256(envelope).hexdigest()[:16]}.json"
     with tempfile.TemporaryDirectory() as folder:
         write_bytes(Path(folder) / path.name, envelope)
-        if problem := about_another(release, opened(Path(folder) / path.name)):
+        if problem := dsse.about_another(release, dsse.opened(Path(folder) / path.name)):
             raise UserError(problem)
     if path.is_file():
         return path

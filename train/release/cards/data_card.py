@@ -6,28 +6,28 @@ and care; the pipeline answers for everything that can be counted. Neither may b
 
 import re
 import tomllib
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json, read_manifest
+from train.config import read
+from train.data.counts import SourceCounts
 from train.data.filters import rules
-from train.data.ledger import OCCURRENCES
+from train.data.text.readers import REASONS
 from train.errors import UserError
 from train.humanize import shown
 from train.licences import hub_name
 from train.release.about import about
 from train.release.cards.facts import Facts
-from train.release.cards.markdown import front_matter
 from train.release.cards.prose import Markdown, line, prose
 from train.release.cards.statistics import EXAMPLES, QUANTILES
-from train.release.cards.templates import markdown
+from train.release.cards.templates import front_matter, markdown
 from train.release.standards import reuse
 from train.spdx import identifiers
 
 TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 HEAD, SECTIONS, RECORDS = (TABLE[name] for name in ("head", "sections", "records"))
-PASSED = ("kept", *(f"dropped/{rule.__name__}" for rule in rules.COMPARISONS))  # what came as far as comparison
+COMPARISONS = [rule.__name__ for rule in rules.COMPARISONS]
 STAGES = ("raw", "documents", "judged", "duplicates", "selected", "tokenizer", "tokens")
 
 
@@ -70,21 +70,21 @@ def data_card(release: Path) -> bytes:
     """The data card's bytes: a function of the release's folder. Raises UserError when people left something out."""
     facts, (head, _, text) = Facts(release), written(release)
     languages = {each["language"] for each in facts.sources}
-    lost = Counter[str]()
-    for entry in facts.record("data/extracted.json").values():
-        lost.update({k: n for k, n in entry.items() if k not in ("files", "documents", "bytes") and isinstance(n, int)})
+    extracted = read(dict[str, SourceCounts], release / "data/extracted.json")
+    lost = {reason: sum(getattr(each, reason) for each in extracted.values()) for reason in sorted(REASONS)}
     return markdown(
         "cards/data_card.md.jinja",
         front_matter=front_matter(_front(facts)),
         facts=facts,
+        extracted=extracted,
         head=head,
         text=Markdown(text),
         digests={stage: read_manifest(release / "provenance" / f"{stage}.json").digest for stage in STAGES},
         standings=reuse.by_standing(facts.terms),
-        left_out=", ".join(f"{shown(number)} {reason.replace('_', ' ')}" for reason, number in sorted(lost.items())),
+        left_out=", ".join(f"{shown(number)} {reason}" for reason, number in lost.items()),
         rules=rules.described(),
         unjudged=rules.unjudged(facts.record("code/config.json", "/data/selected"), languages),
-        passed=sum(facts.record("data/counts.json", f"/{path}/documents") for path in PASSED),
+        passed=facts.counts.kept.documents + sum(facts.counts.dropped[name].documents for name in COMPARISONS),
         quantiles=QUANTILES,
         examples=EXAMPLES,
     )
@@ -93,7 +93,8 @@ def data_card(release: Path) -> bytes:
 def _front(facts: Facts) -> dict[str, Any]:
     """What the hub and `datasets` read."""
     tables = {"documents": ("kept", "documents/*.parquet"), "ledger": ("decisions", "ledger/*.parquet")}
-    if not any(entry["documents"] for kind in ("dropped", *OCCURRENCES) for entry in facts.counts[kind].values()):
+    counts = facts.counts
+    if not any(size.documents for kind in (counts.dropped, counts.redacted, counts.edited) for size in kind.values()):
         del tables["ledger"]  # `datasets` does not open a table without rows
     name = facts.record("code/config.json", "/data/name")
     return {

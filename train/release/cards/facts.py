@@ -1,5 +1,6 @@
 """What a release's records say, read once: the facts that cards, summary and page share."""
 
+import shlex
 import tomllib
 from functools import cached_property
 from pathlib import Path
@@ -7,15 +8,18 @@ from typing import Any
 
 from train import initial
 from train.artifact import digest, file_digest, read_json
+from train.config import read
+from train.data.counts import SelectionCounts
 from train.data.sources.spec import read_sources
 from train.data.text.language_tag import language
 from train.layout import release_name
 from train.release.about import ReleaseConfig, about
-from train.release.cards.markdown import command, settings
+from train.release.cards.prose import Markdown, plain
 from train.release.cards.statistics import UNITS
 from train.release.standards import osaid, reuse
+from train.unicode import harmless
 
-OWN = {"bits_per_byte", "next_token_accuracy", "perplexity"}  # scores of the model; the others are baselines
+LONGEST = 100  # characters of a setting on a card
 CHANCE = 0.5  # of a guess at which of two sentences is the good one
 
 
@@ -25,11 +29,9 @@ class Facts:
     rungs = osaid.RUNGS
     config: Any = cached_property(lambda self: self.record("code/config.json"))
     computed: Any = cached_property(lambda self: self.record("provenance/facts.json"))
-    counts: Any = cached_property(lambda self: self.record("data/counts.json"))
+    counts = cached_property(lambda self: read(SelectionCounts, self.release / "data/counts.json"))
     tokens: Any = cached_property(lambda self: self.record("data/tokens.json"))
     statistics: Any = cached_property(lambda self: self.record("data/statistics.json"))
-    command: Any = cached_property(lambda self: command(self.release))
-    settings: Any = cached_property(lambda self: settings(self.release))
     word: Any = cached_property(lambda self: osaid.word(self.release))  # what no rung establishes
 
     def __init__(self, release: Path) -> None:
@@ -58,6 +60,26 @@ class Facts:
         }
 
     @property
+    def command(self) -> str:
+        """What makes the release, in a copy of its code, as typed in a shell: computed, not as somebody typed it."""
+        settings = self.record("code/overrides.json")
+        if not settings or any("\n" in each or harmless(each) != each for each in settings):
+            settings = ["--config", "config.json"]
+        begun = (self.release / initial.FOLDER).is_dir()
+        return shlex.join(["python", "scripts/run.py", *settings, *[f"machine.init_from=../{initial.FOLDER}"] * begun])
+
+    @property
+    def settings(self) -> Markdown:
+        """The digest of the configuration, the recipe that is nearest to it, and what differs from that."""
+        config = f"`code/config.json`, whose SHA-256 is `{file_digest(self.release / 'code' / 'config.json')}`"
+        recipe, *others = [word.removeprefix("recipe=") for word in self.record("code/overrides.json")] or [""]
+        if not others:
+            return Markdown(f"{config}: the recipe `{recipe}`." if recipe else f"{config}.")
+        others = [plain(one) for one in others]
+        lines = "\n".join(f"    {one if len(one) <= LONGEST else f'{one[:LONGEST]} ...'}" for one in others)
+        return Markdown(f"{config}: the recipe `{recipe}`, but for\n\n{lines}")
+
+    @property
     def name(self) -> str:
         """What the release's folder is called."""
         return release_name(self.config)
@@ -76,17 +98,18 @@ class Facts:
     @property
     def languages(self) -> list[str]:
         """The languages of the documents, as the hub names them."""
-        return sorted({language(tag) for tag in self.statistics["languages"]})
+        return sorted({language(tag) for tag in self.record("data/statistics.json", "/languages")})
 
     @cached_property
     def sources(self) -> list[dict[str, Any]]:
         """Each source with what was kept of it: documents, bytes, tokens, its share of all tokens, and the licences."""
         under, none = reuse.by_source(self.release), dict.fromkeys(UNITS, 0)
+        tokens, of = (self.record("data/statistics.json", at) for at in ("/tokens", "/sources"))
         sources = []
         for each in read_sources(self.release / "data/sources.json"):
             entry, purl = each.to_json(), each.source.purl
-            kept = self.statistics["sources"].get(purl, none)
+            kept = of.get(purl, none)
             sha256 = entry.get("sha256") or digest({file.path: file.sha256 for file in each.files})
-            share = kept["tokens"] / self.statistics["tokens"] if self.statistics["tokens"] else 0.0
+            share = kept["tokens"] / tokens if tokens else 0.0
             sources.append({**entry, "kept": kept, "share": share, "under": under[purl], "sha256": sha256})
         return sources

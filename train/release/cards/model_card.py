@@ -1,16 +1,21 @@
-"""`README.md`, the model card, and the citation. Every number in them comes from a record.
+"""`README.md`, the model card, the citation, and scores for the hub. Every number in them comes from a record.
 
-Both are functions of the release's folder and read nothing else, so `verify` writes them anew and compares bytes.
+All are functions of the release's folder and read nothing else, so `verify` writes them anew and compares bytes.
 `model_card.md.jinja` beside this module is the card.
 """
 
 from pathlib import Path
+from typing import Any
 
-from train.release.cards.facts import CHANCE, OWN, Facts
-from train.release.cards.markdown import front_matter
-from train.release.cards.templates import data, markdown
-from train.release.seeds import spread
+from packageurl import PackageURL
+
+from train.evaluation.multiple_choice import MEASURES
+from train.release.about import OWN, spread
+from train.release.cards.facts import CHANCE, Facts
+from train.release.cards.templates import data, front_matter, markdown
 from train.release.standards import forms, osaid
+
+SCORES = ".eval_results/scores.yaml"  # in the one hidden folder
 
 
 def model_card(release: Path) -> bytes:
@@ -36,3 +41,21 @@ def model_card(release: Path) -> bytes:
 def citation(release: Path) -> bytes:
     """`CITATION.cff`, version 1.2.0."""
     return data("cards/citation.cff.jinja", about=Facts(release).about).encode()
+
+
+def eval_results(release: Path) -> bytes:
+    """`.eval_results/scores.yaml`: a list of entries, each a mapping, as the Hugging Face hub reads them.
+
+    A set that came from the hub is called by its dataset and commit there; any other by its name, which no benchmark of
+    the hub need have: what exactly it is, the notes say. Values are shares, as in the records.
+    """
+    entries = data("standards/scores.yaml.jinja", facts=Facts(release), dataset=dataset, measures=MEASURES)
+    return entries.encode() or b"[]\n"
+
+
+def dataset(purl: str, task: str) -> dict[str, Any]:
+    """What a set is called on the hub, and its revision if it is from there."""
+    source = PackageURL.from_string(purl)
+    name = f"{source.namespace or ''}/{source.name}".strip("/").removeprefix("datasets/")
+    revision = {"revision": source.version} if source.type == "huggingface" else {}
+    return {"id": name, **revision, "task_id": task}

@@ -8,17 +8,18 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json, read_manifest
 from train.data.filters import rules
-from train.data.ledger import OCCURRENCES
 from train.evaluation.multiple_choice import MEASURES
 from train.humanize import percent
 from train.layout import ARTIFACTS
+from train.release.about import OWN
 from train.release.attest import dsse
-from train.release.cards.facts import CHANCE, OWN, Facts
+from train.release.cards.facts import CHANCE, Facts
 from train.release.cards.statistics import QUANTILES
 from train.release.cards.templates import html
 
@@ -39,9 +40,9 @@ def report(release: Path, identity: str) -> bytes:
     return html(
         "cards/report.html.jinja", facts=facts, identity=identity, charts=charts(log),
         log=log[::-1][:: math.ceil(len(log) / ROWS)][::-1], scores=scores(facts.record("evaluation/scores.json")),
-        measures=MEASURES, chance=CHANCE, funnel=funnel(facts.counts),
+        measures=MEASURES, chance=CHANCE, described=rules.described(),
         lengths=[strip(unit, lengths) for unit, lengths in facts.statistics["length"].items()],
-        checklist=checklist(release), statements=dsse.shown(release),
+        exists=lambda path: (release / path).exists(), statements=dsse.shown(release),
         rungs=[(rung, rung.command(facts.name)) for rung in facts.rungs], **chain(release), **took(release, log),
     )  # fmt: skip
 
@@ -125,22 +126,6 @@ def scores(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
 # What it was made of -------------------------------------------------------------------------------------------------
 
 
-def funnel(counts: Mapping[str, Any]) -> dict[str, Any]:
-    """From what was extracted to what was kept: each reason with what it took; `from` and `part` are of the whole."""
-    described = rules.described()
-    whole = left = counts["raw"]["documents"]
-    reasons = []
-    for name, lost in sorted(counts["dropped"].items(), key=lambda pair: -pair[1]["documents"]):
-        if lost["documents"]:
-            left -= lost["documents"]
-            at = {"from": percent(left, whole), "part": percent(lost["documents"], whole)}
-            reasons.append({"name": name.replace("_", " "), "what": described.get(name, ""), **lost, **at})
-    changed = {action: {name: part for name, part in counts[action].items() if part["documents"]}
-               for action in OCCURRENCES}  # fmt: skip
-    kept = {**counts["kept"], "part": percent(counts["kept"]["documents"], whole)}
-    return {"raw": counts["raw"], "reasons": reasons, "kept": kept, **changed}
-
-
 def strip(unit: str, quantiles: Mapping[str, int]) -> dict[str, Any]:
     """The lengths in one unit, and where each quantile lies on a logarithmic scale from the least to the most."""
     low, high = (math.log(max(1, quantiles[end])) for end in ("least", "most"))
@@ -148,16 +133,7 @@ def strip(unit: str, quantiles: Mapping[str, int]) -> dict[str, Any]:
     return {"unit": unit, "lengths": {name: quantiles[name] for name in QUANTILES}, "at": places}
 
 
-# How open, and how it came about -------------------------------------------------------------------------------------
-
-
-def checklist(release: Path) -> list[dict[str, Any]]:
-    """The rows of `openness.json`, each with the evidence that is there."""
-    rows = read_json(release / "openness.json", "/rows")
-    return [
-        {**row, "there": [each["path"] for each in row["evidence"] if (release / each["path"]).exists()]}
-        for row in rows
-    ]
+# How it came about -------------------------------------------------------------------------------------
 
 
 def chain(release: Path) -> dict[str, Any]:
@@ -165,29 +141,25 @@ def chain(release: Path) -> dict[str, Any]:
     artifacts = {name: read_manifest(release / "provenance" / f"{name}.json") for name in sorted(ARTIFACTS)}
     needs = {name: sorted(manifest.inputs) for name, manifest in artifacts.items()}
     order = list(TopologicalSorter(needs).static_order())
-    stages = []
-    for name in order:
-        record, run = artifacts[name], read_json(release / "logs" / name / "run.json")
-        size = sum(product.bytes for product in record.products.values())
-        entry = {"key": record.key, "files": len(record.products), "bytes": size}
-        stages.append({"name": name, **entry, "needs": list(record.inputs), "seconds": run["seconds"]})
+    seconds = {name: read_json(release / "logs" / name / "run.json", "/seconds") for name in order}
     arcs = [(order.index(need), order.index(name)) for name in order for need in artifacts[name].inputs]
-    return {"stages": stages, "arcs": sorted(arcs), "seconds": sum(stage["seconds"] for stage in stages)}
+    stages = [(artifacts[name], seconds[name]) for name in order]
+    return {"stages": stages, "arcs": sorted(arcs), "seconds": sum(seconds.values())}
 
 
 def took(release: Path, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the training took: machine, time, memory, and energy where it was measured."""
     logs = release / "logs" / "weights"
     run, stack = read_json(logs / "run.json"), read_json(logs / "stack.json")
-    parts = read_json(logs / "resources.jsonl")
+    parts, (began, seconds) = read_json(logs / "resources.jsonl"), itemgetter("began", "seconds")(run)
     joules = [sum(part["energy_joules"].values()) for part in parts if isinstance(part["energy_joules"], dict)]
     speeds = sorted(record["tokens_per_second"] for record in log)
     return {
         "run": run,
         "stack": stack,
         "peak": max(part["peak_bytes"] for part in parts),
-        "began": datetime.fromtimestamp(run["began"], UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "began": datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "speed": speeds[len(speeds) // 2],
         "energy": sum(joules) / 3.6e6 if joules else None,  # in kilowatt-hours
-        "operations_a_second": read_json(release / "provenance/facts.json", "/flops") / run["seconds"],
+        "operations_a_second": read_json(release / "provenance/facts.json", "/flops") / seconds,
     }

@@ -1,4 +1,4 @@
-"""Pages from templates of this repository, in which nothing that a record says has a structure of its own.
+"""Pages from templates of this repository, in which nothing that a record says has a structure of its own, and YAML.
 
 In Markdown every value is written as in a cell of a table (`prose.cell`), unless it is `Markdown` already, as what
 people wrote is after `prose.line` and `prose.prose`; in HTML every value is escaped, in JSON, YAML and TOML a literal.
@@ -6,17 +6,20 @@ people wrote is after `prose.line` and `prose.prose`; in HTML every value is esc
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from yaml import YAMLError, safe_load
 
+from train.errors import UserError
 from train.humanize import brief, duration, percent, shown
-from train.release.cards.markdown import literal
 from train.release.cards.prose import Markdown, cell, line, prose
-from train.unicode import harmless
+from train.unicode import OBEYED, harmless
 
+MOST_YAML = 2**16  # characters
 UNIT = re.compile(r"(?<=\d) ")  # the blank before one
 TRAIN = Path(__file__).resolve().parents[2]
 ROOMS = (TRAIN / "release", TRAIN / "commands")  # templates lie beside the modules that write by them
@@ -50,6 +53,37 @@ def data(template: str, **values: Any) -> str:
 
 def _literal(value: Any) -> Markup:
     return value if isinstance(value, Markup) else Markup(literal(value))  # what a macro gives is spelt already
+
+
+def front_matter(value: Mapping[str, Any]) -> Markdown:
+    return Markdown(f"---\n{yaml(value)}---\n")
+
+
+def yaml(value: Mapping[str, Any]) -> str:
+    """A mapping as YAML, a key a line; the values are JSON, which YAML holds, and nothing in them opens a comment."""
+    return "".join(f"{key}: {literal(item)}\n" for key, item in value.items())
+
+
+def read_yaml(text: str, what: str) -> dict[str, Any]:
+    """A mapping as YAML without any tag of Python; UserError when it is too large or something else.
+
+    Keys `<<`, which merge mappings, are refused: a few lines of them make a mapping larger than any memory.
+    """
+    if len(text) > MOST_YAML or "<<" in text:
+        raise UserError(f"{what}: more than {MOST_YAML} characters of YAML, or a key `<<`")
+    try:
+        mapping = safe_load(text)
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{what}: cannot be read as YAML ({type(error).__name__})") from None
+    if mapping is not None and not isinstance(mapping, dict):
+        raise UserError(f"{what}: expected a mapping, found {type(mapping).__name__}")
+    return mapping or {}
+
+
+def literal(item: Any) -> str:
+    """A value as JSON, which YAML and TOML read alike, with nothing in it that opens a comment or turns text."""
+    spelt = json.dumps(item, ensure_ascii=False)
+    return re.sub(f"<|{OBEYED.pattern}", lambda match: f"\\u{ord(match[0]):04x}", spelt)
 
 
 def text(template: str, **values: Any) -> str:

@@ -109,15 +109,29 @@ def drawn(identity: str, nonce: str, count: int, several: int) -> list[int]:
     return sorted(order[:several])
 
 
-def holds(parts: Sequence[Mapping[str, Any]], other: Collection[str]) -> bool | None:
+@dataclass(frozen=True)
+class Part:
+    """What came of one segment."""
+
+    holds: bool
+    segment: int
+    steps: list[int] | None  # taken before and after it; None for the evaluation
+    compared: str  # how
+    problems: list[str]
+    cause: str | None
+    environment: Mapping[str, list[Any]]  # what differs: name -> [there, here]
+    training_seconds: float
+
+
+def holds(parts: Sequence[bool], other: Collection[str]) -> bool | None:
     """Whether all segments hold; None where they do by `other` code than this clone's, which proves nothing yet."""
-    return False if not all(part["holds"] for part in parts) else None if other else True
+    return False if not all(parts) else None if other else True
 
 
-def outcomes(report: Mapping[str, Any]) -> dict[str, str]:
-    """What a report establishes, by rung: of segments that somebody picked, it is no word on the others."""
-    word = {True: "holds", False: "FAILS", None: "not checked"}[report["holds"]]
-    drawn = report["missed"] is not None or report["holds"] is False
+def outcomes(holds: bool | None, missed: str | None) -> dict[str, str]:
+    """What a verdict establishes, by rung: of segments that somebody picked, it is no word on the others."""
+    word = {True: "holds", False: "FAILS", None: "not checked"}[holds]
+    drawn = missed is not None or holds is False
     return {"intact": "holds"} | ({"trained": word} if drawn else {})
 
 
@@ -150,8 +164,8 @@ def retrain(release: Path, segment: Segment, out: Path, machine: Machine, enviro
     write_json(out / RUN, {"tokens": file_digest(tokens / "train.npy"), "environment": ran, "seconds": seconds})
 
 
-def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dict[str, Any]:
-    """What `retrain` left in `out` against the release: a report that is plain data; `holds` is its verdict."""
+def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> Part:
+    """What `retrain` left in `out` against the release."""
     trained, here, seconds = (read_json(out / RUN, at) for at in ("/tokens", "/environment", "/seconds"))
     contract = fit_config(release).training.numerics.contract
     promised = read_manifest(release / "provenance/weights.json").config.get("stack", {})
@@ -169,26 +183,24 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> dic
     recorded = {**read_json(release / "logs/weights/run.json"), **read_json(release / "logs/weights/stack.json")}
     why, environment = cause(before, after, tolerance, same_tokens), environments_apart(recorded, here)
     steps = [segment.start, segment.end]
-    return _report(segment.number, steps, compared, problems, why, seconds, environment)
+    return _part(segment.number, steps, compared, problems, why, seconds, environment)
 
 
-def evaluate(release: Path, scratch: Path) -> dict[str, Any]:
+def evaluate(release: Path, scratch: Path) -> Part:
     """A report on the last segment: the evaluation of the last checkpoint, against the records of the release."""
     began, files, every = time.monotonic(), Release(release, scratch), segments(release)
     inputs = files.inputs(tokens=files.tokens, weights=every[-1].target)
     measure(files.config.measure, inputs, scratch / "evaluation", files.world)
     problems = files.made_again("evaluation", scratch / "evaluation")
     why = "the evaluation: its records are not those of the last checkpoint"
-    return _report(len(every), None, "bit for bit", problems, why, time.monotonic() - began, {})
+    return _part(len(every), None, "bit for bit", problems, why, time.monotonic() - began, {})
 
 
-def _report(
+def _part(
     number: int, steps: list[int] | None, compared: str, problems: list[str], why: str, seconds: float, environment: Any
-) -> dict[str, Any]:
-    return {
-        "holds": not problems, "segment": number, "steps": steps, "compared": compared, "problems": problems,
-        "cause": why if problems else None, "environment": environment, "training_seconds": round(seconds, 1),
-    }  # fmt: skip
+) -> Part:
+    cause = why if problems else None
+    return Part(not problems, number, steps, compared, problems, cause, environment, round(seconds, 1))
 
 
 def same_bits(segment: Segment, release: Path, folder: Path) -> list[str]:

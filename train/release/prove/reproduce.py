@@ -8,8 +8,9 @@ makes proves nothing before somebody has read it, and the verdict says so.
 import shutil
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from train import programs
 from train.artifact import WITNESS, file_digest, read_manifest, write_bytes
@@ -57,13 +58,21 @@ def doubt(other: Sequence[str]) -> str:
     return f"not proved: of the code that ran, {unlike(other)}; {remedy}"
 
 
-def outcomes(report: Mapping[str, Any]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Stage:
+    """How an artifact that was made again compares."""
+
+    status: Literal["identical", "differs", "not made", "taken from the release"]
+    differences: list[str]
+
+
+def outcomes(verdict: str, stages: Mapping[str, Stage]) -> dict[str, str]:
     """What a report establishes, by rung. Made from the sources on, by known code, it shows the lower rungs as well."""
-    whole = all(stage["status"] == "identical" for stage in report["stages"].values())
-    if report["verdict"] == "bit-identical":
+    whole = all(stage.status == "identical" for stage in stages.values())
+    if verdict == "bit-identical":
         names = [rung.name for rung in RUNGS[:-1]] if whole else ["intact", "trained"]
         return dict.fromkeys(names, "holds")
-    return {"intact": "holds", "made again": "FAILS" if report["verdict"] == "differs" else "not checked"}
+    return {"intact": "holds", "made again": "FAILS" if verdict == "differs" else "not checked"}
 
 
 def unpack(release: Path, home: Path) -> Path:
@@ -124,30 +133,28 @@ def command(
 
 def compare(release: Path, runs: Path, ready: Collection[str], other: Collection[str] = ()) -> dict[str, Any]:
     """What stands in `runs`, made by code of which `other` is not ours, against the release, as plain data."""
-    recorded, stages = manifest(release), {}
+    recorded, stages = manifest(release), dict[str, Stage]()
     for name in ARTIFACTS:
         artifact = None if name in ready else _artifact(runs, name)
         stages[name] = _stage(artifact_apart(release, name, artifact) if artifact else None)
-    for name in ready:
-        stages[name]["status"] = "taken from the release"
+    stages |= {name: Stage("taken from the release", []) for name in ready}
     packed = _artifact(runs, "release")
     again = manifest_of(packed / "release") if packed else None
     stages["release"] = _stage(files_apart(recorded.products, again.products) if again else None)
-    first = next((f"{name}: {stage['differences'][0]}" for name, stage in stages.items() if stage["differences"]), None)
+    first = next((f"{name}: {line}" for name, stage in stages.items() for line in stage.differences), None)
     if first is None:
         same = "bit-identical, by other code" if other else "bit-identical"
         verdict = same if again and again.identity == recorded.identity else "not complete"
     else:  # outside `exact` the recorded stack is part of what is promised
         verdict = "not comparable" if first.startswith("weights: config.stack") else "differs"
     return {
-        "verdict": verdict, "identity": recorded.identity, "made": again and again.identity, "first": first,
+        "verdict": verdict, "identity": recorded.identity, "made": again.identity if again else None, "first": first,
         "other_code": sorted(other), "stages": stages,
     }  # fmt: skip
 
 
-def _stage(differences: list[str] | None) -> dict[str, Any]:
-    status = "not made" if differences is None else "differs" if differences else "identical"
-    return {"status": status, "differences": differences or []}
+def _stage(differences: list[str] | None) -> Stage:
+    return Stage("not made" if differences is None else "differs" if differences else "identical", differences or [])
 
 
 def artifact_apart(release: Path, name: str, folder: Path) -> list[str]:

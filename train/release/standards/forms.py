@@ -15,21 +15,31 @@ from train.humanize import shown
 from train.release.about import TABLE
 from train.release.cards import data_card
 from train.release.cards.facts import Facts
-from train.release.cards.markdown import read_yaml
-from train.release.cards.templates import markdown, words
+from train.release.cards.templates import markdown, read_yaml, words
 
 BLANK = re.compile(r"\{(\?|number of |section: |statement: |sources: |answer: |)([^{}]+)\}")
 
 
+@dataclass(frozen=True)
+class Questions:
+    """A form as it is asked."""
+
+    title: str
+    about: str
+    questions: dict[str, dict[str, Any]]  # part -> question -> what its answer is made of
+    record: str = ""  # that it is part of; empty where it is a page of its own
+
+
 @cache
-def table() -> dict[str, Any]:
+def table() -> tuple[dict[str, Any], dict[str, Questions]]:
     """The answers that forms share and the forms, as `forms.yaml` has them."""
-    return read_yaml(TABLE.read_text(encoding="utf-8"), TABLE.name)
+    answers, forms = read_yaml(TABLE.read_text(encoding="utf-8"), TABLE.name).values()
+    return answers, {name: Questions(**form) for name, form in forms.items()}
 
 
 def pages() -> dict[str, str]:
     """Where in a release each form stands that is a page of its own: path -> name."""
-    return {f"forms/{name}.md": name for name, form in table()["forms"].items() if "record" not in form}
+    return {f"forms/{name}.md": name for name, form in table()[1].items() if not form.record}
 
 
 def page(release: Path, name: str) -> bytes:
@@ -39,8 +49,7 @@ def page(release: Path, name: str) -> bytes:
 
 def status(release: Path) -> dict[str, list[str]]:
     """Path of each form -> what nobody answered in it; complete where that is nothing."""
-    forms = {form.get("record", f"forms/{name}.md"): Form(release, name) for name, form in table()["forms"].items()}
-    return {path: form.open for path, form in forms.items()}
+    return {form.record or f"forms/{name}.md": Form(release, name).open for name, form in table()[1].items()}
 
 
 @dataclass
@@ -55,11 +64,10 @@ class Form:
 
     def __init__(self, release: Path, name: str) -> None:
         self.facts, self.sections = Facts(release), data_card.written(release)[1]
-        form = table()["forms"][name]
-        self.title, self.about = form["title"], form["about"]
+        self.form = table()[1][name]
         self.parts = {
             part: {question: self.fill(entry) for question, entry in questions.items()}
-            for part, questions in form["questions"].items()
+            for part, questions in self.form.questions.items()
         }
         self.open = sorted({item for part in self.parts.values() for each in part.values() for item in each.open})
 
@@ -70,21 +78,22 @@ class Form:
         return answer
 
     def _text(self, entry: Any, answer: Answer) -> str:
-        if isinstance(entry, list):
-            return " ".join(self._text(each, answer) for each in entry)
-        if isinstance(entry, str):
-            values = [self._value(kind, name, answer) for kind, name in BLANK.findall(entry)]
-            texts = iter(values)
-            return "" if None in values else " ".join(BLANK.sub(lambda _: str(next(texts)), entry).split())
-        if "first" in entry:
-            return next(text for each in entry["first"] if (text := self._text(each, answer)))
-        number = self._record(entry["of"], answer)
-        return self._text(next(text for most, text in entry["below"] if most is None or number < most), answer)
+        match entry:
+            case [*several]:
+                return " ".join(self._text(each, answer) for each in several)
+            case {"first": choices}:
+                return next(text for each in choices if (text := self._text(each, answer)))
+            case {"of": place, "below": limits}:
+                number = self._record(place, answer)
+                return self._text(next(text for most, text in limits if most is None or number < most), answer)
+        values = [self._value(kind, name, answer) for kind, name in BLANK.findall(entry)]
+        texts = iter(values)
+        return "" if None in values else " ".join(BLANK.sub(lambda _: str(next(texts)), entry).split())
 
     def _value(self, kind: str, name: str, answer: Answer) -> str | None:
         """What stands in a blank; None where nothing does and that is allowed."""
         if kind == "answer: ":
-            return self._text(table()["answers"][name], answer)
+            return self._text(table()[0][name], answer)
         if kind == "sources: ":
             return self._sources(name.split(), answer) or None
         if kind == "statement: ":
@@ -113,7 +122,7 @@ class Form:
                 answer.origins.append(f"code/config.json, statements.{item}")
                 return f"{each.text} (stated by {each.name} on {each.date})"
         answer.open.append(f"statements.{item}")
-        own = self.facts.config["name"]
+        own = self.facts.record("code/config.json", "/name")
         name = own if (self.facts.release / f"code/configs/release/{own}.yaml").is_file() else "default"
         return f"not answered by the publisher: statements.{item} in configs/release/{name}.yaml"
 

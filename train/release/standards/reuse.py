@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from train.artifact import read_json
+from train.config import read
 from train.data import schema
 from train.data.benchmarks import SetRecord, read_sets
+from train.data.counts import SourceCounts
 from train.data.sources.archive import fits
 from train.data.sources.spec import Source, read_sources
 from train.errors import UserError
@@ -90,9 +92,9 @@ def of_documents(release: Path) -> str:
 
 def evidence(release: Path) -> list[tuple[Source, dict[str, str]]]:
     """Each source of documents or of an evaluation set by others, and its licence files: path in it -> path here."""
-    extracted = read_json(release / "data" / "extracted.json")
+    extracted = read(dict[str, SourceCounts], release / "data/extracted.json")
     sources: list[tuple[Source, str, dict[str, str]]] = [
-        (record.source, "data", extracted[record.source.purl]["licences"])
+        (record.source, "data", extracted[record.source.purl].licences)
         for record in read_sources(release / "data" / "sources.json")
     ]
     sources += [(each.record.source, "evaluation/data", each.licences) for each in sets_of_others(release)]

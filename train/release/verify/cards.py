@@ -23,41 +23,34 @@ PROSE = (
 )  # fmt: skip
 
 
-def labelling(release: Release) -> list[str]:
+def labelling(release: Release) -> Iterator[str]:
     """The data card tells how data was labelled, or why it was not."""
     reason = release.config.release.not_used.get("4")
-    section = re.search(r"^#+ +Labelling[ \t]*\n+[^#\s]", release.text("data/README.md"), re.MULTILINE)
-    problems = [] if section else ["data/README.md: says nothing under 'Labelling'; describe it, or why there is none"]
+    if not re.search(r"^#+ +Labelling[ \t]*\n+[^#\s]", release.text("data/README.md"), re.MULTILINE):
+        yield "data/README.md: says nothing under 'Labelling'; describe it, or why there is none"
     if reason is not None and not reason.strip():
-        problems.append("code/config.json: labelling is declared as not used without a reason")
-    return problems
+        yield "code/config.json: labelling is declared as not used without a reason"
 
 
-def osaid(release: Release) -> list[str]:
+def osaid(release: Release) -> Iterator[str]:
     """openness.json follows from what is here, and says that every must item is there."""
-    problems = release.written("openness.json")
+    yield from release.written("openness.json")
     for each in table(release.path):
         if each.row.importance == "must" and each.is_("absent"):
-            problems.append(f"{each.row.id} ({each.row.requirement}): {each.status}")
-    return problems
+            yield f"{each.row.id} ({each.row.requirement}): {each.status}"
 
 
 def report(release: Release) -> list[str]:
     """The page for people and the card's chart show what the records say: no products, but what most people read."""
-    pages = {
-        "report.html": report_page(release.path, identity_of(release.path)),
-        "logs/weights/loss.svg": loss_chart(release.path),
-    }
-    return [problem for path, data in pages.items() for problem in release.same(path, data)]
+    page = release.same("report.html", report_page(release.path, identity_of(release.path)))
+    return page + release.same("logs/weights/loss.svg", loss_chart(release.path))
 
 
-def placeholders(release: Release) -> list[str]:
+def placeholders(release: Release) -> Iterator[str]:
     """Nobody left a blank to be filled in later. Indented blocks are skipped: there the model or a source speaks."""
-    problems = []
     for path in PROSE:
         blanks = placeholders_in(release.text(path), spoken="" if path.endswith(".json") else "    ")
-        problems += [f"{path}: {word!r}" for _, word in blanks]
-    return problems
+        yield from (f"{path}: {word!r}" for _, word in blanks)
 
 
 def placeholders_in(text: str, spoken: str = "    ") -> list[tuple[int, str]]:
@@ -66,25 +59,24 @@ def placeholders_in(text: str, spoken: str = "    ") -> list[tuple[int, str]]:
     return [(number, match[0]) for number, line in lines if (match := PLACEHOLDER.search(line))]
 
 
-def machine_paths(release: Release) -> list[str]:
+def machine_paths(release: Release) -> Iterator[str]:
     """No record or log holds a path of the machine it was made on, a password in an address, or where a mirror is."""
     skipped = ("code/", "evaluation/samples.json", "tokenizer.json", "logs/statements/")
     records = [p for p in release.paths
                if p.endswith((".json", ".jsonl", ".toml", ".cff")) and not p.startswith(skipped)]  # fmt: skip
-    problems = []
     card = f"code/data_cards/{release.config.data.name}.md"
     for path in [*records, *bundle.RESOLVED, *([card] if card in release.paths else [])]:
         texts = strings(release.json(path) if path.endswith(".json") else release.text(path))
-        problems += [f"{path}: {text!r}" for text in texts if private(text)]
+        yield from (f"{path}: {text!r}" for text in texts if private(text))
     for purl, kinds in release.json(REQUEST, "/places").items() if REQUEST in release.paths else ():
-        problems += [f"{REQUEST}: {purl}: {kinds!r} tells a place"] * (not {*kinds} <= {"folder", "mirror"})
+        if not {*kinds} <= {"folder", "mirror"}:
+            yield f"{REQUEST}: {purl}: {kinds!r} tells a place"
     for name, rows in (("documents", release.documents()), ("ledger", release.ledger())):
-        problems += [f"data/{name}: {each.path!r}" for each in rows if private(each.path)]
+        yield from (f"data/{name}: {each.path!r}" for each in rows if private(each.path))
     for path in ("logs/raw/retrieved.json", "logs/benchmarks/retrieved.json"):
-        places = {slug: each["from"] for slug, each in release.json(path).items()} if path in release.paths else {}
-        wrong = [(slug, place) for slug, place in places.items() if not set(place.split(", ")) <= PLACES]
-        problems += [f"{path}: {slug} is from {place!r}, not from one of {', '.join(PLACES)}" for slug, place in wrong]
-    return problems
+        for slug, each in release.json(path).items() if path in release.paths else ():
+            if not set((place := each["from"]).split(", ")) <= PLACES:
+                yield f"{path}: {slug} is from {place!r}, not from one of {', '.join(PLACES)}"
 
 
 def private(text: str) -> bool:
@@ -92,13 +84,13 @@ def private(text: str) -> bool:
     return bool(MACHINE_PATH.search(text) or CREDENTIALS.search(text))
 
 
-def secrets(release: Release) -> list[str]:
+def secrets(release: Release) -> Iterator[str]:
     """No file holds a private key or an access token: no text of a source, no record, no log, no code but its tests."""
-    problems = [f"document {each.id[:12]}: a secret" for each in release.documents() if secret(each.text)]
+    yield from (f"document {each.id[:12]}: a secret" for each in release.documents() if secret(each.text))
     for path in release.paths:
-        if not path.endswith((".parquet", ".safetensors")) and not path.startswith("code/tests/"):
-            problems += [f"{path}: a secret"] if secret(release.bytes(path).decode(errors="replace")) else []
-    return problems
+        looked_at = not path.endswith((".parquet", ".safetensors")) and not path.startswith("code/tests/")
+        if looked_at and secret(release.bytes(path).decode(errors="replace")):
+            yield f"{path}: a secret"
 
 
 def secret(text: str) -> bool:

@@ -1,7 +1,8 @@
 """The table of checks, which make again what can be made again, and return what differs; by name in `osaid.ROWS`."""
 
-from train.release.standards import eval_results, forms
-from train.release.verify import canonical, cards, code, data, layout, licences, model, prepared, sources, witnesses
+from train.release.cards import model_card
+from train.release.standards import forms
+from train.release.verify import cards, code, data, layout, licences, model, prepared, sources, witnesses
 from train.release.view import Check, Release
 
 
@@ -22,8 +23,8 @@ CHECKS: tuple[Check, ...] = (
     derived("logits", "evaluation/logits.json"), model.checkpoints, model.losses, model.optimizer_state,
     licences.parameter_terms, licences.use_restrictions, code.chain, licences.licences,
     derived("cards", "README.md", "data/README.md", "CITATION.cff"),
-    derived("metadata", "data/croissant.json", "provenance/bom.json", eval_results.PLACE, *forms.pages()),
-    cards.osaid, cards.placeholders, cards.machine_paths, layout.layout, canonical.canonical, data.order,
+    derived("metadata", "data/croissant.json", "provenance/bom.json", model_card.SCORES, *forms.pages()),
+    cards.osaid, cards.placeholders, cards.machine_paths, layout.layout, layout.canonical, data.order,
     derived("mof", "provenance/mof.yml"), code.snapshot, code.collected, cards.secrets, cards.report,
     witnesses.witnesses, code.recipe,
 )  # fmt: skip

@@ -1,15 +1,16 @@
 """Checks of the code: that it is all here, that it made what is here, in which environment, from which commit."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from train.artifact import Input, digest
 from train.data.raw import repository_files
-from train.differences import first_difference, keys_apart
+from train.differences import keys_apart
 from train.keys import closure, meaning
 from train.layout import ARTIFACTS, placed
 from train.release import bundle, lock, repository
+from train.release.differences import mismatch
 from train.release.standards.osaid import COMPONENTS, SEARCH
 from train.release.verify.result import NotChecked
 from train.release.view import Release
@@ -18,28 +19,25 @@ PINNED = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow")  # what the 
 STRANGE = 5  # files that are named
 
 
-def components(release: Release) -> list[str]:
+def components(release: Release) -> Iterator[str]:
     """The source code has each part that the definition names, and each is a program that can be read."""
     needed = ((item, f"code/{path}") for item, path in COMPONENTS.items())
-    problems = [f"{path}: missing, which {item} asks for" for item, path in needed if path not in release.paths]
+    yield from (f"{path}: missing, which {item} asks for" for item, path in needed if path not in release.paths)
     meanings: dict[str, str] = {}
     for path in release.paths:
         if path.startswith("code/") and path.endswith(".py"):
             try:
                 meanings[path] = meaning(release.bytes(path))
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                problems.append(f"{path}: not a Python program ({error})")
+                yield f"{path}: not a Python program ({error})"
     for name, record in release.provenance.items():
         code = code_of(release, name, meanings)
-        if difference := first_difference(record.code, code):
-            problems.append(f"provenance/{name}.json: made by other code than code/ holds: {difference}")
-        plain = {path: release.products.get(f"code/{path}") for path in code}
-        if difference := first_difference(release.json(f"logs/{name}/commitment.json").get("sources"), plain):
-            problems.append(f"logs/{name}/commitment.json: other sources than code/ holds: {difference}")
+        yield from mismatch(f"provenance/{name}.json: made by other code than code/ holds", record.code, code)
+        path, plain = f"logs/{name}/commitment.json", {path: release.products.get(f"code/{path}") for path in code}
+        yield from mismatch(f"{path}: other sources than code/ holds", release.json(path).get("sources"), plain)
     about = release.config.release
     if not (about.trials or about.not_used.get(SEARCH, "").strip()):
-        problems.append("hyper-parameter search: neither there nor declared as not used")
-    return problems
+        yield "hyper-parameter search: neither there nor declared as not used"
 
 
 def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dict[str, str | None]:
@@ -54,45 +52,42 @@ def code_of(release: Release, artifact: str, meanings: Mapping[str, str]) -> dic
     return {path.removeprefix("code/"): value for path, value in files.items()}
 
 
-def environment(release: Release) -> list[str]:
+def environment(release: Release) -> Iterator[str]:
     """The libraries are pinned, each stage ran with what is pinned, and what the training ran on is recorded."""
     locked, project = release.text("code/requirements.lock"), release.text("code/pyproject.toml")
     pinned = {pin.name for pin in lock.pins(locked)}
-    problems = [f"code/requirements.lock: {name} is not pinned" for name in PINNED if name not in pinned]
+    yield from (f"code/requirements.lock: {name} is not pinned" for name in PINNED if name not in pinned)
     for artifact in ARTIFACTS:
         installed = release.json(f"logs/{artifact}/run.json", "/packages")
-        problems += [f"logs/{artifact}: {line}" for line in lock.unlike(locked, project, installed)]
-    return problems + [f"logs/weights: no version of {name}" for name in PINNED
-                       if name not in release.json("logs/weights/run.json", "/packages")]  # fmt: skip
+        yield from (f"logs/{artifact}: {line}" for line in lock.unlike(locked, project, installed))
+        if artifact == "weights":
+            yield from (f"logs/weights: no version of {name}" for name in PINNED if name not in installed)
 
 
-def chain(release: Release) -> list[str]:
+def chain(release: Release) -> Iterator[str]:
     """Keys, digests and commitments lead from each artifact to the next, and to every product that is here."""
-    problems = list[str]()
     for name, record in release.provenance.items():
         path = f"provenance/{name}.json"
         if record.stage != name:
-            problems.append(f"{path}: the manifest of the stage {record.stage}")
+            yield f"{path}: the manifest of the stage {record.stage}"
         if record.inputs.keys() != set(ARTIFACTS[name].needs):
-            problems.append(f"{path}: made from {', '.join(record.inputs)}, not from what that stage needs")
-        bound = release.json(f"logs/{name}/commitment.json", "/bound")
-        if difference := first_difference({**asdict(record), "products": None}, {**bound, "products": None}):
-            problems.append(f"{path}: is not what was committed to in logs/{name}/commitment.json: {difference}")
+            yield f"{path}: made from {', '.join(record.inputs)}, not from what that stage needs"
+        committed = f"logs/{name}/commitment.json"
+        bound, manifest = release.json(committed, "/bound") | {"products": None}, {**asdict(record), "products": None}
+        yield from mismatch(f"{path}: is not what was committed to in {committed}", manifest, bound)
         keys = {each: entry.key for each, entry in record.inputs.items()}
         decides = {"stage": name, "config": record.config, "code": digest(record.code), "inputs": keys}
-        if difference := first_difference(record.key, digest(decides), "key"):
-            problems.append(f"{path}: the key is not the digest of stage, config, code and inputs: {difference}")
+        wrong = f"{path}: the key is not the digest of stage, config, code and inputs"
+        yield from mismatch(wrong, record.key, digest(decides), "key")
         for each, entry in record.inputs.items():
             here = Input(release.provenance[each].key, release.provenance[each].digest)
-            if difference := first_difference(vars(entry), vars(here)):
-                problems.append(f"{path}: made from another {each}: {difference}")
+            yield from mismatch(f"{path}: made from another {each}", vars(entry), vars(here))
         for product, listed in record.products.items():
-            if not (place := placed(name, product)):
-                continue
-            size = (release.path / place).stat().st_size if place in release.products else None
-            if difference := first_difference(vars(listed), {"sha256": release.products.get(place), "bytes": size}):
-                problems.append(f"{place}: not what {name} made, by {path}: {difference}")
-    return problems + release.written("provenance/chain.json")
+            if place := placed(name, product):
+                size = (release.path / place).stat().st_size if place in release.products else None
+                there = {"sha256": release.products.get(place), "bytes": size}
+                yield from mismatch(f"{place}: not what {name} made, by {path}", vars(listed), there)
+    yield from release.written("provenance/chain.json")
 
 
 def snapshot(release: Release) -> list[str]:
@@ -110,15 +105,14 @@ def snapshot(release: Release) -> list[str]:
     return [f"{path}: not as in {commit[:12]}" for path in keys_apart(here, there)]
 
 
-def recipe(release: Release) -> list[str]:
+def recipe(release: Release) -> Iterator[str]:
     """The overrides that the release names are those that lead to its config, by this clone's files of configs."""
     if foreign := [f"code/{path}" for path in bundle.other_files(release.path) if path.startswith("configs/")]:
         raise NotChecked(f"its configs are not those of this clone: {', '.join(foreign[:STRANGE])}")
     if release.overrides_of is None:
         raise NotChecked("only the command composes configurations")
     path = "code/overrides.json"
-    line = first_difference(release.json(path), release.overrides_of(release.json("code/config.json")))
-    return [f"{path}: {line}"] if line else []
+    yield from mismatch(path, release.json(path), release.overrides_of(release.json("code/config.json")))
 
 
 def strange(release: Release) -> str:
@@ -128,9 +122,9 @@ def strange(release: Release) -> str:
     return f"; what is not as in this clone, and what it does nobody looked at: {some}" if foreign else ""
 
 
-def collected(release: Release) -> list[str]:
+def collected(release: Release) -> Iterator[str]:
     """The code's tests can be read, and what they import of it is there. Nothing is run: a stranger wrote them."""
-    problems, tests = [], 0
+    tests = 0
     for path in release.paths:
         if path.startswith("code/tests/") and path.endswith(".py"):
             tree = ast.parse(release.bytes(path))
@@ -138,9 +132,10 @@ def collected(release: Release) -> list[str]:
             wanted = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
             modules = sorted(name for name in wanted if name.startswith("train."))
             places = [(name, f"code/{name.replace('.', '/')}") for name in modules]
-            problems += [f"{path}: imports {name}, which is not there" for name, place in places
-                         if f"{place}.py" not in release.paths and not (release.path / place).is_dir()]  # fmt: skip
-    return problems if tests else [*problems, "code/tests: no tests"]
+            yield from (f"{path}: imports {name}, which is not there" for name, place in places
+                        if f"{place}.py" not in release.paths and not (release.path / place).is_dir())  # fmt: skip
+    if not tests:
+        yield "code/tests: no tests"
 
 
 def installs(release: Release) -> list[str]:

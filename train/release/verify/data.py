@@ -5,51 +5,56 @@ import hashlib
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 from train.artifact import as_json
+from train.config import read
+from train.data.counts import SelectionCounts
 from train.data.dedup.contamination import contaminated, evaluated, items_of
 from train.data.dedup.minhash import pairs, signatures
 from train.data.dedup.ngrams import words
-from train.data.filters.apply import Judgement, apply_filters, reasons_beside_text
-from train.data.filters.rules import licences
+from train.data.filters.apply import Judgement, apply_filters, enabled, reasons_beside_text
+from train.data.filters.rules import LINE_RULES, PREDICATES, REDACTORS, licences
 from train.data.judged import canonical_id
 from train.data.judged import split as split_of
 from train.data.ledger import CHANGED, OCCURRENCES, Judged, count
-from train.data.schema import LedgerRow, SelectedDocument
+from train.data.schema import LedgerRow, Origin, SelectedDocument
 from train.data.selected import SelectedConfig
 from train.data.tokens import read_tokens
-from train.differences import first_difference
 from train.errors import UserError
 from train.evaluation.overlap import overlap as find_overlap
-from train.release.verify.ledger import ledger_apart
+from train.release.differences import mismatch
 from train.release.verify.result import NotChecked
 from train.release.view import Release
 from train.training.steps import tokens_seen
 
+LEAST, MOST = -1, 10**9  # below and above all that a rule measures, as of this text, in which each n-gram repeats
+SAMPLE = "a " * 20
+SHARE = r"0\.\d\d|1\.00"
+LANGUAGES = re.compile(r"no known language|[\w-]+ \d+ %(, [\w-]+ \d+ %){0,2}")
 
-def counts(release: Release) -> list[str]:
+
+def counts(release: Release) -> Iterator[str]:
     """Documents and bytes, counted again from texts and ledger: by reason, source, licence and split, without a gap."""
     recorded, extracted, tokens = (release.json(f"data/{name}.json") for name in ("counts", "extracted", "tokens"))
-    problems, every = [], list(judged(release))
+    every = list(judged(release))
     for document in (each.document for each in every if not each.judgement.dropped):
         if (sha256 := hashlib.sha256(document.text.encode()).hexdigest()) != document.id:
-            problems.append(f"document {document.id[:12]}: its id is not the digest of its text, {sha256}")
+            yield f"document {document.id[:12]}: its id is not the digest of its text, {sha256}"
     counted = count(every)
     # By which of several redactions a text grew shorter, and by how much, only its source could tell.
     trees = ([entry for action in OCCURRENCES for entry in tree[action].values()] for tree in (recorded, counted))
     shorter = [sum(entry.pop("bytes") for entry in entries) for entries in trees]
-    if difference := first_difference(recorded, counted) or first_difference(shorter[0], shorter[1], "bytes taken out"):
-        problems.append(f"data/counts.json: {difference}")
+    yield from mismatch("data/counts.json", recorded, counted)
+    yield from mismatch("data/counts.json", shorter[0], shorter[1], "bytes taken out")
+    nothing = {"documents": 0, "bytes": 0}
     for purl, entry in extracted.items():
-        raw = counted["sources"].get(purl, {}).get("raw", {"documents": 0, "bytes": 0})
-        if difference := first_difference({unit: entry[unit] for unit in ("documents", "bytes")}, raw):
-            problems.append(f"data/extracted.json: {purl}: {difference}")
+        raw = counted["sources"].get(purl, {}).get("raw", nothing)
+        yield from mismatch(f"data/extracted.json: {purl}", {unit: entry[unit] for unit in nothing}, raw)
     for name, numbers in recorded["splits"].items():
-        if difference := first_difference({unit: tokens[name][unit] for unit in ("documents", "bytes")}, numbers):
-            problems.append(f"data/tokens.json: {name}: {difference}")
-    return problems
+        yield from mismatch(f"data/tokens.json: {name}", {unit: tokens[name][unit] for unit in nothing}, numbers)
 
 
 def judged(release: Release) -> Iterator[Judged]:
@@ -78,14 +83,11 @@ def judged(release: Release) -> Iterator[Judged]:
         raise UserError(f"data/ledger: {path} became {id[:12]}, which is not here")
 
 
-def split(release: Release) -> list[str]:
+def split(release: Release) -> Iterator[str]:
     """What was held out, decided again from the texts."""
-    config = release.config.data.selected
-    return [
-        f"document {document.id[:12]}: is in {document.split}, its hash says {drawn}"
-        for document in release.documents()
-        if document.split != (drawn := split_of(config, canonical_id(document.text)))
-    ]
+    for document in release.documents():
+        if document.split != (drawn := split_of(release.config.data.selected, canonical_id(document.text))):
+            yield f"document {document.id[:12]}: is in {document.split}, its hash says {drawn}"
 
 
 def selection(release: Release) -> list[str]:
@@ -138,12 +140,12 @@ def tokens(release: Release) -> list[str]:
     return release.made_again("tokens", release.tokens)
 
 
-def source_kinds(release: Release) -> list[str]:
+def source_kinds(release: Release) -> Iterator[str]:
     """The texts of each source are here, all that were kept."""
     kept = Counter(document.source for document in release.documents())
-    counted = {purl: count["kept"]["documents"] for purl, count in release.json("data/counts.json", "/sources").items()}
-    difference = first_difference(counted, {purl: kept[purl] for purl in counted})
-    return [f"data/counts.json: documents kept: {difference}"] if difference else []
+    counts = read(SelectionCounts, release.path / "data/counts.json")
+    counted = {purl: part.kept.documents for purl, part in counts.sources.items()}
+    yield from mismatch("data/counts.json: documents kept", counted, {purl: kept[purl] for purl in counted})
 
 
 def overlap(release: Release) -> list[str]:
@@ -152,18 +154,77 @@ def overlap(release: Release) -> list[str]:
     return release.same("data/overlap.json", as_json(again))
 
 
-def order(release: Release) -> list[str]:
+def order(release: Release) -> Iterator[str]:
     """What each logged step read, drawn again from seed and step out of the tokens made again; a record for each."""
     config = release.config.fit
     training, train = config.training, read_tokens(release.tokens, "train")
     path = "logs/weights/log.jsonl"
     if [record["step"] for record in release.log] != list(range(1, training.steps + 1)):
-        return [f"{path}: tells of {len(release.log)} steps of {training.steps}, or in another order"]
-    problems, drawn = [], config.order(release.tokens)
+        yield f"{path}: tells of {len(release.log)} steps of {training.steps}, or in another order"
+        return
+    drawn = config.order(release.tokens)
     for step, record in enumerate(release.log, start=1):
         batch = drawn.batch_at(train, step - 1)
         sha256 = hashlib.sha256(batch.astype("<i8").tobytes()).hexdigest()
         drawn_again = {"batch": sha256, "tokens": tokens_seen(step, training.batch, config.model.context)}
-        if difference := first_difference({name: record.get(name) for name in drawn_again}, drawn_again):
-            problems.append(f"{path}: step {step}: {difference}")
-    return problems
+        yield from mismatch(f"{path}: step {step}", {name: record.get(name) for name in drawn_again}, drawn_again)
+
+
+# The ledger ----------------------------------------------------------------------------------------------------------
+
+
+def ledger_apart(
+    config: SelectedConfig, rows: list[LedgerRow], kept: Iterable[SelectedDocument], items: Iterable[str]
+) -> Iterator[str]:
+    """Rows that this config cannot lead to, by the documents `kept` and the names of the evaluation `items`."""
+    dropped = {f"{row.path} of {row.source}" for row in rows if row.action == "dropped"}
+    splits = {f"{each.path} of {each.source} ({each.id})": each.split for each in kept}
+    titles, names = dropped | {name.rpartition(" ")[0] for name in splits}, frozenset(items)
+    known = {rule.__name__: (rule, set_to) for rule, set_to in enabled(config, (*REDACTORS, *LINE_RULES, *PREDICATES))}
+
+    def follows(row: LedgerRow) -> bool:
+        beside = next(reasons_beside_text(config, Origin(row.id, row.source, row.path, row.licence)), None)
+        if beside or row.reason in ("excluded", "no_licence"):
+            return beside == (row.reason, row.detail)
+        if row.reason == "exact_duplicates":
+            return row.detail.startswith("same text as ") and row.detail[13:] in titles
+        if row.reason == "near_duplicates":
+            like = re.fullmatch(rf"(?:{SHARE}) like (.+)", row.detail, re.DOTALL)
+            return bool(like) and (like[1] in splits or like[1].rpartition(" ")[0] in dropped)  # type: ignore[index]
+        if row.reason == "contaminated":
+            return gives_away(row.detail, config.contaminated, splits, names)
+        if row.reason not in known or row.action != "dropped":  # how often a rule changed a text: see `judged`
+            return row.reason in known
+        rule, setting = known[row.reason]
+        return says(rule, setting, row.detail) if rule in PREDICATES else row.detail == "no line is left"
+
+    for row in rows:
+        if not re.fullmatch("[0-9a-f]{64}", row.id) or (row.action == "dropped" and row.became):
+            yield f"data/ledger: {row.path}: {row.id[:80]!r}, {row.became[:80]!r}: no digests of a text {row.action}"
+        elif not follows(row):
+            yield f"data/ledger: {row.path}: {row.reason}: {row.detail[:80]!r} is not what this config leads to"
+
+
+def gives_away(detail: str, threshold: float, splits: Mapping[str, str], items: frozenset[str]) -> bool:
+    """Whether a document can have been dropped for what it has in common with a held-out one or an item."""
+    like = re.match(rf"({SHARE}) of held_out (.*? \([0-9a-f]{{64}}\)): .", detail, re.DOTALL)
+    if like and splits.get(like[2]) == "held_out":
+        return float(like[1]) >= threshold - 0.005
+    return any(detail[: colon.start()] in items for colon in re.finditer(": .", detail, re.DOTALL))
+
+
+def says(rule: Callable[[str, Any], str | None], setting: Any, detail: str) -> bool:
+    """Whether a predicate with that setting can have said this of a text: its words, a number beyond the setting."""
+    if rule.__name__ == "language":
+        return bool(LANGUAGES.fullmatch(detail))
+    number, _, unit = detail.partition(" ")
+    several = isinstance(setting, tuple)
+    for place, limit in enumerate(setting if several else (setting,)):
+        words, sign = rule(SAMPLE, (*[MOST] * place, MOST) if several else MOST), -1  # of a rule that wants more
+        if not words:
+            words, sign = rule(SAMPLE, (*[MOST] * place, LEAST) if several else LEAST), 1
+        if words and words.partition(" ")[2] == unit:
+            digits, rounding = (r"\d+\.\d{4}", 0.00005) if "." in words else (r"\d+", -0.5)
+            beyond = re.fullmatch(digits, number) and sign * float(number) >= sign * limit - rounding
+            return bool(beyond) and (float(number) <= 1 or not unit.startswith("of "))
+    return False

@@ -6,7 +6,7 @@ import re
 import stat
 import tomllib
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from train.artifact import Product, as_json, digest_of, file_digests, read_json
@@ -24,27 +24,27 @@ TRACES = tomllib.loads(Path(__file__).with_name("traces.toml").read_text(encodin
 HOLLOW = 64  # times larger than what it takes on the disk, and a file is mostly holes
 
 
-def integrity(root: Path) -> list[str]:
+def integrity(root: Path) -> Iterator[str]:
     """Every file is as MANIFEST.json says, none is missing or added, and the identity is the products' digest."""
     if problems := unsafe(root):
-        return [*remedies(root), *problems]
+        yield from (*remedies(root), *problems)
+        return
     record = manifest(root)
     listed, paths = {**record.products, **record.witnesses}, listed_files(root)
     changes = changed(root, {name: listed[name] for name in paths if name in listed})
-    problems = remedies(root, listed, changes) if changes or set(paths) - listed.keys() else []
+    yield from remedies(root, listed, changes) if changes or set(paths) - listed.keys() else ()
     if ends := sum(_other_ends(root / name, listed[name].sha256) for name in changes):
-        problems.append(f"{ends} files have other ends of lines: copy it anew, by git with core.autocrlf=false")
-    problems += [f"{name}: listed, and {why}" for name in listed if (why := wrong_name(name))]
-    problems += [f"{name}: missing" for name in sorted(listed.keys() - set(paths))]
-    problems += [f"{name}: not in MANIFEST.json" for name in paths if name not in listed]
-    problems += [f"{name}: a witness among the products" for name in record.products if name.startswith(WITNESSES)]
-    problems += [f"{n}: a product among the witnesses" for n in record.witnesses if not n.startswith(WITNESSES)]
-    problems += [f"{name}: changed: {how}" for name, how in changes.items()]
+        yield (f"{ends} files have other ends of lines: copy it anew, by git with core.autocrlf=false")
+    yield from (f"{name}: listed, and {why}" for name in listed if (why := wrong_name(name)))
+    yield from (f"{name}: missing" for name in sorted(listed.keys() - set(paths)))
+    yield from (f"{name}: not in MANIFEST.json" for name in paths if name not in listed)
+    yield from (f"{name}: a witness among the products" for name in record.products if name.startswith(WITNESSES))
+    yield from (f"{n}: a product among the witnesses" for n in record.witnesses if not n.startswith(WITNESSES))
+    yield from (f"{name}: changed: {how}" for name, how in changes.items())
     if record.identity != (again := digest_of(record.products)):
-        problems.append(f"identity: {record.identity[:64]}, the digest over the products is {again}")
+        yield f"identity: {record.identity[:64]}, the digest over the products is {again}"
     if (root / "MANIFEST.json").read_bytes() != as_json(read_json(root / "MANIFEST.json")):
-        problems.append("MANIFEST.json: not spelt as its writer spells what it holds")
-    return problems
+        yield "MANIFEST.json: not spelt as its writer spells what it holds"
 
 
 def completeness(root: Path) -> list[str]:

@@ -1,42 +1,60 @@
-"""Which files there are: the paths of a release, and what each stage leaves, as functions of config and sources."""
+"""Which files there are: paths of a release and what each stage leaves, by config and sources; each is canonical."""
 
+import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from train import initial
-from train.artifact import file_digest
+from train.artifact import as_json, file_digest, read_json
+from train.config import read
 from train.data.benchmarks import OWN_SET, set_name
+from train.data.counts import SourceCounts
 from train.data.dedup.minhash import BANDS
 from train.data.documents import parts as parts_of
 from train.data.duplicates import name as band_name
 from train.data.ledger import SPLITS
+from train.data.schema import ITEM, LEDGER, RANGES, SELECTED, rows_of, write_rows
 from train.data.selected import name as part_name
 from train.data.sources.spec import read_sources
+from train.errors import UserError
 from train.layout import ARTIFACTS, LOGS, placed
 from train.release import bundle
 from train.release.attest.dsse import PLACE
+from train.release.differences import bytes_apart
 from train.release.standards import reuse
+from train.release.verify.run import of_the_machine
 from train.release.view import Release
+from train.training.checkpoint import read_tensors, write_tensors
 from train.training.steps import checkpoint_name, checkpoint_steps
 
+# What another library or another key writes: learnt again, and opened with the key that signed it.
+OTHERS = ("tokenizer.json", f"{initial.FOLDER}/{initial.TOKENIZER}", PLACE)
+TABLES: Mapping[str, Any] = {  # folder -> schema of the Parquet files in it
+    "data/documents/": SELECTED,
+    "data/ledger/": LEDGER,
+    "data/ranges/": RANGES,
+    "evaluation/data/": ITEM,
+}
 
-def layout(release: Release) -> list[str]:
+
+def layout(release: Release) -> Iterator[str]:
     """Every path, and every product of every stage, is one that this config leads to, and none of them is missing."""
-    of_config, problems = products(release), []
+    of_config = products(release)
     for artifact, names in of_config.items():
         listed, path = release.provenance[artifact].products.keys(), f"provenance/{artifact}.json"
-        problems += [f"{path}: {name}: no product of this config" for name in sorted(listed - names)]
-        problems += [f"{path}: {name}: is not listed" for name in sorted(names - listed)]
+        yield from (f"{path}: {name}: no product of this config" for name in sorted(listed - names))
+        yield from (f"{path}: {name}: is not listed" for name in sorted(names - listed))
     expected = {place for artifact, names in of_config.items() for name in names if (place := placed(artifact, name))}
     expected |= {"LICENSE", "report.html", *bundle.RESOLVED, *bundle.WRITTEN, *witnesses(release)}
     expected |= {f"provenance/{artifact}.json" for artifact in ARTIFACTS}
     if len(steps(release)) > 1:
         expected.add("checkpoints/next_step.json")
     here = [path for path in release.paths if not _free(release, path)]
-    problems += [f"{path}: no release of this config holds it" for path in here if path not in expected]
-    return problems + [f"{path}: missing" for path in sorted(expected - set(here))]
+    yield from (f"{path}: no release of this config holds it" for path in here if path not in expected)
+    yield from (f"{path}: missing" for path in sorted(expected - set(here)))
 
 
 def _free(release: Release, path: str) -> bool:
@@ -99,9 +117,53 @@ def steps(release: Release) -> list[int]:
 
 def licence_texts(release: Release) -> set[str]:
     """The digests of the texts that tell a licence: of each source, and where rows tell their own, theirs."""
-    known = {sha256 for entry in release.json("data/extracted.json").values() for sha256 in entry["licences"].values()}
+    extracted = read(dict[str, SourceCounts], release.path / "data/extracted.json")
+    known = {sha256 for counts in extracted.values() for sha256 in counts.licences.values()}
     if any(record.source.licence_by_row for record in read_sources(release.path / "data/sources.json")):
         folder = "data/licences/"
         texts = (Path(path).stem for path in release.paths if path.startswith(folder) and path.endswith(".txt"))
         known |= {text for text in texts if file_digest(release.path / folder / f"{text}.txt") == text}
     return known
+
+
+# Canonical files -----------------------------------------------------------------------------------------------------
+
+
+def canonical(release: Release) -> Iterator[str]:
+    """Every file of JSON, Parquet and safetensors, written again from what is read in it, has the same bytes."""
+    for path in release.paths:
+        if not path.startswith(OTHERS) and (not path.startswith("code/") or path in bundle.RESOLVED):
+            try:
+                why = difference(release.path, path, release.scratch)
+            except UserError as error:
+                if of_the_machine(error):
+                    raise
+                why = str(error)
+            if why:
+                yield f"{path}: {why}"
+
+
+def difference(root: Path, path: str, scratch: Path) -> str:
+    """Why a file of JSON, Parquet or tensors is not what its writer makes of what it holds; empty if it is."""
+    again, file = scratch / "again", root / path
+    if path.endswith(".json"):
+        return _bytes(file, as_json(read_json(file)))
+    if path.endswith(".jsonl"):
+        ascii_only = path.startswith("logs/")
+        lines = [json.dumps(record, ensure_ascii=ascii_only) for record in read_json(file)]
+        return _bytes(file, "".join(f"{line}\n" for line in lines).encode())
+    if path.endswith(".parquet"):
+        schema = next((schema for folder, schema in TABLES.items() if path.startswith(folder)), None)
+        if schema is None:
+            return "a table where none is written"
+        write_rows(again, rows_of(file, path, schema.names, schema), schema)
+    elif path.endswith(".safetensors"):
+        write_tensors(again, read_tensors(file))
+    else:
+        return ""
+    return "" if file_digest(again) == file_digest(file) else "not what its writer makes of what it holds"
+
+
+def _bytes(file: Path, again: bytes) -> str:
+    here = file.read_bytes()
+    return "" if again == here else f"not spelt as its writer spells what it holds: {bytes_apart('', here, again)}"

@@ -19,9 +19,9 @@ from train.differences import first_difference
 from train.evaluation.measure import measure
 from train.model import weights_of
 from train.release import bundle
-from train.release.differences import file_apart
+from train.release.about import own_run_apart
+from train.release.differences import file_apart, mismatch
 from train.release.resolved import SETTINGS
-from train.release.seeds import own_run_apart
 from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
 from train.release.view import Release
@@ -42,19 +42,17 @@ PACKED = 0.01  # share by which versions of a compressor may differ
 ROUND_TRIPS = 200  # documents
 
 
-def settings(release: Release) -> list[str]:
+def settings(release: Release) -> Iterator[str]:
     """The resolved config builds, and each stage's part of it is what the stage's manifest says was used."""
-    problems, config = [], release.config
+    path, config = "code/config.json", release.config
     for name, own in SETTINGS.items():
         stack = promised_stack(release) if name == "weights" else None
         settled = {**plain(own(config)), "stack": stack} if stack else plain(own(config))
-        if difference := first_difference(release.provenance[name].config, settled):
-            problems.append(f"{name}: code/config.json differs from the config in provenance/{name}.json: {difference}")
-    if difference := first_difference(release.json("code/config.json"), plain(config)):
-        problems.append(f"code/config.json: {difference}")
+        wrong = f"{name}: {path} differs from the config in provenance/{name}.json"
+        yield from mismatch(wrong, release.provenance[name].config, settled)
+    yield from mismatch(path, release.json(path), plain(config))
     if not all(isinstance(override, str) for override in release.json("code/overrides.json")):
-        problems.append("code/overrides.json: not a list of overrides")
-    return problems
+        yield "code/overrides.json: not a list of overrides"
 
 
 def promised_stack(release: Release) -> dict[str, Any]:
@@ -65,50 +63,50 @@ def promised_stack(release: Release) -> dict[str, Any]:
     return {key: value for key, value in release.json("logs/weights/stack.json").items() if key != "earlier"}
 
 
-def tokenizer(release: Release) -> list[str]:
+def tokenizer(release: Release) -> Iterator[str]:
     """The tokenizer, learnt again from the documents, has the same bytes, and gives every text back."""
     folder = release.scratch / "tokenizer"
     learn(SETTINGS["tokenizer"](release.config), release.inputs(), folder, release.world)
     words = load_tokenizer(release.path)
-    problems = release.made_again("tokenizer", folder) + release.written("tokenizer_config.json")
+    yield from release.made_again("tokenizer", folder) + release.written("tokenizer_config.json")
     for document in islice(release.documents(), ROUND_TRIPS):
         if words.decode(words.encode([document.text])[0]) != document.text:
-            problems.append(f"document {document.id[:12]}: is not given back")
-    return problems
+            yield f"document {document.id[:12]}: is not given back"
 
 
-def scores(release: Release) -> list[str]:
+def scores(release: Release) -> Iterator[str]:
     """The evaluation, run again on the weights, gives the recorded scores and samples; where that is much, a sample."""
     folder = release.scratch / "evaluation"
     config = release.config.measure
     if not release.whole and sampling.scoring_operations(release) > MOST_OPERATIONS:
-        return sampling.sampled_scores(release, config, MOST_OPERATIONS)
+        yield from sampling.sampled_scores(release, config, MOST_OPERATIONS)
+        return
     measure(config, release.inputs(tokens=release.tokens), folder, release.world)
     sizes, witness = release.json(COMPRESSED), read_json(folder / WITNESS / "compressed.json")
-    problems = [f"{COMPRESSED}: {name} {sizes.get(name)}, compressed again {size}" for name, size in witness.items()
-                if not math.isclose(sizes.get(name, 0), size, rel_tol=PACKED)]  # fmt: skip
-    return problems + release.made_again("evaluation", folder)
+    yield from (f"{COMPRESSED}: {name} {sizes.get(name)}, compressed again {size}" for name, size in witness.items()
+                if not math.isclose(sizes.get(name, 0), size, rel_tol=PACKED))  # fmt: skip
+    yield from release.made_again("evaluation", folder)
 
 
-def weights(release: Release) -> list[str]:
+def weights(release: Release) -> Iterator[str]:
     """The weights load, fit the config in every shape, are finite, and are those of the last checkpoint."""
-    problems = release.written("config.json") + release.written("generation_config.json")
+    yield from release.written("config.json", "generation_config.json")
     training = release.config.training
     if training.init_from:
         initial.require_initial(release.path / initial.FOLDER, plain(release.config))
     if difference := own_run_apart(release.path, training.seed):
-        problems.append(f"code/config.json: {difference}")
+        yield f"code/config.json: {difference}"
     bundle.model_of(release.path)
     last = bundle.checkpoints_of(release.path)[-1]
     if file_digest(last / WEIGHTS) != file_digest(release.path / WEIGHTS):
         difference = file_apart(release.path / WEIGHTS, last / WEIGHTS)
-        problems.append(f"{WEIGHTS}: not that of checkpoints/{last.name}: {difference}")
-    return problems + release.written("provenance/facts.json")
+        yield f"{WEIGHTS}: not that of checkpoints/{last.name}: {difference}"
+    yield from release.written("provenance/facts.json")
 
 
-def checkpoints(release: Release) -> list[str]:
+def checkpoints(release: Release) -> Iterator[str]:
     """A checkpoint stands at every step that the config says; each belongs to this run, is finite and holds no more."""
-    steps, problems, config = list[int](), list[str](), release.config.fit
+    steps, config = list[int](), release.config.fit
     _, model, optimizer = bundle.resumed(release.path, None)
     wanted = {WEIGHTS: kinds(weights_of(model)), OPTIMIZER: kinds(optimizer.state)}
     owner = config.owner(release.provenance["tokens"].digest)
@@ -117,17 +115,16 @@ def checkpoints(release: Release) -> list[str]:
         steps.append(checkpoint.step)
         files = {name: file_digest(folder / name) for name in (WEIGHTS, OPTIMIZER)}
         state = {"step": checkpoint.step, "belongs_to": owner, "files": files}
-        if difference := first_difference(release.json(f"{path}/{STATE}"), state):
-            problems.append(f"{path}/{STATE}: {difference}")
+        yield from mismatch(f"{path}/{STATE}", release.json(f"{path}/{STATE}"), state)
         for file, tensors in ((WEIGHTS, checkpoint.weights), (OPTIMIZER, checkpoint.optimizer)):
-            if difference := first_difference(wanted[file], kinds(tensors)):
-                problems.append(f"{path}/{file}: {difference}")
+            yield from mismatch(f"{path}/{file}", wanted[file], kinds(tensors))
             bad = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
-            problems += [f"{path}/{file}: {name} is not finite" for name in bad]
+            yield from (f"{path}/{file}: {name} is not finite" for name in bad)
         if folder.name != checkpoint_name(checkpoint.step):
-            problems.append(f"{folder.name}: holds step {checkpoint.step}")
+            yield f"{folder.name}: holds step {checkpoint.step}"
     expected = checkpoint_steps(config.training.checkpoint_every, config.training.steps)
-    return problems + ([f"checkpoints of steps {steps}, expected {expected}"] if steps != expected else [])
+    if steps != expected:
+        yield f"checkpoints of steps {steps}, expected {expected}"
 
 
 def kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
@@ -135,7 +132,7 @@ def kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     return {name: f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in tensors.items()}
 
 
-def losses(release: Release) -> list[str]:
+def losses(release: Release) -> Iterator[str]:
     """Rates of each step by the config; losses, norms and ratios at initial weights and checkpoints, computed again."""
     config = release.config.fit
     training, records = config.training, {record["step"]: record for record in release.log}
@@ -143,11 +140,12 @@ def losses(release: Release) -> list[str]:
     order = config.order(release.tokens)
     _, model, optimizer = bundle.resumed(release.path, None)
     slices = model.exact.groups if model.exact else -(-training.batch // SEQUENCES)
-    problems = [line for record in release.log for line in rates_apart(record, optimizer, config)]
+    for record in release.log:
+        yield from rates_apart(record, optimizer, config)
 
-    def compare(step: int, **derived: Any) -> None:
+    def compare(step: int, **derived: Any) -> Iterator[str]:
         if difference := log_apart(records.get(step, {}), derived, training.numerics.contract):
-            problems.append(f"logs/weights/log.jsonl: step {step}: {difference}")
+            yield f"logs/weights/log.jsonl: step {step}: {difference}"
 
     every = bundle.checkpoints_of(release.path)
     step_operations = training.batch * config.model.context * model.flops_per_token()
@@ -155,17 +153,17 @@ def losses(release: Release) -> list[str]:
     for folder in (None, *every[:: -(-len(every) // most)][:-1], every[-1]):
         step, model, optimizer = bundle.resumed(release.path, folder)
         if step and (step % training.evaluate_every == 0 or step == training.steps):
-            compare(step, held_out_loss=held_out_loss(model, held_out, config))
+            yield from compare(step, held_out_loss=held_out_loss(model, held_out, config))
         if step == training.steps and model.exact:
-            compare(step, gradient_noise=gradient_noise(model, held_out))
+            yield from compare(step, gradient_noise=gradient_noise(model, held_out))
         if step < training.steps:
             batch = order.batch_at(train, step)
             loss = gradients(model.train(), batch, slices)
             norm = optimizer.gradient_norm()
-            compare(step + 1, loss=loss, gradient_norm=norm, **optimizer.step(step, training.steps, norm))
+            taken = optimizer.step(step, training.steps, norm)
+            yield from compare(step + 1, loss=loss, gradient_norm=norm, **taken)
     if len(every) > most:
         release.notes.append(f"at {most} of {len(every)} checkpoints, spread evenly")
-    return problems
 
 
 def log_apart(record: Mapping[str, Any], derived: Mapping[str, Any], contract: str) -> str | None:
@@ -199,14 +197,13 @@ def rates_apart(record: Mapping[str, Any], optimizer: Optimizer, config: FitConf
         yield f"logs/weights/log.jsonl: step {step}: {', '.join(strange)}: missing, or nothing writes it"
         return
     derived["tokens_per_second"] = training.batch * config.model.context / record["seconds"]
-    if difference := first_difference({name: record.get(name) for name in derived}, derived):
-        yield f"logs/weights/log.jsonl: step {step}: {difference}"
+    yield from mismatch(f"logs/weights/log.jsonl: step {step}", {name: record.get(name) for name in derived}, derived)
     if looked and (other := record.get("update_to_weight", {}).keys() ^ optimizer.parameters.keys()):
         named = ", ".join(sorted(other)[:3])
         yield f"logs/weights/log.jsonl: step {step}: update_to_weight of other parameters: {named}"
 
 
-def optimizer_state(release: Release) -> list[str]:
+def optimizer_state(release: Release) -> Iterator[str]:
     """One more step after the first checkpoint leads to the recorded digests."""
     path = "checkpoints/next_step.json"
     recorded = release.json(path) if path in release.paths else None
@@ -217,5 +214,4 @@ def optimizer_state(release: Release) -> list[str]:
     again = bundle.next_step(release.path, release.tokens)
     if not training.numerics.exact and again and recorded:
         again = {**again, "files": recorded["files"]}  # which only the recorded stack can compare
-    difference = first_difference(recorded, again)
-    return [f"{path}: {difference}"] if difference else []
+    yield from mismatch(path, recorded, again)

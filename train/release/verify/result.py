@@ -1,7 +1,7 @@
 """The outcome of a check: it holds, it fails, or it was not checked, with the reason. Standard library alone."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 MOST_OPERATIONS = 10**13  # floating-point ones of one check, above which a sample does: a quarter of an hour, two cores
@@ -17,11 +17,10 @@ class Result:
     name: str
     status: Status
     detail: str
+    ok: bool = field(init=False)  # what was not checked does not hold
 
-    @property
-    def ok(self) -> bool:
-        """Whether the claim holds: what was not checked does not."""
-        return self.status == "holds"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ok", self.status == "holds")
 
 
 # Checks that need what no release holds, here a clone that knows its commit or has its configs: without it they take no

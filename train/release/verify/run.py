@@ -10,7 +10,7 @@ import errno
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from train.terminal import explain
 from train.unicode import harmless
 
 Level = Literal["quick", "full", "deep", "sources"]
-Check = Callable[[Any], list[str]]
+Check = Callable[[Any], Iterable[str]]
 ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
 SHOWN = 3  # problems of one check
 # Of the reader's machine, and so nothing against the release: no right, no room, too many open files, a failing disk.
@@ -86,7 +86,7 @@ def _run(check: Check, subject: Any, path: Path) -> Result:
     notes.clear()
     status: Status | None = None
     try:
-        problems = check(subject)
+        problems = list(check(subject))
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # libraries written in Rust raise panics that are no Exception
@@ -159,7 +159,7 @@ def isolated(command: list[str], minutes: float, say: Callable[[Result], None]) 
         lines = iter(process.stdout or ())
         names = json.loads(next(lines, b"[]"))
         for line in lines:
-            keep(Result(**json.loads(line)))
+            keep(Result(*json.loads(line)))
         process.wait()  # for its last words
         clock.cancel()
         errors.seek(0)
