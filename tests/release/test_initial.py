@@ -7,12 +7,11 @@ import forger
 import pytest
 import warm
 from conftest import MACHINE, edit, failure, refusal
-from train.release.seeds import seed_run
 
 from train import initial, pipeline
 from train.artifact import copy_file, file_digest, read_json
 from train.humanize import shown
-from train.release.about import SeedRun, require_table
+from train.release.about import SeedRun, require_table, seed_run
 from train.release.archive import pack
 from train.release.prove import replay
 from train.release.standards.osaid import ladder

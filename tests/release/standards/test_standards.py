@@ -7,13 +7,13 @@ import json
 import pytest
 import yaml
 from conftest import edit
-from train.release.chain import chain
-from train.release.standards.eval_results import PLACE, dataset, eval_results
 
 from train import pipeline
 from train.artifact import as_json, digest, read_json, write_json
 from train.data import schema
+from train.release.bundle import chain
 from train.release.cards import templates
+from train.release.cards.model_card import SCORES, dataset, eval_results
 from train.release.standards.croissant import croissant
 from train.release.standards.mof import CLASSES, mof_class, mof_yml
 from train.release.standards.osaid import files, openness_json, table, verdict
@@ -81,7 +81,7 @@ def test_the_summary_tells_what_is_absent(copy):
 def test_a_whole_release_is_open_science_and_every_path_is_there(release):
     assert mof_class(release) == {"class": "I", "name": "Open Science", "missing_for_the_next": []}
     found = yaml.safe_load((release / "provenance/mof.yml").read_bytes())["release"]
-    names = [name for each in CLASSES.values() for name, _, _ in each["components"]]
+    names = [name for each in CLASSES.values() for name, _, _ in each.components]
     assert [part["name"] for part in found["components"]] == names and len(names) == 17
     for part in found["components"]:
         assert (release / part["component_path"]).exists() and (release / part["license_path"]).exists(), part
@@ -238,7 +238,7 @@ def test_it_names_its_sources_and_repeats_what_people_wrote(release, described):
 
 
 def test_each_set_has_its_scores(copy):
-    found = {each["dataset"]["task_id"]: each for each in yaml.safe_load((copy / PLACE).read_text())}
+    found = {each["dataset"]["task_id"]: each for each in yaml.safe_load((copy / SCORES).read_text())}
     pairs, questions = (read_json(copy / f"evaluation/{name}.json") for name in ("minimal_pairs", "multiple_choice"))
     assert {name: each["value"] for name, each in found.items()} == {
         **{name: record["average"]["value"] for name, record in pairs.items()},
@@ -246,7 +246,7 @@ def test_each_set_has_its_scores(copy):
     }
     assert found["pairs"]["dataset"]["id"] == "pellucid-pairs" and found["pairs"]["date"].count("-") == 2
     assert pairs["pairs"]["sha256"] in found["pairs"]["notes"] and "chance 0.5" in found["others_acc"]["notes"]
-    assert PLACE in read_json(copy / "MANIFEST.json")["products"]
+    assert SCORES in read_json(copy / "MANIFEST.json")["products"]
     for name in ("minimal_pairs", "multiple_choice"):
         write_json(copy / f"evaluation/{name}.json", {})
     assert yaml.safe_load(eval_results(copy)) == []
@@ -254,9 +254,9 @@ def test_each_set_has_its_scores(copy):
 
 def test_what_does_not_follow_fails(copy, tmp_path):
     metadata = next(check for check in CHECKS if check.__name__ == "metadata")
-    assert metadata(Release(copy, tmp_path / "a")) == []
-    (copy / PLACE).write_text((copy / PLACE).read_text().replace("value: 0", "value: 1"))
-    assert metadata(Release(copy, tmp_path / "b"))
+    assert list(metadata(Release(copy, tmp_path / "a"))) == []
+    (copy / SCORES).write_text((copy / SCORES).read_text().replace("value: 0", "value: 1"))
+    assert list(metadata(Release(copy, tmp_path / "b")))
 
 
 @pytest.mark.parametrize(("purl", "found"), [

@@ -32,6 +32,7 @@ from train.release.standards.osaid import WORD as CLAIM
 from train.release.verify.checks import CHECKS
 from train.release.verify.integrity import integrity
 from train.release.verify.result import NotChecked
+from train.release.verify.run import Check
 from train.release.view import Release
 from train.training.checkpoint import read_tensors
 
@@ -298,9 +299,9 @@ def caught(root: Path, path: str) -> tuple[str, str]:
 BY_NAME = {"integrity": lambda release: integrity(release.path), **{check.__name__: check for check in CHECKS}}
 
 
-def told(check: Callable[[Release], list[str]], release: Release) -> list[str]:
+def told(check: Check, release: Release) -> list[str]:
     try:
-        return check(release)
+        return list(check(release))
     except NotChecked as error:
         return [str(error)] if check.__name__ == "snapshot" and "this clone" in str(error) else []
     except UserError as error:

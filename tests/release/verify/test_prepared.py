@@ -161,7 +161,7 @@ def made(request, tmp_path) -> tuple[Path, Path]:
 def test_each_kind_of_source_gives_its_documents_again_or_the_first_that_differs(made, tmp_path):
     release, folder = made
     assert len(list(schema.read_rows(parts(release, "documents")))) > 3
-    assert prepared.prepared(Release(release, tmp_path / "again", folder=folder)) == []
+    assert list(prepared.prepared(Release(release, tmp_path / "again", folder=folder))) == []
     expected = let_in(release)
     (first, *_) = prepared.prepared(Release(release, tmp_path / "forged", folder=folder))
     assert first.startswith("selected: ") and expected in first
@@ -174,7 +174,7 @@ def test_a_source_of_which_a_file_is_gone_or_another_is_not_checked(made, tmp_pa
     for change in (lambda: victim.write_bytes(b"another"), victim.unlink):
         change()
         with pytest.raises(NotChecked, match="the sources cannot be had here"):
-            prepared.prepared(Release(release, tmp_path / change.__name__, folder=folder))
+            list(prepared.prepared(Release(release, tmp_path / change.__name__, folder=folder)))
 
 
 def test_a_file_is_found_by_its_digest_whatever_it_is_called(tmp_path):
