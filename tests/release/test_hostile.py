@@ -137,9 +137,7 @@ def test_harm_is_told_in_a_line_and_nothing_is_written(copy, harm):
 
 
 def test_checks_that_end_their_process_are_told_by_name(tmp_path):
-    program = (
-        'print(\'["one", "two", "three"]\\n\' + \'{"name": "one", "status": "holds", "detail": ""}\', flush=True);'
-    )
+    program = 'print(\'["one", "two", "three"]\\n\' + \'["one", "holds", ""]\', flush=True);'
     killed = isolated([sys.executable, "-c", f"{program} import os; os.kill(os.getpid(), 11)"], 1, lambda result: None)
     assert [(r.name, r.status, r.detail.split(",")[0]) for r in killed] == [
         ("one", "holds", ""), ("two", "not checked", "ended the checks"), ("three", "not checked", "not run"),
