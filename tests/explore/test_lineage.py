@@ -16,6 +16,7 @@ from train.explore import search
 from train.explore.lineage import Lineage, Order, lineage, readings
 from train.explore.search import corpus, find, places, trace, window_hashes
 from train.training.steps import checkpoint_steps
+from train.world import Inputs
 
 # lineage -------------------------------------------------------------------------------------------------------------
 
@@ -39,15 +40,15 @@ def found(tmp_path, request):
     rows.append({**rows[0], "id": "99", "split": "held_out"})
     write_rows(tmp_path / "documents" / "part-0000.parquet", rows_of(rows, SELECTED), SELECTED)
     write_rows(tmp_path / "ledger" / "part-0000.parquet", [], LEDGER)
-    ranges = {split: tmp_path / f"{split}.parquet" for split in ("train", "held_out")}
-    for split, path in ranges.items():
-        write_rows(path, rows_of([row for row in rows if row["split"] == split], RANGES), RANGES)
+    for split in ("train", "held_out"):
+        of_split = [row for row in rows if row["split"] == split]
+        write_rows(tmp_path / f"ranges/{split}.parquet", rows_of(of_split, RANGES), RANGES)
     mixture = tuple(
         MixtureStage(share, (Part("f", ("few",), weight), Part("m", ("many",), 2)))
         for share, weight in zip(request.param, (1, 5), strict=False)
     )
     order = Order(STEPS, BATCH, CONTEXT, SEED, 10, mixture)
-    return Lineage(tmp_path, tmp_path, tmp_path, tmp_path, tmp_path, ranges, order)
+    return Lineage(tmp_path, Inputs(selected=tmp_path, tokens=tmp_path), order)
 
 
 def rows_of(rows, schema):
@@ -94,7 +95,10 @@ def test_checkpoints_stand_at_multiples_and_at_the_end(every, steps, kept):
 
 def test_what_does_not_belong_together_is_refused(found):
     refusal(readings, replace(found, order=None), [], match="nothing was trained")
-    documents, ranges = found.folder / "documents" / "part-0000.parquet", found.ranges["train"]
+    documents, ranges = (
+        found.folder / "documents" / "part-0000.parquet",
+        found.artifacts.tokens / "ranges/train.parquet",
+    )
     for path, schema, name, says in (
         (documents, SELECTED, "kept", "was not kept"), (ranges, RANGES, "kept", "no range of tokens"),
         (ranges, RANGES, "training", "no training text"),
@@ -129,7 +133,7 @@ def test_the_newest_weights_lead_to_all_that_they_were_made_from(runs):
     (runs / "weights-33333333").rename(runs / "weights-33333333.damaged")
     newest = lineage(runs)
     assert newest.folder == runs / "weights-11111111"
-    assert (newest.selected, newest.sources) == (runs / "selected-cccccccc", runs / "raw-aaaaaaaa" / "sources.json")
+    assert newest.artifacts.selected == runs / "selected-cccccccc" and newest.artifacts.raw == runs / "raw-aaaaaaaa"
     assert newest.order == Order(steps=3, batch=2, context=4, seed=0, checkpoint_every=2)
     assert lineage(runs / "weights-22222222").folder.name == "weights-22222222"
 
