@@ -128,7 +128,7 @@ CLOSURES = {
 # What only says how to run: handed to a stage by its world, or standing above it.
 HOW = """
     machine workers terminal pipeline keys data/sources/download data/sources/pypi data/sources/places
-    training/agreement training/display training/further training/log training/meters training/budget release/publish
+    training/agreement training/further training/log training/meters training/budget release/publish
 """
 
 

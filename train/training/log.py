@@ -3,20 +3,29 @@
 import json
 import math
 import os
+import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import harmonic_mean
 from typing import Any
 
+from tqdm import tqdm
+
 from train.artifact import write_bytes
+from train.humanize import duration
 from train.machine import Machine
 from train.model import Transformer
 from train.training.checkpoint import log_lines
-from train.training.display import Display
 from train.training.meters import Energy, peak, peaks
 
 METERS_EVERY = 60  # seconds
+LINE_EVERY = 10  # seconds between plain lines
+SMOOTHING = 0.9  # of the loss: how much of it is of the steps before
+WINDOW = 20  # steps over which speed is taken
+BAR = "  weights {percentage:3.0f} % {bar} {n_fmt}/{total_fmt} {desc}"
 
 
 class Log:
@@ -38,7 +47,7 @@ class Log:
         self.measure: Callable[[], float] | None = None  # tokens a second that the machine can do at best
         self.at_peak, self.peaked = 0.0, -math.inf
         self.wandb: Any = None
-        self._track(lambda: self._start_wandb(machine.wandb, path.parent, settings))
+        self._track(lambda: self._start_wandb(machine, path.parent, settings))
 
     def compare_with_peak(self, model: Transformer, ranks: int) -> None:
         """From now on records hold `mfu`: the model's operations as a share of those that all ranks can do."""
@@ -90,13 +99,13 @@ class Log:
                 os.fsync(file.fileno())
             self.sync()
 
-    def _start_wandb(self, mode: Any, home: Path, settings: dict[str, Any]) -> None:
-        if mode != "disabled":
+    def _start_wandb(self, machine: Machine, home: Path, settings: dict[str, Any]) -> None:
+        if machine.wandb != "disabled":
             import wandb
 
             # It neither catches what we print nor waits for somebody to type a password.
             quiet = wandb.Settings(silent=True, console="off", login_timeout=10)
-            self.wandb = wandb.init(project="pellucid", mode=mode, dir=home, config=settings, settings=quiet)
+            self.wandb = wandb.init(project="pellucid", mode=machine.wandb, dir=home, config=settings, settings=quiet)
 
     def _track(self, what: Callable[[], object]) -> None:
         """Do something with wandb. Whatever a tracker's failure is, it is no reason to stop training."""
@@ -105,3 +114,44 @@ class Log:
         except Exception as error:
             self.wandb = None
             self.note(f"wandb does not work ({error}); training goes on without it")
+
+
+class Display:
+    """The records of steps `start` + 1 to `steps` on the error stream: a bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self, machine: Machine, start: int, steps: int) -> None:
+        self.plain = machine.progress == "plain" or (machine.progress == "auto" and not sys.stderr.isatty())
+        self.start, self.steps, self.smoothed = start, steps, 0.0
+        self.began = self.said = time.monotonic()
+        off = self.plain or machine.progress == "none"
+        colour = None if "NO_COLOR" in os.environ else "cyan"
+        self.bar = tqdm(
+            total=steps, initial=start, disable=off, bar_format=BAR, colour=colour, dynamic_ncols=True, leave=True
+        )
+        self.held_out = ""
+        self.rates: deque[float] = deque(maxlen=WINDOW)
+
+    def show(self, record: Mapping[str, Any]) -> None:
+        """Show a step; without a terminal a line every ten seconds, at each measurement and at the end."""
+        step = record["step"]
+        done = step - self.start
+        self.smoothed = SMOOTHING * self.smoothed + (1 - SMOOTHING) * record["loss"]
+        loss = self.smoothed / (1 - SMOOTHING**done)  # as if there had been as many steps before, all alike
+        if "held_out_loss" in record:
+            self.held_out = f"held out {record['held_out_loss']:.3f}"
+        self.rates.append(record["tokens_per_second"])
+        held = peaks()
+        memory = held.get("gpu_peak_bytes", held["peak_bytes"])
+        now = time.monotonic()
+        left = (now - self.began) / done * (self.steps - step)
+        parts = (f"loss {loss:.3f}", self.held_out, f"{harmonic_mean(self.rates):,.0f} tokens/s")
+        text = ", ".join(part for part in (*parts, f"{memory / 1e9:.2f} GB", f"{duration(left)} left") if part)
+        self.bar.set_description_str(text, refresh=False)
+        self.bar.update()
+        if self.plain and (now - self.said >= LINE_EVERY or "held_out_loss" in record or step == self.steps):
+            self.said = now
+            print(f"  weights: step {step} of {self.steps}: {text}", file=sys.stderr, flush=True)
+
+    def note(self, message: str) -> None:
+        """Say something beside the progress."""
+        tqdm.write(f"  {message}", file=sys.stderr)
