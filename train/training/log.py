@@ -137,8 +137,8 @@ class Display:
         done = step - self.start
         self.smoothed = SMOOTHING * self.smoothed + (1 - SMOOTHING) * record["loss"]
         loss = self.smoothed / (1 - SMOOTHING**done)  # as if there had been as many steps before, all alike
-        if "held_out_loss" in record:
-            self.held_out = f"held out {record['held_out_loss']:.3f}"
+        if held_out := record.get("held_out_loss"):
+            self.held_out = f"held out {held_out:.3f}"
         self.rates.append(record["tokens_per_second"])
         held = peaks()
         memory = held.get("gpu_peak_bytes", held["peak_bytes"])
