@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import warm
@@ -153,11 +154,15 @@ def test_what_was_not_checked_never_counts_as_holding(results, status, words):
     assert (exit_status(results), tally(results)) == (status, words)
 
 
-def test_a_check_that_cannot_decide_says_why(tmp_path):
-    def check(subject: object) -> list[str]:
+@pytest.mark.parametrize(("found", "status", "says"), [
+    ([], "not checked", "no network"), (["a.json: forged"], "fails", "a.json: forged; no network"),
+], ids=["nothing", "a problem"])  # fmt: skip
+def test_a_check_that_cannot_go_on_says_why_and_what_it_found_stands(found, status, says, tmp_path):
+    def check(subject: object) -> Iterator[str]:
+        yield from found
         raise NotChecked("no network")
 
-    assert _run(check, None, tmp_path) == Result("check", "not checked", "no network")
+    assert _run(check, None, tmp_path) == Result("check", status, says)
 
 
 @pytest.mark.parametrize(("code", "status", "says"), [

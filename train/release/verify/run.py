@@ -85,16 +85,17 @@ def _run(check: Check, subject: Any, path: Path) -> Result:
     notes: list[str] = getattr(subject, "notes", [])
     notes.clear()
     status: Status | None = None
+    problems: list[str] = []
     try:
-        problems = list(check(subject))
+        problems.extend(check(subject))  # what was found stands, whatever comes after it
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # libraries written in Rust raise panics that are no Exception
         lack = of_the_machine(error)
-        status = "not checked" if lack or isinstance(error, NotChecked) else None
+        status = "not checked" if not problems and (lack or isinstance(error, NotChecked)) else None
         plain = isinstance(error, NotChecked | UserError)
         words = str(error) if plain else f"could not be checked: {type(error).__name__}: {str(error)[:200]}"
-        problems = [lack or words]
+        problems.append(lack or words)
     more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
     text = " ".join("; ".join((problems or notes)[:SHOWN]).replace(f"{path.resolve()}/", "").split()) + more
     return Result(check.__name__, status or ("fails" if problems else "holds"), harmless(text))
