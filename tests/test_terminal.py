@@ -117,8 +117,9 @@ def test_of_a_stream_that_takes_nothing_the_command_ends_in_a_line_or_goes_on(st
 
 
 WORK = """
-import sys, tempfile
+import signal, sys, tempfile
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup, of the tests themselves, would have it ignore
 sys.path.insert(0, {root!r})
 from train import programs
 from train.release.verify.run import isolated
