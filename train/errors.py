@@ -1,6 +1,9 @@
 """Errors that a user can fix, and the hint that names what was probably meant."""
 
 import difflib
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a place that is written to
 
 
 class UserError(Exception):

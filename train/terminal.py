@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from train.errors import UserError
+from train.errors import FULL, UserError
 from train.unicode import harmless
 
 T = TypeVar("T")
@@ -126,7 +126,8 @@ def note(line: str) -> None:
         print(harmless(line), file=sys.stderr, flush=True)
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Of the reader's machine, and so nothing against the release: no right, no room, too many open files, a failing disk.
+LACKS = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO)
 # What the same command would meet again, until somebody does something about it.
 REMEDIES = {
     errno.ENOENT: "make sure it is there",
@@ -144,6 +145,13 @@ REMEDIES = {
 # What may be gone when the same command runs again.
 PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOMEM, errno.EPIPE,
            errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH)  # fmt: skip
+
+
+def of_the_machine(error: BaseException | None) -> str:
+    """What the reader's machine lacks, as an error or what led to it tells; empty where none tells of that."""
+    while error and getattr(error, "errno", None) not in LACKS:
+        error = error.__context__
+    return explain(error) if isinstance(error, OSError) else ""
 
 
 def explain(error: OSError) -> str:

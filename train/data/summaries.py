@@ -99,9 +99,10 @@ def selected(artifact: Path, inputs: Inputs, config: object, world: World) -> st
 
 def tokens(artifact: Path, inputs: Inputs, config: object, world: World) -> str:
     """How many tokens there are to train on and to evaluate on."""
+    counts = read_json(artifact / "tokens.json")
 
     def split(name: str) -> str:
-        tokens, documents = (read_json(artifact / "tokens.json", f"/{name}/{unit}") for unit in ("tokens", "documents"))
+        tokens, documents = itemgetter("tokens", "documents")(counts[name])
         return f"{name} {tokens:,} tokens of {counted(documents, 'document')}"
 
     return ", ".join(map(split, SPLITS))

@@ -15,7 +15,7 @@ from train.data.sources.archive import Bounded, name_problem
 from train.data.text.file_types import HEAD, file_type
 from train.errors import UserError
 from train.layout import release_files
-from train.release.verify.run import of_the_machine
+from train.terminal import of_the_machine
 
 SUFFIX = ".tar.zst"
 LEVEL = 3

@@ -1,6 +1,5 @@
 """Files on their way into the cache: each by its digest, resumed where it broke off, from the first place with it."""
 
-import errno
 import fcntl
 import os
 import time
@@ -15,7 +14,7 @@ from requests.adapters import HTTPAdapter
 
 from train.artifact import sync_directory
 from train.data.sources.pinned import FileSpec, VanishedError
-from train.errors import UserError
+from train.errors import FULL, UserError
 
 ATTEMPTS = 5  # in a row that bring less than PROGRESS, each going on where the last one stopped
 PROGRESS = 2**20  # bytes more than ever before: a connection may be cut often in hours
@@ -23,7 +22,6 @@ BACKOFF = 0.5  # seconds, doubled from attempt to attempt
 TIMEOUT = 30.0  # seconds without a byte
 CONNECT = 10.0  # seconds, at most, for a connection
 CHUNK = 2**16
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the place that is written to
 GO_ON = "run again to go on from what there is"
 
 

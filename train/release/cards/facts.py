@@ -3,6 +3,7 @@
 import shlex
 import tomllib
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class Facts:
     def sources(self) -> list[dict[str, Any]]:
         """Each source with what was kept of it: documents, bytes, tokens, its share of all tokens, and the licences."""
         under, none = reuse.by_source(self.release), dict.fromkeys(UNITS, 0)
-        tokens, of = (self.record("data/statistics.json", at) for at in ("/tokens", "/sources"))
+        tokens, of = itemgetter("tokens", "sources")(self.statistics)
         sources = []
         for each in read_sources(self.release / "data/sources.json"):
             entry, purl = each.to_json(), each.source.purl

@@ -133,7 +133,7 @@ def strip(unit: str, quantiles: Mapping[str, int]) -> dict[str, Any]:
     return {"unit": unit, "lengths": {name: quantiles[name] for name in QUANTILES}, "at": places}
 
 
-# How it came about -------------------------------------------------------------------------------------
+# How it came about ---------------------------------------------------------------------------------------------------
 
 
 def chain(release: Path) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from train.release import bundle
 from train.release.attest.dsse import PLACE
 from train.release.differences import bytes_apart
 from train.release.standards import reuse
-from train.release.verify.run import of_the_machine
 from train.release.view import Release
+from train.terminal import of_the_machine
 from train.training.checkpoint import read_tensors, write_tensors
 from train.training.steps import checkpoint_name, checkpoint_steps
 

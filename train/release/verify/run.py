@@ -6,7 +6,6 @@ alone, `full` makes again what takes a minute or two, `sources` also prepares it
 pinned, and `deep` also installs what its lock names. `isolated` bounds time, and `bounds` memory.
 """
 
-import errno
 import json
 import tempfile
 import threading
@@ -21,15 +20,13 @@ from train.errors import UserError, did_you_mean
 from train.layout import PREPARED
 from train.release.verify.integrity import completeness, hub_notes, integrity, manifest, unsafe
 from train.release.verify.result import MOST_OPERATIONS, NotChecked, Result, Status, against
-from train.terminal import explain
+from train.terminal import of_the_machine
 from train.unicode import harmless
 
 Level = Literal["quick", "full", "deep", "sources"]
 Check = Callable[[Any], Iterable[str]]
 ALLOWED = (*programs.COMPUTING, *programs.OWN, *programs.NETWORK)  # of the environment, to the process that checks
 SHOWN = 3  # problems of one check
-# Of the reader's machine, and so nothing against the release: no right, no room, too many open files, a failing disk.
-LACKS = (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO)
 
 
 def verify(path: Path, level: Level, only: Collection[str] = (), **where: Any) -> list[Result]:
@@ -99,13 +96,6 @@ def _run(check: Check, subject: Any, path: Path) -> Result:
     more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
     text = " ".join("; ".join((problems or notes)[:SHOWN]).replace(f"{path.resolve()}/", "").split()) + more
     return Result(check.__name__, status or ("fails" if problems else "holds"), harmless(text))
-
-
-def of_the_machine(error: BaseException | None) -> str:
-    """What the reader's machine lacks, as an error or what led to it tells; empty where none tells of that."""
-    while error and getattr(error, "errno", None) not in LACKS:
-        error = error.__context__
-    return explain(error) if isinstance(error, OSError) else ""
 
 
 # Isolated ------------------------------------------------------------------------------------------------------------
