@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if sys.version_info < (3, 11):  # noqa: UP036
     sys.exit("error: Python 3.11.2 or newer is needed; `make setup` makes .venv with all that is locked")
-from train.cli import main
+from train.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main([*filter(None, [globals().get("VERB")]), *sys.argv[1:]]))

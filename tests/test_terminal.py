@@ -158,6 +158,14 @@ def test_a_signal_ends_the_programs_that_were_begun_and_clears_what_they_wrote_a
     assert (process.returncode, said, list(scratch.iterdir())) == (status, says, [])
 
 
+@pytest.mark.parametrize("line", [["-m", "train"], [f"{ROOT}/scripts/pellucid.py"], [f"{ROOT}/scripts/verify.py"]])
+def test_an_interrupt_while_the_command_is_imported_ends_it_in_silence(line, tmp_path):
+    (tmp_path / "argparse.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\nraise SystemExit('on')")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, *line, "x"], cwd=ROOT, env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
 # The one door by which other programs are started --------------------------------------------------------------------
 
 

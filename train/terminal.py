@@ -61,16 +61,17 @@ def guarded(command: Callable[[T], Any], arguments: T, failure: int = 1) -> int:
 def stoppable() -> Iterator[None]:
     """What runs meanwhile can put things in order when SIGTERM or SIGHUP comes, by which the program then ends.
 
-    A second one ends it at once; one that is ignored, as by nohup, stays so.
+    A second one ends it at once; one that is ignored, as by nohup, stays so. SIGINT raises KeyboardInterrupt.
     """
 
     def stop(number: int, _frame: object) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
         raise Stopped(number)
 
-    signals = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    handlers = {signal.SIGTERM: stop, signal.SIGHUP: stop, signal.SIGINT: signal.default_int_handler}
+    signals = [each for each in handlers if signal.getsignal(each) is signal.SIG_DFL]
     for number in signals:
-        signal.signal(number, stop)
+        signal.signal(number, handlers[number])
     try:
         yield
     except Stopped as stopped:
