@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import warm
 import yaml
-from conftest import LEAST, git
+from conftest import LEAST, git, refusal
 
 from train.artifact import read_json
 from train.data.generated.stories import story
@@ -192,14 +192,38 @@ def test_a_folder_that_is_not_free_is_refused(tmp_path):
     assert json.dumps([path.name for path in tmp_path.iterdir()]) == '["full"]'
 
 
-def test_a_tracked_file_that_is_gone_is_named(tmp_path, monkeypatch):
+def test_what_git_tracks_comes_along_links_and_files_of_submodules_too_or_is_named(tmp_path, monkeypatch):
     from train.commands import fork as script
 
-    monkeypatch.setattr(script, "ROOT", tmp_path)
-    (tmp_path / "pyproject.toml").write_text("")
-    monkeypatch.setattr(script.repository, "git", lambda *_, **__: "pyproject.toml\0gone.py\0")
-    with pytest.raises(script.UserError, match=r"gone\.py: tracked by git and not there"):
-        script.bake("x", "X", "Y", tmp_path / "new")
+    for name, file in (("part", "a.py"), ("whole", "pyproject.toml")):
+        git("init", "--quiet", str(tmp_path / name), at=tmp_path)
+        (tmp_path / name / file).write_text(name)
+    whole, new = tmp_path / "whole", tmp_path / "new"
+    (whole / "link").symlink_to("nowhere")
+    (whole / "dir").symlink_to("..")
+    git("add", "--all", at=tmp_path / "part")
+    git("commit", "--quiet", "-m", "first", at=tmp_path / "part")
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(tmp_path / "part"), "odd part", at=whole)
+    git("add", "--all", at=whole)
+    monkeypatch.setattr(script, "ROOT", whole)
+    monkeypatch.setattr(script, "written", lambda *_: {})
+    script.bake("x", "X", "Y", new)
+    assert git("ls-files", at=new).split("\n") == ["dir", "link", "odd part/a.py", "pyproject.toml"]
+    assert (new / "odd part/a.py").read_text() == "part" and (new / "link").readlink() == Path("nowhere")
+    (whole / "pyproject.toml").unlink()
+    refusal(script.bake, "x", "X", "Y", new, match=r"toml: .* not there; `git checkout -- pyproject\.toml` brings it back")
+    git("submodule", "--quiet", "deinit", "--all", "--force", at=whole)
+    refusal(script.bake, "x", "X", "Y", new, match=r"odd part: .*; `git submodule update --init -- 'odd part'` brings")
+
+
+def test_a_project_is_not_said_to_be_made_where_git_failed(tmp_path, monkeypatch):
+    from train.commands import fork as script
+
+    real = script.repository.git
+    monkeypatch.setattr(script, "written", lambda *_: {})
+    monkeypatch.setattr(script.repository, "git", lambda at, *words: None if words[0] == "add" else real(at, *words))
+    refusal(script.bake, "x", "X", "Y", tmp_path / "new", match="new: `git add --all` failed there")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkout_of_somebody_else_says_how_git_is_told_to_read_it(tmp_path, monkeypatch):
@@ -212,7 +236,7 @@ def test_a_checkout_of_somebody_else_says_how_git_is_told_to_read_it(tmp_path, m
 
 
 def test_without_git_there_is_nothing_to_fork_from(tmp_path):
-    modules = ("__init__", "cli", "commands/__init__", "commands/fork", "errors", "unicode", "programs",
+    modules = ("__init__", "__main__", "cli", "commands/__init__", "commands/fork", "errors", "unicode", "programs",
                "terminal", "release/__init__", "release/repository")  # fmt: skip
     scripts = ("scripts/pellucid.py", "pyproject.toml", "CITATION.cff")
     for name in (*scripts, "train/verbs.toml", *(f"train/{module}.py" for module in modules)):

@@ -1,12 +1,13 @@
 """`pellucid fork`: a project of one's own from this source tree.
 
-The folder gets every file that git tracks here, and new ones under the project's name (`written`). Code stays as it is,
+The folder gets every file that git tracks here, those of submodules too, and new ones under the project's name (`written`). Code stays as it is,
 so that later changes fit. A fork is forked in the same way.
 """
 
 import argparse
 import json
 import re
+import shlex
 import shutil
 import stat
 from datetime import date
@@ -62,12 +63,15 @@ def parent() -> str:
 
 def bake(name: str, title: str, authors: str, destination: Path) -> None:
     """Write the project, whole or not at all."""
-    tracked = [path for path in (repository.git(ROOT, "ls-files", "-z") or "").split("\0") if path]
+    tracked = [path for path in (repository.git(ROOT, "ls-files", "-z", "--recurse-submodules") or "").split("\0") if path]
     if "pyproject.toml" not in tracked:
         why = "not a git checkout, or git is not here; install it, clone the repository, fork there"
         raise UserError(f"{ROOT}: {repository.distrusted(ROOT) or why}")
-    if gone := [path for path in tracked if not (ROOT / path).is_file()]:
-        raise UserError(f"{gone[0]}: tracked by git and not there; `git checkout -- {gone[0]}` brings it back")
+    links = {path for path in tracked if (ROOT / path).is_symlink()}
+    if gone := [path for path in tracked if path not in links and not (ROOT / path).is_file()]:
+        bring = "submodule update --init" if (ROOT / gone[0]).is_dir() else "checkout"
+        remedy = f"`git {bring} -- {shlex.quote(gone[0])}` brings it back"
+        raise UserError(f"{gone[0]}: tracked by git and not there; {remedy}")
     aside = destination.with_name(f".{destination.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
     try:
@@ -76,11 +80,13 @@ def bake(name: str, title: str, authors: str, destination: Path) -> None:
             (aside / path).parent.mkdir(parents=True, exist_ok=True)
             if path in new:
                 (aside / path).write_text(new[path], encoding="utf-8")
-            else:  # which may be read alone here, and is to be edited there
-                shutil.copy2(ROOT / path, aside / path)
-                (aside / path).chmod((ROOT / path).stat().st_mode | stat.S_IWUSR)
-        repository.git(aside, "init", "--quiet")
-        repository.git(aside, "add", "--all")  # a commit is its people's own
+            elif path != ".gitmodules":  # the files of submodules are the project's own
+                shutil.copy2(ROOT / path, aside / path, follow_symlinks=False)
+                if path not in links:  # what may be read alone here is to be edited there
+                    (aside / path).chmod((ROOT / path).stat().st_mode | stat.S_IWUSR)
+        for words in (["init", "--quiet"], ["add", "--all"]):  # a commit is its people's own
+            if repository.git(aside, *words) is None:
+                raise UserError(f"{destination}: `git {' '.join(words)}` failed there; try another place")
         aside.rename(destination)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -84,8 +84,9 @@ def doubts(config: "Run") -> list[str]:
     if warmup >= steps and config.until in ("weights", "evaluation", "release"):
         rises = f"training.optimizer.warmup_steps is {warmup}, training.steps {steps}"
         lines.append(f"weights    the learning rate rises to the last step and is never lowered: {rises}")
-    if config.until == "release" and (why := repository.distrusted(ROOT)):
-        lines.append(f"release    names no commit, as git does not read {ROOT}: {why}")
+    if config.until == "release" and repository.commit(ROOT) is None:
+        why = repository.distrusted(ROOT) or "no git checkout with a commit, or git is not here"
+        lines.append(f"release    names no commit: {ROOT}: {why}")
     return lines
 
 

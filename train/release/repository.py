@@ -30,7 +30,7 @@ def git(root: Path, *arguments: str) -> str | None:
 def is_top(root: Path) -> bool:
     """Whether `root` is the top of a repository: what git says in a folder further down is not about its files."""
     top = git(root, "rev-parse", "--show-toplevel")
-    return top is not None and Path(top.rstrip("\n")).resolve() == root.resolve()
+    return top is not None and Path(top.removesuffix("\n")).resolve() == root.resolve()
 
 
 def commit(root: Path) -> str | None:
