@@ -63,7 +63,8 @@ def parent() -> str:
 
 def bake(name: str, title: str, authors: str, destination: Path) -> None:
     """Write the project, whole or not at all."""
-    tracked = [path for path in (repository.git(ROOT, "ls-files", "-z", "--recurse-submodules") or "").split("\0") if path]
+    listed = repository.git(ROOT, "ls-files", "-z", "--recurse-submodules") or ""
+    tracked = [path for path in listed.split("\0") if path]
     if "pyproject.toml" not in tracked:
         why = "not a git checkout, or git is not here; install it, clone the repository, fork there"
         raise UserError(f"{ROOT}: {repository.distrusted(ROOT) or why}")
