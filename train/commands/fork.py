@@ -1,7 +1,7 @@
 """`pellucid fork`: a project of one's own from this source tree.
 
-The folder gets every file that git tracks here, those of submodules too, and new ones under the project's name (`written`). Code stays as it is,
-so that later changes fit. A fork is forked in the same way.
+The folder gets every file that git tracks here, those of submodules too, and new ones under the project's name
+(`written`). Code stays as it is, so that later changes fit. A fork is forked in the same way.
 """
 
 import argparse
