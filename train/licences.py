@@ -15,6 +15,8 @@ from typing import Literal
 from train import spdx
 
 OURS = "Apache-2.0"  # of code, weights, cards and our own data
+OURS_TEXT = "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4"  # SHA-256 of its text
+OTHER_TEXT = f"not the text of {OURS}, byte for byte; whose work it is, NOTICE tells"
 
 Basis = Literal["osi", "od", "steward"]
 CLOSED = "not known to be open"

@@ -85,6 +85,7 @@ def test_what_people_left_out_of_the_config_is_named(override, said):
 def checkout(tmp_path) -> Path:
     for name in ("configs", "data_cards"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "LICENSE", tmp_path)
     return tmp_path
 
 
@@ -112,6 +113,12 @@ def test_a_file_of_the_source_tree_that_no_release_may_hold_is_named(checkout):
     (checkout / "configs/my notes.yaml").touch()
     (problem,) = unready(resolved(config("recipe=tiny")), checkout, release=True)
     assert problem.startswith("configs/my notes.yaml: has a name that not every system can hold")
+
+
+def test_a_licence_whose_text_somebody_changed_is_named(checkout):
+    (checkout / "LICENSE").write_text((ROOT / "LICENSE").read_text().replace("[yyyy] [name of copyright owner]", "us"))
+    (problem,) = unready(resolved(config("recipe=tiny")), checkout, release=True)
+    assert problem.startswith("LICENSE: not the text of Apache-2.0, byte for byte")
 
 
 @pytest.mark.parametrize("before", ["\ufeff", ""])

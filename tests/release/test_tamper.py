@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import edit
+from conftest import edit, failure
 
 from train.artifact import write_json
 from train.compose import overrides_of
@@ -128,6 +128,23 @@ SAYS = {
     "report": r"report.html: line \d+: <body hidden> is recorded, <body> was made",
     "recipe": r"code/overrides.json: \[0\]: recipe=reference is recorded, recipe=tiny was made",
 }
+
+
+def no_licence(release: Path) -> None:
+    """Reserve all uses in every copy of the licence."""
+    for path in ("LICENSE", "LICENSES/Apache-2.0.txt", "code/LICENSE"):
+        replace(release / path, "2. Grant of Copyright License. Subject to", "2. No use without consent, nor")
+
+
+# What no file tells of another, since all that could are altered alike: check, alteration, what is told.
+ALIKE = [("parameter_terms", no_licence, "LICENSE: not the text of Apache-2.0")]
+
+
+@pytest.mark.parametrize(("name", "alter", "told"), ALIKE)
+def test_what_is_altered_everywhere_alike_is_told(copy, name, alter, told):
+    alter(copy)
+    write_manifest(copy)
+    assert told in failure(copy, name)
 
 
 def test_every_check_has_a_release_that_fails_it():

@@ -6,7 +6,7 @@ from typing import Any
 
 from train.config import plain
 from train.errors import UserError
-from train.licences import claim_problem
+from train.licences import OTHER_TEXT, OURS_TEXT, claim_problem
 from train.release.about import ReleaseConfig
 from train.release.bundle import source_tree
 from train.release.cards import data_card
@@ -30,7 +30,9 @@ def unready(config: Resolved, root: Path, *, release: bool) -> list[str]:
     if release:
         problems += [f"{key}: {PRIVATE}, {text!r}" for key, text in values if private(text)]
         problems += [f"{key}: holds a secret" for key, text in values if secret(text)]
-        problems += [f"{path}: {why}" for path in source_tree(root) if (why := wrong_name(f"code/{path}"))]
+        tree = source_tree(root)
+        problems += [f"{path}: {why}" for path in tree if (why := wrong_name(f"code/{path}"))]
+        problems += [f"LICENSE: {OTHER_TEXT}"] if tree.get("LICENSE") != OURS_TEXT else []
         problems += _unsaid(config.release) + _card(config, root)
     return problems
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from train.data.sources.spec import read_sources
-from train.licences import claim_problem, restriction, standing
+from train.licences import OTHER_TEXT, OURS_TEXT, claim_problem, restriction, standing
 from train.release.standards.reuse import by_file, evidence
 from train.release.standards.reuse import texts as licence_texts
 from train.release.view import Release
@@ -36,8 +36,8 @@ def parameter_terms(release: Release) -> Iterator[str]:
     card = " ".join(release.text("README.md").split())
     if "The parameters are freely available to all, for any purpose, under Apache-2.0" not in card:
         yield "README.md: the statement that the parameters are freely available to all is missing"
-    if "Apache License" not in release.text("LICENSE"):
-        yield "LICENSE: not the text of Apache-2.0"
+    if release.products.get("LICENSE") != OURS_TEXT:
+        yield f"LICENSE: {OTHER_TEXT}"
 
 
 def use_restrictions(release: Release) -> Iterator[str]:
