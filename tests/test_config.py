@@ -240,7 +240,7 @@ LANGUAGE = TEMPLATE[LINE - 1] + "\n"
     (b"      ? [a, b]\n      : x\n", "found unhashable key"),
     (b"---\nlanguage: en\n", "found another document"),
     (b"      language: ${nope}\n", "Interpolation key 'nope' not found"),
-    (b"      language: ${oc.env:NO_SUCH}\n", "'NO_SUCH' not found"),
+    (b"      language: ${oc.decode:'['}\n", "while resolving interpolation"),
     (b"      language: ${nope:1}\n", "Unsupported interpolation type nope"),
     (b"      language: '${'\n", "no viable alternative at input '${'"),
     (b'      language: "\\U00110000"\n', "chr() arg not in range(0x110000)"),
@@ -280,6 +280,30 @@ def test_what_is_wrong_with_a_file_as_a_whole_names_it_too(composing):
     ):  # fmt: skip
         file.write_bytes(data)
         refusal(composing.built, Run, composing.compose(["recipe=my_text"]), match=says, error=ConfigError)
+
+
+BOMB = "a0: &a0 [x]\n" + "".join(f"a{n + 1}: &a{n + 1} [{', '.join(9 * [f'*a{n}'])}]\n" for n in range(30))
+
+
+@pytest.mark.parametrize(("more", "says"), [
+    ("steps: ???", ["steps: '???' stands for no value; write one"]),
+    ("x: 3 # ???\ny: [{z: '???'}, '???']", ["y[0].z: '???' stands", "y[1]: '???' stands"]),
+    *((text, ["its aliases stand for more than 10000 values; write those out"])
+      for text in (BOMB, "x: &a [*a]", "x: &a {y: *a}", "x: &a\n  *a : 3", BOMB + "x: {<<: [*a9, *a9]}")),
+    ("x: &a [3]\ny: [*a, *a] # ??? & more", []), ("x: &a [", []),
+])  # fmt: skip
+def test_no_value_and_endless_aliases_in_a_config_file_are_refused_at_once(more, says, composing):
+    file = composing.CONFIGS / "recipe/tiny.yaml"
+    file.write_text(f"{file.read_text()}\n{more}\n")
+    problems = [f"configs/recipe/tiny.yaml: {text}" for text in says]
+    try:
+        composing.refuse_other_values()
+    except ConfigError as error:
+        assert [each.startswith(text) for each, text in zip(error.problems, problems, strict=True)] == [True] * len(
+            says
+        )
+    else:
+        assert not says
 
 
 @dataclass(frozen=True)
@@ -326,6 +350,15 @@ def test_text_that_no_file_can_hold_is_refused(name, text):
     ("recipe=null", "recipe=null: Config group override must be a string"),
     ("data=1", "data=1: Config group override must be a string"),
     ("release.title=${nope}", "release.title=${nope}: Interpolation key 'nope' not found"),
+    ("release.title=${oc.env:NO_SUCH}", "release.title: '${oc.env:NO_SUCH}' is another value elsewhere; write the"),
+    *((f"release.title=${{{name}}}", f"release.title: '${{{name}}}' is another value elsewhere")
+      for name in ("now:%Y", "hydra:runtime.cwd", "python_version:major", "oc.env:HOME,x")),
+    ('release.title="a${oc.decode:${ oc.env:HOME}}"', "release.title: 'a${oc.decode:${ oc.env:HOME}}' is another"),
+    ("machine.runs=${oc.env:NO_SUCH}", "machine.runs=${oc.env:NO_SUCH}: KeyError raised while resolving"),
+    ("release.title=${.title}", "release.title=${.title}: Recursive interpolation detected"),
+    ("release.title=${training}", "release.title: expected str, got {"),
+    ("release.title=???", "release.title: '???' stands for no value; write one"),
+    ("release.authors=[a,???]", "release.authors[1]: '???' stands for no value; write one"),
     ("training.steps=1,2", "training.steps=1,2"),
     ("machine.device=gpu", "machine.device: expected one of 'cpu', 'cuda', got 'gpu'"),
     ("name=../x", "expected letters and digits, also with _ - . between them, got '../x'"),

@@ -29,6 +29,9 @@ SIGNS, SIGNED = r"([\\()\[\]{}:=, ])", r"\\\1"  # that a backslash takes the mea
 OTHER_NUMBER = re.compile(
     r"(?m)^[ \t]*(?:- +)?(?:[\w.-]+: +)?([-+]?(?:0[0-7_]+|[1-9][0-9_]*(?::[0-5]?[0-9])+))[ \t]*(?:#.*)?\r?$"
 )
+# What an interpolation takes from outside the files and the words that were typed.
+OUTSIDE = re.compile(r"\$\{\s*(oc\.env|now|hydra|python_version)\s*:")
+MOST_REPEATED = 10_000  # values of one file, each as often as its aliases repeat it
 T = TypeVar("T")
 
 
@@ -37,7 +40,7 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     import hydra
 
     check(overrides)
-    refuse_other_numbers()
+    refuse_other_values()
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             composed = container(overrides)
@@ -120,6 +123,7 @@ def container(overrides: list[str]) -> dict[str, Any]:
     for path, value in sized(dict(words).get("model", "")):  # over a recipe's own numbers, and under those typed
         if path not in typed:
             OmegaConf.update(composed, path, value)
+    refuse_undecided(OmegaConf.to_container(composed))
     resolved: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
     if not any(key.startswith("benchmarks") for key, _ in words) and not reads(resolved, OWN_PAIRS):
         resolved["benchmarks"]["pairs"] = None
@@ -151,8 +155,37 @@ def refuse_several(words: Sequence[tuple[str, str]]) -> None:
         raise ConfigError([f"{text}: {remedy}" for text in several])
 
 
-def refuse_other_numbers() -> None:
-    """ConfigError for a number in a config file that YAML reads otherwise than people: 0200 by eight, 1:30 by sixty."""
+def refuse_undecided(composed: Any, where: str = "") -> None:
+    """ConfigError for each value that is missing or, but for how to run, that a machine or a clock would decide."""
+    problems = []
+    for path, text in texts(composed):
+        if text == "???":
+            problems.append(f"{where}{path}: '???' stands for no value; write one")
+        elif OUTSIDE.search(text) and not where and not path.startswith("machine."):
+            remedy = "write the value itself; only how to run (machine) may depend on where it runs"
+            problems.append(f"{path}: '{text}' is another value elsewhere; {remedy}")
+    if problems:
+        raise ConfigError(problems)
+
+
+def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted path and content of each text in nested mappings and lists."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from texts(item, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from texts(item, f"{path}[{number}]")
+
+
+def refuse_other_values() -> None:
+    """ConfigError for what a config file says otherwise than people: numbers by 8 or 60, no value, endless aliases."""
+    from omegaconf import OmegaConf
+
+    from train.release.cards.templates import repeated
+
     for path in sorted(CONFIGS.rglob("*.yaml")):
         text, where = path.read_bytes().decode(errors="replace"), path.relative_to(CONFIGS.parent)
         if text.startswith("\ufeff"):  # Hydra would not see the head below it
@@ -161,6 +194,14 @@ def refuse_other_numbers() -> None:
             line = text[: match.start(1)].count("\n") + 1
             remedy = "to YAML, by 8 or by 60; write it without a zero first, or in quotes"
             raise ConfigError([f"{where}, line {line}: {match[1]} is another number {remedy}"])
+        try:
+            bomb = "&" in text and repeated(text) > MOST_REPEATED
+            unset = OmegaConf.to_container(OmegaConf.load(path)) if "???" in text and not bomb else {}
+        except Exception:  # of which Hydra tells
+            continue
+        if bomb:
+            raise ConfigError([f"{where}: its aliases stand for more than {MOST_REPEATED} values; write those out"])
+        refuse_undecided(unset, f"{where}: ")  # which would leave what stands before it as it was
 
 
 def sized(model: str) -> Iterator[tuple[str, Any]]:
@@ -308,12 +349,14 @@ def quoted(text: str) -> str:
 def problem(error: Exception, overrides: list[str]) -> str:
     """The error of composing, in one line that names a file and a line, or an override."""
     said = str(error) or str(error.__cause__ or "") or type(error).__name__
-    text = " ".join(said.split("Config search path")[0].split())[:300]
+    text = " ".join(said.split("Config search path")[0].split("full_key:")[0].split())[:300]
     if unknown := re.match(r"Could not override '([^']+)'", text):
         return f"{unknown[1]}: no such key{did_you_mean(unknown[1], list(dotted_paths(container([]))))}"
-    if where := place(error):
+    first = lambda among: next((o for o in among if fails_alike(error, container, [o])), None)  # noqa: E731
+    culprit = first(o for o in overrides if "${" in o)
+    if culprit is None and (where := place(error)):
         return where
-    culprit = next((o for o in overrides if fails_alike(error, container, [o])), None)
+    culprit = culprit or first(overrides)
     return text if culprit is None or culprit in text else f"{culprit}: {text}"
 
 

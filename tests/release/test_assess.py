@@ -152,6 +152,10 @@ def test_what_is_too_much_is_refused(folder, monkeypatch):
         (folder / str(number)).write_text("")
     refusal(assess, folder, None, match="more than 3 files")
     refusal(read_yaml, "a: &a {x: 1}\nb: {<<: [*a, *a]}", "card", match="<<")
+    bomb = "a0: &a0 [x]\n" + "".join(f"a{n + 1}: &a{n + 1} {{a: [*a{n}, *a{n}]}}\n" for n in range(40))
+    for text in (bomb, "a: &a [*a]"):
+        refusal(read_yaml, text, "card", match="card: aliases that stand for more than 65536 values")
+    assert read_yaml("a: &a [1]\nb: [*a, *a]", "card") == {"a": [1], "b": [[1], [1]]}
     assert "not a folder" in command("assess", folder / "config.json", status=2)
 
 

@@ -5,14 +5,16 @@ people wrote is after `prose.line` and `prose.prose`; in HTML every value is esc
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from yaml import YAMLError, safe_load
+from yaml import CollectionNode, MappingNode, Node, SafeLoader, YAMLError, compose, safe_load
 
 from train.errors import UserError
 from train.humanize import brief, duration, percent, shown
@@ -72,12 +74,28 @@ def read_yaml(text: str, what: str) -> dict[str, Any]:
     if len(text) > MOST_YAML or "<<" in text:
         raise UserError(f"{what}: more than {MOST_YAML} characters of YAML, or a key `<<`")
     try:
+        if "&" in text and repeated(text) > MOST_YAML:
+            raise UserError(f"{what}: aliases that stand for more than {MOST_YAML} values of YAML")
         mapping = safe_load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{what}: cannot be read as YAML ({type(error).__name__})") from None
     if mapping is not None and not isinstance(mapping, dict):
         raise UserError(f"{what}: expected a mapping, found {type(mapping).__name__}")
     return mapping or {}
+
+
+def repeated(text: str) -> float:
+    """How many values YAML holds, each as often as aliases repeat it; infinite where one stands in itself."""
+    counts: dict[int, float] = {}
+
+    def count(node: Node | None) -> float:
+        if id(node) not in counts:
+            counts[id(node)] = math.inf  # while it is not known
+            parts = node.value if isinstance(node, CollectionNode) else []
+            counts[id(node)] = 1 + sum(map(count, chain(*parts) if isinstance(node, MappingNode) else parts))
+        return counts[id(node)]
+
+    return count(compose(text, SafeLoader))
 
 
 def literal(item: Any) -> str:
