@@ -352,11 +352,10 @@ def problem(error: Exception, overrides: list[str]) -> str:
     text = " ".join(said.split("Config search path")[0].split("full_key:")[0].split())[:300]
     if unknown := re.match(r"Could not override '([^']+)'", text):
         return f"{unknown[1]}: no such key{did_you_mean(unknown[1], list(dotted_paths(container([]))))}"
-    first = lambda among: next((o for o in among if fails_alike(error, container, [o])), None)  # noqa: E731
-    culprit = first(o for o in overrides if "${" in o)
-    if culprit is None and (where := place(error)):
+    interpolated = [o for o in overrides if "${" in o and fails_alike(error, container, [o])]
+    if not interpolated and (where := place(error)):
         return where
-    culprit = culprit or first(overrides)
+    culprit = next((o for o in [*interpolated, *overrides] if fails_alike(error, container, [o])), None)
     return text if culprit is None or culprit in text else f"{culprit}: {text}"
 
 
