@@ -10,7 +10,7 @@ from pathlib import Path
 
 import loopback
 import pytest
-from conftest import MACHINE, WORLD, refusal
+from conftest import MACHINE, WORLD, refusal, source
 
 from train.artifact import digest, inventory
 from train.config import build
@@ -384,3 +384,10 @@ def test_config_says_what_is_wrong_with_a_source(changes, problem):
     assert problem in said
     refusal(build, RawConfig, {"sources": [good, good]}, match=r"'pypi-demo-1\.0' is listed twice", error=ConfigError)
     refusal(build, RawConfig, {"sources": []}, match="a length of at least 1", error=ConfigError)
+
+
+@pytest.mark.parametrize("purl", ["pkg:pypi/demo@1.0", f"pkg:huggingface/datasets/a/b@{'0' * 40}"])
+def test_files_of_ones_own_are_not_taken_for_those_of_an_index(purl):
+    stories = {"kind": "stories", "purl": purl, "seed": 1, "count": 1, **COMMON}
+    for one in (source(purl=purl), stories):
+        refusal(build, RawConfig, {"sources": [one]}, match="is what a source of kind", error=ConfigError)

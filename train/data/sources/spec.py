@@ -17,6 +17,8 @@ from train.data.text import language_tag
 from train.errors import ConfigError, UserError
 from train.spdx import NOASSERTION, check_spelling, check_text
 
+INDEXES = {"pypi": "pypi", "huggingface": "hub"}  # type of Package URL -> the kind of source that can show it true
+
 
 @dataclass(frozen=True)
 class Source:
@@ -32,11 +34,14 @@ class Source:
 
     def __post_init__(self) -> None:
         try:
-            canonical = PackageURL.from_string(self.purl).to_string()
+            purl = PackageURL.from_string(self.purl)
         except ValueError as error:
             raise ValueError(f"purl: {error}") from None
-        if canonical != self.purl:
+        if (canonical := purl.to_string()) != self.purl:
             raise ValueError(f"purl: expected the canonical '{canonical}', got '{self.purl}'")
+        if (fetched := INDEXES.get(purl.type)) and fetched != getattr(self, "kind", None):
+            own = "its own as pkg:generic/<name>@<version>"
+            raise ValueError(f"purl: '{self.purl}' is what a source of kind '{fetched}' gives; write {own}")
         for name in self.licence_files:
             if problem := name_problem(name, 400):
                 raise ValueError(f"licence_files: {name!r} {problem}")
