@@ -46,8 +46,9 @@ def ip_addresses(text: str, mark: str) -> tuple[str, int]:
 
 
 # A part of each find that begins with a rare character, which tells most texts to hold none several times faster.
-IPV4_HINT, IPV6_HINT = re.compile(r"\.\d{1,3}\.\d"), re.compile(r":[0-9A-Fa-f]{1,4}:")
-PHONE_HINTS = re.compile(r"\+\d"), re.compile(r"\(\d{3}\)")
+IPV4_HINT = re.compile(r"\.\d{1,3}\.\d{1,3}\.\d")
+IPV6_HINT = re.compile(r":(?<=[23][0-9A-Fa-f]{3}:)[0-9A-Fa-f]{1,4}:")
+PHONE_HINTS = re.compile(r"\+\d{1,3}[ .-]\(?\d"), re.compile(r"tel:\+\d"), re.compile(r"\(\d{3}\)[ -]")
 # Each pattern begins with the first character and looks back from there, which is several times faster to search for.
 # Not a part of a longer number, name, path or version.
 IPV4 = re.compile(
