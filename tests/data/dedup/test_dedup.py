@@ -10,9 +10,22 @@ import pytest
 from train.data.dedup import minhash
 from train.data.dedup.contamination import contaminated, evaluated
 from train.data.dedup.minhash import COMPARED, NONE, ROWS, SIZE, WORDS, components, joined, pairs, similarity
-from train.data.dedup.ngrams import Index, ngrams, rolling_ngrams, words
+from train.data.dedup.ngrams import Index, grouped, ngrams, rolling_ngrams, words
 
 # Words and n-grams have fixed numbers; an index finds exactly what a search word by word finds -----------------------
+
+
+@pytest.mark.parametrize(
+    "keys, order",
+    [
+        ([], []),
+        ([7, 9, 7], [0, 2, 1]),
+        ([2**40, 2**41, 2**40], [0, 2, 1]),  # half of their bits are alike
+        ([2**32 + 5, 5, 2**32 + 5, 5], [1, 3, 0, 2]),
+    ],
+)
+def test_equal_numbers_stand_together_in_their_order(keys, order):
+    assert grouped(np.array(keys, np.uint64)).tolist() == order
 
 
 def test_words_are_letters_and_digits_in_lower_case():

@@ -101,6 +101,21 @@ def ngrams(numbers: Numbers, length: int) -> Numbers:
     return last
 
 
+def grouped(keys: Numbers) -> Places:
+    """The places of mixed numbers, those of equal ones together, in order: by radix sort of half of their bits.
+
+    numpy sorts 16 bits by radix, twice as fast as it compares 64; where what differs shares these bits, it compares.
+    """
+    parts = keys.view(np.uint16).reshape(-1, 4)
+    order = parts[:, 0].argsort(kind="stable")
+    order = order[parts[order, 1].argsort(kind="stable")]
+    ordered = keys[order]
+    differ = ordered[1:] != ordered[:-1]
+    if np.any(differ & (ordered[1:].astype(np.uint32) == ordered[:-1].astype(np.uint32))):
+        return keys.argsort(kind="stable")
+    return order
+
+
 def groups(keys: NDArray[Any], least: int = 1) -> Iterator[slice]:
     """Where equal keys stand, of keys in their order; only those that stand `least` times."""
     bounds = np.concatenate(([0], np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]))

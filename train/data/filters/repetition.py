@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data.dedup.ngrams import MULTIPLIER, Places, mix64, ngrams
+from train.data.dedup.ngrams import MULTIPLIER, Places, grouped, mix64, ngrams
 from train.data.filters.pieces import Shapes, measured
 from train.data.filters.quality import more
 
@@ -62,7 +62,7 @@ def repeats(texts: Shapes, kind: str) -> NDArray[np.float64]:
     """The share of "lines" or "paragraphs" that repeat an earlier one, and of the text in these, (texts, 2)."""
     pieces = getattr(texts, kind)
     numbers, lengths = texts.numbers(pieces), pieces.lengths
-    order = numbers.argsort()
+    order = grouped(mix64(numbers))
     ordered, again = numbers[order], np.zeros(len(order), bool)
     again[order[1:]] = ordered[1:] == ordered[:-1]
     inside = texts.sum(lengths * again, pieces) / np.maximum(1, texts.sum(lengths, pieces))
@@ -94,14 +94,14 @@ def repeating(texts: Shapes) -> Iterator[tuple[int, Places, Places, Places]]:
     grams = ngrams(words, SHORT.start)
     places = np.arange(len(grams))
     for n in (*SHORT, *LONG):
-        order = grams.argsort()
+        order = grouped(grams)
         same = grams[order[1:]] == grams[order[:-1]]
         after, before = np.append(False, same)[: len(order)], np.append(same, False)[: len(order)]
         order = order[several := after | before]
         if not len(order):
             return
         starts = np.flatnonzero(~after[several])
-        first, again = np.minimum.reduceat(order, starts), np.zeros(len(grams), bool)
+        first, again = order[starts], np.zeros(len(grams), bool)
         again[order] = True
         left = again & (places < len(words) - n)
         again[first] = False
