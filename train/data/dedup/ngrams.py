@@ -107,12 +107,12 @@ def grouped(keys: Numbers) -> Places:
     numpy sorts 16 bits by radix, twice as fast as it compares 64; where what differs shares these bits, it compares.
     """
     parts = keys.view(np.uint16).reshape(-1, 4)
-    order = parts[:, 0].argsort(kind="stable")
+    order: Places = parts[:, 0].argsort(kind="stable")
     order = order[parts[order, 1].argsort(kind="stable")]
     ordered = keys[order]
     differ = ordered[1:] != ordered[:-1]
     if np.any(differ & (ordered[1:].astype(np.uint32) == ordered[:-1].astype(np.uint32))):
-        return keys.argsort(kind="stable")
+        order = keys.argsort(kind="stable")
     return order
 
 
