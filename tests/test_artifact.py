@@ -7,6 +7,7 @@ import pytest
 from conftest import refusal
 
 from train import artifact
+from train.errors import UserError
 
 BOUND = artifact.Bound("thing", "k", None, {}, {})
 
@@ -81,6 +82,40 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
         file.write(b"new, but only half of i")
         raise RuntimeError
     assert (tmp_path / "a").read_bytes() == b"old" and os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("make", [artifact.whole, artifact.whole_folder])
+def test_what_fails_takes_the_folders_with_it_that_it_made_and_no_other(make, tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(RuntimeError), make(tmp_path / "mine/deep/er/a"):
+        assert len(list((tmp_path / "mine/deep/er").iterdir())) == 1
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+    with pytest.raises(RuntimeError), make(tmp_path / "mine/deep/er/a"):
+        (tmp_path / "mine/deep/of another").write_text("")
+        raise RuntimeError
+    assert {path.name for path in tmp_path.rglob("*")} == {"mine", "deep", "of another"}
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError), make(tmp_path / "new" / f"{'x' * 300}/a"):
+        pass
+    with pytest.raises(OSError), make(tmp_path / "file/a"):
+        pass
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_is_made_whole_where_nothing_or_an_empty_one_stands(tmp_path):
+    (tmp_path / ".b.tmp").mkdir()
+    (tmp_path / ".b.tmp/left").write_text("of a process that was killed")
+    (tmp_path / "b").mkdir()
+    for name in ("a", "b"):
+        with artifact.whole_folder(tmp_path / name) as folder:
+            (folder / "x").write_text(name)
+            assert not (tmp_path / name / "x").exists()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("a", "a/x", "link"):
+        with pytest.raises(UserError, match="is not free"), artifact.whole_folder(tmp_path / name):
+            raise AssertionError
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b", "link", "x", "x"]
 
 
 def test_a_killed_write_leaves_what_was_there_and_seal_sweeps_its_remains(tmp_path):

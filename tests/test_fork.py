@@ -222,7 +222,7 @@ def test_a_project_is_not_said_to_be_made_where_git_failed(tmp_path, monkeypatch
     real = script.repository.git
     monkeypatch.setattr(script, "written", lambda *_: {})
     monkeypatch.setattr(script.repository, "git", lambda at, *words: None if words[0] == "add" else real(at, *words))
-    refusal(script.bake, "x", "X", "Y", tmp_path / "new", match="new: `git add --all` failed there")
+    refusal(script.bake, "x", "X", "Y", tmp_path / "deep/new", match="new: `git add --all` failed there")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -236,8 +236,8 @@ def test_a_checkout_of_somebody_else_says_how_git_is_told_to_read_it(tmp_path, m
 
 
 def test_without_git_there_is_nothing_to_fork_from(tmp_path):
-    modules = ("__init__", "__main__", "cli", "commands/__init__", "commands/fork", "errors", "unicode", "programs",
-               "terminal", "release/__init__", "release/repository")  # fmt: skip
+    modules = ("__init__", "__main__", "artifact", "cli", "commands/__init__", "commands/fork", "errors", "unicode",
+               "programs", "terminal", "release/__init__", "release/repository")  # fmt: skip
     scripts = ("scripts/pellucid.py", "pyproject.toml", "CITATION.cff")
     for name in (*scripts, "train/verbs.toml", *(f"train/{module}.py" for module in modules)):
         (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)

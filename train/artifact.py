@@ -96,22 +96,53 @@ def file_digests(paths: Iterable[Path]) -> list[str]:
 
 
 @contextmanager
+def folders(path: Path) -> Iterator[None]:
+    """The folder `path` and those above it, for what is to stand in it; where that fails, the new ones go again."""
+    new = [each for each in (path, *path.parents) if not each.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for each in new:
+            with suppress(OSError):  # of one that holds something, or could not be made
+                each.rmdir()
+        raise
+
+
+@contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
     """Atomic write: `path` appears complete or not at all, as it is written aside, fsynced and renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own keeps two processes that make the same file, be it on two machines, out of each other's way.
     aside = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        with aside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException as error:
-        aside.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename = error.filename or str(path)  # a full disk does not say which
-        raise
+    with folders(path.parent):
+        try:
+            with aside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except BaseException as error:
+            aside.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                error.filename = error.filename or str(path)  # a full disk does not say which
+            raise
+    sync_directory(path.parent)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Atomic making of a folder, in the one that this yields; UserError where more than an empty folder is there."""
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        raise UserError(f"{path}: is not free; see what stands there, or give a new folder")
+    aside = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    with folders(path.parent):
+        try:
+            aside.mkdir()
+            yield aside
+            aside.rename(path)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     sync_directory(path.parent)
 
 

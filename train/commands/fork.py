@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from string import Template
 
+from train.artifact import whole_folder
 from train.errors import UserError
 from train.release import repository
 
@@ -73,9 +74,7 @@ def bake(name: str, title: str, authors: str, destination: Path) -> None:
         bring = "submodule update --init" if (ROOT / gone[0]).is_dir() else "checkout"
         remedy = f"`git {bring} -- {shlex.quote(gone[0])}` brings it back"
         raise UserError(f"{gone[0]}: tracked by git and not there; {remedy}")
-    aside = destination.with_name(f".{destination.name}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
-    try:
+    with whole_folder(destination) as aside:
         new = written(name, title, authors)
         for path in (*new, *(path for path in tracked if path not in new)):
             (aside / path).parent.mkdir(parents=True, exist_ok=True)
@@ -88,9 +87,6 @@ def bake(name: str, title: str, authors: str, destination: Path) -> None:
         for words in (["init", "--quiet"], ["add", "--all"]):  # a commit is its people's own
             if repository.git(aside, *words) is None:
                 raise UserError(f"{destination}: `git {' '.join(words)}` failed there; try another place")
-        aside.rename(destination)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def written(name: str, title: str, authors: str) -> dict[str, str]:

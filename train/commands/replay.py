@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from train import pipeline
+from train.artifact import whole_folder
 from train.compose import machine_of
 from train.errors import UserError
 from train.machine import Machine
@@ -55,8 +56,11 @@ def run(args: argparse.Namespace) -> Report | Reached:
     """Train the segments and compare. Raises UserError when that cannot be done."""
     began, release, machine = time.monotonic(), args.release.resolve(), machine_of(args.machine)
     if args.into:  # as the other program of `elsewhere`
-        segment = replay.segments(release)[args.segment or 0]
-        replay.retrain(release, segment, args.into, machine, pipeline.environment())
+        every, number = replay.segments(release), args.segment or 0
+        if not 0 <= number < len(every):
+            raise UserError(f"--segment {number}: those that are trained are 0 to {len(every) - 1}")
+        with whole_folder(args.into) as out:
+            replay.retrain(release, every[number], out, machine, pipeline.environment())
         return Reached(True, str(args.into))
     confine(release, minutes=MINUTES, memory=machine.device == "cpu")
     require(release, "quick")

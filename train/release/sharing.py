@@ -1,11 +1,9 @@
 """Folders that share large files: the weights of a run, of its packed and its placed release are stored once."""
 
 import os
-import shutil
 from pathlib import Path
 
-from train.artifact import copy_file, sync_directory
-from train.errors import UserError
+from train.artifact import copy_file, whole_folder
 
 LARGE = (".safetensors", ".parquet", ".npy")  # kinds of data that can be large, and that no editor opens
 
@@ -25,16 +23,7 @@ def share(origin: Path, target: Path) -> None:
 
 def place_directory(source: Path, destination: Path) -> None:
     """Put what `source` holds at `destination` too, whole or not at all; UserError where anything stands there."""
-    aside = destination.with_name(f".{destination.name}.new.tmp")  # the next one clears what a killed process left
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
+    with whole_folder(destination) as aside:
         for path in sorted(source.rglob("*")):
             if path.is_file():
                 share(path, aside / path.relative_to(source))
-        try:
-            aside.rename(destination)  # takes the place of an empty folder at most
-        except OSError as error:
-            raise UserError(f"{destination}: cannot be placed ({error.strerror}); see what stands there") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    sync_directory(destination.parent)
