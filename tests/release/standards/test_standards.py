@@ -236,38 +236,33 @@ def test_it_names_its_sources_and_repeats_what_people_wrote(release, described):
 
 # The scores as the hub reads them follow from the records, and are part of the release -------------------------------
 
-HUB = f"pkg:huggingface/datasets/a/b@{'0' * 40}"
 
-
-def test_each_set_of_the_hub_has_its_scores_and_no_other(copy):
-    assert yaml.safe_load((copy / SCORES).read_text()) == [] and SCORES in read_json(copy / "MANIFEST.json")["products"]
-    records = {name: read_json(copy / f"evaluation/{name}.json") for name in ("minimal_pairs", "multiple_choice")}
-    for name, record in records.items():
-        for each in record.values():
-            each["purl"] = HUB
-        write_json(copy / f"evaluation/{name}.json", record)
-    pairs, questions = records.values()
-    found = {each["dataset"]["task_id"]: each for each in yaml.safe_load(eval_results(copy))}
+def test_each_set_has_its_scores(copy):
+    found = {each["dataset"]["task_id"]: each for each in yaml.safe_load((copy / SCORES).read_text())}
+    pairs, questions = (read_json(copy / f"evaluation/{name}.json") for name in ("minimal_pairs", "multiple_choice"))
     assert {name: each["value"] for name, each in found.items()} == {
         **{name: record["average"]["value"] for name, record in pairs.items()},
         **{f"others_{measure}": questions["others"][measure]["value"] for measure in ("acc", "acc_norm")},
     }
-    assert all(each.keys() == {"dataset", "value", "notes", "date"} for each in found.values())
-    assert found["pairs"]["dataset"]["id"] == "a/b" and found["pairs"]["date"].count("-") == 2
+    assert found["pairs"]["dataset"]["id"] == "pellucid-pairs" and found["pairs"]["date"].count("-") == 2
     assert pairs["pairs"]["sha256"] in found["pairs"]["notes"] and "chance 0.5" in found["others_acc"]["notes"]
+    assert SCORES in read_json(copy / "MANIFEST.json")["products"]
+    for name in ("minimal_pairs", "multiple_choice"):
+        write_json(copy / f"evaluation/{name}.json", {})
+    assert yaml.safe_load(eval_results(copy)) == []
 
 
 def test_what_does_not_follow_fails(copy, tmp_path):
     metadata = next(check for check in CHECKS if check.__name__ == "metadata")
     assert list(metadata(Release(copy, tmp_path / "a"))) == []
-    (copy / SCORES).write_text("- value: 1\n")
+    (copy / SCORES).write_text((copy / SCORES).read_text().replace("value: 0", "value: 1"))
     assert list(metadata(Release(copy, tmp_path / "b")))
 
 
 @pytest.mark.parametrize(("purl", "found"), [
     ("pkg:huggingface/datasets/allenai/ai2_arc@abc", {"id": "allenai/ai2_arc", "revision": "abc"}),
-    ("pkg:huggingface/datasets/piqa@abc", {"id": "piqa", "revision": "abc"}),
-    ("pkg:generic/blimp@1", {}), ("pkg:generic/cais/hle@1", {}),
+    ("pkg:huggingface/datasets/piqa@abc", {"id": "piqa", "revision": "abc"}), ("pkg:generic/blimp@1", {"id": "blimp"}),
+    ("pkg:generic/cais/hle@1", {"id": "hle"}), ("pkg:generic/cais%2Fhle@1", {"id": "hle"}),
 ])  # fmt: skip
-def test_a_set_of_the_hub_is_called_as_there_and_no_other_as_one(purl, found):
-    assert dataset(purl) == found
+def test_a_set_of_the_hub_is_called_as_there(purl, found):
+    assert dataset(purl, "task") == {**found, "task_id": "task"}

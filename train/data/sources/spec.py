@@ -40,8 +40,8 @@ class Source:
         if (canonical := purl.to_string()) != self.purl:
             raise ValueError(f"purl: expected the canonical '{canonical}', got '{self.purl}'")
         if (fetched := INDEXES.get(purl.type)) and fetched != getattr(self, "kind", None):
-            own = "its own as pkg:generic/<name>@<version>"
-            raise ValueError(f"purl: '{self.purl}' is what a source of kind '{fetched}' gives; write {own}")
+            own = "call others pkg:generic/<name>@<version>, or give a folder with those files as its mirror"
+            raise ValueError(f"purl: '{self.purl}' is what a source of kind '{fetched}' gives; {own}")
         for name in self.licence_files:
             if problem := name_problem(name, 400):
                 raise ValueError(f"licence_files: {name!r} {problem}")

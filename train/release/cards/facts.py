@@ -1,6 +1,7 @@
 """What a release's records say, read once: the facts that cards, summary and page share."""
 
 import shlex
+import tomllib
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -83,6 +84,12 @@ class Facts:
     def name(self) -> str:
         """What the release's folder is called."""
         return release_name(self.config)
+
+    @property
+    def tool(self) -> str:
+        """The program that made all this, and its version; no other can be named by what pyproject.toml says."""
+        project = tomllib.loads((self.release / "code" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        return f"pellucid {project['version']}"
 
     @cached_property
     def terms(self) -> dict[str, reuse.Terms]:

@@ -46,15 +46,17 @@ def citation(release: Path) -> bytes:
 def eval_results(release: Path) -> bytes:
     """`.eval_results/scores.yaml`: a list of entries, each a mapping, as the Hugging Face hub reads them.
 
-    Only sets that are datasets of the hub, at their commit: by its name alone another would be taken for one of these.
-    No framework is named, by which the hub would call a score verified. Values are shares, as in the records.
+    A set that came from the hub is called by its dataset and commit there; any other by its name, without an owner, as
+    the benchmarks there have one: what exactly it is, the notes say. Values are shares, as in the records.
     """
     entries = data("standards/scores.yaml.jinja", facts=Facts(release), dataset=dataset, measures=MEASURES)
     return entries.encode() or b"[]\n"
 
 
-def dataset(purl: str) -> dict[str, Any]:
-    """What a set is called on the hub, and its revision; empty if it is not from there."""
+def dataset(purl: str, task: str) -> dict[str, Any]:
+    """What a set is called on the hub, and its revision if it is from there."""
     source = PackageURL.from_string(purl)
-    name = f"{source.namespace or ''}/{source.name}".removeprefix("datasets/")
-    return {"id": name, "revision": source.version} if source.type == "huggingface" else {}
+    if source.type != "huggingface":
+        return {"id": source.name.rpartition("/")[2], "task_id": task}
+    name = f"{source.namespace}/{source.name}".removeprefix("datasets/")
+    return {"id": name, "revision": source.version, "task_id": task}
