@@ -282,28 +282,22 @@ def test_what_is_wrong_with_a_file_as_a_whole_names_it_too(composing):
         refusal(composing.built, Run, composing.compose(["recipe=my_text"]), match=says, error=ConfigError)
 
 
-BOMB = "a0: &a0 [x]\n" + "".join(f"a{n + 1}: &a{n + 1} [{', '.join(9 * [f'*a{n}'])}]\n" for n in range(30))
-
-
 @pytest.mark.parametrize(("more", "says"), [
     ("steps: ???", ["steps: '???' stands for no value; write one"]),
     ("x: 3 # ???\ny: [{z: '???'}, '???']", ["y[0].z: '???' stands", "y[1]: '???' stands"]),
-    *((text, ["its aliases stand for more than 10000 values; write those out"])
-      for text in (BOMB, "x: &a [*a]", "x: &a {y: *a}", "x: &a\n  *a : 3", BOMB + "x: {<<: [*a9, *a9]}")),
-    ("x: &a [3]\ny: [*a, *a] # ??? & more", []), ("x: &a [", []),
+    ("x: &a [3]\ny: [*a, *a] # ???", []), ("x: &a [", []),
 ])  # fmt: skip
-def test_no_value_and_endless_aliases_in_a_config_file_are_refused_at_once(more, says, composing):
+def test_no_value_in_a_config_file_is_refused(more, says, composing):
     file = composing.CONFIGS / "recipe/tiny.yaml"
     file.write_text(f"{file.read_text()}\n{more}\n")
-    problems = [f"configs/recipe/tiny.yaml: {text}" for text in says]
+    problems = []
     try:
         composing.refuse_other_values()
     except ConfigError as error:
-        assert [each.startswith(text) for each, text in zip(error.problems, problems, strict=True)] == [True] * len(
-            says
-        )
-    else:
-        assert not says
+        problems = error.problems
+    assert [
+        problem[: len("configs/recipe/tiny.yaml: " + text)] for problem, text in zip(problems, says, strict=True)
+    ] == [f"configs/recipe/tiny.yaml: {text}" for text in says]
 
 
 @dataclass(frozen=True)
