@@ -116,17 +116,25 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     aside = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     with folders(path.parent):
         try:
-            with aside.open("wb") as file:
+            with naming(path), aside.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(path)
-        except BaseException as error:
+        except BaseException:
             aside.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                error.filename = error.filename or str(path)  # a full disk does not say which
             raise
     sync_directory(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of the system that tells of no file, as of a full disk, is one of `path`."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """What a run shows, measures and hands to wandb."""
 
 import dataclasses
+import errno
 import io
 import json
+import os
 import sys
 import types
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -174,3 +177,14 @@ def test_each_process_that_trained_leaves_a_line_of_what_it_took(tmp_path):
     first, second = map(json.loads, (tmp_path / "resources.jsonl").read_text().splitlines())
     assert (first["from_step"], first["to_step"]) == (0, 2) and (second["from_step"], second["to_step"]) == (2, 4)
     assert second["peak_bytes"] > 2**20 and second["seconds"] >= 0 and second["energy_joules"]
+
+
+def test_a_disk_that_is_full_at_the_end_tears_no_line_and_is_told_by_its_file(tmp_path, monkeypatch):
+    run(tmp_path / "log.jsonl")
+    log, before = Log(tmp_path / "log.jsonl", MACHINE, 3, 3, {}), (tmp_path / "resources.jsonl").read_bytes()
+    for end, name in ((log.sync, "log.jsonl"), (log.close, "resources.jsonl")):
+        monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        with pytest.raises(OSError, match="No space left") as caught:
+            end()
+        assert caught.value.filename == str(tmp_path / name)
+    assert (tmp_path / "resources.jsonl").read_bytes() == before and log.file.closed

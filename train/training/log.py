@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from train.artifact import write_bytes
+from train.artifact import naming, write_bytes
 from train.humanize import duration
 from train.machine import Machine
 from train.model import Transformer
@@ -38,7 +38,7 @@ class Log:
 
     def __init__(self, path: Path, machine: Machine, start: int, steps: int, settings: dict[str, Any]) -> None:
         write_bytes(path, b"".join(line + b"\n" for line in log_lines(path)[:start]))
-        self.file = path.open("a")
+        self.path, self.file = path, path.open("a")
         self.start = self.step = start
         self.energy, self.began = Energy(), time.monotonic()
         self.metered = self.began
@@ -58,8 +58,9 @@ class Log:
         """Keep one step's record and show it."""
         if self.measure and (use := self._use(self.measure, record["tokens_per_second"])) <= 1:
             record["mfu"] = round(use, 4)
-        self.file.write(json.dumps(record) + "\n")
-        self.file.flush()
+        with naming(self.path):
+            self.file.write(json.dumps(record) + "\n")
+            self.file.flush()
         self.step = record["step"]
         if time.monotonic() - self.metered >= METERS_EVERY:
             self.metered = time.monotonic()
@@ -75,7 +76,8 @@ class Log:
 
     def sync(self) -> None:
         """Make what was recorded so far durable."""
-        os.fsync(self.file.fileno())
+        with naming(self.path):
+            os.fsync(self.file.fileno())
 
     def note(self, message: str) -> None:
         """Say something beside the progress."""
@@ -89,14 +91,13 @@ class Log:
         """End the log and say what it took; if that fails, the rest is ended all the same."""
         with ExitStack() as ending:
             ending.callback(self._track, lambda: self.wandb and self.wandb.finish())
+            ending.enter_context(naming(self.path))
             ending.callback(self.file.close)
             ending.callback(self.display.bar.close)
             took = {"from_step": self.start, "to_step": self.step, "seconds": time.monotonic() - self.began}
             took |= {**peaks(), "energy_joules": self.energy.read()}
-            with self.resources.open("a") as file:
-                file.write(json.dumps(took) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            before = self.resources.read_bytes() if self.resources.exists() else b""
+            write_bytes(self.resources, before + json.dumps(took).encode() + b"\n")  # of which none may be torn
             self.sync()
 
     def _start_wandb(self, machine: Machine, home: Path, settings: dict[str, Any]) -> None:

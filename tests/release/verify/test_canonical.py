@@ -14,6 +14,7 @@ import torch
 from train.artifact import write_json
 from train.data.schema import RANGES, write_rows
 from train.errors import UserError
+from train.release.verify import witnesses
 from train.release.verify.layout import canonical, difference
 from train.training.checkpoint import write_tensors
 
@@ -103,3 +104,15 @@ def test_a_file_that_its_reader_has_no_right_to_is_not_told_as_forged(root, monk
     monkeypatch.setattr(Path, "read_bytes", Mock(side_effect=PermissionError(13, "Permission denied", "counts.json")))
     with pytest.raises(UserError, match="cannot be read"):
         list(canonical(SimpleNamespace(path=root, scratch=root, paths=[RECORD])))
+
+
+@pytest.mark.parametrize(("parts", "wrong"), [
+    ([(0, 4)], 0), ([(0, 2), (2, 4)], 0), ([(0, 3), (2, 4)], 0), ([(0, 4), (4, 4)], 0), ([], 1), ([(0, 3)], 1),
+    ([(0, 4), (2, 4)], 0),  # the first could not save what it reached, as on a full disk
+    ([(3, 2), (2, 4)], 1), ([(0, 4), (0, 2)], 1),
+])  # fmt: skip
+def test_the_steps_of_the_processes_that_trained_lead_to_the_last_one(parts, wrong):
+    lines = [{"from_step": start, "to_step": end, "seconds": n} for n, (start, end) in enumerate(parts)]
+    release = SimpleNamespace(config=SimpleNamespace(training=SimpleNamespace(steps=4)))
+    assert len(list(witnesses._resources(release, {"logs/weights/resources.jsonl": lines}))) == wrong
+    assert len(list(witnesses._resources(release, {"logs/weights/resources.jsonl": [*lines, *lines[-1:]]}))) == 1

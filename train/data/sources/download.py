@@ -12,7 +12,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from train.artifact import sync_directory
+from train.artifact import naming, sync_directory
 from train.data.sources.pinned import FileSpec, VanishedError
 from train.errors import FULL, UserError
 
@@ -69,11 +69,8 @@ def obtain(wanted: FileSpec, places: Sequence[Mirror], cache: Path) -> tuple[Pat
 def _fetch(wanted: FileSpec, place: Mirror, part: Path) -> None:
     """Fill `part` from `place`. What another place left there may be to blame for a wrong digest: then from scratch."""
     resumed = part.exists()
-    try:
+    with naming(part):
         place.fetch(part)
-    except OSError as error:
-        error.filename = error.filename or str(part)  # a full disk does not say which
-        raise
     if (digest := wanted.identity(part)) != wanted.digest:
         part.unlink()
         if resumed:

@@ -76,11 +76,11 @@ def _packages(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _resources(release: Release, logs: Mapping[str, Any]) -> Iterator[str]:
-    """The steps of the processes lead to the last one, which none reaches again."""
+    """The steps of the processes lead to the last one, which a process may reach and not save; no line is another's."""
     path, steps = "logs/weights/resources.jsonl", release.config.training.steps
     parts = list(map(STEPS, logs[path]))
     backwards = any(start > end for start, end in parts)
-    again = any(end == steps != start for (_, end), (start, _) in pairwise(parts))
+    again = any(one == other for one, other in pairwise(logs[path]))
     if backwards or again or not parts or parts[-1][1] != steps:
         yield f"{path}: steps that do not lead to step {steps}, or twice"
 
