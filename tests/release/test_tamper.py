@@ -137,7 +137,14 @@ def no_licence(release: Path) -> None:
 
 
 # What no file tells of another, since all that could are altered alike: check, alteration, what is told.
-ALIKE = [("parameter_terms", no_licence, "LICENSE: not the text of Apache-2.0")]
+ALIKE = [
+    ("parameter_terms", no_licence, "LICENSE: not the text of Apache-2.0"),
+    (
+        "layout",
+        lambda r: write_json(r / "logs/statements/audited.json", {}),
+        "statements/audited.json: no release",
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "alter", "told"), ALIKE)

@@ -74,7 +74,7 @@ def signed(release: Path, keys: list[Path], only: list[str], report: list[Result
     if not problems and not lines:
         return []
     detail = "; ".join([*problems, *lines]).replace("\n", " ")
-    return [Result("signatures", "fails" if problems else "holds", detail)]
+    return [Result("signatures", "fails" if problems else "holds" if keys else "not checked", detail)]
 
 
 def lines(report: list[Result], args: argparse.Namespace) -> Iterator[str]:

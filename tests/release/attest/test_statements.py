@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from little import write_key
 from warm import command
 
-from train.artifact import read_json, write_json
+from train.artifact import canonical_json, read_json, write_json
 from train.release.attest import dsse, statements
 from train.release.attest.dsse import PLACE, PROVENANCE, RESULT, encoded, private_key, signatures
 from train.release.attest.statements import collect, sign, statement
@@ -92,9 +92,13 @@ def test_another_key_fails_and_an_unsigned_release_when_a_signature_is_demanded(
     assert "FAILS  signatures         no statement is signed by mine.pub" in said
 
 
+def about(told: dict) -> dict:
+    return json.loads(base64.b64decode(told["payload"]))["subject"][0]
+
+
 def resaid(told: dict, **values) -> None:
     said = {**json.loads(base64.b64decode(told["payload"])), **values}
-    told["payload"] = base64.b64encode(json.dumps(said).encode()).decode()
+    told["payload"] = base64.b64encode(canonical_json(said)).decode()
 
 
 @pytest.mark.parametrize("change, problem", [
@@ -106,6 +110,14 @@ def resaid(told: dict, **values) -> None:
     (lambda told: resaid(told, _type="https://in-toto.io/Statement/v0.1"), "of another format"),
     (lambda told: told.update(payloadType="application/json"), "of another format"),
     (lambda told: resaid(told, subject=[{"digest": {"sha256": "0" * 64}}]), "about another release"),
+    (lambda told: resaid(told, subject=[{**about(told), "name": "gpt-5"}]), "about another release: gpt-5"),
+    (lambda told: resaid(told, subject=[{**about(told), "digest": {**about(told)["digest"], "md5": ""}}]), "another"),
+    (lambda told: resaid(told, subject=[{**about(told), "uri": "x"}]), "about another release"),
+    (lambda told: resaid(told, audited="by all"), "holds more than a statement"),
+    (lambda told: told.update(verified=True), "holds more than a statement"),
+    (lambda told: told["signatures"][0].update(cert="x"), "holds more than a statement"),
+    (lambda told: told["signatures"][0].update(keyid="everybody's"), "holds more than a statement"),
+    (lambda told: told.update(payload=told["payload"][:-1] + "!"), "not a statement in a DSSE envelope"),
 ])  # fmt: skip
 def test_a_signature_that_is_wrong_in_any_way_fails_by_name(signed, change, problem):
     release, public = signed
@@ -182,6 +194,13 @@ def test_a_checkers_word_is_shown_and_is_no_provenance(copy, tmp_path, keys):
     assert signatures(copy, [keys[1]])[0] == ["nothing that these keys signed is a statement of provenance"]
 
 
+def test_of_what_a_test_is_called_only_our_words_are_repeated(copy, keys):
+    said = statements.result("audited by all, signature checked", True, {})
+    collect(copy, sign(statement(copy, RESULT, said), private_key(keys[0])))
+    assert "audited" not in (copy / "report.html").read_text()
+    assert f"{PLACE}" in (line := signatures(copy, [])[1][0]) and "a test that is none of ours: PASSED" in line
+
+
 def test_statements_beside_a_release_are_told_and_cannot_make_it_fail(copy, tmp_path, keys):
     written = statements.attest(copy, "reproduce", False, {}, private_key(keys[0]))
     (copy.parent / "copy.replay.old.json").write_text("[]")
@@ -194,7 +213,7 @@ def test_statements_beside_a_release_are_told_and_cannot_make_it_fail(copy, tmp_
         "beside it, copy.replay.old.json", "beside it, copy.replay.other.json", f"beside it, {written.name}",
     ]  # fmt: skip
     assert "not a statement" in lines[0] and "about another release" in lines[1] and "reproduce: FAILED" in lines[2]
-    assert "holds  signatures" in command("verify", copy, "--quick")
+    assert "not checked  signatures" in command("verify", copy, "--quick")
 
 
 def test_where_no_statement_can_stand_is_told_with_the_key_and_so_before_the_work(tmp_path):
@@ -228,10 +247,10 @@ def test_openssf_signs_a_release_too_and_what_it_overlooks_our_manifest_does_not
 
     assert openssf("sign", "key", "--private_key", private) == 0
     assert openssf("verify", "key", "--public_key", public) == 0
-    (copy / ".gitattributes").write_text("* filter=anything\n")
+    (copy / ".gitignore").write_text("*\n")
     assert openssf("verify", "key", "--public_key", public) == 0
     (integrity,) = verify(copy, "quick", only=["integrity"])
-    assert not integrity.ok and ".gitattributes" in integrity.detail
-    (copy / ".gitattributes").unlink()
+    assert not integrity.ok and ".gitignore" in integrity.detail
+    (copy / ".gitignore").unlink()
     (copy / "config.json").write_bytes(b"{}")
     assert openssf("verify", "key", "--public_key", public) != 0

@@ -6,15 +6,17 @@ Standard library alone, while no key is asked.
 import base64
 import glob
 import importlib.util
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from train.artifact import parse_json
+from train.artifact import as_json, canonical_json, parse_json, read_json
 from train.errors import UserError
 from train.initial import identity_of
+from train.layout import release_name
 
 PLACE = "logs/statements/"
 PAYLOAD = "application/vnd.in-toto+json"
@@ -22,6 +24,7 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 MOST = 2**24  # bytes of an envelope
+TESTS = re.compile(r"reproduce|replay of (segment \d+|\d+ of \d+ segments)")  # whose names are repeated
 
 
 def private_key(path: Path) -> Any:
@@ -82,7 +85,7 @@ def encoded(body: bytes) -> bytes:
 @dataclass(frozen=True)
 class Envelope:
     body: bytes
-    subject: str  # SHA-256 of what it is about
+    subject: dict[str, Any]  # what it is about
     kind: str  # of predicate
     predicate: dict[str, Any]
     signature: bytes
@@ -99,25 +102,35 @@ class Envelope:
         return True
 
 
+def enveloped(body: bytes, key: str, signature: bytes) -> bytes:
+    """The envelope of a statement that was signed by the key of that name, as a file."""
+    signed = {"keyid": key, "sig": base64.b64encode(signature).decode()}
+    return as_json({"payloadType": PAYLOAD, "payload": base64.b64encode(body).decode(), "signatures": [signed]})
+
+
 def opened(path: Path) -> Envelope:
-    """The envelope in a file; UserError when it has another format than ours, be it an older one."""
+    """The envelope in a file; UserError when it has another format than ours, be it an older one, or holds more."""
     if path.stat().st_size > MOST:
         raise UserError(f"{path.name}: more than {MOST} bytes")
     try:
-        match parse_json(path.read_bytes()):
-            case {"payloadType": payload_type, "payload": payload, "signatures": [{"sig": sig, "keyid": key}]}:
+        match parse_json(data := path.read_bytes()):
+            case {"payloadType": payload_type, "payload": payload, "signatures": [{"sig": sig, "keyid": str(key)}]}:
                 body, signature = (base64.b64decode(text, validate=True) for text in (payload, sig))
             case _:
                 raise ValueError
         match parse_json(body):
-            case {"_type": form, "subject": [{"digest": {"sha256": about}}], "predicateType": kind, "predicate": said}:
-                envelope = Envelope(body, str(about), kind, {**said}, signature, str(key))
+            case {"_type": form, "subject": [{"digest": {}} as about], "predicateType": kind, "predicate": said}:
+                envelope = Envelope(body, about, kind, {**said}, signature, key)
+                statement = {"_type": form, "subject": [about], "predicateType": kind, "predicate": said}
+                same = (data, body) == (enveloped(body, key, signature), canonical_json(statement))
             case _:
                 raise ValueError
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path.name}: not a statement in a DSSE envelope ({type(error).__name__})") from None
     if (payload_type, form) != (PAYLOAD, STATEMENT) or kind not in (PROVENANCE, RESULT):
         raise UserError(f"{path.name}: of another format: {payload_type}, {form}, {kind}")
+    if not same or not re.fullmatch("[0-9a-f]{64}", key):
+        raise UserError(f"{path.name}: holds more than a statement and its signature, or not as `sign` writes them")
     return envelope
 
 
@@ -127,7 +140,8 @@ def summary(envelope: Envelope) -> str:
         return "how it was made"
     predicate = envelope.predicate
     tests = [str(test) for kind in ("passedTests", "warnedTests", "failedTests") for test in predicate.get(kind) or []]
-    return f"{', '.join(tests[:3])}: {str(predicate.get('result'))[:20]}"
+    named = ", ".join(test if TESTS.fullmatch(test) else "a test that is none of ours" for test in tests[:3])
+    return f"{named}: {str(predicate.get('result'))[:6]}"
 
 
 def shown(release: Path) -> list[dict[str, str]]:
@@ -146,10 +160,17 @@ def shown(release: Path) -> list[dict[str, str]]:
 # Who signed what is said of a release, in it or beside it -------------------------------------------------------------
 
 
+def subject(release: Path) -> dict[str, Any]:
+    """What a statement about a release is about: its name, for people, and the digest that tells it."""
+    name = release_name(read_json(release / "code/config.json"))
+    return {"name": name, "digest": {"sha256": identity_of(release)}}
+
+
 def about_another(release: Path, envelope: Envelope) -> str | None:
     """Why a statement is not about this release; None if it is."""
-    subject, own = envelope.subject, identity_of(release)
-    return None if subject == own else f"about another release: {subject[:12]}, this one is {own[:12]}"
+    said, own = envelope.subject, subject(release)
+    named = [f"{each.get('name')} {str(each['digest'].get('sha256'))[:12]}"[:120] for each in (said, own)]
+    return None if said == own else f"about another release: {named[0]}, this one is {named[1]}"
 
 
 def passed(envelope: Envelope) -> bool:

@@ -9,7 +9,6 @@ and compared, so that a key vouches for nothing that the release does not hold. 
 it was signed: one that was changed since fails, one that was added since is told apart.
 """
 
-import base64
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,7 +22,7 @@ from train.data.benchmarks import read_sets
 from train.data.sources.spec import read_sources
 from train.errors import UserError
 from train.initial import identity_of
-from train.layout import regular_files, release_name
+from train.layout import regular_files
 from train.programs import uninterrupted
 from train.release.attest import dsse
 from train.release.bundle import ROOT, manifest_of, source_tree
@@ -31,10 +30,9 @@ from train.release.cards.report import report
 
 
 def statement(release: Path, kind: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of the release with this identity. Its name is for people; the digest tells it."""
-    name = release_name(read_json(release / "code" / "config.json"))
-    subject = {"name": name, "digest": {"sha256": identity_of(release)}}
-    return {"_type": dsse.STATEMENT, "subject": [subject], "predicateType": kind, "predicate": dict(predicate)}
+    """What is said of the release with this identity."""
+    about = [dsse.subject(release)]
+    return {"_type": dsse.STATEMENT, "subject": about, "predicateType": kind, "predicate": dict(predicate)}
 
 
 def provenance(release: Path) -> dict[str, Any]:
@@ -102,8 +100,7 @@ def sign(statement: Mapping[str, Any], key: Any) -> bytes:
     """The envelope of a statement, signed with a private key; the same bytes whenever it is made."""
     body = canonical_json(statement)
     signature = key.sign(dsse.encoded(body), *dsse.signing(key, deterministic=True))
-    signed = {"keyid": dsse.key_name(key.public_key()), "sig": base64.b64encode(signature).decode()}
-    return as_json({"payloadType": dsse.PAYLOAD, "payload": base64.b64encode(body).decode(), "signatures": [signed]})
+    return dsse.enveloped(body, dsse.key_name(key.public_key()), signature)
 
 
 # Statements in a release ---------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def _free(release: Release, path: str) -> bool:
     """Whether a file is one that does not follow from the config: code, licence texts of all that, statements."""
     folder, _, name = path.partition("/")
     if path.startswith(PLACE):
-        return path.endswith(".json")
+        return path == f"{PLACE}{file_digest(release.path / path)[:16]}.json"
     return folder == "LICENSES" or (folder == "code" and bundle.belongs(name))
 
 

@@ -23,9 +23,9 @@ class Result:
         object.__setattr__(self, "ok", self.status == "holds")
 
 
-# Checks that need what no release holds, here a clone that knows its commit or has its configs: without it they take no
-# rung away.
-BESIDE = ("snapshot", "recipe")
+# Checks that need what no release holds, a clone that knows its commit or has its configs, or keys: without these they
+# take no rung away.
+BESIDE = ("snapshot", "recipe", "signatures")
 
 
 def against(results: Iterable[Result]) -> list[Result]:
