@@ -15,7 +15,8 @@ from train.release.standards.osaid import table, verdict
 
 FMTI, EU = "forms/foundation_model_transparency.md", "forms/eu_training_summary.md"
 ASKED = {
-    "consumer information": ["forms/california_ab_2013.md"], "trademarks and patents": ["forms/california_ab_2013.md"],
+    "consumer information": ["forms/california_ab_2013.md"], "purchases": [EU, "forms/california_ab_2013.md", FMTI],
+    "trademarks and patents": ["forms/california_ab_2013.md"],
     "security": [FMTI, "forms/g7_sbom_for_ai.md"], "risks": [FMTI], "deployment": [FMTI], "policies": [FMTI],
 }  # item that the release states -> the forms that ask for it  # fmt: skip
 SIZES = {
@@ -90,6 +91,7 @@ def test_a_forged_answer_fails_by_the_name_of_its_form(copy, reseal, path):
 
 
 COMMIT = "0" * 40
+NONE_WRITTEN = "not applicable: no source was written by a program of this repository"
 COLUMNS = {"text": "text", "path": None, "attribution": None, "licence": None, "licence_names": {}}
 KINDS = {  # of sources, as `sources.json` has them
     "pypi": {"purl": "pkg:pypi/a@1", "filename": "a-1.tar.gz", "sha256": "0" * 64, "bytes": 9},
@@ -101,7 +103,7 @@ KINDS = {  # of sources, as `sources.json` has them
 
 
 @pytest.mark.parametrize(("kind", "asked", "others"), [
-    ("pypi", "2.1 publicly available data sets", {"2.5 synthetic data": "not applicable: the provider made none"}),
+    ("pypi", "2.1 publicly available data sets", {"2.5 synthetic data": NONE_WRITTEN}),
     ("hub", "2.1 publicly available data sets", {"2.6 other sources": "not applicable: there are none"}),
     ("stories", "2.5 synthetic data", {"2.1 publicly available data sets": "not applicable: none was used"}),
     ("files", "2.6 other sources", {"2.1 publicly available data sets": "not applicable: none was used"}),
@@ -120,6 +122,10 @@ def test_a_large_model_may_be_meant_and_then_its_representative_is_asked_for(cop
     edit(copy / "provenance/facts.json", "flops", to=2 * 10**23)
     assert "possibly one" in answers(copy, "eu_training_summary")["0 whether the duty applies"]
     assert forms.status(copy)[EU] == ["statements.authorised representative"]
+
+
+def test_of_a_signature_that_is_not_there_nothing_is_claimed(release):
+    assert answers(release, "g7_sbom_for_ai")["Author signature"].startswith("none in it: ")
 
 
 def test_trials_are_told_where_there_were_any(copy):
