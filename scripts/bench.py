@@ -193,7 +193,7 @@ def tokenizer_training(config: pipeline.Run) -> Rates:
         lines = (line for text in texts for line in text.split("\n"))
         settings = {"model_type": "bpe", "vocab_size": config.tokenizer.vocabulary, "byte_fallback": True}
         settings |= {"sentence_iterator": lines, "model_writer": io.BytesIO(), "minloglevel": 2}
-        sentencepiece.SentencePieceTrainer.train(**settings)
+        sentencepiece.SentencePieceTrainer.train(**settings, character_coverage=0.98)  # or 512 do not suffice
 
     contestants = {"pellucid": ours, **({"sentencepiece": sentencepiece} if installed("sentencepiece") else {})}
     return speeds(contestants, texts, sum(len(text.encode()) for text in texts))
