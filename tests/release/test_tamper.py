@@ -139,12 +139,11 @@ def no_licence(release: Path) -> None:
 # What no file tells of another, since all that could are altered alike: check, alteration, what is told.
 ALIKE = [
     ("parameter_terms", no_licence, "LICENSE: not the text of Apache-2.0"),
-    (
-        "layout",
-        lambda r: write_json(r / "logs/statements/audited.json", {}),
-        "statements/audited.json: no release",
-    ),
-]
+    ("layout", lambda r: write_json(r / "logs/statements/audited.json", {}), "statements/audited.json: no release"),
+    ("sources", lambda r: edit(r / "provenance/benchmarks.json", "products", "generic-others-1/LICENSE", "bytes", to=9),
+     "provenance/benchmarks.json: products: generic-others-1/LICENSE.bytes: 9 is recorded, 8 was made"),
+    ("witnesses", lambda r: edit(r / "logs/release/asked.json", "overrides", 0, to={"audited": True}), "overrides[0]: "),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "alter", "told"), ALIKE)

@@ -17,7 +17,7 @@ from conftest import ROOT, edit, failure, refusal
 from train.artifact import read_json, write_json
 from train.data.schema import TokenRange
 from train.errors import UserError
-from train.release.bundle import write_manifest
+from train.release.bundle import next_step, write_manifest
 from train.release.standards import osaid
 from train.release.standards.osaid import ROWS, RUNG_OF, RUNGS, WORD, ladder, table, verdict
 from train.release.verify import model, sampling
@@ -25,6 +25,7 @@ from train.release.verify.model import optimizer_state, scores
 from train.release.verify.result import NotChecked, Result, exit_status, rungs, tally
 from train.release.verify.run import _run, costs, verify
 from train.release.view import Release
+from train.training import numerics
 
 # What verify finds, how it says so, and the command itself -----------------------------------------------------------
 
@@ -296,6 +297,23 @@ def test_a_step_that_costs_too_much_is_not_checked_and_deep_does_it(release, mon
     with pytest.raises(NotChecked, match="--deep does it"):
         list(optimizer_state(Release(release, tmp_path / "a")))
     assert not list(optimizer_state(Release(release, tmp_path / "b", whole=True)))
+
+
+def test_digests_that_only_the_recorded_stack_leads_to_are_compared_there_and_else_told_as_not(copy, tmp_path):
+    edit(copy / "code/config.json", "training", "numerics", "contract", to="pinned")
+    view, path = Release(copy, tmp_path / "a"), copy / "checkpoints/next_step.json"
+    write_json(path, right := next_step(copy, view.tokens))
+    here = numerics.stack(view.world.machine)
+    wrong = {**right, "files": {**right["files"], "model.safetensors": "0" * 64}}
+    for said, recorded, problems, notes in (
+        (right, here, 0, 0),
+        (wrong, here, 1, 0),
+        (wrong, {**here, "gpu": "a"}, 0, 1),
+    ):
+        write_json(path, said)
+        edit(copy / "provenance/weights.json", "config", "stack", to=recorded)
+        found = Release(copy, tmp_path / "b")
+        assert (len(list(optimizer_state(found))), len(found.notes)) == (problems, notes)
 
 
 def test_costs_are_told_beforehand_and_of_nonsense_nothing(release, copy):

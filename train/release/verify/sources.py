@@ -90,8 +90,19 @@ def sources(release: Release) -> Iterator[str]:
     others = [each for each in release.json(sets) if each["name"] != OWN_SET]
     bare = [{key: value for key, value in each.items() if key not in own} for each in others]
     yield from (f"{sets}: {line}" for line in records_apart(release.config.benchmarks.raw, bare))
-    for each in read_sets(release.path / sets):
+    recorded = read_sets(release.path / sets)
+    for each in recorded:
         yield from set_apart(release, each)
+    yield from files_apart(release, "raw", spec.read_sources(release.path / path))
+    yield from files_apart(release, "benchmarks", [each.record for each in recorded])
+
+
+def files_apart(release: Release, artifact: str, records: list[spec.SourceRecord]) -> Iterator[str]:
+    """What the manifest of an artifact tells of the files that were fetched otherwise than the records of sources."""
+    files = {f"{record.source.slug}/{file.path}": file for record in records for file in record.files}
+    listed = {path: vars(each) for path, each in release.provenance[artifact].products.items() if path in files}
+    derived = {path: {"sha256": files[path].sha256, "bytes": files[path].bytes} for path in listed}
+    yield from mismatch(f"provenance/{artifact}.json: products", listed, derived)
 
 
 def set_apart(release: Release, recorded: SetRecord) -> Iterator[str]:

@@ -20,7 +20,7 @@ from train.training.meters import UNREADABLE, operations
 
 LONGEST = 300  # characters of a text
 WORDS: dict[str, Any] = {
-    "text": str, "whole": int, "number": float, "truth": bool, "null": type(None), "list": list,
+    "text": str, "whole": int, "number": float, "truth": bool, "null": type(None), "line": re.compile(".*"),
     "mapping": dict, "numbers": {"*": "number"}, "sha256": re.compile("[0-9a-f]{64}"),
     "commit": re.compile("[0-9a-f]{40,64}"), "moment": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"),
     "place": re.compile("folder|mirror"), "algorithm": re.compile("SHA-256"), "expression": {"expression": "text"},
