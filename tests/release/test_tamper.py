@@ -142,7 +142,7 @@ ALIKE = [
     ("layout", lambda r: write_json(r / "logs/statements/audited.json", {}), "statements/audited.json: no release"),
     ("sources", lambda r: edit(r / "provenance/benchmarks.json", "products", "generic-others-1/LICENSE", "bytes", to=9),
      "provenance/benchmarks.json: products: generic-others-1/LICENSE.bytes: 9 is recorded, 8 was made"),
-    ("witnesses", lambda r: edit(r / "logs/release/asked.json", "overrides", 0, to={"audited": True}), "overrides[0]: "),
+    ("witnesses", lambda r: edit(r / "logs/release/asked.json", "overrides", 0, to={"audited": 1}), "overrides[0]: "),
 ]  # fmt: skip
 
 
