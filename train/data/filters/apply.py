@@ -8,7 +8,7 @@ from typing import Any
 
 from train.data.filters import rules
 from train.data.filters.lines import without
-from train.data.filters.pieces import forget, look
+from train.data.filters.pieces import look
 from train.data.schema import Document, Origin
 
 Change = Callable[[str], tuple[str, int]]  # of a text: as it is then, and how often it was found
@@ -50,23 +50,21 @@ class Judgement:
 
 def apply_filters(config: FilterConfig, documents: Sequence[Document]) -> Iterator[tuple[Document, Judgement]]:
     """Each document as it would be kept, its text changed and its id that of this text, and the judgement on it."""
-    texts = [document.text for document in documents]
+    texts: list[str] = [document.text for document in documents]
     counts = [dict[str, tuple[int, int]]() for _ in documents]
     left: Sequence[int] = range(len(documents))
-    forget()
     while left:  # each is judged as if it were alone; together it is faster
-        look([texts[place] for place in left])
-        before = list(texts)
-        for place in left:
-            texts[place] = changed(config, documents[place].language, texts[place], counts[place])
-        left = [place for place in left if texts[place] != before[place]]
+        looked = dict(zip(left, look([texts[place] for place in left]), strict=True))
+        for place, seen in looked.items():
+            texts[place] = changed(config, documents[place].language, seen, counts[place])
+        left = [place for place, seen in looked.items() if texts[place] != seen]
     for document, text, changes in zip(documents, texts, counts, strict=True):
         dropped = next(drop_reasons(config, document, text), None)
         if not dropped and not text.strip():
             dropped = (list(changes)[-1], "no line is left")
         judgement = Judgement(document.id, len(document.text.encode()), changes, dropped)
         if changes:
-            document = replace(document, text=text, id=hashlib.sha256(text.encode()).hexdigest())
+            document = replace(document, text=str(text), id=hashlib.sha256(text.encode()).hexdigest())
         yield document, judgement
 
 

@@ -6,7 +6,7 @@ fast with; what a rule asks of one text is then known of all.
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,20 +130,25 @@ def properties() -> NDArray[np.uint8]:
     return kinds
 
 
-def look(texts: Sequence[str]) -> None:
-    """Look at some texts together: what `measured` is asked of one of them, it finds of all, until `forget`."""
-    shapes = Shapes(texts)
-    _looked_at.update((text, (shapes, place)) for place, text in enumerate(texts))
+class Text(str):
+    """A text that was looked at with others: what a rule measures of one of them is then known of all."""
+
+    shapes: Shapes
+    place: int  # among them
 
 
-_looked_at: dict[str, tuple[Shapes, int]] = {}
-forget = _looked_at.clear
-_alone = lru_cache(maxsize=1)(lambda text: (Shapes([text]), 0))  # the rules ask one after another about the same text
+def look(texts: Sequence[str]) -> list[Text]:
+    """Some texts, looked at together."""
+    shapes, looked = Shapes(texts), list(map(Text, texts))
+    for place, text in enumerate(looked):
+        text.shapes, text.place = shapes, place
+    return looked
 
 
 def measured(text: str, measure: Callable[..., Any], *about: Any) -> Any:
     """What a measure, a function of Shapes whose result has a row for each text, finds of a text."""
-    shapes, place = _looked_at.get(text) or _alone(text)
-    if (rows := shapes.measured.get((measure, *about))) is None:
-        rows = shapes.measured[measure, *about] = measure(shapes, *about).tolist()
-    return rows[place]
+    looked = text if isinstance(text, Text) else look([text])[0]
+    rows = looked.shapes.measured
+    if (measure, *about) not in rows:
+        rows[measure, *about] = measure(looked.shapes, *about).tolist()
+    return rows[measure, *about][looked.place]
