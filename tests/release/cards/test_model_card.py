@@ -22,6 +22,12 @@ def test_a_changed_record_changes_the_card(copy):
     assert b"1.2345" in model_card(copy) and b"1.2345" not in before
 
 
+def test_how_sure_an_interval_is_stands_beside_it(copy):
+    edit(copy / "code/config.json", "evaluation", "confidence", to=0.05)
+    told = "Intervals, all of 5 %, are by bootstrap over documents, drawn 20 times."
+    assert told in model_card(copy).decode()
+
+
 def test_minimal_pairs_stand_on_the_card_as_recorded(copy):
     found = read_json(copy / "evaluation/minimal_pairs.json")
     assert found["pairs"]["pairs"] == 120 and len(found["pairs"]["groups"]) == 12
