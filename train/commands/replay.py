@@ -37,7 +37,7 @@ class Report:
     holds: bool | None  # None: by other code than this clone's, which proves nothing yet
     segments: list[replay.Part]
     other_code: list[str]
-    count: int  # of the segments that there are
+    count: int  # of the segments to choose from
     chosen: str  # how
     nonce: str | None
     missed: str | None  # with what probability, see `replay.Choice`

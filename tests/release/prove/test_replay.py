@@ -81,24 +81,24 @@ def test_the_command_holds_from_the_initial_weights_and_from_a_checkpoint(releas
 
 def test_the_nonce_is_of_the_systems_randomness_told_and_signed(copy, tmp_path):
     private, public = write_key(tmp_path / "key.pem")
-    first, second = ("--segments", 2, "--attest", private), ("--segments", 2)
+    first, second = ("--segments", 1, "--attest", private), ("--segments", 1)
     reports = [json.loads(command(copy, *options, "--json", status=0)) for options in (first, second)]
     assert len({report["nonce"] for report in reports}) == 2 and all(len(r["nonce"]) == 32 for r in reports)
     for report in reports:
         numbers = [part["segment"] for part in report["segments"]]
         identity = read_json(copy / "MANIFEST.json")["identity"]
-        assert numbers == replay.drawn(identity, report["nonce"], 3, 2) and report["missed"] == "1/3"
+        assert numbers == replay.drawn(identity, report["nonce"], 2, 1) and report["missed"] == "1/2"
     (statement,) = map(opened, copy.parent.glob("copy.replay.*.json"))
     said = json.dumps(statement.predicate)
-    assert reports[0]["nonce"] in said and "replay of 2 of 3 segments" in said and '"PASSED"' in said
+    assert reports[0]["nonce"] in said and "replay of 1 of 2 segments" in said and '"PASSED"' in said
     assert statement.holds(public_key(public))
 
 
 @pytest.mark.parametrize(("number", "several", "nonce", "says"), [
     (3, None, None, "segment 3: the segments of this release are 0 to 2"),
     (-1, None, None, "segment -1: the segments of this release are 0 to 2"),
-    (None, 0, None, "--segments 0: this release has 3 of them; give 1 to 3, or --all"),
-    (None, 4, None, "--segments 4: this release has 3 of them"), (None, 1, "", "--nonce: expected a word"),
+    (None, 0, None, "--segments 0: this release was trained in 2; give 1 to 2, or --all"),
+    (None, 3, None, "--segments 3: this release was trained in 2"), (None, 1, "", "--nonce: expected a word"),
     (None, 1, " ", "--nonce: expected a word"), (1, None, "w", "--nonce: is what segments are drawn by"),
     (None, None, "w", "--nonce: is what segments are drawn by"),
 ])  # fmt: skip
@@ -177,6 +177,13 @@ def test_the_drawn_segments_follow_from_identity_and_nonce_and_meet_all():
     assert every == [replay.drawn("a" * 64, str(nonce), 5, 2) for nonce in range(60)]
     assert every != [replay.drawn("b" * 64, str(nonce), 5, 2) for nonce in range(60)]
     assert replay.drawn("a" * 64, "w", 5, 5) == list(range(5))
+
+
+def test_only_what_was_trained_is_drawn_and_the_evaluation_says_nothing_of_that(release):
+    choices = [replay.choose(release, None, 1, str(nonce)) for nonce in range(20)]
+    assert {(*choice.numbers, choice.missed) for choice in choices} == {(0, "1/2"), (1, "1/2")}
+    assert replay.choose(release, None, 2, "w").missed == "0/2"
+    assert replay.outcomes(True, replay.choose(release, 2, None, None).missed) == {"intact": "holds"}
 
 
 def test_segments_follow_from_the_config_and_a_missing_checkpoint_is_an_error(copy, replayed):

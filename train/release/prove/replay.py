@@ -63,7 +63,7 @@ def segments(release: Path) -> list[Segment]:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which segments of `count`, the evaluation among them, are made again; `nonce` where they were drawn."""
+    """Which segments of `count` are made again; `nonce` where they were drawn, of those that were trained."""
 
     numbers: list[int]
     count: int
@@ -77,8 +77,12 @@ class Choice:
 
 
 def choose(release: Path, number: int | None, several: int | None, nonce: str | None) -> Choice:
-    """The segment of that number, else `several` (None: all) drawn by the nonce; UserError for what cannot be."""
-    count = len(segments(release)) + 1
+    """The segment of that number, else `several` (None: all) drawn by the nonce; UserError for what cannot be.
+
+    The evaluation is not drawn: it says nothing of how the weights were trained, and `verify` makes it again.
+    """
+    trained = len(segments(release))
+    count = trained + 1
     if nonce is not None and not nonce.strip():
         raise UserError("--nonce: expected a word that whoever published could not know; without it one is drawn")
     if nonce is not None and several is None:
@@ -89,10 +93,10 @@ def choose(release: Path, number: int | None, several: int | None, nonce: str | 
         return Choice([number], count, None)
     if several is None:
         return Choice(list(range(count)), count, None)
-    if not 1 <= several <= count:
-        raise UserError(f"--segments {several}: this release has {count} of them; give 1 to {count}, or --all")
+    if not 1 <= several <= trained:
+        raise UserError(f"--segments {several}: this release was trained in {trained}; give 1 to {trained}, or --all")
     nonce = secrets.token_hex(16) if nonce is None else nonce
-    return Choice(drawn(identity_of(release), nonce, count, several), count, nonce)
+    return Choice(drawn(identity_of(release), nonce, trained, several), trained, nonce)
 
 
 def cost(release: Path, numbers: Collection[int]) -> str:
