@@ -125,7 +125,8 @@ def test_energy_and_memory_are_of_all_processes_that_trained(copy):
     lines.append({"energy_joules": "not measurable", "peak_bytes": 3e9})
     (copy / "logs/weights/resources.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     text = report(copy, "0" * 64).decode()
-    assert "2 kWh, measured" in text and "3.00\u00a0GB" in text
+    assert "2 kWh, by its meter" in text and "3.00\u00a0GB" in text
+    assert "by its publisher's word, which nothing tests" in text
 
 
 def test_curves_keep_their_last_point_and_few_others():
