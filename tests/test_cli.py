@@ -188,6 +188,15 @@ def test_an_empty_path_is_not_the_folder_one_is_in(pellucid, words):
     )
 
 
+@pytest.mark.parametrize("words", [("verify", "LOOP"), ("fork", "our_text", "T", "LOOP"), ("reproduce", "LOOP/x"),
+                                   ("archive", "x", "--into", "LOOP"), ("replay", "LOOP")])  # fmt: skip
+def test_links_in_a_circle_are_one_line(pellucid, words, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    status, out, err = pellucid(*(word.replace("LOOP", str(tmp_path / "loop")) for word in words))
+    assert (status, out) == (cli.failure(VERBS[words[0]]), "") and err.count("\n") <= 1
+    assert err.startswith(f"error: {tmp_path}/loop") and "links lead in a circle; name another place" in err
+
+
 def test_the_home_folder_is_meant_wherever_an_argument_says_so(monkeypatch):
     monkeypatch.setenv("HOME", "/home/of/nobody")
     args = cli.parse("archive", ["~/release", "--into=~/out"])

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,20 @@ def test_to_run_again_is_advised_only_where_it_can_help(code, says):
 ])  # fmt: skip
 def test_a_full_disk_is_told_by_what_is_written_or_by_no_name(names, says):
     assert explain(OSError(errno.ENOSPC, "No space left on device", *names)).startswith(says)
+
+
+def test_of_a_folder_that_could_not_be_copied_the_first_file_is_told_as_any_other(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in "xy":
+        (tmp_path / "a" / name).symlink_to("nowhere")
+    with pytest.raises(shutil.Error) as caught:
+        shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert re.fullmatch(
+        r"\S*/a/[xy]: No such file or directory; make sure it is there \(1 more\)", explain(caught.value)
+    )
+    full = shutil.Error([("a/x", "b/x", "[Errno 28] No space left on device: 'a/x' -> 'b/x'")])
+    assert explain(full).startswith("b/x: no space left on the disk (") and explain(full).endswith("(0 more)")
+    assert explain(shutil.Error([("a", "b", "strange")])).startswith("a: strange; nothing that was whole is lost")
 
 
 def test_a_program_that_is_missing_is_to_be_installed():

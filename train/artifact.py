@@ -160,6 +160,14 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def read_bytes(path: Path, most: int) -> bytes:
+    """What a file holds, which may have no end, as a device has none; UserError when it is more than `most` bytes."""
+    with path.open("rb") as file:
+        if len(data := file.read(most + 1)) > most:
+            raise UserError(f"{path}: more than {most} bytes")
+    return data
+
+
 def as_json(value: Any) -> bytes:
     """The one spelling of `value` in a JSON file: sorted keys, indented, UTF-8, no NaN, a line end at the end."""
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"

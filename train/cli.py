@@ -6,6 +6,7 @@ report, which --json prints, and its template VERB.jinja or its `lines` tells to
 
 import argparse
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from train.errors import UserError, did_you_mean
-from train.terminal import Unread, fail, guarded, note, say
+from train.terminal import Unread, explain, fail, guarded, note, say
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = "130 interrupted"
@@ -38,10 +39,19 @@ def duration(text: str) -> float:
 
 
 def path(text: str) -> Path:
-    """A path, in which ~ is one's home wherever it stands in the argument; UserError for none, which would mean `.`."""
+    """A path, in which ~ is one's home wherever it stands in the argument.
+
+    UserError for none, which would mean `.`, and for links in a circle, of which Python tells in several ways.
+    """
     if not text:
         raise UserError("an empty argument where a path is expected; does a variable of the shell have no value?")
-    return Path(os.path.expanduser(text) if text.split("/")[0] == "~" else text)  # as a shell: ~ without a home
+    found = Path(os.path.expanduser(text) if text.split("/")[0] == "~" else text)  # as a shell: ~ without a home
+    try:
+        os.stat(found)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(explain(error)) from None
+    return found
 
 
 TYPES = {"path": path, "int": int, "float": float, "duration": duration}

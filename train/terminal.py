@@ -7,6 +7,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import shutil
 import signal
 import sys
@@ -139,7 +140,7 @@ REMEDIES = {
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.ELOOP: "links lead in a circle; name another place",
     errno.ENOEXEC: "it is no program for this machine; install the right one",
-    errno.EFBIG: "the file system holds no file as large; name another place",
+    errno.EFBIG: "the file system, or `ulimit -f`, holds no file as large; name another place",
     errno.EDQUOT: "your share of the disk is used up; free some, then run the same command again",
     errno.EMFILE: "too many files are open at once; raise the limit (ulimit -n)",
 }
@@ -157,10 +158,11 @@ def of_the_machine(error: BaseException | None) -> str:
 
 def explain(error: OSError) -> str:
     """A failure of the system in one line, with what to do."""
-    where = Path((error.errno in FULL and error.filename2) or error.filename or ".")  # of a copy, what is written
     if isinstance(error, shutil.Error):  # of each file of a folder that could not be copied
-        _, where, why = error.args[0][0]
-        return f"{where}: not copied ({why}), and {len(error.args[0]) - 1} more files; nothing that was whole is lost"
+        source, target, why = error.args[0][0]
+        number, said = (re.findall(r"^\[Errno (\d+)\] ([^:]*)", why) or [(0, why)])[0]
+        return f"{explain(OSError(int(number), said, source, None, target))} ({len(error.args[0]) - 1} more)"
+    where = Path((error.errno in FULL and error.filename2) or error.filename or ".")  # of a copy, what is written
     if error.errno == errno.ENOSPC:
         folder = next((path for path in (where, *where.parents) if path.is_dir()), Path("."))
         free = shutil.disk_usage(folder).free

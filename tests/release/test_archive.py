@@ -16,6 +16,7 @@ from conftest import refusal
 from warm import command
 
 from train.artifact import file_digest
+from train.data.sources.archive import Bounded
 from train.errors import UserError
 from train.layout import regular_files
 from train.release import archive, gguf
@@ -121,9 +122,14 @@ def test_damage_and_roots_of_two_releases_are_one_line(tmp_path, monkeypatch):
         pass
     monkeypatch.setattr(archive, "MEMBERS", 1)
     refusal(unpack, good, tmp_path / "many", match="more than 1 members")
-    full = OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr(Path, "mkdir", Mock(side_effect=full))
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr(Bounded, "read", full)
     refusal(unpack, good, tmp_path / "full", match=r"cannot be unpacked \(no space left on a disk; free some")
+    monkeypatch.undo()
+    monkeypatch.setattr(tarfile.ExFileObject, "read", full)
+    refusal(
+        unpack, good, tmp_path / "full", match=r"\(\S*/full/a/b: no space left on the disk \(\d+ bytes free\); free"
+    )
 
 
 def test_of_an_export_that_a_full_disk_ends_the_file_is_told(release, tmp_path, monkeypatch):

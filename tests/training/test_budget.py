@@ -121,6 +121,8 @@ def test_what_does_not_fit_on_the_disk_is_refused_with_what_would(monkeypatch):
     monkeypatch.setattr(budget, "memory_of", lambda machine: 1 << 40)
     monkeypatch.setattr(budget, "free_at", lambda folder: found.disk - 1)
     refusal(budget.refuse, FIT, VOCABULARY, MACHINE, match=r"runs: weights and 3 .*checkpoint_every=4 would keep 2")
+    monkeypatch.setattr(budget, "free_at", lambda folder: 5)
+    refusal(budget.refuse, FIT, VOCABULARY, MACHINE, match=r"5 B are free; a smaller model= takes less")
     monkeypatch.setattr(budget, "free_at", lambda folder: found.disk)
     budget.refuse(FIT, VOCABULARY, MACHINE)
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from train.artifact import read_bytes
 from train.errors import UserError
 from train.release.attest import dsse, statements
 from train.release.verify.run import require
@@ -13,7 +14,7 @@ def run(args: argparse.Namespace) -> list[str]:
         raise UserError("give --key, or --collect")
     require(args.release, "quick")
     key = dsse.private_key(args.key) if args.key else None
-    placed = [statements.collect(args.release, path.read_bytes()) for path in args.collect]
+    placed = [statements.collect(args.release, read_bytes(path, dsse.MOST)) for path in args.collect]
     if key:  # last, so that it covers what was collected
         provenance = statements.statement(args.release, dsse.PROVENANCE, statements.provenance(args.release))
         placed.append(statements.collect(args.release, statements.sign(provenance, key)))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from train.artifact import whole
+from train.artifact import naming, whole
 from train.data.sources.archive import Bounded, name_problem
 from train.data.text.file_types import HEAD, file_type
 from train.errors import UserError
@@ -96,7 +96,7 @@ def unpack(archive: Path, into: Path) -> None:
                         raise UserError(f"{name}: more than {MEMBERS} members, or one that is in no folder")
                     (into / member.name).parent.mkdir(parents=True, exist_ok=True)
                     content = tar.extractfile(member)
-                    with (into / member.name).open("xb") as target:
+                    with naming(into / member.name), (into / member.name).open("xb") as target:
                         while content and (data := content.read(2**20)):
                             target.write(data)
             # What follows the end is part of what was sent, and its checksum tells of all. Of the zeros that fill a tar

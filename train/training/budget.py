@@ -175,12 +175,12 @@ def refuse_disk(config: FitConfig, vocabulary: int, wanted: list[Room]) -> None:
     for room in wanted:
         size, free = need.disk - room.there, free_at(room.folder)
         if size > free:
-            fewer = max(1, int((free + room.there - need.weights) / need.checkpoint))
-            every = math.ceil(config.training.steps / fewer)
+            fewer = int((free + room.there - need.weights) / need.checkpoint)
+            every = math.ceil(config.training.steps / max(1, fewer))
+            remedy = f"training.checkpoint_every={every} would keep {fewer}, " * (fewer > 0)
             raise UserError(
                 f"{room.folder}: weights and {need.checkpoints} checkpoints take {byte_size(size)} of disk, and "
-                f"{byte_size(free)} are free; training.checkpoint_every={every} would keep {fewer}, a smaller "
-                "model= less"
+                f"{byte_size(free)} are free; {remedy}a smaller model= takes less"
             )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import warm
-from conftest import edit
+from conftest import edit, refusal
 from little import write_key
 
 from train import programs
@@ -179,11 +179,20 @@ def test_what_cannot_be_begun_is_one_line_and_status_2(copy, made, tmp_path):
         (made / "identity").write_text("0" * 64)
         reproduce.home(copy, made)
     (made / "identity").write_text(read_json(copy / "MANIFEST.json")["identity"])
+    (tmp_path / "mine/code").mkdir(parents=True)
+    refusal(reproduce.home, copy, tmp_path / "mine", match="holds code, which no reproduction made")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["code"]
     _, err = command(copy, "training.steps=5", status=2)
     assert err.startswith("error: training.steps=5: what is made is settled")
     (copy / "NOTICE").write_text("")
     _, err = command(copy, "--into", tmp_path / "new", status=2)
     assert err.startswith("error: integrity: NOTICE: changed: 0 bytes, ") and not (tmp_path / "new").exists()
+
+
+def test_code_of_which_not_all_can_be_copied_is_not_there_at_all(copy, tmp_path):
+    (copy / "code/link").symlink_to("nowhere")
+    refusal(reproduce.unpack, copy, tmp_path / "new", match="No such file", error=shutil.Error)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("path", [

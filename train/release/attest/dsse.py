@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from train.artifact import as_json, canonical_json, parse_json, read_json
+from train.artifact import as_json, canonical_json, parse_json, read_bytes, read_json
 from train.errors import UserError
 from train.initial import identity_of
 from train.layout import release_name
@@ -23,7 +23,7 @@ PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 RESULT = "https://in-toto.io/attestation/test-result/v0.1"
-MOST = 2**24  # bytes of an envelope
+MOST, MOST_KEY = 2**24, 2**16  # bytes of an envelope, and of a key
 TESTS = re.compile(r"reproduce|replay of (segment \d+|\d+ of \d+ segments)")  # whose names are repeated
 
 
@@ -43,7 +43,7 @@ def _key(path: Path, loader: str, problem: str, *password: None) -> Any:
     from cryptography.hazmat.primitives import serialization
 
     try:
-        return _suitable(getattr(serialization, loader)(path.read_bytes(), *password))
+        return _suitable(getattr(serialization, loader)(read_bytes(path, MOST_KEY), *password))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, TypeError) as error:
@@ -110,10 +110,9 @@ def enveloped(body: bytes, key: str, signature: bytes) -> bytes:
 
 def opened(path: Path) -> Envelope:
     """The envelope in a file; UserError when it has another format than ours, be it an older one, or holds more."""
-    if path.stat().st_size > MOST:
-        raise UserError(f"{path.name}: more than {MOST} bytes")
+    data = read_bytes(path, MOST)
     try:
-        match parse_json(data := path.read_bytes()):
+        match parse_json(data):
             case {"payloadType": payload_type, "payload": payload, "signatures": [{"sig": sig, "keyid": str(key)}]}:
                 body, signature = (base64.b64decode(text, validate=True) for text in (payload, sig))
             case _:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from train import programs
-from train.artifact import WITNESS, file_digest, read_manifest, write_bytes
+from train.artifact import WITNESS, file_digest, read_manifest, whole_folder, write_bytes
 from train.data.sources.pypi import settings
 from train.differences import first_difference
 from train.errors import UserError
@@ -36,6 +36,10 @@ def home(release: Path, into: Path | None) -> Path:
     folder = (into or Path("runs") / f"reproduce-{identity[:8]}").resolve()
     if (folder / "identity").exists() and (folder / "identity").read_text() != identity:
         raise UserError(f"{folder}: another release is made again there; name another folder with --into")
+    begun = (folder / "identity").exists() or (folder / "code/config.json").is_file()
+    others = [name for name in ("code", "venv", "given") if (folder / name).exists()]
+    if others and not begun:  # each would be removed first
+        raise UserError(f"{folder}: holds {others[0]}, which no reproduction made; name a new folder with --into")
     write_bytes(folder / "identity", identity.encode())
     return folder
 
@@ -79,7 +83,9 @@ def unpack(release: Path, home: Path) -> Path:
     """A copy of the release's source code, with the config that it was run with; returns where it is."""
     code = home / "code"
     shutil.rmtree(code, ignore_errors=True)
-    return Path(shutil.copytree(release / "code", code))
+    with whole_folder(code) as aside:
+        shutil.copytree(release / "code", aside, dirs_exist_ok=True)
+    return code
 
 
 def environment(lock: Path, home: Path, say: Callable[[str], None]) -> str:
