@@ -45,13 +45,13 @@ def path(text: str) -> Path:
     """
     if not text:
         raise UserError("an empty argument where a path is expected; does a variable of the shell have no value?")
-    found = Path(os.path.expanduser(text) if text.split("/")[0] == "~" else text)  # as a shell: ~ without a home
+    where = Path(os.path.expanduser(text) if text.split("/")[0] == "~" else text)  # as a shell: ~ without a home
     try:
-        os.stat(found)
+        os.stat(where)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UserError(explain(error)) from None
-    return found
+    return where
 
 
 TYPES = {"path": path, "int": int, "float": float, "duration": duration}
