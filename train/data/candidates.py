@@ -5,6 +5,7 @@ Whatever the size of the corpus, few rows stand in memory at a time: those whose
 
 import json
 import os
+import resource
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -71,7 +72,8 @@ class Candidates:
         self.folder = folder
         sizes = [path.stat().st_size // INDEX.itemsize for path in names]
         self.files = [file for file, size in enumerate(sizes) for _ in range(0, size, RUN)]  # of each run
-        self.opened = lru_cache(64)(lambda form, file: self.path(form, file).open("rb", buffering=0))
+        most = max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)  # files open at a time: rows lie anywhere
+        self.opened = lru_cache(most)(lambda form, file: self.path(form, file).open("rb", buffering=0))
 
     def path(self, form: str, file: int) -> Path:
         return files_of(self.folder, self.stems[file])[form]
