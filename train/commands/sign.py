@@ -17,5 +17,5 @@ def run(args: argparse.Namespace) -> list[str]:
     placed = [statements.collect(args.release, read_bytes(path, dsse.MOST)) for path in args.collect]
     if key:  # last, so that it covers what was collected
         provenance = statements.statement(args.release, dsse.PROVENANCE, statements.provenance(args.release))
-        placed.append(statements.collect(args.release, statements.sign(provenance, key)))
+        placed.append(statements.collect(args.release, dsse.sign(provenance, key)))
     return [str(path) for path in placed]

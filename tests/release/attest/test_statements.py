@@ -18,8 +18,8 @@ from warm import command
 
 from train.artifact import canonical_json, read_json, write_json
 from train.release.attest import dsse, statements
-from train.release.attest.dsse import PLACE, PROVENANCE, RESULT, encoded, private_key, signatures
-from train.release.attest.statements import collect, sign, statement
+from train.release.attest.dsse import PLACE, PROVENANCE, RESULT, encoded, private_key, sign, signatures
+from train.release.attest.statements import collect, statement
 from train.release.bundle import write_manifest
 from train.release.verify.run import verify
 

@@ -7,7 +7,7 @@ import base64
 import glob
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -106,6 +106,12 @@ def enveloped(body: bytes, key: str, signature: bytes) -> bytes:
     """The envelope of a statement that was signed by the key of that name, as a file."""
     signed = {"keyid": key, "sig": base64.b64encode(signature).decode()}
     return as_json({"payloadType": PAYLOAD, "payload": base64.b64encode(body).decode(), "signatures": [signed]})
+
+
+def sign(statement: Mapping[str, Any], key: Any) -> bytes:
+    """The envelope of a statement, signed with a private key; the same bytes whenever it is made."""
+    body = canonical_json(statement)
+    return enveloped(body, key_name(key.public_key()), key.sign(encoded(body), *signing(key, deterministic=True)))
 
 
 def opened(path: Path) -> Envelope:

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from train.artifact import Product, as_json, canonical_json, digest, file_digest, read_json, write_bytes
+from train.artifact import Product, as_json, digest, file_digest, read_json, write_bytes
 from train.data.benchmarks import read_sets
 from train.data.sources.spec import read_sources
 from train.errors import UserError
@@ -96,13 +96,6 @@ def result(command: str, holds: bool | None, report: Mapping[str, Any]) -> dict[
     return {**outcome, f"{word.lower()}Tests": [command], "annotations": dict(report)}
 
 
-def sign(statement: Mapping[str, Any], key: Any) -> bytes:
-    """The envelope of a statement, signed with a private key; the same bytes whenever it is made."""
-    body = canonical_json(statement)
-    signature = key.sign(dsse.encoded(body), *dsse.signing(key, deterministic=True))
-    return dsse.enveloped(body, dsse.key_name(key.public_key()), signature)
-
-
 # Statements in a release ---------------------------------------------------------------------------------------------
 
 
@@ -114,7 +107,7 @@ def signer(key: Path, release: Path) -> Any:
 
 def attest(release: Path, command: str, holds: bool | None, report: Mapping[str, Any], key: Any) -> Path:
     """Write the checker's signed statement to a file beside the release, and return where."""
-    envelope = sign(statement(release, dsse.RESULT, result(command, holds, report)), key)
+    envelope = dsse.sign(statement(release, dsse.RESULT, result(command, holds, report)), key)
     path = release.parent / f"{release.name}.{command.split()[0]}.{sha256(envelope).hexdigest()[:8]}.json"
     write_bytes(path, envelope)
     return path
