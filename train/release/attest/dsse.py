@@ -116,7 +116,10 @@ def sign(statement: Mapping[str, Any], key: Any) -> bytes:
 
 def opened(path: Path) -> Envelope:
     """The envelope in a file; UserError when it has another format than ours, be it an older one, or holds more."""
-    data = read_bytes(path, MOST)
+    with path.open("rb") as file:  # which may have no end
+        data = file.read(MOST + 1)
+    if len(data) > MOST:
+        raise UserError(f"{path.name}: more than {MOST} bytes")
     try:
         match parse_json(data):
             case {"payloadType": payload_type, "payload": payload, "signatures": [{"sig": sig, "keyid": str(key)}]}:
