@@ -2,6 +2,7 @@ import hashlib
 import json
 import random
 import re
+import resource
 import unicodedata
 from dataclasses import fields, replace
 
@@ -175,6 +176,15 @@ def test_any_number_of_workers_and_any_order_write_the_same_bytes(whole, tmp_pat
     shuffled = random.Random(size).sample(ROWS, len(ROWS))
     assert inventory(selected(tmp_path / "many", shuffled, size=size, files=size)) == one
     assert len([name for name in one if name.startswith("documents/")]) == CONFIG.parts
+
+
+def test_more_files_are_read_than_may_be_open(whole, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, before[1]))
+    try:
+        assert inventory(selected(tmp_path, files=len(ROWS))) == inventory(whole)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_the_number_of_parts_changes_files_and_nothing_else(tmp_path):

@@ -111,7 +111,7 @@ class Candidates:
             for file, (every, places) in tables():
                 bounds = np.array([(2**64 * each - 1) // pieces for each in (piece, piece + 1)][not piece :], np.uint64)
                 some = slice(*[0, *np.searchsorted(every, bounds, "right")][-2:])
-                keys.append(every[some])
+                keys.append(every[some].copy())  # or the file would stay open
                 nodes.append(places[some] | np.uint64(file << FILE))
             yield np.concatenate(keys), np.concatenate(nodes)
 
