@@ -100,8 +100,9 @@ def test_a_changed_document_is_named_by_the_stage_that_made_it(copy, reseal, aga
     part = rewrite(copy)
     reseal(copy)
     out, _ = command(copy, "--into", again, status=1)
-    assert out.splitlines()[2:4] == ["benchmarks identical", "selected   differs"]
-    assert f"\nfirst      selected: documents/{part}: " in out and "row 0: text: " in out
+    same = [f"{name:<10} identical" for name in ("benchmarks", "judged", "duplicates")]
+    assert out.splitlines()[2:6] == [*same, "selected   differs"]
+    assert f"\nfirst      selected: data/documents/{part}: " in out and "row 0: text: " in out
 
 
 @pytest.mark.slow
@@ -111,7 +112,7 @@ def test_a_changed_document_shows_in_the_tokenizer_when_the_released_documents_a
     options = ("--into", tmp_path / "new", "--from-release-data", "until=tokens")
     out, _ = command(copy, *options, status=1)
     given = ("raw", "documents", "benchmarks", "judged", "duplicates", "selected")
-    assert out.splitlines()[:4] == [f"{name:<10} taken from the release" for name in given]
+    assert out.splitlines()[:6] == [f"{name:<10} taken from the release" for name in given]
     assert "\nFAILS        made again " in out and ("\nfirst      tokenizer: " in out or "\nfirst      tokens: " in out)
     assert f"differs, {TAKEN}" in out
 
