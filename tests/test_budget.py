@@ -10,8 +10,8 @@ import train
 
 ROOT = Path(__file__).resolve().parents[1]
 # A ratchet: lower a number whenever there is less; raise one only with a reason in the commit. Then the goal.
-MOST = {"train": (17_088, 8_500), "scripts": (700, 700), "tests": (13_628, 7_500)}
-SUBSCRIPTS = 301  # of values by a string, in train/; the goal is 300, by typed records
+MOST = {"train": (17_079, 8_500), "scripts": (700, 700), "tests": (13_628, 7_500)}
+SUBSCRIPTS = 300  # of values by a string, in train/; the goal is 300, by typed records
 CORE = re.sub(r".*all else[^:]*:|\s+", " ", train.__doc__, flags=re.S).split()
 
 

@@ -160,11 +160,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def read_bytes(path: Path, most: int) -> bytes:
-    """What a file holds, which may have no end, as a device has none; UserError when it is more than `most` bytes."""
+def read_bytes(path: Path, most: int, name: str = "") -> bytes:
+    """What a file holds, which may have no end, as a device has none; UserError, which calls it `name` or by its path,
+    when it is more than `most` bytes."""
     with path.open("rb") as file:
         if len(data := file.read(most + 1)) > most:
-            raise UserError(f"{path}: more than {most} bytes")
+            raise UserError(f"{name or path}: more than {most} bytes")
     return data
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from train.artifact import read_json
-from train.config import build
+from train.config import build, strings
 from train.data.sources.spec import slug
 from train.errors import ConfigError, UserError, did_you_mean
 from train.initial import identity_of
@@ -157,7 +157,8 @@ def refuse_several(words: Sequence[tuple[str, str]]) -> None:
 def refuse_undecided(composed: Any, where: str = "") -> None:
     """ConfigError for each value that is missing or, but for how to run, that a machine or a clock would decide."""
     problems = []
-    for path, text in texts(composed):
+    for names, text in strings(composed):
+        path = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in names)[1:]
         if text == "???":
             problems.append(f"{where}{path}: '???' stands for no value; write one")
         elif OUTSIDE.search(text) and not where and not path.startswith("machine."):
@@ -165,18 +166,6 @@ def refuse_undecided(composed: Any, where: str = "") -> None:
             problems.append(f"{path}: '{text}' is another value elsewhere; {remedy}")
     if problems:
         raise ConfigError(problems)
-
-
-def texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted path and content of each text in nested mappings and lists."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from texts(item, f"{path}.{name}" if path else str(name))
-    elif isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from texts(item, f"{path}[{number}]")
 
 
 def refuse_other_values() -> None:

@@ -1,10 +1,9 @@
 """What a release would be refused for at its end, told before any work: blanks, missing words, texts of no licence."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-from train.config import plain
+from train.config import plain, strings
 from train.errors import UserError
 from train.licences import OTHER_TEXT, OURS_TEXT, claim_problem
 from train.release.about import ReleaseConfig
@@ -25,7 +24,8 @@ def unready(config: Resolved, root: Path, *, release: bool) -> list[str]:
     `config` is the resolved configuration, `root` the checkout. Before weights only what enters them counts: the data's
     part of the config; before a release its card and all else that people say.
     """
-    values = list(_strings(plain(config) if release else {"data": plain(config.data)}))
+    settings = plain(config) if release else {"data": plain(config.data)}
+    values = [(".".join(map(str, path)), text) for path, text in strings(settings)]  # as an override spells the key
     problems = [f"{_place(root, config, key, text)}: {text!r}" for key, text in values if PLACEHOLDER.search(text)]
     if release:
         problems += [f"{key}: {PRIVATE}, {text!r}" for key, text in values if private(text)]
@@ -61,15 +61,6 @@ def _card(config: Resolved, root: Path) -> list[str]:
         return [f"{name}: {error}"]
     problems += [f"{name}: {PRIVATE}"] if private(text) else []
     return problems + ([f"{name}: holds a secret"] if secret(text) else [])
-
-
-def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every string in plain data, with its key as an override spells it."""
-    if isinstance(value, str):
-        yield key, value
-    elif isinstance(value, Mapping | list):
-        for name, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _strings(item, f"{key}.{name}" if key else str(name))
 
 
 def _place(root: Path, config: Resolved, key: str, text: str) -> str:

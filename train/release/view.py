@@ -2,7 +2,7 @@
 
 import builtins
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,12 @@ from train.release.resolved import Resolved
 from train.world import Inputs, World
 
 T = TypeVar("T")
+
+
+def on_stack(weights: Manifest, here: Mapping[str, Any]) -> bool:
+    """Whether the key of some weights holds the stack that they were trained on, and `here` is that one."""
+    promised = weights.config.get("stack")
+    return bool(promised) and promised == {name: here.get(name) for name in promised}
 
 
 @dataclass(eq=False)

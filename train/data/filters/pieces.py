@@ -148,7 +148,7 @@ def look(texts: Sequence[str]) -> list[Text]:
 def measured(text: str, measure: Callable[..., Any], *about: Any) -> Any:
     """What a measure, a function of Shapes whose result has a row for each text, finds of a text."""
     looked = text if isinstance(text, Text) else look([text])[0]
-    rows = looked.shapes.measured
-    if (measure, *about) not in rows:
-        rows[measure, *about] = measure(looked.shapes, *about).tolist()
-    return rows[measure, *about][looked.place]
+    key, rows = (measure, *about), looked.shapes.measured
+    if key not in rows:
+        rows[key] = measure(looked.shapes, *about).tolist()
+    return rows[key][looked.place]

@@ -116,10 +116,7 @@ def sign(statement: Mapping[str, Any], key: Any) -> bytes:
 
 def opened(path: Path) -> Envelope:
     """The envelope in a file; UserError when it has another format than ours, be it an older one, or holds more."""
-    with path.open("rb") as file:  # which may have no end
-        data = file.read(MOST + 1)
-    if len(data) > MOST:
-        raise UserError(f"{path.name}: more than {MOST} bytes")
+    data = read_bytes(path, MOST, path.name)
     try:
         match parse_json(data):
             case {"payloadType": payload_type, "payload": payload, "signatures": [{"sig": sig, "keyid": str(key)}]}:
@@ -177,7 +174,7 @@ def subject(release: Path) -> dict[str, Any]:
 def about_another(release: Path, envelope: Envelope) -> str | None:
     """Why a statement is not about this release; None if it is."""
     said, own = envelope.subject, subject(release)
-    named = [f"{each.get('name')} {str(each['digest'].get('sha256'))[:12]}"[:120] for each in (said, own)]
+    named = [f"{each.get('name')} {str(each.get('digest', {}).get('sha256'))[:12]}"[:120] for each in (said, own)]
     return None if said == own else f"about another release: {named[0]}, this one is {named[1]}"
 
 

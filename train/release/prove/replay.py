@@ -27,7 +27,7 @@ from train.machine import Machine
 from train.model import weights_of
 from train.release.bundle import fit_config, resumed
 from train.release.differences import cause, environments_apart, losses_apart, read_records, tensors_apart
-from train.release.view import Release
+from train.release.view import Release, on_stack
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, Checkpoint, load, save
 from train.training.log import Log
 from train.training.loop import steps
@@ -172,8 +172,7 @@ def compare(release: Path, segment: Segment, out: Path, machine: Machine) -> Par
     """What `retrain` left in `out` against the release."""
     trained, here, seconds = (read_json(out / RUN, at) for at in ("/tokens", "/environment", "/seconds"))
     contract = fit_config(release).training.numerics.contract
-    promised = read_manifest(release / "provenance/weights.json").config.get("stack", {})
-    if contract == "exact" or (promised and promised == {name: here.get(name) for name in promised}):
+    if contract == "exact" or on_stack(read_manifest(release / "provenance/weights.json"), here):
         compared, tolerance = "bit for bit", 0.0
         problems = same_bits(segment, release, out / "reached")
     else:

@@ -24,7 +24,7 @@ from train.release.differences import file_apart, mismatch
 from train.release.resolved import SETTINGS
 from train.release.verify import sampling
 from train.release.verify.result import MOST_OPERATIONS, NotChecked
-from train.release.view import Release
+from train.release.view import Release, on_stack
 from train.training.checkpoint import OPTIMIZER, STATE, WEIGHTS, load
 from train.training.loop import FitConfig, gradient_noise, gradients, held_out_loss
 from train.training.numerics import stack
@@ -213,9 +213,8 @@ def optimizer_state(release: Release) -> Iterator[str]:
     if operations > MOST_OPERATIONS and not release.whole:
         raise NotChecked(f"takes {operations:.1e} operations, above {MOST_OPERATIONS:.0e}; --deep does it")
     again = bundle.next_step(release.path, release.tokens)
-    promised, here = release.provenance["weights"].config.get("stack"), stack(release.world.machine)
-    same = promised == {name: here.get(name) for name in promised or ()}
-    if again and recorded and not training.numerics.exact and not same:
+    same = training.numerics.exact or on_stack(release.provenance["weights"], stack(release.world.machine))
+    if again and recorded and not same:
         again = {**again, "files": recorded["files"]}
         release.notes.append("its digests are those of the recorded stack, and this is another: not compared")
     yield from mismatch(path, recorded, again)
